@@ -1,0 +1,1 @@
+"""Environments with exact answers: finite MDPs, their Gymnasium environments, their solutions."""

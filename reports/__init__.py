@@ -1,0 +1,1 @@
+"""Run folders in, statistics, tables and figures out; knows no training code and no torch."""
