@@ -3,3 +3,47 @@
 Importing this package registers the ``ppo_lab/…`` environments with Gymnasium and costs no
 torch: the exports below are loaded when they are first used.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ppo_lab._packages import check_own_packages
+
+check_own_packages()
+
+from envs.registration import register_environments  # noqa: E402 - only once they are known ours
+
+register_environments()
+
+if TYPE_CHECKING:
+    from ppo_lab.algorithm import SpecPPO
+    from ppo_lab.policies import CnnPolicy, MlpPolicy, MultiInputPolicy, SpecActorCriticPolicy
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "SpecPPO": "ppo_lab.algorithm",
+    "SpecActorCriticPolicy": "ppo_lab.policies",
+    "MlpPolicy": "ppo_lab.policies",
+    "CnnPolicy": "ppo_lab.policies",
+    "MultiInputPolicy": "ppo_lab.policies",
+}
+
+__all__ = [
+    "CnnPolicy",
+    "MlpPolicy",
+    "MultiInputPolicy",
+    "SpecActorCriticPolicy",
+    "SpecPPO",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

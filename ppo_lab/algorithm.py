@@ -1,0 +1,430 @@
+"""SpecPPO: the PPO of the specification on SB3's base class (Spec 6.3)."""
+
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.type_aliases import (
+    GymEnv,
+    MaybeCallback,
+    RolloutBufferSamples,
+    Schedule,
+)
+from stable_baselines3.common.utils import FloatSchedule, explained_variance, update_learning_rate
+from torch import nn
+
+from ppo_lab import objectives as obj
+from ppo_lab.advantages import normalize_advantages
+from ppo_lab.arguments import Objective, check_arguments, check_rollout_shape
+from ppo_lab.buffers import AdvantageEstimator, SpecDictRolloutBuffer, SpecRolloutBuffer
+from ppo_lab.callbacks import FiniteGuard
+from ppo_lab.diagnostics import UpdateDiagnostics
+from ppo_lab.errors import NonFiniteError
+from ppo_lab.policies import CnnPolicy, MlpPolicy, MultiInputPolicy, SpecActorCriticPolicy
+from ppo_lab.schedules import as_schedule
+from ppo_lab.trust_region import adapt_clip_range, adapt_kl_coef
+
+__all__ = ["SpecPPO"]
+
+SelfSpecPPO = TypeVar("SelfSpecPPO", bound="SpecPPO")
+
+ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+EARLY_STOP_FACTOR = 1.5
+"""An update stops when its KL estimate passes this many times ``target_kl`` (Spec 7.3)."""
+
+
+class Losses(NamedTuple):
+    """The terms of Spec 6.2 for one minibatch, all scalars but the last two, which are (B,)."""
+
+    objective: th.Tensor
+    value_loss: th.Tensor
+    entropy: th.Tensor
+    total: th.Tensor
+    log_ratio: th.Tensor
+    ratio: th.Tensor
+
+
+class SpecPPO(OnPolicyAlgorithm):
+    """Proximal policy optimisation as Spec 2–8 states it; a drop-in for SB3's ``PPO``.
+
+    Every argument of ``PPO`` is here with its meaning and default. With nothing else set, the
+    same seed gives the parameters of ``PPO`` bit for bit. What SB3 lacks, by keyword only:
+
+    Args:
+        critic_learning_rate: the critic's own learning rate, a float, a schedule or the zoo's
+            ``"lin_…"``; None: the actor's (Spec 5.2).
+        critic_max_grad_norm: clips the critic's gradient norm on its own, and ``max_grad_norm``
+            then the actor's; None: ``max_grad_norm`` clips both together, as in SB3 (Spec 6.5).
+        advantage_estimator: ``gae`` (Spec 3.4, 4.2), ``mc`` (3.1), ``td0`` (3.2) or ``nstep``
+            (3.3).
+        n_step: n ≥ 1 of ``nstep``.
+        use_baseline: False takes the plain return for the advantage (Spec 5.1); not with ``gae``.
+        normalize_advantage_over: ``minibatch`` or ``rollout`` (Spec 4.3).
+        objective: ``clip`` (Spec 6.1), ``kl`` (7.2, fixed β), ``adaptive_kl`` (7.2) or
+            ``vanilla`` (5.1, no ratio: meant for ``n_epochs=1``).
+        kl_coef: β ≥ 0 of ``kl``, the first β of ``adaptive_kl``.
+        desired_kl: the KL that adaptive β and adaptive ε steer to.
+        adaptive_clip_range: (lowest, highest) ε; ε starts at ``clip_range`` and follows the KL
+            (Spec 7.5); None: ε follows its schedule.
+
+    ``learning_rate``, ``clip_range`` and ``clip_range_vf`` take the zoo's ``"lin_…"`` too.
+
+    Raises:
+        ArgumentError: an argument or a combination that cannot work, in one sentence.
+        NonFiniteError: from ``learn``, at the first NaN or infinite reward, observation, loss or
+            gradient, before it reaches the parameters.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "MlpPolicy": MlpPolicy,
+        "CnnPolicy": CnnPolicy,
+        "MultiInputPolicy": MultiInputPolicy,
+    }
+
+    def __init__(
+        self,
+        policy: str | type[ActorCriticPolicy],
+        env: GymEnv | str,
+        learning_rate: float | str | Schedule = 3e-4,
+        n_steps: int = 2048,
+        batch_size: int = 64,
+        n_epochs: int = 10,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float | str | Schedule = 0.2,
+        clip_range_vf: float | str | Schedule | None = None,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
+        rollout_buffer_class: type[RolloutBuffer] | None = None,
+        rollout_buffer_kwargs: dict[str, Any] | None = None,
+        target_kl: float | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+        _init_setup_model: bool = True,
+        *,
+        critic_learning_rate: float | str | Schedule | None = None,
+        critic_max_grad_norm: float | None = None,
+        advantage_estimator: AdvantageEstimator = "gae",
+        n_step: int = 5,
+        use_baseline: bool = True,
+        normalize_advantage_over: Literal["minibatch", "rollout"] = "minibatch",
+        objective: Objective = "clip",
+        kl_coef: float = 1.0,
+        desired_kl: float = 0.01,
+        adaptive_clip_range: tuple[float, float] | None = None,
+    ) -> None:
+        check_arguments(locals())
+        super().__init__(
+            policy,
+            env,
+            learning_rate=as_schedule("learning_rate", learning_rate),
+            n_steps=n_steps,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            ent_coef=ent_coef,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            use_sde=use_sde,
+            sde_sample_freq=sde_sample_freq,
+            rollout_buffer_class=rollout_buffer_class,
+            rollout_buffer_kwargs=rollout_buffer_kwargs,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            device=device,
+            seed=seed,
+            _init_setup_model=False,
+            supported_action_spaces=ACTION_SPACES,
+        )
+        if self.env is not None:
+            check_rollout_shape(n_steps, self.env.num_envs, batch_size, normalize_advantage)
+        self.batch_size = batch_size
+        self.n_epochs = n_epochs
+        # Schedules once the model is set up, as in SB3, whose users call and replace them.
+        self.clip_range = as_schedule("clip_range", clip_range)
+        self.clip_range_vf = (
+            None if clip_range_vf is None else as_schedule("clip_range_vf", clip_range_vf)
+        )
+        self.normalize_advantage = normalize_advantage
+        self.target_kl = target_kl
+        self.critic_learning_rate = (
+            None
+            if critic_learning_rate is None
+            else as_schedule("critic_learning_rate", critic_learning_rate)
+        )
+        self.critic_max_grad_norm = critic_max_grad_norm
+        self.advantage_estimator = advantage_estimator
+        self.n_step = n_step
+        self.use_baseline = use_baseline
+        self.normalize_advantage_over = normalize_advantage_over
+        self.objective = objective
+        self.kl_coef = kl_coef
+        self.desired_kl = desired_kl
+        self.adaptive_clip_range = adaptive_clip_range
+        self._adapted_clip_range: float | None = None
+
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        if self.rollout_buffer_class is None:
+            is_dict = isinstance(self.observation_space, spaces.Dict)
+            self.rollout_buffer_class = SpecDictRolloutBuffer if is_dict else SpecRolloutBuffer
+        super()._setup_model()
+        if isinstance(self.rollout_buffer, SpecRolloutBuffer):
+            self.rollout_buffer.advantage_estimator = self.advantage_estimator
+            self.rollout_buffer.n_step = self.n_step
+            self.rollout_buffer.use_baseline = self.use_baseline
+        self.clip_range = FloatSchedule(self.clip_range)
+        if self.clip_range_vf is not None:
+            self.clip_range_vf = FloatSchedule(self.clip_range_vf)
+
+    def _maybe_recommend_cpu(self, mlp_class_name: str = SpecActorCriticPolicy.__name__) -> None:
+        super()._maybe_recommend_cpu(mlp_class_name)
+
+    def _setup_lr_schedule(self) -> None:
+        super()._setup_lr_schedule()
+        rate = self.critic_learning_rate
+        self.critic_lr_schedule = self.lr_schedule if rate is None else FloatSchedule(rate)
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        state_dicts, variables = super()._get_torch_save_params()
+        if self._critic_optimizer is not None:
+            state_dicts = [*state_dicts, "policy.critic_optimizer"]
+        return state_dicts, variables
+
+    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
+        guarded = CallbackList([FiniteGuard(), super()._init_callback(callback, progress_bar)])
+        guarded.init_callback(self)
+        return guarded
+
+    @property
+    def _critic_optimizer(self) -> th.optim.Optimizer | None:
+        """None for a policy of SB3's own, whose one optimiser moves actor and critic alike."""
+        return getattr(self.policy, "critic_optimizer", None)
+
+    # ------------------------------------------------------------------ the update (Spec 6.3)
+
+    def train(self) -> None:
+        """Update actor and critic on the rollout that is in the buffer (Spec 6.3)."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rates()
+        clip_range, clip_range_vf = self._clip_ranges()
+        diagnostics = UpdateDiagnostics(self.logger)
+        self._prepare_advantages(diagnostics)
+
+        within_trust_region = True
+        for epoch in range(self.n_epochs):
+            for batch in self.rollout_buffer.get(self.batch_size):
+                losses = self._losses(batch, clip_range, clip_range_vf)
+                approx_kl = obj.kl_k3(losses.log_ratio.detach()).item()
+                self._collect(diagnostics, losses, approx_kl, clip_range)
+                if self.target_kl is not None and approx_kl > EARLY_STOP_FACTOR * self.target_kl:
+                    within_trust_region = False
+                    if self.verbose >= 1:
+                        print(f"Early stopping at epoch {epoch}: KL {approx_kl:.4f} is too large")
+                    break
+                self._step(losses.total, diagnostics)
+            self._n_updates += 1
+            if not within_trust_region:
+                break
+
+        self._adapt_trust_region(diagnostics, clip_range)
+        self._record(diagnostics, clip_range, clip_range_vf)
+
+    def _losses(
+        self, batch: RolloutBufferSamples, clip_range: float, clip_range_vf: float | None
+    ) -> Losses:
+        """All terms of the loss of one minibatch (Spec 6.2), attached to the graph."""
+        actions = batch.actions
+        if isinstance(self.action_space, spaces.Discrete):
+            actions = actions.long().flatten()
+        values, log_prob, entropies = self.policy.evaluate_actions(batch.observations, actions)  # type: ignore[arg-type]
+        advantages = batch.advantages
+        if self._normalizes_minibatch and len(advantages) > 1:
+            advantages = normalize_advantages(advantages)
+
+        log_ratio = log_prob - batch.old_log_prob
+        ratio = obj.probability_ratio(log_prob, batch.old_log_prob)
+        if self.objective == "clip":
+            objective = obj.clipped_surrogate(ratio, advantages, clip_range)
+        elif self.objective == "vanilla":
+            objective = obj.policy_gradient(log_prob, advantages)
+        else:
+            penalty = self.kl_coef * obj.kl_k3(log_ratio)
+            objective = obj.surrogate(ratio, advantages) - penalty
+        value_loss = obj.value_loss(
+            values.flatten(), batch.returns, batch.old_values, clip_range_vf
+        )
+        entropy = obj.entropy_estimate(entropies, log_prob)
+        total = obj.total_loss(objective, value_loss, entropy, self.vf_coef, self.ent_coef)
+        return Losses(objective, value_loss, entropy, total, log_ratio, ratio)
+
+    def _step(self, loss: th.Tensor, diagnostics: UpdateDiagnostics) -> None:
+        """One gradient step of both optimisers, with the gradients clipped (Spec 6.5)."""
+        optimizers = [self.policy.optimizer]
+        if self._critic_optimizer is not None:
+            optimizers.append(self._critic_optimizer)
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+
+        actor_norm, critic_norm = self._clip_gradients()
+        if not (np.isfinite(actor_norm) and np.isfinite(critic_norm) and th.isfinite(loss)):
+            raise NonFiniteError(
+                f"the loss of the update at step {self.num_timesteps} is {loss.item()} with "
+                f"gradient norms {actor_norm} (actor) and {critic_norm} (critic): training "
+                "stopped, the parameters of the last gradient step are kept; lower the learning "
+                "rate or scale the rewards (VecNormalize)"
+            )
+        diagnostics.add(actor_grad_norm=actor_norm, critic_grad_norm=critic_norm)
+        for optimizer in optimizers:
+            optimizer.step()
+
+    def _clip_gradients(self) -> tuple[float, float]:
+        """Clip jointly or apart (Spec 6.5); returns the actor's and critic's norms before it."""
+        if not isinstance(self.policy, SpecActorCriticPolicy):
+            joint = nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm).item()
+            return joint, joint
+        actor = _parameters_of(self.policy.optimizer)
+        critic = _parameters_of(self.policy.critic_optimizer)
+        if self.critic_max_grad_norm is not None:
+            return (
+                nn.utils.clip_grad_norm_(actor, self.max_grad_norm).item(),
+                nn.utils.clip_grad_norm_(critic, self.critic_max_grad_norm).item(),
+            )
+        norms = _gradient_norm(actor), _gradient_norm(critic)
+        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        return norms
+
+    # ------------------------------------------------------------------ around the update
+
+    def _update_learning_rates(self) -> None:
+        self._update_learning_rate(self.policy.optimizer)
+        if self._critic_optimizer is not None:
+            rate = self.critic_lr_schedule(self._current_progress_remaining)
+            update_learning_rate(self._critic_optimizer, rate)
+            self.logger.record("train/critic_learning_rate", rate)
+
+    def _clip_ranges(self) -> tuple[float, float | None]:
+        """ε of this update, and the value's clip range: schedules, or the adapted ε (Spec 7.5)."""
+        progress = self._current_progress_remaining
+        clip_range = self.clip_range(progress)  # type: ignore[operator]
+        if self.adaptive_clip_range is not None and self._adapted_clip_range is not None:
+            clip_range = self._adapted_clip_range
+        if self.clip_range_vf is None:
+            return clip_range, None
+        return clip_range, self.clip_range_vf(progress)  # type: ignore[operator]
+
+    @property
+    def _normalizes_minibatch(self) -> bool:
+        return self.normalize_advantage and self.normalize_advantage_over == "minibatch"
+
+    def _prepare_advantages(self, diagnostics: UpdateDiagnostics) -> None:
+        """Log the rollout's advantages as they are, then normalise them if asked (Spec 4.3)."""
+        advantages = self.rollout_buffer.advantages
+        diagnostics.add(advantage_mean=advantages.mean(), advantage_std=advantages.std())
+        if self.normalize_advantage and self.normalize_advantage_over == "rollout":
+            normalized = normalize_advantages(th.as_tensor(advantages))
+            self.rollout_buffer.advantages = normalized.numpy()
+
+    def _collect(
+        self, diagnostics: UpdateDiagnostics, losses: Losses, approx_kl: float, clip_range: float
+    ) -> None:
+        ratio = losses.ratio.detach()
+        diagnostics.add(
+            policy_gradient_loss=-losses.objective.detach(),
+            value_loss=losses.value_loss.detach(),
+            entropy_loss=-losses.entropy.detach(),
+            loss=losses.total.detach(),
+            approx_kl=approx_kl,
+            clip_fraction=obj.clip_fraction(ratio, clip_range),
+            ratio_mean=ratio.mean(),
+            effective_sample_size=obj.effective_sample_size(ratio),
+        )
+        diagnostics.add_ratio(ratio)
+
+    def _adapt_trust_region(self, diagnostics: UpdateDiagnostics, clip_range: float) -> None:
+        """Move β and ε by the KL of the whole update (Spec 7.2, 7.5)."""
+        if self.objective in ("kl", "adaptive_kl"):
+            diagnostics.add(kl_coef=self.kl_coef)
+        if self.objective != "adaptive_kl" and self.adaptive_clip_range is None:
+            return
+        kl = self._rollout_kl()
+        diagnostics.add(rollout_kl=kl)
+        if self.objective == "adaptive_kl":
+            self.kl_coef = adapt_kl_coef(self.kl_coef, kl, self.desired_kl)
+        if self.adaptive_clip_range is not None:
+            self._adapted_clip_range = adapt_clip_range(
+                clip_range, kl, self.desired_kl, self.adaptive_clip_range
+            )
+
+    @th.no_grad()
+    def _rollout_kl(self) -> float:
+        """k3 of the policy as it now is, over every sample of the rollout (Spec 7.6)."""
+        total, count = 0.0, 0
+        for batch in self.rollout_buffer.get(self.batch_size):
+            log_ratio = self._losses(batch, 1.0, None).log_ratio
+            total += obj.kl_k3(log_ratio).item() * len(log_ratio)
+            count += len(log_ratio)
+        return total / count
+
+    def _record(
+        self, diagnostics: UpdateDiagnostics, clip_range: float, clip_range_vf: float | None
+    ) -> None:
+        diagnostics.record()
+        buffer = self.rollout_buffer
+        explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
+        self.logger.record("train/explained_variance", explained)
+        if hasattr(self.policy, "log_std"):
+            self.logger.record("train/std", th.exp(self.policy.log_std).mean().item())
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/clip_range", clip_range)
+        if clip_range_vf is not None:
+            self.logger.record("train/clip_range_vf", clip_range_vf)
+
+    def dump_logs(self, iteration: int = 0) -> None:
+        """SB3's log of a rollout, with the spread of the returns and lengths beside their means."""
+        episodes = self.ep_info_buffer or ()
+        if episodes and episodes[0]:
+            for key, name in (("r", "ep_rew_std"), ("l", "ep_len_std")):
+                spread = float(np.std([episode[key] for episode in episodes]))
+                self.logger.record(f"rollout/{name}", spread)
+        super().dump_logs(iteration)
+
+    def learn(
+        self: SelfSpecPPO,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str = "SpecPPO",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> SelfSpecPPO:
+        """Train for at least ``total_timesteps``, in whole rollouts; SB3's arguments."""
+        return super().learn(
+            total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
+        )
+
+
+def _parameters_of(optimizer: th.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def _gradient_norm(parameters: list[nn.Parameter]) -> float:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return nn.utils.get_total_norm(gradients).item()

@@ -1,0 +1,48 @@
+"""What one update logs (Spec 8.2): averages over every minibatch of the update."""
+
+from collections import defaultdict
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+
+__all__ = ["UpdateDiagnostics"]
+
+_SCALAR_FORMATS = ("stdout", "log", "json", "csv")
+
+
+class UpdateDiagnostics:
+    """Collects one update's numbers and writes their means to SB3's logger.
+
+    SB3 averages some over the update and others over its last epoch; here all cover the whole
+    update, so that an early stop or a bad first epoch shows.
+
+    Args:
+        logger: where :meth:`record` writes to.
+    """
+
+    def __init__(self, logger: Logger) -> None:
+        self.logger = logger
+        self._wants_histogram = any(
+            isinstance(output, TensorBoardOutputFormat) for output in logger.output_formats
+        )
+        self._values: defaultdict[str, list[float]] = defaultdict(list)
+        self._ratios: list[th.Tensor] = []
+
+    def add(self, **values: float | th.Tensor) -> None:
+        """Add one minibatch's scalars, by the name they are logged under (``train/<name>``)."""
+        for name, value in values.items():
+            self._values[name].append(float(value))
+
+    def add_ratio(self, ratio: th.Tensor) -> None:
+        """Keep one minibatch's (B,) ratios for TensorBoard's histogram."""
+        if self._wants_histogram:
+            self._ratios.append(ratio.detach())
+
+    def record(self) -> None:
+        """Write every mean, and the histogram of the ratios where TensorBoard listens."""
+        for name, values in self._values.items():
+            self.logger.record(f"train/{name}", float(np.mean(values)))
+        if self._ratios:
+            ratios = th.cat(self._ratios)
+            self.logger.record("train/ratio", ratios, exclude=_SCALAR_FORMATS)

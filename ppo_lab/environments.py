@@ -1,0 +1,154 @@
+"""What a run needs to know of a Gymnasium environment before it starts."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from envs.mdp import TabularMDP
+from envs.planning import optimal_return, random_return
+from ppo_lab.algorithms import closest
+from ppo_lab.errors import ArgumentError
+
+__all__ = ["ReferenceScores", "inspect_environment", "reference_scores"]
+
+RANDOM_EPISODES = 100
+"""Episodes behind a random policy's score where dynamic programming cannot give it."""
+
+PPO_ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+@dataclass(frozen=True)
+class ReferenceScores:
+    """The two returns that a score is normalised by: (score − low)/(high − low).
+
+    Attributes:
+        low: the uniformly random policy's expected return.
+        high: the optimum, or a stated good score; None where nobody states one.
+        source: where the two come from, in words.
+    """
+
+    low: float
+    high: float | None
+    source: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As ``run.json`` holds it."""
+        return asdict(self)
+
+
+def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
+    """``gymnasium.make`` with errors of one line.
+
+    Raises:
+        ArgumentError: no such environment (names the closest), or it cannot be made.
+    """
+    try:
+        return gym.make(env_id, **env_kwargs)
+    except gym.error.UnregisteredEnv as error:
+        known = [name for name in gym.registry if not name.startswith(("phys2d/", "tabular/"))]
+        raise ArgumentError(
+            f"unknown environment {env_id!r}; closest: {closest(env_id, known)}"
+        ) from error
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ArgumentError(
+            f"environment {env_id!r} cannot be made: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any]) -> str:
+    """Check that PPO can train on an environment and name the policy for its observations.
+
+    Args:
+        env_id: Gymnasium's id, ``module:id`` for one that a module registers.
+        env_kwargs: for ``gymnasium.make``.
+
+    Returns:
+        ``MlpPolicy``, ``CnnPolicy`` or ``MultiInputPolicy``.
+
+    Raises:
+        ArgumentError: unknown, cannot be made, or of a space that PPO cannot use.
+    """
+    env = make_checked(env_id, env_kwargs)
+    try:
+        action, observation = env.action_space, env.observation_space
+    finally:
+        env.close()
+    if not isinstance(action, PPO_ACTION_SPACES):
+        expected = ", ".join(space.__name__ for space in PPO_ACTION_SPACES)
+        raise ArgumentError(
+            f"environment {env_id!r} has action space {action}, which PPO cannot use; "
+            f"expected one of {expected}"
+        )
+    if isinstance(action, spaces.Box) and not action.is_bounded():
+        raise ArgumentError(
+            f"environment {env_id!r} has an unbounded action space {action}; "
+            "wrap it in gymnasium.wrappers.RescaleAction or give it finite bounds"
+        )
+    if isinstance(observation, spaces.Dict):
+        return "MultiInputPolicy"
+    if isinstance(observation, spaces.Tuple | spaces.Text | spaces.Sequence | spaces.Graph):
+        raise ArgumentError(
+            f"environment {env_id!r} has observation space {observation}, which SB3's policies "
+            "cannot read; wrap it in gymnasium.wrappers.FlattenObservation"
+        )
+    is_image = isinstance(observation, spaces.Box) and len(observation.shape) == 3
+    return "CnnPolicy" if is_image and observation.dtype == np.uint8 else "MlpPolicy"
+
+
+def reference_scores(env_id: str, env_kwargs: Mapping[str, Any]) -> ReferenceScores:
+    """The scores that normalise an environment's returns (design: honest comparisons).
+
+    Exact for an environment whose ``unwrapped.mdp`` is a :class:`TabularMDP` with a time limit:
+    both by dynamic programming over that horizon. Elsewhere the random policy is played and the
+    high score is the environment's own ``reward_threshold``, if it has one.
+
+    Args:
+        env_id: Gymnasium's id.
+        env_kwargs: for ``gymnasium.make``.
+
+    Raises:
+        ArgumentError: the environment cannot be made.
+    """
+    env = make_checked(env_id, env_kwargs)
+    try:
+        mdp = getattr(env.unwrapped, "mdp", None)
+        spec = env.spec
+        horizon = spec.max_episode_steps if spec else None
+        if isinstance(mdp, TabularMDP) and horizon is not None:
+            return ReferenceScores(
+                low=random_return(mdp, horizon),
+                high=optimal_return(mdp, horizon),
+                source=f"exact: random policy and optimum over {horizon} steps by dynamic "
+                "programming",
+            )
+        threshold = spec.reward_threshold if spec else None
+        high = None if threshold is None else float(threshold)
+        high_source = "Gymnasium's reward_threshold" if threshold is not None else "none stated"
+        low = _measured_random_return(env)
+    finally:
+        env.close()
+    return ReferenceScores(
+        low=low,
+        high=high,
+        source=f"low: random policy over {RANDOM_EPISODES} episodes; high: {high_source}",
+    )
+
+
+def _measured_random_return(env: gym.Env[Any, Any]) -> float:
+    """Mean return of ``RANDOM_EPISODES`` episodes of uniformly random actions, seeds fixed."""
+    env.action_space.seed(0)
+    returns = []
+    for episode in range(RANDOM_EPISODES):
+        env.reset(seed=episode)
+        total, ended = 0.0, False
+        while not ended:
+            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            total += float(reward)
+            ended = terminated or truncated
+        returns.append(total)
+    return float(np.mean(returns))
