@@ -1,0 +1,215 @@
+"""Exact solutions of finite MDPs by dynamic programming (Spec 9): the oracle of optimality.
+
+Every function is pure and takes the MDP first. V is a float64 array (S,), Q is (S, A), a policy is
+(S, A) of probabilities; a greedy policy is (S,) int64 of actions and ``one_hot`` turns it into the
+former. Horizons count rewards: horizon H sums H of them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from envs.mdp import FloatArray, IntArray, TabularMDP
+
+# A network's action probabilities are float32.
+POLICY_TOLERANCE = 1e-5
+
+
+class Solution(NamedTuple):
+    """Optimal values (S,) and a greedy policy (S,) int64, the first of equally good actions."""
+
+    values: FloatArray
+    policy: IntArray
+
+
+def value_iteration(
+    mdp: TabularMDP, gamma: float, tolerance: float = 1e-10, max_iterations: int = 1_000_000
+) -> Solution:
+    """Solve V*(s) = max_a Σ_{s'} P (R + γ V*(s')) by iterating it from V_0 = 0 (Spec 9.1).
+
+    Stops when V is within ``tolerance`` of V*: by contraction the error is at most
+    γ/(1−γ) times the last change. For γ = 1, where no such bound exists, it stops when the last
+    change is at most ``tolerance``.
+
+    Args:
+        mdp: The MDP.
+        gamma: The discount, in [0, 1].
+        tolerance: The error allowed in any state's value, above 0.
+        max_iterations: Give up after so many sweeps.
+
+    Returns:
+        The values (S,) and the greedy policy (S,).
+
+    Raises:
+        ValueError: gamma or tolerance is out of range.
+        RuntimeError: not converged after ``max_iterations`` sweeps, as when γ = 1 and rewards
+            can be collected for ever.
+    """
+    gamma = check_gamma(gamma)
+    values = np.zeros(mdp.n_states)
+    for _ in range(max_iterations):
+        updated = action_values(mdp, values, gamma).max(axis=1)
+        change = float(np.abs(updated - values).max())
+        values = updated
+        if change <= stopping_change(tolerance, gamma, values):
+            return Solution(values, greedy_policy(action_values(mdp, values, gamma)))
+    raise not_converged("Value iteration", max_iterations, change, gamma)
+
+
+def finite_horizon_values(mdp: TabularMDP, horizon: int, gamma: float = 1.0) -> FloatArray:
+    """V_H of Spec 9.1: the best expected return of ``horizon`` steps from each state.
+
+    Args:
+        mdp: The MDP.
+        horizon: Number of rewards summed, at least 0.
+        gamma: The discount, in [0, 1].
+
+    Returns:
+        (S,) float64. The optimal policy behind it may depend on the steps left.
+
+    Raises:
+        ValueError: horizon or gamma is out of range.
+    """
+    gamma, values = check_gamma(gamma), np.zeros(mdp.n_states)
+    for _ in range(check_horizon(horizon)):
+        values = action_values(mdp, values, gamma).max(axis=1)
+    return values
+
+
+def optimal_return(mdp: TabularMDP, horizon: int) -> float:
+    """The optimum: highest expected undiscounted return of ``horizon`` steps from the start.
+
+    The episode ends on termination. This is 1 on the scale of normalised scores.
+
+    Raises:
+        ValueError: horizon is negative.
+    """
+    return float(mdp.start @ finite_horizon_values(mdp, horizon))
+
+
+def random_return(mdp: TabularMDP, horizon: int) -> float:
+    """Expected undiscounted return of the uniformly random policy: 0 of normalised scores.
+
+    Raises:
+        ValueError: horizon is negative.
+    """
+    return policy_return(mdp, random_policy(mdp), horizon)
+
+
+def policy_return(mdp: TabularMDP, policy: FloatArray, horizon: int, gamma: float = 1.0) -> float:
+    """The exact expected return of ``horizon`` steps from the start under any policy (Spec 9.3).
+
+    Args:
+        mdp: The MDP.
+        policy: (S, A) action probabilities, each row summing to 1.
+        horizon: Number of rewards summed, at least 0.
+        gamma: The discount, in [0, 1].
+
+    Raises:
+        ValueError: policy, horizon or gamma is not as stated.
+    """
+    gamma, policy = check_gamma(gamma), check_policy(mdp, policy)
+    values = np.zeros(mdp.n_states)
+    for _ in range(check_horizon(horizon)):
+        values = (policy * action_values(mdp, values, gamma)).sum(axis=1)
+    return float(mdp.start @ values)
+
+
+def action_values(mdp: TabularMDP, values: FloatArray, gamma: float) -> FloatArray:
+    """One Bellman back-up, Q(s, a) = Σ_{s'} P (R + γ V(s')), V after a termination being 0.
+
+    Args:
+        mdp: The MDP.
+        values: V, (S,).
+        gamma: The discount.
+
+    Returns:
+        (S, A) float64.
+    """
+    following: FloatArray = mdp.continuation @ values
+    return mdp.R + gamma * following.reshape(mdp.n_states, mdp.n_actions)
+
+
+def greedy_policy(q_values: FloatArray) -> IntArray:
+    """The best action of each state, (S,) int64; the first of equals."""
+    best: IntArray = q_values.argmax(axis=1).astype(np.int64)
+    return best
+
+
+def one_hot(policy: IntArray, n_actions: int) -> FloatArray:
+    """A deterministic policy (S,) as action probabilities (S, A)."""
+    return np.eye(n_actions)[policy]
+
+
+def random_policy(mdp: TabularMDP) -> FloatArray:
+    """The uniformly random policy, (S, A)."""
+    return np.full((mdp.n_states, mdp.n_actions), 1.0 / mdp.n_actions)
+
+
+def stopping_change(tolerance: float, gamma: float, values: FloatArray) -> float:
+    """The change of a sweep at which V is within ``tolerance`` of the fixed point.
+
+    Never below the rounding of the values themselves, where changes stop shrinking.
+
+    Raises:
+        ValueError: tolerance is not above 0.
+    """
+    if not tolerance > 0.0:
+        raise ValueError(f"tolerance is {tolerance}; it must be above 0.")
+    wanted = tolerance * (1.0 - gamma) / gamma if 0.0 < gamma < 1.0 else tolerance
+    rounding = 4.0 * np.finfo(np.float64).eps * float(np.abs(values).max())
+    return max(wanted, rounding)
+
+
+def not_converged(method: str, sweeps: int, change: float, gamma: float) -> RuntimeError:
+    """The error of an iteration that ran out of sweeps."""
+    return RuntimeError(
+        f"{method} with gamma={gamma} still changed by {change:.3g} after {sweeps} sweeps; lower "
+        "gamma, allow more iterations, or give a horizon (finite_horizon_values)."
+    )
+
+
+def check_gamma(gamma: float) -> float:
+    """The discount as given.
+
+    Raises:
+        ValueError: it is not in [0, 1].
+    """
+    if not 0.0 <= gamma <= 1.0:
+        raise ValueError(f"gamma is {gamma}; the discount must lie in [0, 1].")
+    return gamma
+
+
+def check_horizon(horizon: int) -> int:
+    """The horizon as given.
+
+    Raises:
+        ValueError: it is negative.
+    """
+    if horizon < 0:
+        raise ValueError(f"horizon is {horizon}; it counts steps and must be at least 0.")
+    return horizon
+
+
+def check_policy(mdp: TabularMDP, policy: FloatArray) -> FloatArray:
+    """The policy as float64.
+
+    Raises:
+        ValueError: it is not (S, A) rows of probabilities that sum to 1.
+    """
+    policy = np.asarray(policy, dtype=np.float64)
+    shape = (mdp.n_states, mdp.n_actions)
+    if policy.shape != shape:
+        raise ValueError(
+            f"policy has shape {policy.shape}; it must be {shape}, one row of action probabilities "
+            "a state (one_hot makes them from actions)."
+        )
+    valid = (policy >= 0.0).all(axis=1)
+    valid &= np.abs(policy.sum(axis=1) - 1.0) <= POLICY_TOLERANCE
+    if not valid.all():
+        state = int(np.argmin(valid))
+        raise ValueError(
+            f"policy[{state}] is {policy[state].tolist()}; probabilities must be at least 0 and "
+            "sum to 1."
+        )
+    return policy
