@@ -6,22 +6,30 @@ import numpy as np
 
 from reports.comparison import Comparison, LabelScores
 from reports.runs import LoadedRuns, Run
+from reports.statistics import LabelStatistics
 
 ENOUGH_RUNS = 10
 """Below this, percentile intervals miss the true value clearly more often than they promise."""
 
 
-def cautions(comparison: Comparison, loaded: LoadedRuns) -> tuple[str, ...]:
+def cautions(
+    comparison: Comparison, rows: Sequence[LabelStatistics], loaded: LoadedRuns
+) -> tuple[str, ...]:
     """List every reason to doubt the numbers that can be seen in the runs themselves."""
     sentences = [
         sentence for scores in comparison.labels for sentence in _on_label(scores, comparison.runs)
     ]
+    if any(row.improvement is not None and row.improvement.value in (0, 1) for row in rows):
+        sentences.append(
+            "A probability of 0 or 1 has an interval without width, because no draw of these runs "
+            "could turn out otherwise; that is no certainty about other seeds."
+        )
     sentences.extend(comparison.omissions)
     sentences.extend(_on_protocol(comparison))
     if loaded.set_aside:
         sentences.append(
-            f"Set aside, and listed with the reason: {counted(len(loaded.set_aside), 'run folder')}"
-            ". The statistics describe the other runs only."
+            f"{counted(len(loaded.set_aside), 'run folder')} set aside, listed with the reason: "
+            "the statistics describe the other runs only."
         )
     return tuple(sentences)
 

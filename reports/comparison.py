@@ -94,7 +94,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
 
 def _label_scores(label: str, columns: Sequence[Sequence[Run]]) -> LabelScores:
     runs = [run for column in columns for run in column]
-    steps = reduce(np.intersect1d, (run.evaluation_steps for run in runs)).astype(np.int64)
+    steps = reduce(np.intersect1d, (np.unique(run.evaluation_steps) for run in runs))
     return LabelScores(
         label=label,
         scores=np.array([[run.normalised_score for run in column] for column in columns]).T,

@@ -22,14 +22,15 @@ from reports.text import one_line, shortened
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Okabe and Ito (2008), told apart by colour-blind readers; their yellow is too pale for lines."""
 
-_LINES = ("-", "--", "-.", ":")
+_MARKERS = "osD^vPX"
+_MARKED_POINTS = 12
 _GREY = "#666666"
 _DPI = 160
 _PANELS = (
     ("iqm", "IQM"),
     ("mean", "Mean"),
     ("median", "Median"),
-    ("optimality_gap", "Optimality gap"),
+    ("optimality_gap", "Optimality gap (0 is best)"),
 )
 _STYLE: dict[Any, Any] = {  # matplotlib's stubs name every key, and differ between versions
     "font.family": "DejaVu Sans",
@@ -42,6 +43,9 @@ _STYLE: dict[Any, Any] = {  # matplotlib's stubs name every key, and differ betw
     "ytick.color": _GREY,
     "xtick.labelcolor": "black",
     "ytick.labelcolor": "black",
+    "axes.formatter.useoffset": False,
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.08,
     "grid.color": "#E4E4E4",
     "grid.linewidth": 0.8,
     "axes.grid": True,
@@ -57,7 +61,7 @@ def learning_curve_figure(curves: Sequence[Curve], labels: Sequence[str]) -> byt
 
     Args:
         curves: one per label that has evaluation points; may be empty.
-        labels: every label of the report: the position fixes a label's colour and line.
+        labels: every label of the report: the position fixes a label's colour and marker.
     """
     with _house_style():
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -65,7 +69,7 @@ def learning_curve_figure(curves: Sequence[Curve], labels: Sequence[str]) -> byt
         handles = [_draw_curve(axes, curve, labels.index(curve.label)) for curve in curves]
         _mark_reference(axes, [float(curve.iqm.max()) for curve in curves])
         axes.set_xlabel("Environment steps")
-        axes.set_ylabel("IQM of the normalised return")
+        axes.set_ylabel("Normalised return, IQM (1 = reference)")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.margins(x=0.02)
@@ -114,7 +118,13 @@ def _house_style() -> Iterator[None]:
 def _draw_curve(axes: Axes, curve: Curve, index: int) -> Line2D:
     colour = PALETTE[index % len(PALETTE)]
     (line,) = axes.plot(
-        curve.steps, curve.iqm, color=colour, linestyle=_LINES[index % len(_LINES)], linewidth=1.8
+        curve.steps,
+        curve.iqm,
+        color=colour,
+        linewidth=1.8,
+        marker=_MARKERS[index % len(_MARKERS)],
+        markersize=4.5,
+        markevery=max(1, len(curve.steps) // _MARKED_POINTS),
     )
     if curve.low is not None and curve.high is not None:
         axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)

@@ -2,53 +2,63 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from reports.cautions import counted
+from reports.cautions import ENOUGH_RUNS, counted
 from reports.comparison import Comparison
 from reports.runs import LoadedRuns
-from reports.statistics import Draws, LabelStatistics
+from reports.statistics import Draws, Estimate, LabelStatistics
 from reports.tables import ScoreTable, shown
 from reports.text import markdown, one_line, shortened
 
 _LONGEST_REASON = 300
 
 
-def finding(rows: Sequence[LabelStatistics], baseline: str) -> str:
-    """Say in one or two sentences which label leads and whether the runs bear it out.
+@dataclass(frozen=True)
+class Finding:
+    """The main result: a headline without numbers, and the numbers behind it as sentences."""
+
+    headline: str
+    detail: str
+
+
+def find(rows: Sequence[LabelStatistics], baseline: str) -> Finding:
+    """Say which label leads, and whether the runs tell it from the baseline.
+
+    The baseline meets the label with the highest IQM among the others. The two are told apart
+    where the interval of the probability of improvement leaves out one half.
 
     Args:
         rows: one per label, at least one.
         baseline: the label that ``improvement`` is over.
     """
     ranked = sorted(rows, key=lambda row: -row.iqm.value)
-    lead = ranked[0]
+    level = [row.label for row in ranked if row.iqm.value == ranked[0].iqm.value]
+    verb = "has" if len(level) == 1 else "share"
+    detail = f"{' and '.join(level)} {verb} the highest IQM, {shown(ranked[0].iqm)}."
     if len(rows) == 1:
-        return f"{lead.label} has an IQM of {shown(lead.iqm)} over {counted(lead.runs, 'run')}."
-    level = [row.label for row in rows if row.iqm.value == lead.iqm.value]
-    if len(level) > 1:
-        first = f"{' and '.join(level)} share the highest IQM, {shown(lead.iqm)}."
-    else:
-        first = f"{lead.label} has the highest IQM, {shown(lead.iqm)}."
+        lead = ranked[0]
+        detail = f"Its IQM is {shown(lead.iqm)} over {counted(lead.runs, 'run')} per environment."
+        return Finding(f"{lead.label} stands alone", detail)
     challenger = next(row for row in ranked if row.label != baseline)
-    return f"{first} {_verdict(challenger, baseline)}"
-
-
-def _verdict(challenger: LabelStatistics, baseline: str) -> str:
     improvement = challenger.improvement
     if improvement is None:
-        raise ValueError("the baseline cannot challenge itself")
-    if improvement.low is None or improvement.high is None:
-        meaning = "one run a side cannot tell them apart"
-    elif improvement.low > 0.5:
-        meaning = "the interval lies above one half, so the advantage is more than seed noise"
-    elif improvement.high < 0.5:
-        meaning = "the interval lies below one half, so the baseline is ahead"
-    else:
-        meaning = "the interval holds one half, so these runs do not tell them apart"
-    return (
-        f"A run of {challenger.label} scores above a run of {baseline} with probability "
-        f"{shown(improvement)}: {meaning}."
+        raise ValueError(f"{challenger.label} was not compared with {baseline}")
+    detail += (
+        f" A run of {challenger.label} scores above a run of {baseline} with probability "
+        f"{shown(improvement)}."
     )
+    fewest = min(row.runs for row in rows if row.label in (challenger.label, baseline))
+    return Finding(_headline(challenger.label, baseline, improvement, fewest), detail)
+
+
+def _headline(challenger: str, baseline: str, improvement: Estimate, fewest: int) -> str:
+    low, high = improvement.low, improvement.high
+    if low is None or high is None or low <= 0.5 <= high:
+        return f"These runs do not tell {challenger} from {baseline}"
+    better, worse = (challenger, baseline) if low > 0.5 else (baseline, challenger)
+    verb = "seems to score" if fewest < ENOUGH_RUNS else "scores"
+    return f"{better} {verb} higher than {worse}"
 
 
 def footer(comparison: Comparison, loaded: LoadedRuns, draws: Draws) -> tuple[str, ...]:
@@ -57,7 +67,7 @@ def footer(comparison: Comparison, loaded: LoadedRuns, draws: Draws) -> tuple[st
     episodes = sorted({run.evaluation_episodes for run in comparison.runs})
     scales = sorted(
         {
-            f"{run.task} 0 = {run.low:.6g}, 1 = {run.high:.6g} ({run.source})"
+            f"in {run.task}, low {run.low:.6g} and high {run.high:.6g} ({run.source})"
             for run in comparison.runs
         }
     )
@@ -67,7 +77,7 @@ def footer(comparison: Comparison, loaded: LoadedRuns, draws: Draws) -> tuple[st
         "A score is the mean return of the final policy over "
         f"{' or '.join(map(str, episodes))} evaluation episodes.",
         "Mean, IQM, median and optimality gap are of the normalised score (score − low)/(high − "
-        f"low): {'; '.join(scales)}.",
+        f"low); {'; '.join(scales)}.",
         *_seeds(comparison),
         f"[…, …] are 95 % stratified-bootstrap percentile intervals (rliable): {draws.table:,} "
         f"draws for the table, {draws.curve:,} for the learning curves, seed {draws.seed}.",
@@ -84,10 +94,11 @@ def footer(comparison: Comparison, loaded: LoadedRuns, draws: Draws) -> tuple[st
     return tuple(lines)
 
 
-def compose(table: ScoreTable, found: str, notes: Sequence[str], loaded: LoadedRuns) -> str:
+def compose(table: ScoreTable, found: Finding, notes: Sequence[str], loaded: LoadedRuns) -> str:
     """Return the Markdown page: finding, table, figures, notes, footer, folders set aside."""
     parts = [
-        f"# {markdown(found)}\n",
+        f"# {markdown(found.headline)}\n",
+        f"{markdown(found.detail)}\n",
         table.markdown(),
         _bullets(table.footer),
     ]

@@ -8,9 +8,9 @@ from pathlib import Path
 from reports.cautions import cautions
 from reports.comparison import Comparison, compare
 from reports.figures import interval_figure, learning_curve_figure
-from reports.page import compose, finding, footer
+from reports.page import Finding, compose, find, footer
 from reports.runs import LoadedRuns, Run, load_runs
-from reports.statistics import Draws, label_statistics, learning_curves
+from reports.statistics import CURVE_DRAWS, TABLE_DRAWS, Draws, label_statistics, learning_curves
 from reports.tables import ScoreTable, csv_text
 
 BASELINE = "ppo (tuned)"
@@ -21,12 +21,12 @@ class Report:
     """What was written.
 
     Attributes:
-        finding: the main result in words.
+        finding: the main result in words, headline and detail.
         table: the statistics; ``rich.print(report.table.rich())`` shows them on a terminal.
         files: the files, in the order in which they appeared.
     """
 
-    finding: str
+    finding: Finding
     table: ScoreTable
     files: tuple[Path, ...]
 
@@ -38,12 +38,14 @@ def write_report(
     baseline: str = BASELINE,
     seed: int = 0,
     notes: Sequence[str] = (),
+    table_draws: int = TABLE_DRAWS,
+    curve_draws: int = CURVE_DRAWS,
 ) -> Report:
     """Write ``report.md``, its numbers as CSV and its figures as PNG into one folder.
 
     The files: ``scores.csv``, ``table.csv``, ``learning_curves.png``, ``intervals.png``,
-    ``report.md``. The same run folders, baseline, seed and notes give the same bytes, wherever the folders lie.
-    Every file appears whole or not at all, the page last.
+    ``report.md``. The same run folders, baseline, seed and notes give the same bytes, wherever
+    the folders lie. Every file appears whole or not at all, the page last.
 
     Args:
         source: a folder with run folders at any depth, or what ``load_runs`` returned for it.
@@ -52,6 +54,8 @@ def write_report(
             it, the first label takes its place, and the report says so.
         seed: seed of the bootstrap.
         notes: plain sentences for the page.
+        table_draws: bootstrap draws for each of the table's intervals, at least 1.
+        curve_draws: bootstrap draws for each learning curve's band, at least 1.
 
     Raises:
         NoRunsError: no run can be used, or no environment was run by every label.
@@ -59,15 +63,14 @@ def write_report(
     """
     loaded = source if isinstance(source, LoadedRuns) else load_runs(source)
     comparison = compare(loaded.runs)
-    table = _table(comparison, loaded, baseline, Draws(seed=seed))
-    found = finding(table.rows, table.baseline)
+    draws = Draws(table=table_draws, curve=curve_draws, seed=seed)
+    table = _table(comparison, loaded, baseline, draws)
+    found = find(table.rows, table.baseline)
     labels = [row.label for row in table.rows]
     contents = {
         "scores.csv": _scores_csv(loaded.runs).encode(),
         "table.csv": table.csv().encode(),
-        "learning_curves.png": learning_curve_figure(
-            learning_curves(comparison, Draws(seed=seed)), labels
-        ),
+        "learning_curves.png": learning_curve_figure(learning_curves(comparison, draws), labels),
         "intervals.png": interval_figure(table.rows),
         "report.md": compose(table, found, notes, loaded).encode("utf-8", "replace"),
     }
@@ -80,15 +83,16 @@ def write_report(
 
 def _table(comparison: Comparison, loaded: LoadedRuns, baseline: str, draws: Draws) -> ScoreTable:
     labels = [scores.label for scores in comparison.labels]
-    warnings = cautions(comparison, loaded)
+    stated: tuple[str, ...] = ()
     if baseline not in labels:
-        warnings = (f"No run is of {baseline}: {labels[0]} is the baseline instead.", *warnings)
+        stated = (f"No run is of {baseline}: {labels[0]} is the baseline instead.",)
         baseline = labels[0]
+    rows = label_statistics(comparison, baseline, draws)
     return ScoreTable(
-        rows=label_statistics(comparison, baseline, draws),
+        rows=rows,
         baseline=baseline,
         footer=footer(comparison, loaded, draws),
-        cautions=warnings,
+        cautions=(*stated, *cautions(comparison, rows, loaded)),
     )
 
 

@@ -18,7 +18,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 FORMAT = 1
-TUNING_STAGES = frozenset({"screen", "replicate"})
+TUNING_STAGES = ("screen", "replicate")
 """Stages whose seeds chose hyperparameters, so they never judge them."""
 
 
@@ -185,7 +185,11 @@ def _to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
     if not low < high:
         raise _UnusableRunError("run.json: the reference's low must lie below its high")
     steps, results = _read_evaluations(folder / "evaluations.npz")
-    returns = results.mean(axis=1)
+    with np.errstate(over="ignore"):
+        returns = results.mean(axis=1)
+        normalised = (returns - low) / (high - low)
+    if not np.isfinite(normalised).all():
+        raise _UnusableRunError("evaluations.npz holds returns too large to normalise")
     score = float(returns[-1])
     stated = record.get("score")
     if stated is not None and not math.isclose(
@@ -227,10 +231,13 @@ def _read_evaluations(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64
     """Return steps (P,) and results (P, E), finite, with P and E at least 1."""
     unreadable = (OSError, ValueError, KeyError, EOFError, MemoryError)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, NpzFile):
+        # Opened here: np.load leaves a file open that it opens itself and finds truncated.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, NpzFile):
                 raise _UnusableRunError("evaluations.npz is not an npz archive")
-            steps, results = np.asarray(file["timesteps"]), np.asarray(file["results"])
+            with archive:
+                steps, results = np.asarray(archive["timesteps"]), np.asarray(archive["results"])
     except FileNotFoundError as error:
         raise _UnusableRunError("evaluations.npz is missing") from error
     except _UnusableRunError:
@@ -281,7 +288,10 @@ def _object(record: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 
 def _canonical(value: object) -> str:
-    return _clean(json.dumps(value, sort_keys=True, ensure_ascii=False))
+    try:
+        return _clean(json.dumps(value, sort_keys=True, ensure_ascii=False))
+    except RecursionError as error:
+        raise _UnusableRunError("run.json is nested too deeply") from error
 
 
 def _clean(text: str) -> str:

@@ -82,9 +82,9 @@ class Curve:
 class Draws:
     """How many bootstrap draws stand behind an interval, and the seed they come from."""
 
-    table: int = TABLE_DRAWS
-    curve: int = CURVE_DRAWS
-    seed: int = 0
+    table: int
+    curve: int
+    seed: int
 
 
 def label_statistics(

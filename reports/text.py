@@ -2,13 +2,13 @@
 
 import re
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-_MARKUP = re.compile(r"[\\`*\[\]~|$#]|(?<![^\W_])_|_(?![^\W_])")
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+_MARKUP = re.compile(r"[\\`*~|$#]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 
 
 def one_line(text: str) -> str:
-    """Replace line ends, terminal control codes and direction overrides by one space each."""
-    return _CONTROL.sub(" ", text).strip()
+    """Replace white space, terminal control codes and direction overrides by single spaces."""
+    return _SPACE.sub(" ", text).strip()
 
 
 def shortened(text: str, length: int) -> str:
@@ -19,7 +19,8 @@ def shortened(text: str, length: int) -> str:
 def markdown(text: str) -> str:
     """Escape a text so that GitHub's Markdown shows it as it is, in a table's cell too.
 
-    An underscore within a word is left alone: it is never markup there, and names are full of them.
+    Left alone, because they are no markup there: an underscore within a word, and brackets that
+    make no link.
     """
     escaped = _MARKUP.sub(lambda match: "\\" + match[0], one_line(text))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,7 +1,7 @@
 """A factory of real run folders, with the layout that a training run leaves behind."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ def write_run(
     low: float = -0.1,
     high: float = 1.0,
     folder: str | None = None,
-    **changes: Any,
+    record: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Path:
     """Write one run folder whose evaluations rise to ``score``, or follow ``returns``.
 
-    ``changes`` replace entries of run.json. Each evaluation's episodes spread about its mean, and
-    the spread sums to zero exactly.
+    ``record`` and ``more`` replace entries of run.json. Each evaluation's episodes spread about
+    its mean, and the spread sums to zero exactly.
     """
     path = root / (folder or f"{algo}_{settings}/{env.replace('/', '-')}_{seed}")
     path.mkdir(parents=True)
@@ -45,7 +46,7 @@ def write_run(
         ep_lengths=np.full((len(steps), EPISODES), 7),
     )
     (path / "0.monitor.csv").write_text('#{"t_start": 0.0}\nr,l,t\n')
-    record = {
+    entries = {
         "format": 1,
         "algo": algo,
         "settings": settings,
@@ -67,7 +68,7 @@ def write_run(
         "reason": None,
         "seconds": 2.1,
     }
-    (path / "run.json").write_text(json.dumps({**record, **changes}))
+    (path / "run.json").write_text(json.dumps({**entries, **more, **(record or {})}))
     return path
 
 
