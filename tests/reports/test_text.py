@@ -1,0 +1,45 @@
+"""Names from files shown as they are, whatever they hold."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports.text import markdown, one_line, shortened
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("spec_ppo (tuned)", "spec_ppo (tuned)"),
+        ("_lean_", r"\_lean\_"),
+        ("a|b", r"a\|b"),
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("&lt;", "&amp;lt;"),
+        ("[click](http://x)", r"[click\](http://x)"),
+        ("[x]: http://x", r"[x\]: http://x"),
+        ("0.5 [0.4, 0.6]", "0.5 [0.4, 0.6]"),
+        ("`a` *b* ~c~ $d$ #e \\", r"\`a\` \*b\* \~c\~ \$d\$ \#e \\"),
+        ("two\r\n\r\nlines", "two lines"),
+    ],
+)
+def test_markdown_shows_markup_as_text(text: str, escaped: str) -> None:
+    assert markdown(text) == escaped
+
+
+@given(st.text())
+def test_a_pipe_is_never_left_bare_and_a_line_never_breaks(text: str) -> None:
+    escaped = markdown(text)
+    assert "|" not in escaped.replace("\\\\", "").replace("\\|", "")
+    assert len(escaped.splitlines()) <= 1
+    assert "<" not in escaped
+
+
+def test_terminal_codes_and_direction_overrides_become_spaces() -> None:
+    assert one_line("a\x1b[31mb\u202ec\x00\td") == "a [31mb c d"
+
+
+@given(st.text(), st.integers(1, 20))
+def test_shortened_texts_fit_and_keep_their_beginning(text: str, length: int) -> None:
+    short = shortened(text, length)
+    assert len(short) <= length
+    assert short == text or (short[-1] == "…" and text.startswith(short[:-1]))
