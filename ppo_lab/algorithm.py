@@ -253,7 +253,7 @@ class SpecPPO(OnPolicyAlgorithm):
         actions = batch.actions
         if isinstance(self.action_space, spaces.Discrete):
             actions = actions.long().flatten()
-        values, log_prob, entropies = self.policy.evaluate_actions(batch.observations, actions)  # type: ignore[arg-type]
+        values, log_prob, entropies = self.policy.evaluate_actions(batch.observations, actions)
         advantages = batch.advantages
         if self._normalizes_minibatch and len(advantages) > 1:
             advantages = normalize_advantages(advantages)

@@ -1,9 +1,11 @@
 """SB3 callbacks that PPO Lab adds."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
+from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.errors import NonFiniteError
 
@@ -50,16 +52,30 @@ class AfterUpdateEvalCallback(EvalCallback):
     at least ``eval_freq`` timesteps have passed since it last did, and after the last update:
     the last row of ``evaluations.npz`` is the final policy's. Files and names are SB3's.
 
-    Args as ``EvalCallback``, with ``eval_freq`` in timesteps over all environments.
+    Args:
+        eval_env: as for ``EvalCallback``.
+        eval_seed: seeds the evaluation environments before every evaluation, so that all are
+            played from the same random numbers; None: they go on where the last one stopped.
+        at_start: also score the untrained policy.
+        **kwargs: as for ``EvalCallback``, but ``eval_freq`` counts timesteps of all environments.
     """
 
-    _evaluated_at: int | None = None
-    _continue_training = True
+    def __init__(
+        self,
+        eval_env: VecEnv,
+        *,
+        eval_seed: int | None = None,
+        at_start: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(eval_env, **kwargs)
+        self.eval_seed = eval_seed
+        self._evaluated_at: int | None = None if at_start else 0
+        self._continue_training = True
 
     def _on_rollout_start(self) -> None:
-        if self._evaluated_at is None or (
-            self.model.num_timesteps - self._evaluated_at >= self.eval_freq
-        ):
+        steps = self.model.num_timesteps
+        if self._evaluated_at is None or steps - self._evaluated_at >= self.eval_freq:
             self._evaluate()
 
     def _on_training_end(self) -> None:
@@ -70,6 +86,8 @@ class AfterUpdateEvalCallback(EvalCallback):
         return self._continue_training
 
     def _evaluate(self) -> None:
+        if self.eval_seed is not None:
+            self.eval_env.seed(self.eval_seed)
         # SB3 sets the callback's own count at each step only, and these places lie between steps.
         self.num_timesteps = self._evaluated_at = self.model.num_timesteps
         self.n_calls = self.eval_freq  # the parent's own condition, met

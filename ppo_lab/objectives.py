@@ -5,7 +5,7 @@ otherwise. Samples come from π_old; log r_t(θ) = log π_θ(a_t|s_t) − log π
 """
 
 import torch as th
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - its customary name
 
 __all__ = [
     "categorical_kl",

@@ -31,10 +31,10 @@ def adapt_kl_coef(kl_coef: float, kl: float, desired_kl: float) -> float:
 def adapt_clip_range(
     clip_range: float, kl: float, desired_kl: float, bounds: tuple[float, float]
 ) -> float:
-    """log ε ← log ε + step · clip(1 − d/d_target, −1, 1), then ε into its bounds (Spec 7.5).
+    """Move ε by its KL: log ε ← log ε + step · clip(1 − d/d_target, −1, 1) (Spec 7.5).
 
     Dual ascent with ε in the multiplier's place: ε grows while the KL is under its target and
-    shrinks while it is over.
+    shrinks while it is over; then it is put into its bounds.
 
     Args:
         clip_range: ε > 0 of the update that was just made.

@@ -1,0 +1,75 @@
+"""What a command shows while its runs are made."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from ppo_lab.runs import RunResult
+
+__all__ = ["StageProgress"]
+
+
+class StageProgress:
+    """A bar with rate and remaining time for each stage; plain lines where there is no terminal.
+
+    Args:
+        console: where it is shown.
+        interval: seconds between two plain lines.
+    """
+
+    def __init__(self, console: Console, interval: float = 10.0) -> None:
+        self._console = console
+        self._interval = interval
+
+    @contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Self]:
+        """Show one stage of ``total`` runs, and leave a line that says how it went."""
+        self._name, self._total = name, total
+        self._done = self._failed = self._reused = 0
+        self._started = self._printed = time.perf_counter()
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        terminal = self._console.is_terminal
+        with Progress(
+            *columns, console=self._console, transient=True, disable=not terminal
+        ) as self._bar:
+            self._task = self._bar.add_task(name, total=total, rate="")
+            yield self
+        parts = [f"{name}: {self._done} runs in {time.perf_counter() - self._started:.0f} s"]
+        if self._reused:
+            parts.append(f"{self._reused} of them from an earlier call")
+        if self._failed:
+            parts.append(f"{self._failed} failed")
+        self._console.print(", ".join(parts), highlight=False)
+
+    def advance(self, result: RunResult) -> None:
+        """One more run has its result."""
+        self._done += 1
+        self._failed += result.score is None
+        self._reused += result.reused
+        now = time.perf_counter()
+        rate = (self._done - self._reused) / (now - self._started)  # runs a second, of new runs
+        shown = f"{60 * rate:.0f} runs/min" if rate else ""
+        self._bar.update(self._task, advance=1, rate=shown)
+        if not self._console.is_terminal and rate and now - self._printed >= self._interval:
+            self._printed = now
+            left = (self._total - self._done) / rate
+            self._console.print(
+                f"{self._name}: {self._done}/{self._total}, {shown}, {left:.0f} s left",
+                highlight=False,
+            )

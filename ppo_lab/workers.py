@@ -1,0 +1,76 @@
+"""Many runs over processes: one core and one torch thread each, nothing shared."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Future, as_completed
+from pathlib import Path
+
+from loky import ProcessPoolExecutor
+
+from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run
+
+__all__ = ["default_jobs", "execute_runs"]
+
+WORKER_DIED = "the worker process died twice (killed, or out of memory)"
+
+
+def default_jobs() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple[Path, RunResult]]:
+    """Execute runs in worker processes and yield each result as it arrives.
+
+    A run whose worker dies is tried once more, alone, and then counts as failed. Closing the
+    iterator, or an exception such as Ctrl-C in the consumer, kills the workers; what they had
+    not finished leaves no run folder.
+
+    Args:
+        configs: run folder → run.
+        jobs: worker processes, ≥ 1.
+
+    Yields:
+        (run folder, result), in the order in which the runs finish.
+
+    Raises:
+        ArgumentError: a folder holds a finished run of another configuration.
+        OSError: a run folder cannot be written.
+    """
+    pending: dict[Path, RunConfig] = {}
+    for folder, config in configs.items():
+        known = finished_run(config, folder)
+        if known is None:
+            pending[folder] = config
+        else:
+            yield folder, known
+
+    alone = False
+    while pending:
+        executor = ProcessPoolExecutor(
+            1 if alone else min(jobs, len(pending)), initializer=_initialize_worker
+        )
+        try:
+            futures: dict[Future[RunResult], Path] = {
+                executor.submit(execute_run, config, folder): folder
+                for folder, config in pending.items()
+            }
+            for future in as_completed(futures):
+                result = future.result()
+                del pending[futures[future]]
+                yield futures[future], result
+        except BrokenExecutor:
+            if alone:
+                # One at a time, in this order: the first that is left is the one that died.
+                culprit = next(iter(pending))
+                del pending[culprit]
+                yield culprit, RunResult(None, WORKER_DIED, 0.0)
+            alone = True
+        finally:
+            executor.shutdown(wait=True, kill_workers=True)
+
+
+def _initialize_worker() -> None:
+    # Ctrl-C reaches the whole process group; the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
