@@ -34,6 +34,10 @@ def test_figures_repeat_byte_for_byte() -> None:
     assert interval_figure([row("a")]) == interval_figure([row("a")])
 
 
+def test_figures_do_not_name_the_version_that_drew_them() -> None:
+    assert b"Software" not in learning_curve_figure([curve("a")], ["a"])
+
+
 def test_figures_show_their_numbers() -> None:
     assert interval_figure([row("a")]) != interval_figure([row("a", 0.4, 0.7)])
     with_band, without = (learning_curve_figure([curve("a", band=b)], ["a"]) for b in (True, False))

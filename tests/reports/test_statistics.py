@@ -138,6 +138,13 @@ def test_a_labels_interval_does_not_depend_on_the_others_or_their_order() -> Non
     assert ab["b"] == cba["b"]
 
 
+def test_labels_draw_apart_even_with_equal_scores() -> None:
+    scores = normal(0, 8)
+    a, b = label_statistics(comparison(a=scores, b=scores), "b", DRAWS)
+    assert a.mean.value == b.mean.value
+    assert a.mean.low != b.mean.low
+
+
 def test_the_global_generator_is_left_as_it_was_found() -> None:
     def state() -> tuple[object, ...]:
         legacy = np.random.get_state(legacy=False)  # noqa: NPY002
