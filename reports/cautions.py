@@ -28,8 +28,8 @@ def cautions(
     sentences.extend(_on_protocol(comparison))
     if loaded.set_aside:
         sentences.append(
-            f"{counted(len(loaded.set_aside), 'run folder')} set aside, listed with the reason: "
-            "the statistics describe the other runs only."
+            f"{counted(len(loaded.set_aside), 'run folder')} set aside, each listed in the report "
+            "with its reason: the statistics describe the other runs only."
         )
     return tuple(sentences)
 

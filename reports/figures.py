@@ -30,7 +30,7 @@ _PANELS = (
     ("iqm", "IQM"),
     ("mean", "Mean"),
     ("median", "Median"),
-    ("optimality_gap", "Optimality gap (0 is best)"),
+    ("optimality_gap", "Optimality gap"),
 )
 _STYLE: dict[Any, Any] = {  # matplotlib's stubs name every key, and differ between versions
     "font.family": "DejaVu Sans",
@@ -64,14 +64,14 @@ def learning_curve_figure(curves: Sequence[Curve], labels: Sequence[str]) -> byt
         labels: every label of the report: the position fixes a label's colour and marker.
     """
     with _house_style():
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        figure = Figure(figsize=(6.4, 3.8 + 0.2 * ((len(curves) + 1) // 2)), layout="constrained")
         axes = figure.subplots()
         handles = [_draw_curve(axes, curve, labels.index(curve.label)) for curve in curves]
         _mark_reference(axes, [float(curve.iqm.max()) for curve in curves])
         axes.set_xlabel("Environment steps")
         axes.set_ylabel("Normalised return, IQM (1 = reference)")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
         axes.margins(x=0.02)
         figure.legend(
             handles,
@@ -102,7 +102,10 @@ def interval_figure(rows: Sequence[LabelStatistics]) -> bytes:
             axes.spines["left"].set_visible(False)
         panels[0].set_yticks(range(len(rows)), [_name(row.label) for row in rows])
         panels[0].set_ylim(len(rows) - 0.5, -0.5)
-        figure.supxlabel("Normalised score, point estimate and 95 % interval", fontsize=9)
+        figure.supxlabel(
+            "Normalised score with its 95 % interval; of the optimality gap, less is better",
+            fontsize=9,
+        )
         return _png(figure)
 
 
@@ -122,7 +125,8 @@ def _draw_curve(axes: Axes, curve: Curve, index: int) -> Line2D:
         curve.iqm,
         color=colour,
         linewidth=1.8,
-        marker=_MARKERS[index % len(_MARKERS)],
+        # Shifted in every round of the colours, so that no two of 49 labels look alike.
+        marker=_MARKERS[(index + index // len(PALETTE)) % len(_MARKERS)],
         markersize=4.5,
         markevery=max(1, len(curve.steps) // _MARKED_POINTS),
     )
@@ -146,7 +150,7 @@ def _draw_interval(axes: Axes, estimate: Estimate, index: int) -> None:
 
 def _name(label: str) -> str:
     # matplotlib leaves a label with a leading underscore out of its legend.
-    name = shortened(one_line(label), 44)
+    name = shortened(one_line(label), 36)
     return f" {name}" if name.startswith("_") else name
 
 

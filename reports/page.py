@@ -73,7 +73,7 @@ def footer(comparison: Comparison, loaded: LoadedRuns, draws: Draws) -> tuple[st
     )
     lines = [
         f"{counted(len(comparison.runs), 'run')} of {counted(len(comparison.labels), 'label')} on "
-        f"{counted(len(tasks), 'task')}: {', '.join(tasks)}.",
+        f"{counted(len(tasks), 'task')}: {', '.join(tasks)}. The column counts runs per task.",
         "A score is the mean return of the final policy over "
         f"{' or '.join(map(str, episodes))} evaluation episodes.",
         "Mean, IQM, median and optimality gap are of the normalised score (score − low)/(high − "

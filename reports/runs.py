@@ -136,12 +136,13 @@ def load_runs(folder: str | Path) -> LoadedRuns:
         except _UnusableRunError as error:
             set_aside.append(SetAside(name, str(error)))
             continue
-        twin = first_with.setdefault((run.label, run.task, run.seed), name)
-        if twin == name:
-            runs.append(run)
-        else:
-            reason = f"same algorithm, settings, environment and seed as {twin}"
+        key = (run.label, run.task, run.seed)
+        if key in first_with:
+            reason = f"same algorithm, settings, environment and seed as {first_with[key]}"
             set_aside.append(SetAside(name, reason))
+            continue
+        first_with[key] = name
+        runs.append(run)
     if not runs:
         raise NoRunsError(_why_none(root, set_aside, tuning_runs))
     return LoadedRuns(tuple(runs), tuple(set_aside), tuning_runs)
@@ -160,6 +161,7 @@ def _why_none(root: Path, set_aside: list[SetAside], tuning_runs: int) -> str:
 
 
 def _read_record(path: Path) -> Mapping[str, object]:
+    _must_be_a_file(path)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -229,6 +231,7 @@ def _task(record: Mapping[str, object]) -> str:
 
 def _read_evaluations(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return steps (P,) and results (P, E), finite, with P and E at least 1."""
+    _must_be_a_file(path)
     unreadable = (OSError, ValueError, KeyError, EOFError, MemoryError)
     try:
         # Opened here: np.load leaves a file open that it opens itself and finds truncated.
@@ -238,8 +241,6 @@ def _read_evaluations(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64
                 raise _UnusableRunError("evaluations.npz is not an npz archive")
             with archive:
                 steps, results = np.asarray(archive["timesteps"]), np.asarray(archive["results"])
-    except FileNotFoundError as error:
-        raise _UnusableRunError("evaluations.npz is missing") from error
     except _UnusableRunError:
         raise
     except (*unreadable, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
@@ -254,6 +255,12 @@ def _read_evaluations(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64
     if not np.isfinite(results).all():
         raise _UnusableRunError("evaluations.npz holds returns that are NaN or infinite")
     return steps.astype(np.int64), results.astype(np.float64)
+
+
+def _must_be_a_file(path: Path) -> None:
+    # Opening a pipe that lies there would wait for ever.
+    if not path.is_file():
+        raise _UnusableRunError(f"{path.name} is {'no file' if path.exists() else 'missing'}")
 
 
 def _text(record: Mapping[str, object], key: str) -> str:

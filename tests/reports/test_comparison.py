@@ -48,8 +48,8 @@ def test_a_task_that_a_label_never_ran_is_left_out_in_words(logs: Path, make_run
 def test_runs_beyond_the_least_run_task_are_left_out_in_words(
     logs: Path, make_run: MakeRun
 ) -> None:
-    for seed in (5, 6, 7):
-        make_run(env="A", seed=seed)
+    for folder, seed in (("1", 7), ("2", 5), ("3", 6)):
+        make_run(env="A", seed=seed, folder=folder)
     make_run(env="B", seed=6)
     comparison = compare(load_runs(logs).runs)
     assert comparison.labels[0].scores.shape == (1, 2)

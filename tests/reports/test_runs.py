@@ -171,6 +171,16 @@ def test_a_bare_array_or_nothing_in_place_of_the_archive_is_set_aside(
     assert only_reason(logs) == "evaluations.npz is missing"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("name", ["run.json", "evaluations.npz"])
+def test_a_pipe_in_place_of_a_file_does_not_hang(logs: Path, make_run: MakeRun, name: str) -> None:
+    make_run(folder="good")
+    path = make_run(folder="bad") / name
+    path.unlink()
+    os.mkfifo(path)
+    assert only_reason(logs) == f"{name} is no file"
+
+
 def test_a_run_without_a_stated_score_is_used(logs: Path, make_run: MakeRun) -> None:
     make_run(score=0.8)
     (path,) = logs.rglob("run.json")

@@ -45,9 +45,8 @@ def test_markdown_has_a_row_per_label_and_nothing_for_the_baseline_over_itself()
 
 
 def test_csv_keeps_full_precision_and_leaves_what_is_missing_empty() -> None:
-    lonely = LabelStatistics(
-        'a, "b"\n|c', 1, None, *[Estimate(1 / 3, None, None)] * 4, improvement=None
-    )
+    alone = Estimate(1 / 3, None, None)
+    lonely = LabelStatistics('a, "b"\n|c', 1, None, alone, alone, alone, alone, None)
     text = ScoreTable((lonely, row("d", THIRD)), "a", (), ()).csv()
     first, second = csv.DictReader(io.StringIO(text, newline=""))
     assert first["label"] == 'a, "b"\n|c'

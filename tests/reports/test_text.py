@@ -1,8 +1,11 @@
 """Names from files shown as they are, whatever they hold."""
 
+from html import unescape
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from reports.text import markdown, one_line, shortened
 
@@ -32,6 +35,15 @@ def test_a_pipe_is_never_left_bare_and_a_line_never_breaks(text: str) -> None:
     assert "|" not in escaped.replace("\\\\", "").replace("\\|", "")
     assert len(escaped.splitlines()) <= 1
     assert "<" not in escaped
+
+
+@given(st.text(alphabet="ab_ *`|\\<>&[]():!#~$\n-.1", max_size=20))
+def test_a_markdown_reader_shows_a_cell_as_it_was(text: str) -> None:
+    reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    page = f"| head |\n|---|\n| x{markdown(text)}x |\n"
+    cell = reader.render(page).split("<td>")[1].split("</td>")[0]
+    # The x on either side keep spaces that a cell would drop.
+    assert unescape(cell) == f"x{one_line(text)}x"
 
 
 def test_terminal_codes_and_direction_overrides_become_spaces() -> None:
