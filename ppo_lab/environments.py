@@ -11,12 +11,14 @@ from gymnasium import spaces
 from envs.mdp import TabularMDP
 from envs.planning import optimal_return, random_return
 from ppo_lab.algorithms import closest
-from ppo_lab.errors import ArgumentError
+from ppo_lab.errors import ArgumentError, NonFiniteError
 
 __all__ = ["ReferenceScores", "inspect_environment", "reference_scores"]
 
 RANDOM_EPISODES = 100
 """Episodes behind a random policy's score where dynamic programming cannot give it."""
+RANDOM_STEPS = 10_000
+"""Where such an episode is given up, in an environment without an end."""
 
 PPO_ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
@@ -27,7 +29,8 @@ class ReferenceScores:
 
     Attributes:
         low: the uniformly random policy's expected return.
-        high: the optimum, or a stated good score; None where nobody states one.
+        high: the optimum, or a stated good score; None where nobody states one (a report then
+            takes the best mean score in it).
         source: where the two come from, in words.
     """
 
@@ -128,27 +131,33 @@ def reference_scores(env_id: str, env_kwargs: Mapping[str, Any]) -> ReferenceSco
             )
         threshold = spec.reward_threshold if spec else None
         high = None if threshold is None else float(threshold)
-        high_source = "Gymnasium's reward_threshold" if threshold is not None else "none stated"
-        low = _measured_random_return(env)
+        low = _measured_random_return(env, env_id)
     finally:
         env.close()
-    return ReferenceScores(
-        low=low,
-        high=high,
-        source=f"low: random policy over {RANDOM_EPISODES} episodes; high: {high_source}",
-    )
+    source = f"low: random policy over {RANDOM_EPISODES} episodes"
+    if high is not None and high > low:
+        return ReferenceScores(low, high, f"{source}; high: Gymnasium's reward_threshold")
+    return ReferenceScores(low, None, source)
 
 
-def _measured_random_return(env: gym.Env[Any, Any]) -> float:
-    """Mean return of ``RANDOM_EPISODES`` episodes of uniformly random actions, seeds fixed."""
+def _measured_random_return(env: gym.Env[Any, Any], env_id: str) -> float:
+    """Mean return of ``RANDOM_EPISODES`` uniformly random episodes, seeds fixed.
+
+    Raises:
+        NonFiniteError: a reward is NaN or infinite.
+    """
     env.action_space.seed(0)
     returns = []
     for episode in range(RANDOM_EPISODES):
         env.reset(seed=episode)
-        total, ended = 0.0, False
-        while not ended:
+        total = 0.0
+        for _ in range(RANDOM_STEPS):
             _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
             total += float(reward)
-            ended = terminated or truncated
+            if terminated or truncated:
+                break
         returns.append(total)
-    return float(np.mean(returns))
+    mean = float(np.mean(returns))
+    if not np.isfinite(mean):
+        raise NonFiniteError(f"environment {env_id!r} pays a random policy {mean}")
+    return mean

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports.cautions import cautions
 from reports.comparison import Comparison, compare
 from reports.figures import interval_figure, learning_curve_figure
 from reports.page import Finding, compose, find, footer
+from reports.references import fill_references
 from reports.runs import LoadedRuns, Run, load_runs
 from reports.statistics import CURVE_DRAWS, TABLE_DRAWS, Draws, label_statistics, learning_curves
 from reports.tables import ScoreTable, csv_text
@@ -62,6 +63,7 @@ def write_report(
         OSError: the folder cannot be written to.
     """
     loaded = source if isinstance(source, LoadedRuns) else load_runs(source)
+    loaded = replace(loaded, runs=fill_references(loaded.runs))
     comparison = compare(loaded.runs)
     draws = Draws(table=table_draws, curve=curve_draws, seed=seed)
     table = _table(comparison, loaded, baseline, draws)

@@ -40,7 +40,8 @@ class Run:
         steps: environment steps taken, at least 0.
         score: mean return of the final policy, finite.
         low: the score that normalises to 0.
-        high: the score that normalises to 1, above ``low``.
+        high: the score that normalises to 1, above ``low``; NaN where the environment states none
+            (:func:`reports.references.fill_references`).
         source: where ``low`` and ``high`` come from, in words.
         evaluation_episodes: episodes behind every evaluation, at least 1.
         evaluation_steps: (P,) int64, environment steps of each evaluation, as stored.
@@ -183,13 +184,14 @@ def _to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         reason = record.get("reason")
         raise _UnusableRunError(f"{status}: {_clean(str(reason))}" if reason else status)
     reference = _object(record, "reference")
-    low, high = _number(reference, "low"), _number(reference, "high")
-    if not low < high:
+    low = _number(reference, "low")
+    high = math.nan if reference.get("high") is None else _number(reference, "high")
+    if low >= high:
         raise _UnusableRunError("run.json: the reference's low must lie below its high")
     steps, results = _read_evaluations(folder / "evaluations.npz")
     with np.errstate(over="ignore"):
         returns = results.mean(axis=1)
-        normalised = (returns - low) / (high - low)
+        normalised = (returns - low) / (1.0 if math.isnan(high) else high - low)
     if not np.isfinite(normalised).all():
         raise _UnusableRunError("evaluations.npz holds returns too large to normalise")
     score = float(returns[-1])

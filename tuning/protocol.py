@@ -57,9 +57,9 @@ class Protocol:
     trials: int = 24
     test_seeds: int = 10
     seed: int = 0
-    finalists: int = 5
+    finalists: int = 4
     replicas: int = 6
-    episodes: int = 200
+    episodes: int = 100
     curve_points: int = 7
     n_envs: int = 8
     n_epochs: int = 10
