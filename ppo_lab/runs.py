@@ -28,7 +28,7 @@ from ppo_lab.errors import ArgumentError, NonFiniteError
 __all__ = ["Evaluation", "RunConfig", "RunResult", "execute_run", "finished_run"]
 
 FORMAT = 1
-MAX_EVALUATION_ENVS = 20
+MAX_EVALUATION_ENVS = 50
 PACKAGES = ("stable-baselines3", "gymnasium", "torch", "numpy")
 
 

@@ -58,9 +58,9 @@ class Protocol:
     test_seeds: int = 10
     seed: int = 0
     finalists: int = 4
-    replicas: int = 6
+    replicas: int = 10
     episodes: int = 100
-    curve_points: int = 7
+    curve_points: int = 4
     n_envs: int = 8
     n_epochs: int = 10
     batch: int = 8
