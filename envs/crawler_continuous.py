@@ -52,7 +52,11 @@ def _checked(actions: Any, shape: tuple[int, ...]) -> FloatArray:
 
 
 class CrawlerContinuous(gym.Env[Any, Any]):
-    """The crawling robot with continuous joints (Spec 11.2); for the body see ``Crawler``.
+    """The crawling robot with continuous joints (Spec 11.2).
+
+    ## Description
+    The body, arm and ground of ``Crawler``; both joints turn at once and by any angle up to a
+    bucket of the finite form.
 
     ## Action Space
     ``Box(-1, 1, (2,), float32)``: the turns of arm and hand; 1 is one bucket of the finite crawler

@@ -83,7 +83,8 @@ class TabularEnv(gym.Env[Any, Any]):
                 f"0 to {self.mdp.n_actions - 1}."
             )
         mdp, draw = self.mdp, self.np_random.random()
-        outcome = (self.state, action, int((draw >= mdp.cumulative[self.state, action]).sum()))
+        chosen = mdp.cumulative[self.state, action].searchsorted(draw, side="right")
+        outcome = (self.state, action, chosen)
         reward, self._ended = float(mdp.rewards[outcome]), bool(mdp.terminations[outcome])
         self.state = int(mdp.next_states[outcome])
         self.episode_return += reward

@@ -55,8 +55,9 @@ def test_every_class_specifies_itself(env_id):
 
 
 def test_all_ids_of_the_design_are_registered():
-    names = "GridWorld NoisyGridWorld CliffGrid FourRooms Crawler CrawlerContinuous".split()
-    assert list(ENVIRONMENTS) == [f"ppo_lab/{name}-v0" for name in names]
+    grids = ["GridWorld", "NoisyGridWorld", "CliffGrid", "FourRooms"]
+    crawlers = ["Crawler", "CrawlerContinuous"]
+    assert list(ENVIRONMENTS) == [f"ppo_lab/{name}-v0" for name in grids + crawlers]
 
 
 @pytest.mark.parametrize(("name", "noise"), [("GridWorld", 0.0), ("NoisyGridWorld", 0.2)])
