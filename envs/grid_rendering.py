@@ -127,8 +127,8 @@ def _colours(grid: GridMap) -> list[Colour]:
 def _shade(value: float, scale: float) -> Colour:
     """White for 0, towards green above and red below, full at ±scale."""
     strength = min(abs(value) / scale, 1.0) if scale > 0.0 else 0.0
-    faded = round(245 - 150 * strength)
-    return (faded, 235, faded) if value >= 0.0 else (240, faded, faded)
+    faded, kept = round(245 - 150 * strength), round(245 - 10 * strength)
+    return (faded, kept, faded) if value >= 0.0 else (kept, faded, faded)
 
 
 class _CellPainter:

@@ -142,10 +142,12 @@ def _simulate(
         action = node.select(exploration, rng)
         next_state, reward, ended = model.sample(node.state, action, rng)
         path.append((node, action, reward))
-        known = (action, next_state) in node.children
-        node = node.children.setdefault((action, next_state), _Node(next_state, root.n_actions))
-        if not known:
+        child = node.children.get((action, next_state))
+        if child is None:
+            child = node.children[action, next_state] = _Node(next_state, root.n_actions)
+            node = child
             break
+        node = child
     following = 0.0 if ended else model.playout(node.state, horizon - len(path), rng)
     for visited, action, reward in reversed(path):
         following = reward + model.gamma * following

@@ -82,7 +82,7 @@ class TabularEnv(gym.Env[Any, Any]):
                 f"The action is {action!r} of type {type(action).__name__}; pass an integer from "
                 f"0 to {self.mdp.n_actions - 1}."
             )
-        mdp, draw = self.mdp, self.np_random.random()
+        mdp, action, draw = self.mdp, int(action), self.np_random.random()
         chosen = mdp.cumulative[self.state, action].searchsorted(draw, side="right")
         outcome = (self.state, action, chosen)
         reward, self._ended = float(mdp.rewards[outcome]), bool(mdp.terminations[outcome])

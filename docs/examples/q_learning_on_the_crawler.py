@@ -39,12 +39,12 @@ def main() -> None:
     planned = gait(value_iteration(mdp, GAMMA).policy)
     print(f"distance in {HORIZON} steps: optimum {best:.3f}, random policy {chance:.3f}")
     print(f"value iteration, γ = {GAMMA}: {planned:.3f}\n")
-    print("Q-learning, α = 0.5, ε = 1 · 0.98 an episode")
+    print("Q-learning, α = 0.5, ε = 1 · 0.99 an episode")
     print("episodes     mean      min      max   of the optimum")
     curves = []
     for episodes in EPISODES:
         runs = [
-            gait(greedy_policy(q_learning(env, GAMMA, episodes, epsilon_decay=0.98, seed=seed)))
+            gait(greedy_policy(q_learning(env, GAMMA, episodes, epsilon_decay=0.99, seed=seed)))
             for seed in SEEDS
         ]
         curves.append(runs)

@@ -39,7 +39,7 @@ def test_a_bad_action_is_refused_and_changes_nothing(action):
     assert env.state == 7
 
 
-@pytest.mark.parametrize("action", [1, np.int64(1), np.int32(1), np.uint8(1), np.array(1)])
+@pytest.mark.parametrize("action", [1, np.int64(1), np.int32(1), np.uint8(1), np.array(1), True])
 def test_every_integer_type_is_an_action(action):
     env = GridWorld("S+")
     env.reset(seed=0)
