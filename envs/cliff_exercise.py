@@ -17,8 +17,8 @@ ENDLESS = 5000
 class Preference(NamedTuple):
     """What the optimal policy of one setting does, from the start (Spec 10.3).
 
-    Where it avoids the cliff with γ = 0.1 and noise 0.5, it still waits beside it: it pushes against
-    the wall above, from where it can only slip along the cliff, never over it.
+    With γ = 0.1 and noise 0.5 it avoids the cliff and still waits beside it: it pushes against the
+    wall above, from where it can only slip along the cliff, never over it.
 
     Attributes:
         exit: ``"close"`` or ``"distant"``, the exit it leaves by more often.
