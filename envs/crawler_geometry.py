@@ -74,11 +74,11 @@ def drag(
     crosses = before != after
     rise = np.where(crosses, next_y - y, 1.0)
     crossing = x - y * (next_x - x) / rise
-    touched = before | after
-    # A tip on the way through y = 0 is as far from the corner as its x.
+    # On the way through y = 0 the tip is as far from the corner as its x; a move that stays in the
+    # air begins and ends with the same number and gives 0.
     start = np.where(before, np.hypot(x, y), crossing)
     end = np.where(after, np.hypot(next_x, next_y), crossing)
-    return np.where(touched, start - end, 0.0)
+    return start - end
 
 
 def crawler_state(arm: int, hand: int) -> int:

@@ -37,6 +37,14 @@ def test_rtdp_leaves_states_it_cannot_reach_alone():
     np.testing.assert_allclose(values, [0.9, 1.0, 0.0, 0.0], atol=1e-12)
 
 
+def test_rtdp_explores_less_after_each_episode():
+    # The optimum goes right; only exploration sees the left end, six cells away.
+    mdp = GridWorld("......S+").mdp
+    for decay, left_end in ((0.0, 0.0), (1.0, 0.9**7)):
+        values, _ = rtdp(mdp, 0.9, 500, 40, epsilon=1.0, epsilon_decay=decay, seed=1)
+        np.testing.assert_allclose(values[[0, 6]], [left_end, 0.9], atol=1e-12)
+
+
 def test_rtdp_backs_up_at_least_once_a_visit():
     # One episode of one step from a start next to the exit: V(start) = max(0 + 0.9 · 0) = 0.
     mdp = GridWorld("S+", living_reward=-2.0).mdp
@@ -64,7 +72,7 @@ def test_mcts_tries_every_action_before_any_twice():
 def test_mcts_selects_by_mean_and_exploration_bonus():
     # After 3 visits: Q + c√(ln 3 / 1) is largest for action 1. Its score at n visits of it is
     # 1 + c√(ln N / n); the others keep n = 1 until c√(ln N) + Q exceeds it.
-    c, visits = 0.3, np.array([1, 1, 1])
+    c, visits = 1.0, np.array([1, 1, 1])
     pay = np.array([0.0, 1.0, 0.5])
     for _ in range(97):
         visits[np.argmax(pay + c * np.sqrt(np.log(visits.sum()) / visits))] += 1

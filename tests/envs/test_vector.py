@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from scipy.stats import chisquare
@@ -156,6 +157,19 @@ def test_the_same_seed_gives_the_same_trajectories_and_copies_differ():
     np.testing.assert_array_equal(first, trajectories(1))
     assert (first != trajectories(2)).any()
     assert len(np.unique(first, axis=1).T) > 1
+
+
+def test_a_copy_begins_anew_with_its_own_number_of_that_step():
+    env = GridWorldVector(64, "SS+", noise=0.0)
+    mirror, _ = seeding.np_random(9)
+    starts = env.reset(seed=9)[0]
+    np.testing.assert_array_equal(starts, mirror.random(64) >= 0.5)
+    assert 0 < starts.sum() < 64
+    # Right, out: the copies that began next to the exit begin anew one step before the others.
+    draws = [mirror.random(64) for _ in range(3)]
+    observations = [env.step(np.ones(64, int))[0] for _ in range(3)][-1]
+    near = starts == 1
+    np.testing.assert_array_equal(observations[near], draws[-1][near] >= 0.5)
 
 
 def test_a_reset_without_seed_goes_on_with_the_generator():
