@@ -2,10 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from gymnasium.vector import AutoresetMode
+
+from envs.grid_rendering import Overlay, draw_grid, text_map
 from envs.maps import EXITS, REFERENCE_MAP, grid_mdp, read_map
-from envs.tabular import TabularEnv
+from envs.mdp import FloatArray, IntArray
+from envs.observations import grid_observer
+from envs.rendering import Frame
+from envs.tabular import TabularEnv, TabularVectorEnv
 
 
 class GridWorld(TabularEnv):
@@ -22,12 +28,16 @@ class GridWorld(TabularEnv):
     with probability 1 − noise and slips to each perpendicular direction with noise/2.
 
     ## Observation Space
-    ``Discrete(S)``: the index of the cell. States are the open cells (start and exits too, walls
-    not), row by row from the top, left to right. In the reference map::
+    * ``index``: ``Discrete(S)``, the index of the cell. States are the open cells (start and exits
+      too, walls not), row by row from the top, left to right. In the reference map::
 
-        0  1  2  3(+1)
-        4  #  5  6(−1)
-        7  8  9  10         7 is the start
+          0  1  2  3(+1)
+          4  #  5  6(−1)
+          7  8  9  10         7 is the start
+
+    * ``coordinates``: ``Box(-1, 1, (2,), float32)``, column and row, from −1 (left, bottom) to 1.
+    * ``image``: ``Box(0, 255, (h, w, 3), uint8)``, the map with the agent's cell coloured, at
+      least 36 pixels each way.
 
     ## Rewards
     ``living_reward`` a step; in an exit its reward alone.
@@ -44,7 +54,8 @@ class GridWorld(TabularEnv):
     * ``noise``: probability that a move slips, in [0, 1]; 0.
     * ``living_reward``: finite; 0.
     * ``exits``: reward of each exit symbol; ``{"+": 1.0, "-": -1.0}``.
-    * ``render_mode``: ``"ansi"`` or None.
+    * ``observation``: ``"index"`` (default), ``"coordinates"`` or ``"image"``.
+    * ``render_mode``: ``"ansi"``, ``"rgb_array"``, ``"human"`` or None.
 
     ```python
     gymnasium.make("ppo_lab/GridWorld-v0")  # noise 0
@@ -57,10 +68,16 @@ class GridWorld(TabularEnv):
     Attributes:
         grid: The map, ``envs.maps.GridMap``.
         mdp: The same rules as arrays; planners take it.
+        overlay: What ``render`` draws on the cells; ``draw`` sets it.
 
     Raises:
         ValueError: an argument is not as stated; for a map the message gives the place.
     """
+
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "render_modes": ["ansi", "rgb_array", "human"],
+        "render_fps": 4,
+    }
 
     def __init__(
         self,
@@ -68,17 +85,78 @@ class GridWorld(TabularEnv):
         noise: float = 0.0,
         living_reward: float = 0.0,
         exits: Mapping[str, float] = EXITS,
+        observation: str = "index",
         render_mode: str | None = None,
     ) -> None:
         self.grid = read_map(map, exits)
-        super().__init__(grid_mdp(self.grid, noise, living_reward), render_mode)
+        self.overlay = Overlay()
+        mdp = grid_mdp(self.grid, noise, living_reward)
+        super().__init__(mdp, grid_observer(observation, self.grid), render_mode)
 
-    def render(self) -> Any:
-        """The map with the agent as ``@`` in mode ``ansi``, else nothing."""
-        if self.render_mode is None:
-            return None
-        rows = [list(row) for row in self.grid.rows]
-        if self.state >= 0:
-            row, column = self.grid.cells[self.state]
-            rows[row][column] = "@"
-        return "\n".join("".join(row) for row in rows) + "\n"
+    def draw(
+        self,
+        values: FloatArray | None = None,
+        q_values: FloatArray | None = None,
+        policy: IntArray | FloatArray | None = None,
+    ) -> None:
+        """Have ``render`` draw V (S,), Q (S, A) and a policy on the cells; no arguments clear.
+
+        Args:
+            values: Written in the cells and shown as their shade.
+            q_values: Four triangles a cell.
+            policy: Actions (S,) or probabilities (S, A), as arrows.
+
+        Raises:
+            ValueError: a shape does not fit the map.
+        """
+        overlay = Overlay(values, q_values, policy)
+        overlay.check(self.mdp.n_states)
+        self.overlay = overlay
+
+    def _text(self) -> str:
+        return text_map(self.grid, self.state)
+
+    def _frame(self) -> Frame:
+        return draw_grid(self.grid, self.state, self.overlay)
+
+
+class GridWorldVector(TabularVectorEnv):
+    """N grid worlds in arrays: what ``make_vec`` with ``vector_entry_point`` makes (Spec 10).
+
+    Arguments as ``GridWorld``, and ``num_envs``, ``max_episode_steps`` and ``autoreset_mode`` as
+    ``envs.vector.BatchEnv``.
+
+    Attributes:
+        grid: The map, ``envs.maps.GridMap``.
+        mdp: The rules as arrays.
+    """
+
+    single_metadata: ClassVar[dict[str, Any]] = GridWorld.metadata
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        map: str | os.PathLike[str] = REFERENCE_MAP,  # noqa: A002 - the argument's public name
+        noise: float = 0.0,
+        living_reward: float = 0.0,
+        exits: Mapping[str, float] = EXITS,
+        observation: str = "index",
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    ) -> None:
+        self.grid = read_map(map, exits)
+        super().__init__(
+            num_envs,
+            grid_mdp(self.grid, noise, living_reward),
+            grid_observer(observation, self.grid),
+            max_episode_steps,
+            autoreset_mode,
+            render_mode,
+        )
+
+    def _text(self, index: int) -> str:
+        return text_map(self.grid, int(self.states[index]))
+
+    def _frame(self, index: int) -> Frame:
+        return draw_grid(self.grid, int(self.states[index]))

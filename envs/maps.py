@@ -193,7 +193,7 @@ def _rows(text: str, known: str) -> tuple[str, ...]:
             if symbol not in known:
                 raise ValueError(
                     f"Unknown symbol {symbol!r} at line {number + 1}, column {column} of the map; "
-                    f"known symbols are {' '.join(known)}."
+                    f"known symbols are {' '.join(known)} (a file is given as a pathlib.Path)."
                 )
     return tuple(lines[number].strip() for number in numbers)
 

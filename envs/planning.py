@@ -5,9 +5,11 @@ Every function is pure and takes the MDP first. V is a float64 array (S,), Q is 
 former. Horizons count rewards: horizon H sums H of them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array, eye_array
+from scipy.sparse.linalg import spsolve
 
 from envs.mdp import FloatArray, IntArray, TabularMDP
 
@@ -20,6 +22,13 @@ class Solution(NamedTuple):
 
     values: FloatArray
     policy: IntArray
+
+
+class SoftSolution(NamedTuple):
+    """Entropy-regularised values (S,) and their stochastic policy (S, A)."""
+
+    values: FloatArray
+    policy: FloatArray
 
 
 def value_iteration(
@@ -54,6 +63,120 @@ def value_iteration(
         if change <= stopping_change(tolerance, gamma, values):
             return Solution(values, greedy_policy(action_values(mdp, values, gamma)))
     raise not_converged("Value iteration", max_iterations, change, gamma)
+
+
+def q_iteration(
+    mdp: TabularMDP, gamma: float, tolerance: float = 1e-10, max_iterations: int = 1_000_000
+) -> FloatArray:
+    """Solve Q*(s,a) = Σ_{s'} P (R + γ max_{a'} Q*(s',a')) by iterating it from Q_0 = 0 (Spec 9.2).
+
+    Args, stopping and errors are those of ``value_iteration``.
+
+    Returns:
+        Q* (S, A).
+    """
+    gamma = check_gamma(gamma)
+    q_values = np.zeros((mdp.n_states, mdp.n_actions))
+    for _ in range(max_iterations):
+        updated = action_values(mdp, q_values.max(axis=1), gamma)
+        change = float(np.abs(updated - q_values).max())
+        q_values = updated
+        if change <= stopping_change(tolerance, gamma, q_values):
+            return q_values
+    raise not_converged("Q-value iteration", max_iterations, change, gamma)
+
+
+def policy_evaluation(mdp: TabularMDP, policy: FloatArray, gamma: float) -> FloatArray:
+    """V^π, the fixed point of V_k^π = Σ_a π Σ_{s'} P (R + γ V_{k−1}^π) (Spec 9.3).
+
+    The equation is linear, so it is solved at once: (I − γ P_π) V = R_π.
+
+    Args:
+        mdp: The MDP.
+        policy: (S, A) action probabilities.
+        gamma: The discount, in [0, 1].
+
+    Returns:
+        (S,) float64.
+
+    Raises:
+        ValueError: policy or gamma is not as stated.
+        RuntimeError: γ = 1 and from some state the policy never ends the episode.
+    """
+    gamma, policy = check_gamma(gamma), check_policy(mdp, policy)
+    transitions = policy_transitions(mdp, policy)
+    if gamma == 1.0:
+        _check_proper(transitions)
+    system = eye_array(mdp.n_states, format="csr") - gamma * transitions
+    values: FloatArray = spsolve(system.tocsc(), (policy * mdp.R).sum(axis=1))
+    return values
+
+
+def policy_iteration(mdp: TabularMDP, gamma: float, max_iterations: int = 1000) -> Solution:
+    """Evaluate, improve greedily, repeat until nothing improves: π* and V* (Spec 9.3).
+
+    Begins with the policy that is greedy for the next reward alone. An action is changed only for
+    a gain above rounding, so equal actions cannot make it cycle.
+
+    Args:
+        mdp: The MDP.
+        gamma: The discount, in [0, 1]; at 1 every policy on the way must end its episodes.
+        max_iterations: Give up after so many improvements.
+
+    Raises:
+        ValueError: gamma is out of range.
+        RuntimeError: a policy on the way never ends and γ = 1, or the improvements ran out.
+    """
+    policy, states = greedy_policy(mdp.R), np.arange(mdp.n_states)
+    for _ in range(max_iterations):
+        values = policy_evaluation(mdp, one_hot(policy, mdp.n_actions), gamma)
+        q_values = action_values(mdp, values, gamma)
+        gain = q_values.max(axis=1) - q_values[states, policy]
+        better = gain > 1e-12 * max(1.0, float(np.abs(values).max()))
+        if not better.any():
+            return Solution(values, policy)
+        policy = np.where(better, greedy_policy(q_values), policy)
+    raise not_converged("Policy iteration", max_iterations, float(gain.max()), gamma)
+
+
+def soft_value_iteration(
+    mdp: TabularMDP,
+    gamma: float,
+    beta: float,
+    tolerance: float = 1e-10,
+    max_iterations: int = 1_000_000,
+) -> SoftSolution:
+    """Maximise E[Σ γ^t (r_t + β H(π(·|s_t)))] (Spec 9.4).
+
+    V_k(s) = β log Σ_a exp(Q_k(s,a)/β) with Q_k the back-up of V_{k−1}, and π(a|s) ∝ exp(Q(s,a)/β).
+    As β → 0 this becomes value iteration; without a future, π(a) ∝ exp(r(a)/β).
+
+    Args:
+        mdp: The MDP.
+        gamma: The discount, in [0, 1]; at 1 a task that can go on for ever has no finite value.
+        beta: The temperature, above 0.
+        tolerance: The error allowed in any state's value.
+        max_iterations: Give up after so many sweeps.
+
+    Raises:
+        ValueError: an argument is out of range.
+        RuntimeError: not converged.
+    """
+    if not 0.0 < beta < np.inf:
+        raise ValueError(f"beta is {beta}; the temperature must be above 0 (value_iteration is 0).")
+    gamma = check_gamma(gamma)
+    values = np.zeros(mdp.n_states)
+    for _ in range(max_iterations):
+        q_values = action_values(mdp, values, gamma)
+        best = q_values.max(axis=1, keepdims=True)
+        weights = np.exp((q_values - best) / beta)  # subtracting the best avoids overflow
+        total = weights.sum(axis=1, keepdims=True)
+        updated = (best + beta * np.log(total))[:, 0]
+        change = float(np.abs(updated - values).max())
+        values = updated
+        if change <= stopping_change(tolerance, gamma, values):
+            return SoftSolution(values, weights / total)
+    raise not_converged("Soft value iteration", max_iterations, change, gamma)
 
 
 def finite_horizon_values(mdp: TabularMDP, horizon: int, gamma: float = 1.0) -> FloatArray:
@@ -130,6 +253,14 @@ def action_values(mdp: TabularMDP, values: FloatArray, gamma: float) -> FloatArr
     return mdp.R + gamma * following.reshape(mdp.n_states, mdp.n_actions)
 
 
+def policy_transitions(mdp: TabularMDP, policy: FloatArray) -> Any:
+    """P_π without terminating outcomes, (S, S) ``scipy.sparse.csr_array``."""
+    n_states, n_actions = policy.shape
+    rows = np.repeat(np.arange(n_states), n_actions)
+    mix = csr_array((policy.ravel(), (rows, np.arange(policy.size))), shape=(n_states, policy.size))
+    return mix @ mdp.continuation
+
+
 def greedy_policy(q_values: FloatArray) -> IntArray:
     """The best action of each state, (S,) int64; the first of equals."""
     best: IntArray = q_values.argmax(axis=1).astype(np.int64)
@@ -144,6 +275,21 @@ def one_hot(policy: IntArray, n_actions: int) -> FloatArray:
 def random_policy(mdp: TabularMDP) -> FloatArray:
     """The uniformly random policy, (S, A)."""
     return np.full((mdp.n_states, mdp.n_actions), 1.0 / mdp.n_actions)
+
+
+def _check_proper(transitions: Any) -> None:
+    """With γ = 1 a value is finite only where the episode ends with certainty."""
+    ends = transitions.sum(axis=1) < 1.0 - POLICY_TOLERANCE
+    while True:
+        grown = ends | ((transitions @ ends.astype(np.float64)) > 0.0)
+        if (grown == ends).all():
+            break
+        ends = grown
+    if not ends.all():
+        raise RuntimeError(
+            f"From state {int(np.argmin(ends))} this policy never ends the episode, so its "
+            "undiscounted value is not defined; use gamma below 1 or policy_return with a horizon."
+        )
 
 
 def stopping_change(tolerance: float, gamma: float, values: FloatArray) -> float:

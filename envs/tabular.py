@@ -1,13 +1,18 @@
-"""Any finite MDP as a Gymnasium environment: one at a time (Spec 1)."""
+"""Any finite MDP as a Gymnasium environment: one at a time, or N at once (Spec 1)."""
 
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.vector import AutoresetMode
 
-from envs.mdp import TabularMDP
+from envs.mdp import BoolArray, FloatArray, IntArray, TabularMDP
+from envs.observations import IndexObserver, Observer
+from envs.rendering import Frame, Screen
+from envs.vector import BatchEnv, checked_discrete
 
 
 class TabularEnv(gym.Env[Any, Any]):
@@ -17,7 +22,7 @@ class TabularEnv(gym.Env[Any, Any]):
     ``Discrete(A)``.
 
     ## Observation Space
-    ``Discrete(S)``: the index of the state.
+    The observer's; by default ``Discrete(S)``, the index of the state.
 
     ## Rewards, start and end
     Those of ``mdp``: the first state is drawn from ``mdp.start``, an outcome from
@@ -29,7 +34,9 @@ class TabularEnv(gym.Env[Any, Any]):
 
     Attributes:
         mdp: The MDP.
+        observer: What makes observations of states.
         state: The present state's index; −1 before the first reset.
+        episode_return: Rewards collected in the present episode.
 
     Raises:
         gymnasium.error.ResetNeeded: ``step`` before ``reset`` or after a termination.
@@ -38,28 +45,34 @@ class TabularEnv(gym.Env[Any, Any]):
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}  # type: ignore[misc]
 
-    def __init__(self, mdp: TabularMDP, render_mode: str | None = None) -> None:
-        modes = self.metadata["render_modes"]
-        if render_mode is not None and render_mode not in modes:
-            raise ValueError(f"render_mode is {render_mode!r}; choose one of {modes} or None.")
-        self.mdp = mdp
+    def __init__(
+        self, mdp: TabularMDP, observer: Observer | None = None, render_mode: str | None = None
+    ) -> None:
+        self._screen = Screen(
+            render_mode, self.metadata["render_modes"], self.metadata["render_fps"]
+        )
         self.render_mode = render_mode
-        self.observation_space = spaces.Discrete(mdp.n_states)
+        self.mdp = mdp
+        self.observer: Observer = observer or IndexObserver(mdp.n_states)
+        self.observation_space = self.observer.space
         self.action_space = spaces.Discrete(mdp.n_actions)
         self.state = -1
+        self.episode_return = 0.0
         self._ended = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[int, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Begin an episode in a state drawn from ``mdp.start``; ``options`` are ignored."""
         super().reset(seed=seed, options=options)
         draw = self.np_random.random()
         self.state = int(np.searchsorted(self.mdp.cumulative_start, draw, side="right"))
-        self._ended = False
-        return self.state, {}
+        self.episode_return, self._ended = 0.0, False
+        if self.render_mode == "human":
+            self.render()
+        return self._observation(), {}
 
-    def step(self, action: Any) -> tuple[int, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Draw one outcome of ``action``; see the class for what it returns and raises."""
         if self.state < 0 or self._ended:
             when = "after the end of the episode" if self._ended else "before the first reset"
@@ -69,12 +82,108 @@ class TabularEnv(gym.Env[Any, Any]):
                 f"The action is {action!r} of type {type(action).__name__}; pass an integer from "
                 f"0 to {self.mdp.n_actions - 1}."
             )
-        mdp, draw = self.mdp, self.np_random.random()
-        outcome = (self.state, action, int((draw >= mdp.cumulative[self.state, action]).sum()))
+        mdp, action, draw = self.mdp, int(action), self.np_random.random()
+        chosen = mdp.cumulative[self.state, action].searchsorted(draw, side="right")
+        outcome = (self.state, action, chosen)
         reward, self._ended = float(mdp.rewards[outcome]), bool(mdp.terminations[outcome])
         self.state = int(mdp.next_states[outcome])
-        return self.state, reward, self._ended, False, {}
+        self.episode_return += reward
+        if self.render_mode == "human":
+            self.render()
+        return self._observation(), reward, self._ended, False, {}
+
+    def observations(self) -> npt.NDArray[Any]:
+        """The observation of every state, (S, …): what to ask a policy to get its (S, A) table."""
+        return self.observer.encode(np.arange(self.mdp.n_states))
 
     def render(self) -> Any:
-        """The state as text in mode ``ansi``, else nothing."""
-        return f"state {self.state} of {self.mdp.n_states}\n" if self.render_mode else None
+        """The state as the render mode has it: text, pixels, or a window (then None)."""
+        return self._screen.show(self._text, self._frame)
+
+    def close(self) -> None:
+        """Close the window if there is one."""
+        self._screen.close()
+
+    def _observation(self) -> Any:
+        if isinstance(self.observation_space, spaces.Discrete):
+            return self.state
+        return self.observer.encode(np.array([self.state]))[0]
+
+    def _text(self) -> str:
+        return f"state {self.state} of {self.mdp.n_states}\n"
+
+    def _frame(self) -> Frame:
+        raise NotImplementedError(f"{type(self).__name__} has no picture.")
+
+
+class TabularVectorEnv(BatchEnv):
+    """N copies of a finite MDP, stepped as arrays.
+
+    Observations, actions and rewards are those of ``TabularEnv``, batched; autoreset, time limit
+    and seeding are described in ``envs.vector.BatchEnv``.
+
+    Args:
+        num_envs: N.
+        mdp: The MDP.
+        observer: What makes observations of states; the index by default.
+        max_episode_steps: Truncate after so many steps; None for never.
+        autoreset_mode: ``NEXT_STEP`` or ``SAME_STEP`` (or their values ``NextStep``, ``SameStep``).
+        render_mode: One of ``render_modes``; a vector environment has no ``human``.
+
+    Attributes:
+        mdp: The MDP.
+        states: (N,) int64, the present states.
+    """
+
+    single_metadata: ClassVar[dict[str, Any]] = TabularEnv.metadata
+
+    def __init__(
+        self,
+        num_envs: int,
+        mdp: TabularMDP,
+        observer: Observer | None = None,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        self.mdp = mdp
+        self.observer: Observer = observer or IndexObserver(mdp.n_states)
+        super().__init__(
+            num_envs,
+            self.observer.space,
+            spaces.Discrete(mdp.n_actions),
+            max_episode_steps,
+            autoreset_mode,
+            self.single_metadata,
+            render_mode,
+        )
+        self.states: IntArray = np.zeros(num_envs, np.int64)
+        # Flat views: one gather from (S·A·K,) is much faster than one with three index arrays.
+        self._cumulative = mdp.cumulative.reshape(-1, mdp.next_states.shape[2])
+        self._next_states = mdp.next_states.ravel()
+        self._rewards = mdp.rewards.ravel()
+        self._terminations = mdp.terminations.ravel()
+
+    def _begin(self, chosen: BoolArray, draws: FloatArray) -> None:
+        self.states[chosen] = np.searchsorted(self.mdp.cumulative_start, draws, side="right")
+
+    def _advance(
+        self, actions: npt.NDArray[Any], draws: FloatArray
+    ) -> tuple[FloatArray, BoolArray]:
+        row = self.states * self.mdp.n_actions + actions
+        n_outcomes = self._cumulative.shape[1]
+        outcome = row * n_outcomes
+        # The last column is 1 and never passed.
+        for k in range(n_outcomes - 1):
+            outcome += draws >= self._cumulative[:, k].take(row)
+        self.states = self._next_states.take(outcome)
+        return self._rewards.take(outcome), self._terminations.take(outcome)
+
+    def _observe(self) -> npt.NDArray[Any]:
+        return self.observer.encode(self.states)
+
+    def _checked(self, actions: Any) -> IntArray:
+        return checked_discrete(actions, self.num_envs, self.mdp.n_actions)
+
+    def _text(self, index: int) -> str:
+        return f"state {self.states[index]} of {self.mdp.n_states}\n"

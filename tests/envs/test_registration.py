@@ -7,6 +7,7 @@ import sys
 import gymnasium as gym
 import pytest
 from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_env_by_sb3
 
 import envs.registration
 from envs.registration import ENVIRONMENTS, register_environments
@@ -14,9 +15,49 @@ from envs.registration import ENVIRONMENTS, register_environments
 register_environments()
 
 
+CASES = [
+    (env_id, {} if "Continuous" in env_id else {"observation": observation})
+    for env_id in ENVIRONMENTS
+    for observation in ("index", "coordinates", "image")
+    if not ("Continuous" in env_id and observation != "index")
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_window(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+
+
+@pytest.mark.parametrize(("env_id", "arguments"), CASES)
+def test_gymnasium_finds_nothing_wrong(env_id, arguments):
+    check_env(gym.make(env_id, **arguments).unwrapped)
+
+
+@pytest.mark.parametrize(("env_id", "arguments"), CASES)
+def test_stable_baselines3_finds_nothing_wrong(env_id, arguments):
+    check_env_by_sb3(gym.make(env_id, **arguments))
+
+
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
-def test_gymnasium_finds_nothing_wrong(env_id):
-    check_env(gym.make(env_id).unwrapped)
+def test_every_class_specifies_itself(env_id):
+    text = gym.make(env_id).unwrapped.__doc__
+    for heading in (
+        "Description",
+        "Action Space",
+        "Observation Space",
+        "Rewards",
+        "Starting State",
+        "Episode End",
+        "Arguments",
+        "Version History",
+    ):
+        assert heading in text
+
+
+def test_all_ids_of_the_design_are_registered():
+    grids = ["GridWorld", "NoisyGridWorld", "CliffGrid", "FourRooms"]
+    crawlers = ["Crawler", "CrawlerContinuous"]
+    assert list(ENVIRONMENTS) == [f"ppo_lab/{name}-v0" for name in grids + crawlers]
 
 
 @pytest.mark.parametrize(("name", "noise"), [("GridWorld", 0.0), ("NoisyGridWorld", 0.2)])

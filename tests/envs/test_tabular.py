@@ -1,11 +1,16 @@
 """TabularEnv plays exactly the MDP it is given."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.error import InvalidAction, ResetNeeded
 from scipy.stats import chisquare
 
+from envs.cliffgrid import CliffGrid
+from envs.crawler import Crawler
+from envs.fourrooms import FourRooms
 from envs.gridworld import GridWorld
+from envs.mdp import from_toy_text
 from envs.tabular import TabularEnv
 
 
@@ -34,7 +39,7 @@ def test_a_bad_action_is_refused_and_changes_nothing(action):
     assert env.state == 7
 
 
-@pytest.mark.parametrize("action", [1, np.int64(1), np.int32(1), np.uint8(1), np.array(1)])
+@pytest.mark.parametrize("action", [1, np.int64(1), np.int32(1), np.uint8(1), np.array(1), True])
 def test_every_integer_type_is_an_action(action):
     env = GridWorld("S+")
     env.reset(seed=0)
@@ -59,33 +64,49 @@ def test_the_same_seed_gives_the_same_trajectory():
     assert trajectory(3) != trajectory(4)
 
 
-def test_observed_frequencies_are_those_of_the_mdp():
-    env = GridWorld("S.S\n...\n.+.", noise=0.4)
+PLAYED = {
+    "GridWorld": GridWorld,
+    "NoisyGridWorld": lambda: GridWorld(noise=0.2, living_reward=-0.1),
+    "several starts": lambda: GridWorld("S.S\n...\n.+.", noise=0.4),
+    "CliffGrid": lambda: CliffGrid(noise=0.5),
+    "FourRooms": lambda: FourRooms(size=5, noise=0.3),
+    "Crawler": Crawler,
+    "FrozenLake": lambda: TabularEnv(from_toy_text(gym.make("FrozenLake-v1"))),
+}
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_observed_frequencies_are_those_of_the_mdp(name):
+    env = PLAYED[name]()
     mdp = env.mdp
-    env.reset(seed=1)
     env.action_space.seed(1)
-    starts = np.zeros(mdp.n_states)
-    counts = np.zeros_like(mdp.P)
-    for _ in range(60_000):
-        if env.state < 0 or env._ended:
-            env.reset()
-            starts[env.state] += 1
+    starts, counts = np.zeros(mdp.n_states), np.zeros_like(mdp.P)
+    starts[env.reset(seed=1)[0]] += 1
+    for step in range(20_000):
         state, action = env.state, env.action_space.sample()
         observation, reward, ended, truncated, _ = env.step(action)
         counts[state, action, observation] += 1
-        possible = (mdp.next_states[state, action] == observation) & (
-            mdp.probabilities[state, action] > 0
+        possible = zip(
+            mdp.next_states[state, action],
+            mdp.rewards[state, action],
+            mdp.terminations[state, action],
+            mdp.probabilities[state, action] > 0,
+            strict=True,
         )
-        assert reward in mdp.rewards[state, action][possible]
-        assert ended in mdp.terminations[state, action][possible]
+        assert (observation, reward, ended, True) in set(possible)
         assert not truncated
+        if ended or step % 100 == 99:
+            starts[env.reset()[0]] += 1
     assert counts[mdp.P == 0].sum() == 0
-    # Bonferroni: 36 rows and the start, 1 % for all of them together.
-    level = 0.01 / 37
-    begun = mdp.start > 0
-    assert chisquare(starts[begun], starts.sum() * mdp.start[begun]).pvalue > level
-    for s, a in np.ndindex(mdp.n_states, mdp.n_actions):
-        support = mdp.P[s, a] > 0
-        if support.sum() > 1:
-            seen = counts[s, a, support]
-            assert chisquare(seen, seen.sum() * mdp.P[s, a, support]).pvalue > level
+    assert starts[mdp.start == 0].sum() == 0
+    rows = [
+        (starts, mdp.start),
+        *zip(counts.reshape(-1, mdp.n_states), mdp.P.reshape(-1, mdp.n_states), strict=True),
+    ]
+    # Bonferroni: 1 % for all rows of an environment together; a row takes 5 expected an outcome.
+    level = 0.01 / len(rows)
+    for seen, chances in rows:
+        support = chances > 0
+        expected = seen.sum() * chances[support]
+        if support.sum() > 1 and expected.min() >= 5:
+            assert chisquare(seen[support], expected).pvalue > level

@@ -1,0 +1,107 @@
+"""FourRooms: four rooms joined by four doors, as large as wanted (Spec 10)."""
+
+from gymnasium.vector import AutoresetMode
+
+from envs.gridworld import GridWorld, GridWorldVector
+from envs.maps import OPEN, START, WALL
+
+SMALLEST = 5
+
+
+def four_rooms_map(size: int) -> str:
+    """The map of ``size`` × ``size`` cells: start at the bottom left, exit +1 at the top right.
+
+    Raises:
+        ValueError: ``size`` is below 5, where the rooms vanish.
+    """
+    if size < SMALLEST:
+        raise ValueError(f"size is {size}; four rooms need at least {SMALLEST} cells a side.")
+    middle, doors = size // 2, (size // 4, 3 * size // 4)
+    rows = [
+        [
+            WALL if (row == middle) != (column == middle) or row == column == middle else OPEN
+            for column in range(size)
+        ]
+        for row in range(size)
+    ]
+    for door in doors:
+        rows[door][middle] = rows[middle][door] = OPEN
+    rows[-1][0], rows[0][-1] = START, "+"
+    return "\n".join("".join(row) for row in rows)
+
+
+class FourRooms(GridWorld):
+    """A square of four rooms; the exit is diagonally across (Spec 10).
+
+    ## Description
+    A cross of walls divides the square; each arm has one door. With ``size=11``::
+
+        . . . . . # . . . . +
+        . . . . . # . . . . .
+        . . . . . . . . . . .
+        . . . . . # . . . . .
+        . . . . . # . . . . .
+        # # . # # # # # . # #
+        . . . . . # . . . . .
+        . . . . . # . . . . .
+        . . . . . . . . . . .
+        . . . . . # . . . . .
+        S . . . . # . . . . .
+
+    ## Action Space, Observation Space, Rewards, Starting State, Episode End
+    As ``GridWorld``: start at the bottom left, exit +1 at the top right. The exit is
+    2 · (size − 1) moves away: the registered limit of 100 steps suits sizes up to about 25, so pass
+    ``max_episode_steps`` to ``gymnasium.make`` for larger ones.
+
+    ## Arguments
+    * ``size``: cells a side, at least 5; 11.
+    * ``noise``, ``living_reward``, ``observation``, ``render_mode``: as ``GridWorld``.
+
+    ## Version History
+    * v0: first version.
+
+    Raises:
+        ValueError: ``size`` is below 5.
+    """
+
+    def __init__(
+        self,
+        size: int = 11,
+        noise: float = 0.0,
+        living_reward: float = 0.0,
+        observation: str = "index",
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(
+            four_rooms_map(size),
+            noise,
+            living_reward,
+            observation=observation,
+            render_mode=render_mode,
+        )
+
+
+class FourRoomsVector(GridWorldVector):
+    """N times four rooms in arrays; arguments as ``FourRooms`` and ``envs.vector.BatchEnv``."""
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        size: int = 11,
+        noise: float = 0.0,
+        living_reward: float = 0.0,
+        observation: str = "index",
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    ) -> None:
+        super().__init__(
+            num_envs,
+            four_rooms_map(size),
+            noise,
+            living_reward,
+            observation=observation,
+            render_mode=render_mode,
+            max_episode_steps=max_episode_steps,
+            autoreset_mode=autoreset_mode,
+        )
