@@ -50,7 +50,7 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
         ArgumentError: no such environment (names the closest), or it cannot be made.
     """
     try:
-        return gym.make(env_id, **env_kwargs)
+        return gym.make(env_id, disable_env_checker=True, **env_kwargs)
     except gym.error.UnregisteredEnv as error:
         known = [name for name in gym.registry if not name.startswith(("phys2d/", "tabular/"))]
         raise ArgumentError(

@@ -9,11 +9,12 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch as th
 import yaml
@@ -192,15 +193,12 @@ def _train(config: RunConfig, folder: Path) -> tuple[float, int]:
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
     _write_configuration(config, folder / name)
-    # No rendering: make_vec_env asks for rgb_array unless told otherwise.
-    env_kwargs = {"render_mode": None, **config.env_kwargs}
-    env = make_vec_env(
-        config.env, config.n_envs, config.seed, monitor_dir=str(folder), env_kwargs=env_kwargs
-    )
+    # As a callable: by its id, make_vec_env would make it with rendering. Gymnasium's checker
+    # costs time at every step and repeats in warnings what FiniteGuard stops at.
+    make_env = partial(gym.make, config.env, disable_env_checker=True, **config.env_kwargs)
+    env = make_vec_env(make_env, config.n_envs, config.seed, monitor_dir=str(folder))
     evaluation = config.evaluation
-    eval_env = make_vec_env(
-        config.env, min(MAX_EVALUATION_ENVS, evaluation.episodes), env_kwargs=env_kwargs
-    )
+    eval_env = make_vec_env(make_env, min(MAX_EVALUATION_ENVS, evaluation.episodes))
     try:
         model = algorithm_class(config.algo)(
             config.policy, env, seed=config.seed, device="cpu", **config.hyperparameters

@@ -8,18 +8,27 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import ppo_lab  # registers the environments
 
 __all__ = ["main"]
 
+PROGRAM = "ppo_lab.tune"
 DEFAULT_ENV = "ppo_lab/NoisyGridWorld-v0"
 PLAIN_WIDTH = 110
 """Columns where the output goes to a file: the table's own."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{PROGRAM}: {message} (--help lists the flags)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m ppo_lab.tune",
         description="Tune each algorithm, judge the tuned and the default settings on seeds that "
         "no tuning run used, and report the comparison. The same command goes on where it was "
@@ -73,19 +82,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
     """
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return _guarded(options)
+    except KeyboardInterrupt:
+        return _fail("stopped; the same command goes on from here", 130)
+
+
+def _guarded(options: argparse.Namespace) -> int:
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.exc import SQLAlchemyError
+
     from ppo_lab.errors import ArgumentError, NonFiniteError
+    from reports.runs import NoRunsError
     from tuning.stages import StudyError
 
-    signal.signal(signal.SIGTERM, _terminated)
     try:
         _tune(options)
     except ArgumentError as error:
         return _fail(str(error), 2)
-    except (StudyError, NonFiniteError, OSError) as error:
+    except (StudyError, NonFiniteError, NoRunsError, OSError) as error:
         return _fail(str(error), 1)
-    except KeyboardInterrupt:
-        return _fail("stopped; the same command goes on from here", 130)
+    except (OptunaError, SQLAlchemyError) as error:
+        return _fail(f"the study's storage failed: {type(error).__name__}: {error}", 1)
     return 0
 
 
@@ -107,7 +127,7 @@ def _tune(options: argparse.Namespace) -> None:
         policy=inspect_environment(options.env, {}),
         timesteps=options.timesteps,
         trials=options.trials,
-        test_seeds=options.seeds,
+        seeds=options.seeds,
         seed=options.seed,
     )
     jobs = default_jobs() if options.jobs is None else options.jobs
@@ -162,7 +182,7 @@ def _study_folder(options: argparse.Namespace, jobs: int) -> Path:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"ppo_lab.tune: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 

@@ -2,17 +2,23 @@
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, as_completed
 from pathlib import Path
 
-from loky import ProcessPoolExecutor
+from loky import get_reusable_executor
+from torch.distributions import Distribution
 
 from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run
 
 __all__ = ["default_jobs", "execute_runs"]
 
 WORKER_DIED = "the worker process died twice (killed, or out of memory)"
+ORPHAN_CHECK_SECONDS = 1.0
+IDLE_SECONDS = 60.0
+"""Workers are kept for the next batch of runs: starting one costs as much as a short run."""
 
 
 def default_jobs() -> int:
@@ -48,8 +54,11 @@ def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple
 
     alone = False
     while pending:
-        executor = ProcessPoolExecutor(
-            1 if alone else min(jobs, len(pending)), initializer=_initialize_worker
+        executor = get_reusable_executor(
+            1 if alone else jobs,
+            timeout=IDLE_SECONDS,
+            initializer=_initialize_worker,
+            initargs=(os.getpid(),),
         )
         try:
             futures: dict[Future[RunResult], Path] = {
@@ -67,10 +76,22 @@ def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple
                 del pending[culprit]
                 yield culprit, RunResult(None, WORKER_DIED, 0.0)
             alone = True
-        finally:
+        except BaseException:
             executor.shutdown(wait=True, kill_workers=True)
+            raise
 
 
-def _initialize_worker() -> None:
+def _initialize_worker(parent: int) -> None:
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A quarter of SB3's time per step, and no number changes: what is not finite is looked for
+    # where it comes in (FiniteGuard) and where it would be learned from (SpecPPO).
+    Distribution.set_default_validate_args(False)
+    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
+
+
+def _exit_with(parent: int) -> None:
+    """End this worker when its parent has been killed and can no longer end it."""
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_CHECK_SECONDS)
+    os._exit(1)

@@ -35,14 +35,14 @@ class Protocol:
 
     Screening trains each trial on one tuning seed; the best ``finalists`` are trained again on
     ``replicas`` fresh tuning seeds, and the best mean of those wins; the winner and the defaults
-    are judged on ``test_seeds`` seeds of their own.
+    are judged on ``seeds`` test seeds of their own.
 
     Attributes:
         env: Gymnasium's id.
         policy: SB3's policy name for its observations.
         timesteps: of one run, ≥ 1.
         trials: screened settings of each algorithm, ≥ 1.
-        test_seeds: runs behind each row of the final table, ≥ 1.
+        seeds: test seeds, the runs behind each row of the final table, ≥ 1.
         seed: 0…9999, decides every other seed.
         finalists: trials that are replicated.
         replicas: fresh seeds of each finalist.
@@ -55,10 +55,10 @@ class Protocol:
     policy: str
     timesteps: int = 3000
     trials: int = 24
-    test_seeds: int = 10
+    seeds: int = 10
     seed: int = 0
     finalists: int = 4
-    replicas: int = 10
+    replicas: int = 8
     episodes: int = 100
     curve_points: int = 4
     n_envs: int = 8
@@ -66,11 +66,11 @@ class Protocol:
     batch: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("timesteps", "trials", "test_seeds"):
+        for name in ("timesteps", "trials", "seeds"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name}={getattr(self, name)}: expected at least 1")
-        if self.test_seeds > BLOCK_SIZE:
-            raise ArgumentError(f"test_seeds={self.test_seeds}: expected at most {BLOCK_SIZE}")
+        if self.seeds > BLOCK_SIZE:
+            raise ArgumentError(f"seeds={self.seeds}: expected at most {BLOCK_SIZE}")
         if not 0 <= self.seed <= MAX_SEED:
             raise ArgumentError(f"seed={self.seed}: expected 0 to {MAX_SEED}")
 
@@ -106,7 +106,7 @@ class Protocol:
     @property
     def judge_seeds(self) -> list[int]:
         """The test seeds, which no tuning run uses."""
-        return [self.run_seed(Block.TEST, i) for i in range(self.test_seeds)]
+        return [self.run_seed(Block.TEST, i) for i in range(self.seeds)]
 
     def evaluation(self, judging: bool) -> Evaluation:
         """Tuning scores the final policy alone; judging also draws the learning curve."""
@@ -115,7 +115,7 @@ class Protocol:
         return Evaluation(self.episodes, self.run_seed(block, 0), points)
 
     def fixed(self) -> Mapping[str, Any]:
-        """What must not change while a study goes on: all but the two counts that may grow."""
+        """What must not change while a study goes on: all but the number of test seeds."""
         settings = asdict(self)
-        del settings["trials"], settings["test_seeds"]
+        del settings["seeds"]
         return settings

@@ -179,7 +179,9 @@ def replicate(stages: Stages, studies: Sequence[AlgorithmStudy]) -> list[Tuned]:
     ]
 
 
-def judge(stages: Stages, tuned: Sequence[Tuned], reference: ReferenceScores) -> Path:
+def judge(
+    stages: Stages, tuned: Sequence[Tuned], reference: ReferenceScores
+) -> dict[Path, RunResult]:
     """Train the winners and the defaults on the test seeds.
 
     Args:
@@ -188,7 +190,7 @@ def judge(stages: Stages, tuned: Sequence[Tuned], reference: ReferenceScores) ->
         reference: what the report normalises by; written into each run.
 
     Returns:
-        The folder of the judged runs.
+        Run folder → result; the folders lie below ``judge``.
 
     Raises:
         StudyError: every run failed.
@@ -209,4 +211,4 @@ def judge(stages: Stages, tuned: Sequence[Tuned], reference: ReferenceScores) ->
         results = dict(stages.execute(runs))
     if all(result.score is None for result in results.values()):
         raise StudyError(f"every judged run failed: {next(iter(results.values())).reason}")
-    return stages.folder / "judge"
+    return results

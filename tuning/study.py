@@ -96,7 +96,7 @@ def open_study(name: str, storage: str, algo: str, protocol: Protocol) -> Algori
         name: the study's name; the algorithm's is added.
         storage: Optuna's storage URL.
         algo: the algorithm's name.
-        protocol: must agree with the one in the study, but for the two counts that may grow.
+        protocol: must agree with the one in the study, but for the number of test seeds.
 
     Raises:
         ArgumentError: the storage cannot be opened, or the study has another protocol.

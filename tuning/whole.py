@@ -1,11 +1,12 @@
 """A whole study: every stage in turn, and the words that say what was chosen and how."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ppo_lab.environments import reference_scores
+from ppo_lab.runs import RunResult
 from tuning.protocol import Protocol
 from tuning.stages import Progress, Stages, Tuned, judge, replicate, screen
 from tuning.study import AlgorithmStudy, open_study
@@ -68,15 +69,18 @@ def run_study(
     screen(stages, studies)
     tuned = replicate(stages, studies)
     reference = reference_scores(protocol.env, {})
-    judged = judge(stages, tuned, reference)
-    return Outcome(judged, tuple(tuned), tuple(_notes(protocol, studies, tuned)))
-
-
-def _notes(
-    protocol: Protocol, studies: Sequence[AlgorithmStudy], tuned: Sequence[Tuned]
-) -> list[str]:
-    shape = ", ".join(f"{name} {value}" for name, value in protocol.shape.items())
+    results = judge(stages, tuned, reference)
     notes = [
+        *_protocol_notes(protocol),
+        *_choice_notes(studies, tuned),
+        *_failure_notes(studies, results),
+    ]
+    return Outcome(folder / "judge", tuple(tuned), tuple(notes))
+
+
+def _protocol_notes(protocol: Protocol) -> list[str]:
+    shape = ", ".join(f"{name} {value}" for name, value in protocol.shape.items())
+    return [
         f"Tuning, for each algorithm alike: {protocol.trials} trials of {protocol.timesteps} "
         f"steps on one tuning seed, then the best {protocol.finalists} again on "
         f"{protocol.replicas} fresh tuning seeds; the best mean over the fresh seeds won.",
@@ -85,17 +89,32 @@ def _notes(
         f"Tuning seeds {protocol.screen_seed} and {_span(protocol.replica_seeds)}; test seeds from "
         f"{protocol.judge_seeds[0]} on; no seed serves both.",
     ]
+
+
+def _choice_notes(studies: Sequence[AlgorithmStudy], tuned: Sequence[Tuned]) -> list[str]:
+    notes = []
     for study, outcome in zip(studies, tuned, strict=True):
         winner = outcome.winner
         chosen = ", ".join(f"{name} {value:.4g}" for name, value in winner.hyperparameters.items())
         notes.append(
-            f"{outcome.algo} (tuned) is trial {winner.trial + 1}: {chosen}; screened at "
+            f"{study.algo} (tuned) is trial {winner.trial + 1}: {chosen}; screened at "
             f"{winner.screened:.3f}, {winner.mean:.3f} on the fresh seeds."
         )
+    return notes
+
+
+def _failure_notes(
+    studies: Sequence[AlgorithmStudy], judged: Mapping[Path, RunResult]
+) -> list[str]:
+    notes = []
+    for study in studies:
         failures = study.failures()
         if failures:
             reason = failures[0].user_attrs.get("reason")
-            notes.append(f"{len(failures)} trials of {outcome.algo} failed, the first: {reason}")
+            notes.append(f"{len(failures)} trials of {study.algo} failed, the first: {reason}")
+    reasons = [result.reason for result in judged.values() if result.reason]
+    if reasons:
+        notes.append(f"{len(reasons)} judged runs failed, the first: {reasons[0]}")
     return notes
 
 

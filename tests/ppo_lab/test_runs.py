@@ -1,0 +1,208 @@
+"""Run folders: what is in them, that they are whole or absent, that they repeat."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import yaml
+from gymnasium import spaces
+from loky import get_reusable_executor
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import load_results
+
+from ppo_lab import SpecPPO
+from ppo_lab.errors import ArgumentError
+from ppo_lab.runs import Evaluation, RunConfig, execute_run, finished_run
+from ppo_lab.workers import execute_runs
+
+CONFIG = RunConfig(
+    algo="spec_ppo",
+    env="ppo_lab/NoisyGridWorld-v0",
+    seed=300,
+    timesteps=256,
+    n_envs=4,
+    policy="MlpPolicy",
+    hyperparameters={"n_steps": 32, "batch_size": 32, "n_epochs": 2, "learning_rate": 0.001},
+    evaluation=Evaluation(episodes=5, seed=7000, points=3),
+    settings="tuned",
+    stage="judge",
+)
+
+
+class _Faulty(gym.Env[Any, Any]):
+    """Ten steps of reward 1, one of them spoilt."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self._steps += 1
+        reward = 1.0
+        if self._steps == 6:
+            if self.fault == "nan":
+                reward = float("nan")
+            elif self.fault == "crash":
+                raise RuntimeError("the simulator\nblew up")
+            elif self.fault == "die":
+                os._exit(9)
+        return np.zeros(2, np.float32), reward, self._steps == 10, False, {}
+
+
+@pytest.fixture
+def faulty() -> Any:
+    """Registered in this process; a worker process registers it by ``module:id``."""
+    gym.register("Faulty-v0", entry_point=_Faulty)
+    yield "Faulty-v0"
+    del gym.registry["Faulty-v0"]
+
+
+def test_run_folder_has_the_zoos_files_and_everything_to_repeat_the_run(tmp_path: Path) -> None:
+    folder = tmp_path / "judge" / "ppo_lab-NoisyGridWorld-v0_1"
+    result = execute_run(CONFIG, folder)
+    record = json.loads((folder / "run.json").read_text())
+    assert record["status"] == "completed"
+    assert record["score"] == result.score
+    assert record["steps"] == 256
+    for key in ("algo", "env", "seed", "timesteps", "n_envs", "policy", "settings", "stage"):
+        assert record[key] == getattr(CONFIG, key)
+    assert record["hyperparameters"] == CONFIG.hyperparameters
+    assert {"torch", "stable-baselines3", "ppo-lab", "python"} <= set(record["versions"])
+    assert {path.name for path in folder.iterdir()} == {
+        *(f"{i}.monitor.csv" for i in range(4)),
+        "best_model.zip",
+        "evaluations.npz",
+        "ppo_lab-NoisyGridWorld-v0",
+        "ppo_lab-NoisyGridWorld-v0.zip",
+        "run.json",
+    }
+    config = yaml.safe_load((folder / "ppo_lab-NoisyGridWorld-v0" / "config.yml").read_text())
+    assert config["n_timesteps"] == 256
+    assert config["learning_rate"] == 0.001
+    assert list(tmp_path.glob("**/.*")) == []
+    assert len(load_results(str(folder))) > 0
+
+
+def test_last_evaluation_is_of_the_saved_final_policy(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    result = execute_run(CONFIG, folder)
+    with np.load(folder / "evaluations.npz") as archive:
+        steps, results = archive["timesteps"], archive["results"]
+    # Three points of 256 steps in rollouts of 128: untrained, half-way, and after the last update.
+    assert steps.tolist() == [0, 128, 256]
+    assert results.shape == (3, 5)
+    assert results[-1].mean() == result.score
+    model = SpecPPO.load(folder / "ppo_lab-NoisyGridWorld-v0.zip", device="cpu")
+    env = make_vec_env(lambda: gym.make(CONFIG.env), 5)
+    env.seed(7000)
+    returns, _ = evaluate_policy(model, env, 5, return_episode_rewards=True)
+    assert returns == results[-1].tolist()
+
+
+def test_same_configuration_gives_the_same_scores(tmp_path: Path) -> None:
+    first, second = (execute_run(CONFIG, tmp_path / name) for name in "ab")
+    assert first.score == second.score
+    curves = [np.load(tmp_path / name / "evaluations.npz")["results"] for name in "ab"]
+    np.testing.assert_array_equal(*curves)
+
+
+def test_reference_ppo_and_spec_ppo_with_its_settings_score_the_same(tmp_path: Path) -> None:
+    ours = execute_run(CONFIG, tmp_path / "ours")
+    reference = execute_run(replace(CONFIG, algo="ppo"), tmp_path / "reference")
+    assert ours.score == reference.score
+    PPO.load(tmp_path / "reference" / "ppo_lab-NoisyGridWorld-v0.zip", device="cpu")
+
+
+def test_finished_run_is_not_run_again(tmp_path: Path) -> None:
+    first = execute_run(CONFIG, tmp_path / "run")
+    stamp = (tmp_path / "run" / "run.json").stat().st_mtime_ns
+    again = execute_run(CONFIG, tmp_path / "run")
+    assert again.reused
+    assert again.score == first.score
+    assert (tmp_path / "run" / "run.json").stat().st_mtime_ns == stamp
+
+
+def test_folder_of_another_run_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    execute_run(CONFIG, tmp_path / "run")
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(ArgumentError, match=r"differs in seed.*another --log-folder"):
+        execute_run(replace(CONFIG, seed=301), tmp_path / "run")
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"status": "completed"}', b"\xff\xfe"])
+def test_damaged_run_json_counts_as_no_run(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "run.json").write_bytes(content)
+    assert finished_run(CONFIG, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("nan", "NonFiniteError: reward is nan at step 24 in environment 0"),
+        ("crash", "RuntimeError: the simulator blew up"),
+    ],
+)
+@pytest.mark.parametrize("algo", ["spec_ppo", "ppo"])
+def test_failed_run_is_recorded_with_its_reason_in_one_line(
+    tmp_path: Path, faulty: str, algo: str, fault: str, reason: str
+) -> None:
+    config = replace(CONFIG, algo=algo, env=faulty, env_kwargs={"fault": fault})
+    config = replace(config, evaluation=replace(config.evaluation, points=1))
+    result = execute_run(config, tmp_path / "run")
+    assert result.score is None
+    assert result.reason is not None
+    assert result.reason.startswith(reason)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["status"], record["reason"]) == ("failed", result.reason)
+
+
+def test_failed_run_is_tried_again(tmp_path: Path, faulty: str) -> None:
+    config = replace(CONFIG, env=faulty, env_kwargs={"fault": "crash"})
+    execute_run(config, tmp_path / "run")
+    assert finished_run(config, tmp_path / "run") is None
+    again = execute_run(config, tmp_path / "run")
+    assert not again.reused
+    assert list(tmp_path.iterdir()) == [tmp_path / "run"]
+
+
+def test_worker_processes_give_the_scores_of_this_process(tmp_path: Path) -> None:
+    configs = {tmp_path / "w" / f"run_{i}": replace(CONFIG, seed=100 * i) for i in range(3)}
+    results = dict(execute_runs(configs, jobs=2))
+    assert set(results) == set(configs)
+    here = execute_run(replace(CONFIG, seed=200), tmp_path / "here")
+    assert results[tmp_path / "w" / "run_2"].score == here.score
+
+
+def test_dead_worker_fails_its_own_run_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "faulty_env.py"
+    module.write_text(
+        "import os\nimport gymnasium as gym\nfrom envs.gridworld import GridWorld\n"
+        "class Deadly(GridWorld):\n    def step(self, action):\n        os._exit(9)\n"
+        'gym.register("Deadly-v0", entry_point=Deadly, max_episode_steps=5)\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    # Workers that are left from another test do not know the new path.
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    configs = {tmp_path / f"run_{i}": replace(CONFIG, seed=100 * i) for i in range(3)}
+    deadly = tmp_path / "run_1"
+    configs[deadly] = replace(CONFIG, env="faulty_env:Deadly-v0")
+    results = dict(execute_runs(configs, jobs=2))
+    assert results[deadly].reason == "the worker process died twice (killed, or out of memory)"
+    assert all(results[folder].score is not None for folder in configs if folder != deadly)

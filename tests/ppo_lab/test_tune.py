@@ -1,0 +1,260 @@
+"""The main job: ``python -m ppo_lab.tune``."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+
+from ppo_lab.tune import main
+
+HOME = Path(__file__).resolve().parents[2]
+SMALL = ["--trials", "3", "--seeds", "2", "--timesteps", "128", "--jobs", "2"]
+STUDY = "tune-ppo_lab-NoisyGridWorld-v0"
+REPORT = ["report.md", "table.csv", "scores.csv", "learning_curves.png", "intervals.png"]
+
+
+@pytest.fixture(autouse=True)
+def _keep_signal_handlers() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small study, finished."""
+    logs = tmp_path_factory.mktemp("logs")
+    handler = signal.getsignal(signal.SIGTERM)
+    assert main([*SMALL, "--log-folder", str(logs)]) == 0
+    signal.signal(signal.SIGTERM, handler)
+    return logs / STUDY
+
+
+def report_bytes(study: Path) -> dict[str, bytes]:
+    return {name: (study / name).read_bytes() for name in REPORT}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "ppo_lab.tune", *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(HOME)}
+
+
+def test_table_has_tuned_and_default_settings_of_both_algorithms(finished: Path) -> None:
+    table = pd.read_csv(finished / "table.csv")
+    labels = ["ppo (default)", "ppo (tuned)", "spec_ppo (default)", "spec_ppo (tuned)"]
+    assert table["label"].tolist() == labels
+    assert (table["runs"] == 2).all()
+    for column in ("mean", "iqm", "median", "optimality_gap", "p_better"):
+        assert {column, f"{column}_low", f"{column}_high"} <= set(table.columns)
+    markdown = (finished / "report.md").read_text()
+    assert all(label in markdown for label in labels)
+
+
+def test_default_rows_of_both_algorithms_are_the_same_to_the_last_digit(finished: Path) -> None:
+    scores = pd.read_csv(finished / "scores.csv")
+    ours, reference = (
+        scores[scores["label"] == f"{algo} (default)"].sort_values("seed")["score"].tolist()
+        for algo in ("spec_ppo", "ppo")
+    )
+    assert ours == reference
+
+
+def test_both_algorithms_get_the_same_budget_and_disjoint_seeds(finished: Path) -> None:
+    runs = pd.DataFrame(
+        [
+            pd.read_json(path, typ="series")[["algo", "stage", "settings", "seed", "steps"]]
+            for path in finished.glob("*/**/run.json")
+        ]
+    )
+    spent = runs.groupby(["algo", "stage"])["steps"].sum().unstack("algo")
+    assert (spent["ppo"] == spent["spec_ppo"]).all()
+    tuning = set(runs[runs["stage"] != "judge"]["seed"])
+    assert not tuning & set(runs[runs["stage"] == "judge"]["seed"])
+    assert runs[runs["stage"] == "screen"]["seed"].nunique() == 1
+
+
+def test_study_is_in_the_log_folder_and_every_trial_in_it(finished: Path) -> None:
+    for algo in ("spec_ppo", "ppo"):
+        study = optuna.load_study(
+            study_name=f"{STUDY}-{algo}", storage=f"sqlite:///{finished / 'study.db'}"
+        )
+        assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+
+
+def test_the_same_command_takes_what_is_there_and_says_so(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = report_bytes(finished)
+    started = time.monotonic()
+    assert main([*SMALL, "--log-folder", str(finished.parent)]) == 0
+    output = capsys.readouterr().out
+    assert "Going on with study" in output
+    assert "6 of 6 trials are finished" in output
+    assert time.monotonic() - started < 60
+    assert report_bytes(finished) == before
+
+
+def test_same_seed_gives_the_same_report_whatever_the_number_of_processes(
+    finished: Path, tmp_path: Path
+) -> None:
+    assert main([*SMALL, "--jobs", "1", "--log-folder", str(tmp_path)]) == 0
+    assert report_bytes(tmp_path / STUDY) == report_bytes(finished)
+
+
+def test_killed_command_goes_on_and_ends_with_the_same_report(
+    finished: Path, tmp_path: Path
+) -> None:
+    arguments = command(*SMALL, "--log-folder", str(tmp_path))
+    with subprocess.Popen(
+        arguments, env=environment(), stdout=subprocess.DEVNULL, cwd=tmp_path
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob(f"{STUDY}/replicate/**/run.json")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.kill()
+    answer = subprocess.run(
+        arguments, env=environment(), capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert "6 of 6 trials are finished" in answer.stdout
+    assert report_bytes(tmp_path / STUDY) == report_bytes(finished)
+    assert list(tmp_path.glob("**/.*.part-*")) == []
+
+
+def test_interrupted_command_says_that_it_goes_on(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command("--log-folder", str(tmp_path), "--jobs", "2"),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob(f"{STUDY}/screen/**/run.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "ppo_lab.tune: stopped; the same command goes on from here\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--env", "NoisyGridWrld-v0"], r"unknown environment.*closest: ppo_lab/NoisyGridWorld-v0"),
+        (["--env", "CartPole-v9"], r"unknown environment 'CartPole-v9'; closest: CartPole-v1"),
+        (["--env", "no_such_module:Foo-v0"], r"cannot be made: .*no_such_module"),
+        (["--env", ""], r"environment '' cannot be made"),
+        (["--algo", "spec_pp"], r"unknown algorithm 'spec_pp'; closest: spec_ppo"),
+        (["--trials", "0"], r"trials=0: expected at least 1"),
+        (["--timesteps", "-1"], r"timesteps=-1: expected at least 1"),
+        (["--seeds", "0"], r"seeds=0: expected at least 1"),
+        (["--seed", "-1"], r"seed=-1: expected 0 to"),
+        (["--jobs", "0"], r"--jobs 0: expected at least 1"),
+        (["--trials", "many"], r"argument --trials: invalid int value: 'many'"),
+        (["--nonsense"], r"unrecognized arguments: --nonsense"),
+        (["--study-name", "../up"], r"--study-name '../up': expected a plain file name"),
+        (["--log-folder", "/proc/none"], r"--log-folder /proc/none: "),
+        (["--storage", "foo://bar"], r"the study's storage cannot be used"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_usage_is_one_clear_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main([*SMALL, *arguments])
+    except SystemExit as end:
+        code = int(str(end.code))
+    errors = capsys.readouterr().err
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert errors.startswith("ppo_lab.tune: ")
+    assert re.search(message, errors)
+    assert not list(tmp_path.glob("**/run.json"))
+
+
+def test_action_space_that_ppo_cannot_use_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd_env.py").write_text(
+        "import gymnasium as gym\nfrom gymnasium import spaces\n"
+        "class Odd(gym.Env):\n    observation_space = spaces.Discrete(2)\n"
+        "    action_space = spaces.Tuple((spaces.Discrete(2), spaces.Discrete(2)))\n"
+        'gym.register("Odd-v0", entry_point=Odd)\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["--env", "odd_env:Odd-v0", "--log-folder", str(tmp_path)]) == 2
+    assert "which PPO cannot use; expected one of Box, Discrete" in capsys.readouterr().err
+
+
+def test_study_of_other_settings_is_refused_and_left_as_it_is(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = report_bytes(finished)
+    assert main([*SMALL, "--timesteps", "200", "--log-folder", str(finished.parent)]) == 2
+    assert "exists with other settings (timesteps 128 there, 200 here)" in capsys.readouterr().err
+    assert report_bytes(finished) == before
+
+
+def test_environment_that_returns_nan_fails_every_trial_and_exits_1(tmp_path: Path) -> None:
+    (tmp_path / "nan_env.py").write_text(
+        "import gymnasium as gym\nfrom envs.gridworld import GridWorld\n"
+        "class Nan(GridWorld):\n    def step(self, action):\n"
+        "        observation, _, *rest = super().step(action)\n"
+        '        return observation, float("nan"), *rest\n'
+        'gym.register("Nan-v0", entry_point=Nan, max_episode_steps=5)\n'
+    )
+    answer = subprocess.run(
+        command(*SMALL, "--env", "nan_env:Nan-v0", "--log-folder", str(tmp_path)),
+        env={**os.environ, "PYTHONPATH": f"{HOME}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stdout + answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert "no trial of spec_ppo finished: all 3 failed" in answer.stderr
+    assert "reward is nan at step" in answer.stderr
+    storage = f"sqlite:///{tmp_path / 'tune-Nan-v0' / 'study.db'}"
+    for trial in optuna.load_study(study_name="tune-Nan-v0-ppo", storage=storage).trials:
+        assert trial.state == optuna.trial.TrialState.FAIL
+        assert "reward is nan" in trial.user_attrs["reason"]
+
+
+def test_help_documents_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    flags = "env algo trials timesteps seeds seed jobs storage study-name log-folder"
+    for flag in (f"--{name}" for name in flags.split()):
+        assert re.search(rf"^  {flag} .*\n?.*\w", text, re.MULTILINE), flag
+
+
+def test_one_algorithm_and_an_environment_without_a_stated_score(tmp_path: Path) -> None:
+    arguments = ["--env", "Pendulum-v1", "--algo", "spec_ppo", "--trials", "1", "--jobs", "2"]
+    arguments += ["--seeds", "1", "--timesteps", "64", "--log-folder", str(tmp_path)]
+    assert main(arguments) == 0
+    report = (tmp_path / "tune-Pendulum-v1" / "report.md").read_text()
+    assert "the best mean score of any label in this report" in report
+    assert "No run is of ppo (tuned): spec_ppo (default) is the baseline instead." in report
