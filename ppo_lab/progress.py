@@ -55,7 +55,7 @@ class StageProgress:
             parts.append(f"{self._reused} of them from an earlier call")
         if self._failed:
             parts.append(f"{self._failed} failed")
-        self._console.print(", ".join(parts), highlight=False)
+        self._console.print(", ".join(parts))
 
     def advance(self, result: RunResult) -> None:
         """One more run has its result."""
@@ -71,5 +71,4 @@ class StageProgress:
             left = (self._total - self._done) / rate
             self._console.print(
                 f"{self._name}: {self._done}/{self._total}, {shown}, {left:.0f} s left",
-                highlight=False,
             )

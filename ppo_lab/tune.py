@@ -132,12 +132,12 @@ def _tune(options: argparse.Namespace) -> None:
     )
     jobs = default_jobs() if options.jobs is None else options.jobs
     folder = _study_folder(options, jobs)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PLAIN_WIDTH)
+    # No markup: a reason or a name may hold brackets.
+    console = Console(
+        width=None if sys.stdout.isatty() else PLAIN_WIDTH, markup=False, highlight=False
+    )
     console.print(
         f"Tuning {' and '.join(algos)} on {options.env} with {jobs} processes, into {folder}/",
-        highlight=False,
     )
     outcome = run_study(
         protocol,
@@ -146,14 +146,14 @@ def _tune(options: argparse.Namespace) -> None:
         storage=options.storage,
         jobs=jobs,
         progress=StageProgress(console),
-        say=lambda line: console.print(line, highlight=False),
+        say=console.print,
     )
     report = write_report(outcome.judged, folder, seed=options.seed, notes=outcome.notes)
     console.print(report.table.rich())
     for note in outcome.notes:
-        console.print(note, highlight=False)
+        console.print(note)
     minutes, seconds = divmod(round(time.perf_counter() - started), 60)
-    console.print(f"Report: {folder / 'report.md'} ({minutes} min {seconds} s)", highlight=False)
+    console.print(f"Report: {folder / 'report.md'} ({minutes} min {seconds} s)")
 
 
 def _study_folder(options: argparse.Namespace, jobs: int) -> Path:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from ppo_lab.tune import main
+from tuning.protocol import Protocol
 
 HOME = Path(__file__).resolve().parents[2]
 SMALL = ["--trials", "3", "--seeds", "2", "--timesteps", "128", "--jobs", "2"]
@@ -249,6 +250,17 @@ def test_help_documents_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     flags = "env algo trials timesteps seeds seed jobs storage study-name log-folder"
     for flag in (f"--{name}" for name in flags.split()):
         assert re.search(rf"^  {flag} .*\n?.*\w", text, re.MULTILINE), flag
+
+
+def test_flags_default_to_the_protocols_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    own = Protocol("", "")
+    for flag in ("trials", "timesteps", "seeds", "seed"):
+        assert re.search(rf"--{flag} \w+ .*?\(default: (\d+)\)", text)[1] == str(  # type: ignore[index]
+            getattr(own, flag)
+        )
 
 
 def test_one_algorithm_and_an_environment_without_a_stated_score(tmp_path: Path) -> None:
