@@ -50,21 +50,22 @@ def model_policy(
     normalizer = model.get_vec_normalize_env()
     if normalizer is not None:
         observations = np.asarray(normalizer.normalize_obs(observations))
-    if not deterministic and not isinstance(model.policy, ActorCriticPolicy):
-        raise ArgumentError(
-            f"{type(model).__name__} has no action probabilities; ask for deterministic=True"
-        )
+    policy = model.policy
     try:
-        if not deterministic:
-            return _probabilities(model.policy, observations)
-        chosen = model.predict(observations, deterministic=True)[0]
+        if deterministic:
+            chosen = model.predict(observations, deterministic=True)[0]
+            table: npt.NDArray[np.float64] = np.eye(int(actions.n))[chosen]
+            return table
+        if isinstance(policy, ActorCriticPolicy):
+            return _probabilities(policy, observations)
     except ValueError as error:
         raise ArgumentError(
             f"the model was trained on {model.observation_space} and cannot read the "
             f"environment's {env.observation_space}; make it with the same observation"
         ) from error
-    table: npt.NDArray[np.float64] = np.eye(int(actions.n))[chosen - actions.start]
-    return table
+    raise ArgumentError(
+        f"{type(model).__name__} has no action probabilities; ask for deterministic=True"
+    )
 
 
 def _observations_of_states(env: gym.Env[Any, Any]) -> npt.NDArray[Any]:
@@ -75,7 +76,7 @@ def _observations_of_states(env: gym.Env[Any, Any]) -> npt.NDArray[Any]:
         return observations
     space = env.observation_space
     if isinstance(space, spaces.Discrete):
-        return np.arange(space.start, space.start + space.n)
+        return np.arange(space.n)
     raise ArgumentError(
         f"{env} does not tell the observations of its states; pass an environment with a method "
         "observations() (PPO Lab's tabular ones) or with Discrete observations"
