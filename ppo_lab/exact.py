@@ -46,26 +46,32 @@ def model_policy(
             f"a table of action probabilities needs one Discrete action space; the model has "
             f"{actions} and the environment {env.action_space}"
         )
+    if not _reads(model.observation_space, env.observation_space):
+        raise ArgumentError(
+            f"the model was trained on {model.observation_space} and cannot read the "
+            f"environment's {env.observation_space}; make it with the same observation"
+        )
     observations = _observations_of_states(env)
     normalizer = model.get_vec_normalize_env()
     if normalizer is not None:
         observations = np.asarray(normalizer.normalize_obs(observations))
-    policy = model.policy
-    try:
-        if deterministic:
-            chosen = model.predict(observations, deterministic=True)[0]
-            table: npt.NDArray[np.float64] = np.eye(int(actions.n))[chosen]
-            return table
-        if isinstance(policy, ActorCriticPolicy):
-            return _probabilities(policy, observations)
-    except ValueError as error:
+    if deterministic:
+        chosen = model.predict(observations, deterministic=True)[0]
+        table: npt.NDArray[np.float64] = np.eye(int(actions.n))[chosen]
+        return table
+    if not isinstance(model.policy, ActorCriticPolicy):
         raise ArgumentError(
-            f"the model was trained on {model.observation_space} and cannot read the "
-            f"environment's {env.observation_space}; make it with the same observation"
-        ) from error
-    raise ArgumentError(
-        f"{type(model).__name__} has no action probabilities; ask for deterministic=True"
-    )
+            f"{type(model).__name__} has no action probabilities; ask for deterministic=True"
+        )
+    return _probabilities(model.policy, observations)
+
+
+def _reads(trained_on: gym.Space[Any], given: gym.Space[Any]) -> bool:
+    """Whether SB3 takes the one for the other: bounds aside, and images with channels first."""
+    if isinstance(trained_on, spaces.Discrete) or isinstance(given, spaces.Discrete):
+        return trained_on == given
+    shape = given.shape or ()
+    return trained_on.shape in (shape, (*shape[-1:], *shape[:-1]))
 
 
 def _observations_of_states(env: gym.Env[Any, Any]) -> npt.NDArray[Any]:
