@@ -130,27 +130,34 @@ class GymnasiumVecEnv(VecEnv):
         if infos.keys() - _FINAL:
             for index in np.flatnonzero(~dones).tolist():
                 out[index] = {**_info_of(infos, index), **GOING_ON}
-        ended = np.flatnonzero(dones).tolist()
-        if ended:
-            out_of_time = truncations & ~terminations
-            for index in ended:
-                out[index] = self._final_info(infos, index, bool(out_of_time[index]))
-                self.reset_infos[index] = _info_of(infos, index)
+        ended = np.flatnonzero(dones)
+        if ended.size:
+            self._describe_ends(out, ended, infos, truncations & ~terminations)
             self._returns[ended], self._lengths[ended] = 0.0, 0
         return observations, rewards.astype(np.float32), dones, out
 
-    def _final_info(self, infos: dict[str, Any], index: int, out_of_time: bool) -> dict[str, Any]:
-        info = _info_of(infos.get("final_info", {}), index)
-        info["TimeLimit.truncated"] = out_of_time
-        info["terminal_observation"] = _entry(infos["final_obs"], index)
-        # A Monitor about the copy itself saw its rewards before any wrapper changed them.
-        if self.monitor and "episode" not in info:
-            info["episode"] = {
-                "r": round(float(self._returns[index]), STATISTICS_DIGITS),
-                "l": int(self._lengths[index]),
-                "t": round(time.time() - self._began, STATISTICS_DIGITS),
-            }
-        return info
+    def _describe_ends(
+        self,
+        out: list[dict[str, Any]],
+        ended: npt.NDArray[np.intp],
+        infos: dict[str, Any],
+        out_of_time: npt.NDArray[np.bool_],
+    ) -> None:
+        """Put the infos of the episodes that ended in their places, and note the resets'."""
+        final_info, final_obs = infos.get("final_info"), infos["final_obs"]
+        others = {key: values for key, values in infos.items() if key not in _FINAL}
+        seconds = round(time.time() - self._began, STATISTICS_DIGITS)
+        statistics = (self._returns[ended].tolist(), self._lengths[ended].tolist())
+        for index, total, length in zip(ended.tolist(), *statistics, strict=True):
+            info = _info_of(final_info, index) if final_info else {}
+            info["TimeLimit.truncated"] = bool(out_of_time[index])
+            info["terminal_observation"] = _entry(final_obs, index)
+            # A Monitor about the copy itself saw its rewards before any wrapper changed them.
+            if self.monitor and "episode" not in info:
+                total = round(total, STATISTICS_DIGITS)
+                info["episode"] = {"r": total, "l": length, "t": seconds}
+            out[index] = info
+            self.reset_infos[index] = _info_of(others, index) if others else {}
 
     def close(self) -> None:
         """Close the vector environment."""
