@@ -49,7 +49,7 @@ GOING_ON = _GoingOn({"TimeLimit.truncated": False})
 
 
 class GymnasiumVecEnv(VecEnv):
-    """A Gymnasium vector environment for SB3, without a Python loop over the copies.
+    """A Gymnasium vector environment for SB3, without a Python loop over the copies (Spec 10, 11).
 
     What ``DummyVecEnv`` of environments in a ``Monitor`` returns, this returns too: where an
     episode ends, the next one's first observation, and in that environment's info

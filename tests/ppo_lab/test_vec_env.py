@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecFrameStack, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
 from ppo_lab import SpecPPO
 from ppo_lab.errors import ArgumentError
@@ -125,6 +125,45 @@ def test_the_same_seed_gives_the_same_episodes_and_is_used_once():
     assert (first != going_on).any()
     assert env.seed(4) == list(range(4, 12))
     np.testing.assert_array_equal(observations(env), first)
+
+
+class Counting(gym.Env):
+    """Observes the steps taken, as a dict; the third ends the episode."""
+
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, inner=None):
+        count = spaces.Box(0.0, 9.0, (1,))
+        self.observation_space = spaces.Dict({"count": count, "inner": inner or count})
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.count = 0
+        return self._observation(), {}
+
+    def step(self, action):
+        self.count += 1
+        return self._observation(), 1.0, self.count == 3, False, {}
+
+    def _observation(self):
+        return {name: np.array([self.count], np.float32) for name in ("count", "inner")}
+
+
+def test_dict_observations_arrive_as_from_dummy_vec_env():
+    ours = GymnasiumVecEnv(
+        SyncVectorEnv([Counting] * 2, autoreset_mode=AutoresetMode.SAME_STEP), monitor=False
+    )
+    theirs = DummyVecEnv([Counting] * 2)
+    np.testing.assert_equal(ours.reset(), theirs.reset())
+    for _ in range(7):
+        np.testing.assert_equal(ours.step(np.zeros(2, int)), theirs.step(np.zeros(2, int)))
+
+
+def test_nested_observation_spaces_are_refused():
+    inner = spaces.Dict({"count": spaces.Box(0.0, 9.0, (1,))})
+    env = SyncVectorEnv([lambda: Counting(inner)], autoreset_mode=AutoresetMode.SAME_STEP)
+    with pytest.raises(ArgumentError, match=r"[Nn]ested"):
+        GymnasiumVecEnv(env)
 
 
 # ---------------------------------------------------------------------- infos
