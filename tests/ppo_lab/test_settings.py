@@ -30,11 +30,12 @@ def test_the_committed_settings_make_a_model(env_id):
 
 
 def test_the_settings_are_installed_with_the_package():
-    installed = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    patterns = installed["tool"]["setuptools"]["package-data"]["ppo_lab"]
-    files = [path.relative_to(ROOT / "ppo_lab") for path in (ROOT / "ppo_lab").glob("**/*.yml")]
-    assert files
-    assert all(any(fnmatch(str(file), pattern) for pattern in patterns) for file in files)
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert "ppo_lab.hyperparams" in setuptools["packages"]
+    patterns = setuptools["package-data"]["ppo_lab.hyperparams"]
+    files = sorted((ROOT / "ppo_lab" / "hyperparams").iterdir())
+    assert [file.name for file in files] == ["spec_ppo.yml"]
+    assert all(any(fnmatch(file.name, pattern) for pattern in patterns) for file in files)
 
 
 @pytest.mark.parametrize(
