@@ -1,5 +1,7 @@
 """Any finite MDP as a Gymnasium environment: one at a time, or N at once (Spec 1)."""
 
+import operator
+from bisect import bisect_right
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -56,6 +58,7 @@ class TabularEnv(gym.Env[Any, Any]):
         self.observer: Observer = observer or IndexObserver(mdp.n_states)
         self.observation_space = self.observer.space
         self.action_space = spaces.Discrete(mdp.n_actions)
+        self._n_actions = mdp.n_actions
         self.state = -1
         self.episode_return = 0.0
         self._ended = False
@@ -77,16 +80,12 @@ class TabularEnv(gym.Env[Any, Any]):
         if self.state < 0 or self._ended:
             when = "after the end of the episode" if self._ended else "before the first reset"
             raise ResetNeeded(f"step was called {when}; call reset first.")
-        if not self.action_space.contains(action):
-            raise InvalidAction(
-                f"The action is {action!r} of type {type(action).__name__}; pass an integer from "
-                f"0 to {self.mdp.n_actions - 1}."
-            )
-        mdp, action, draw = self.mdp, int(action), self.np_random.random()
-        chosen = mdp.cumulative[self.state, action].searchsorted(draw, side="right")
+        mdp, action, draw = self.mdp, self._checked(action), self.np_random.random()
+        # A few outcomes are found faster in a list than by searchsorted.
+        chosen = bisect_right(mdp.cumulative[self.state, action].tolist(), draw)
         outcome = (self.state, action, chosen)
-        reward, self._ended = float(mdp.rewards[outcome]), bool(mdp.terminations[outcome])
-        self.state = int(mdp.next_states[outcome])
+        reward, self._ended = mdp.rewards.item(outcome), mdp.terminations.item(outcome)
+        self.state = mdp.next_states.item(outcome)
         self.episode_return += reward
         if self.render_mode == "human":
             self.render()
@@ -103,6 +102,19 @@ class TabularEnv(gym.Env[Any, Any]):
     def close(self) -> None:
         """Close the window if there is one."""
         self._screen.close()
+
+    def _checked(self, action: Any) -> int:
+        # Discrete.contains would take as long as the rest of the step.
+        try:
+            index = operator.index(action)
+        except TypeError:
+            index = -1
+        if not 0 <= index < self._n_actions:
+            raise InvalidAction(
+                f"The action is {action!r} of type {type(action).__name__}; pass an integer from "
+                f"0 to {self._n_actions - 1}."
+            )
+        return index
 
     def _observation(self) -> Any:
         if isinstance(self.observation_space, spaces.Discrete):
