@@ -35,6 +35,8 @@ ENV_IDS = tuple(
 )
 GOAL_MEAN, GOAL_LOW = 0.95, 0.90
 DRAWS = 5000
+FIRST_SEED = 1_000
+"""The committed settings were chosen by looking at smaller seeds: these judge them."""
 
 
 class Outcome(NamedTuple):
@@ -91,9 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train all, print the table; 0 if every goal is met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10, help="runs of each environment")
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="the runs' seeds from")
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes")
     parser.add_argument("--envs", nargs="+", default=ENV_IDS, metavar="ID")
     chosen = parser.parse_args(arguments)
+    seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
     packages = ("gymnasium", "numpy", "stable-baselines3", "torch")
     print(f"Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores")
     print(f"ppo-lab {ppo_lab.__version__}, " + ", ".join(f"{p} {version(p)}" for p in packages))
@@ -104,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     with ProcessPoolExecutor(chosen.jobs) as executor:
         runs = {
-            env_id: [executor.submit(train, env_id, seed) for seed in range(chosen.seeds)]
+            env_id: [executor.submit(train, env_id, seed) for seed in seeds]
             for env_id in chosen.envs
         }
         met = [
