@@ -179,7 +179,11 @@ def test_truncation_keeps_the_value_of_an_endless_task(gamma: float, steps: int,
 
 @settings(max_examples=50)
 @given(
-    st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 4), st.floats(0, 1), st.floats(0, 1)
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 20),
+    st.integers(1, 4),
+    st.floats(0, 1),
+    st.floats(0, 1),
 )
 def test_buffer_repeats_sb3s_advantages_and_returns_bit_for_bit(
     seed: int, steps: int, n_envs: int, gamma: float, gae_lambda: float

@@ -138,7 +138,8 @@ def test_k1_and_k3_of_a_doubled_probability() -> None:
 
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=20))
 def test_k3_is_never_negative(log_ratios: list[float]) -> None:
-    assert obj.kl_k3(th.tensor(log_ratios, dtype=th.float64)) >= 0
+    # e^ρ − 1 rounds to a multiple of 1e-16, beside which a tiny ρ is exact.
+    assert obj.kl_k3(th.tensor(log_ratios, dtype=th.float64)) >= -1e-15
 
 
 @given(st.integers(0, 2**31), st.integers(2, 5))
