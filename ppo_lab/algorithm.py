@@ -340,7 +340,11 @@ class SpecPPO(OnPolicyAlgorithm):
     def _prepare_advantages(self, diagnostics: UpdateDiagnostics) -> None:
         """Log the rollout's advantages as they are, then normalise them if asked (Spec 4.3)."""
         advantages = self.rollout_buffer.advantages
-        diagnostics.add(advantage_mean=advantages.mean(), advantage_std=advantages.std())
+        # In double precision: the squares of large ones overflow in single.
+        diagnostics.add(
+            advantage_mean=advantages.mean(dtype=np.float64),
+            advantage_std=advantages.std(dtype=np.float64),
+        )
         if self.normalize_advantage and self.normalize_advantage_over == "rollout":
             normalized = normalize_advantages(th.as_tensor(advantages))
             self.rollout_buffer.advantages = normalized.numpy()
