@@ -17,7 +17,13 @@ register_environments()
 
 if TYPE_CHECKING:
     from ppo_lab.algorithm import SpecPPO
-    from ppo_lab.policies import CnnPolicy, MlpPolicy, MultiInputPolicy, SpecActorCriticPolicy
+    from ppo_lab.policies import (
+        CnnPolicy,
+        MlpPolicy,
+        MultiInputPolicy,
+        SharedTrunk,
+        SpecActorCriticPolicy,
+    )
 
 __version__ = "0.1.0"
 
@@ -27,12 +33,14 @@ _EXPORTS = {
     "MlpPolicy": "ppo_lab.policies",
     "CnnPolicy": "ppo_lab.policies",
     "MultiInputPolicy": "ppo_lab.policies",
+    "SharedTrunk": "ppo_lab.policies",
 }
 
 __all__ = [
     "CnnPolicy",
     "MlpPolicy",
     "MultiInputPolicy",
+    "SharedTrunk",
     "SpecActorCriticPolicy",
     "SpecPPO",
     "__version__",

@@ -1,14 +1,15 @@
 """SpecPPO: the PPO of the specification on SB3's base class (Spec 6.3)."""
 
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import (
     GymEnv,
     MaybeCallback,
@@ -16,16 +17,22 @@ from stable_baselines3.common.type_aliases import (
     Schedule,
 )
 from stable_baselines3.common.utils import FloatSchedule, explained_variance, update_learning_rate
-from torch import nn
 
 from ppo_lab import objectives as obj
 from ppo_lab.advantages import normalize_advantages
-from ppo_lab.arguments import Objective, check_arguments, check_rollout_shape
-from ppo_lab.buffers import AdvantageEstimator, SpecDictRolloutBuffer, SpecRolloutBuffer
+from ppo_lab.arguments import Objective, check_arguments, check_policy, check_rollout_shape
+from ppo_lab.buffers import AdvantageEstimator, SpecRolloutBuffer, with_estimators
 from ppo_lab.callbacks import FiniteGuard
 from ppo_lab.diagnostics import UpdateDiagnostics
 from ppo_lab.errors import NonFiniteError
-from ppo_lab.policies import CnnPolicy, MlpPolicy, MultiInputPolicy, SpecActorCriticPolicy
+from ppo_lab.gradients import clip_gradients, optimizers_of
+from ppo_lab.policies import (
+    CnnPolicy,
+    MlpPolicy,
+    MultiInputPolicy,
+    SpecActorCriticPolicy,
+    with_two_optimizers,
+)
 from ppo_lab.schedules import as_schedule
 from ppo_lab.trust_region import adapt_clip_range, adapt_kl_coef
 
@@ -36,17 +43,6 @@ SelfSpecPPO = TypeVar("SelfSpecPPO", bound="SpecPPO")
 ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 EARLY_STOP_FACTOR = 1.5
 """An update stops when its KL estimate passes this many times ``target_kl`` (Spec 7.3)."""
-
-
-class Losses(NamedTuple):
-    """The terms of Spec 6.2 for one minibatch, all scalars but the last two, which are (B,)."""
-
-    objective: th.Tensor
-    value_loss: th.Tensor
-    entropy: th.Tensor
-    total: th.Tensor
-    log_ratio: th.Tensor
-    ratio: th.Tensor
 
 
 class SpecPPO(OnPolicyAlgorithm):
@@ -130,7 +126,7 @@ class SpecPPO(OnPolicyAlgorithm):
         super().__init__(
             policy,
             env,
-            learning_rate=as_schedule("learning_rate", learning_rate),
+            learning_rate=learning_rate,  # type: ignore[arg-type]  # "lin_…" until set up
             n_steps=n_steps,
             gamma=gamma,
             gae_lambda=gae_lambda,
@@ -155,17 +151,11 @@ class SpecPPO(OnPolicyAlgorithm):
         self.batch_size = batch_size
         self.n_epochs = n_epochs
         # Schedules once the model is set up, as in SB3, whose users call and replace them.
-        self.clip_range = as_schedule("clip_range", clip_range)
-        self.clip_range_vf = (
-            None if clip_range_vf is None else as_schedule("clip_range_vf", clip_range_vf)
-        )
+        self.clip_range = clip_range
+        self.clip_range_vf = clip_range_vf
         self.normalize_advantage = normalize_advantage
         self.target_kl = target_kl
-        self.critic_learning_rate = (
-            None
-            if critic_learning_rate is None
-            else as_schedule("critic_learning_rate", critic_learning_rate)
-        )
+        self.critic_learning_rate = critic_learning_rate
         self.critic_max_grad_norm = critic_max_grad_norm
         self.advantage_estimator = advantage_estimator
         self.n_step = n_step
@@ -181,41 +171,73 @@ class SpecPPO(OnPolicyAlgorithm):
             self._setup_model()
 
     def _setup_model(self) -> None:
-        if self.rollout_buffer_class is None:
-            is_dict = isinstance(self.observation_space, spaces.Dict)
-            self.rollout_buffer_class = SpecDictRolloutBuffer if is_dict else SpecRolloutBuffer
+        self.rollout_buffer_class = with_estimators(
+            self.rollout_buffer_class, isinstance(self.observation_space, spaces.Dict)
+        )
+        self.policy_class = with_two_optimizers(self.policy_class)
+        # Again: ``load`` sets attributes past the constructor.
+        check_arguments(vars(self))
+        check_policy(self.policy_class, vars(self))
         super()._setup_model()
         if isinstance(self.rollout_buffer, SpecRolloutBuffer):
             self.rollout_buffer.advantage_estimator = self.advantage_estimator
             self.rollout_buffer.n_step = self.n_step
             self.rollout_buffer.use_baseline = self.use_baseline
-        self.clip_range = FloatSchedule(self.clip_range)
+        self.clip_range = FloatSchedule(as_schedule("clip_range", self.clip_range))
         if self.clip_range_vf is not None:
-            self.clip_range_vf = FloatSchedule(self.clip_range_vf)
+            self.clip_range_vf = FloatSchedule(as_schedule("clip_range_vf", self.clip_range_vf))
 
     def _maybe_recommend_cpu(self, mlp_class_name: str = SpecActorCriticPolicy.__name__) -> None:
         super()._maybe_recommend_cpu(mlp_class_name)
 
     def _setup_lr_schedule(self) -> None:
+        self.learning_rate = as_schedule("learning_rate", self.learning_rate)
         super()._setup_lr_schedule()
         rate = self.critic_learning_rate
-        self.critic_lr_schedule = self.lr_schedule if rate is None else FloatSchedule(rate)
+        self.critic_lr_schedule = (
+            self.lr_schedule
+            if rate is None
+            else FloatSchedule(as_schedule("critic_learning_rate", rate))
+        )
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, variables = super()._get_torch_save_params()
-        if self._critic_optimizer is not None:
+        if isinstance(self.policy, SpecActorCriticPolicy):
             state_dicts = [*state_dicts, "policy.critic_optimizer"]
         return state_dicts, variables
 
-    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
-        guarded = CallbackList([FiniteGuard(), super()._init_callback(callback, progress_bar)])
-        guarded.init_callback(self)
-        return guarded
+    def set_parameters(
+        self,
+        load_path_or_dict: Any,
+        exact_match: bool = True,
+        device: th.device | str = "auto",
+    ) -> None:
+        """Load weights and optimisers, of a model of ours or of one that SB3's ``PPO`` saved.
 
-    @property
-    def _critic_optimizer(self) -> th.optim.Optimizer | None:
-        """None for a policy of SB3's own, whose one optimiser moves actor and critic alike."""
-        return getattr(self.policy, "critic_optimizer", None)
+        ``PPO``'s one optimiser is split into the actor's and the critic's, so that training goes
+        on as it would have there.
+
+        Args:
+            load_path_or_dict: what ``save`` wrote, or what ``get_parameters`` gave.
+            exact_match: refuse parameters that are missing or too many.
+            device: where they are loaded to.
+
+        Raises:
+            ValueError: with ``exact_match``, the names differ.
+        """
+        parameters = load_path_or_dict
+        if not isinstance(parameters, dict):
+            _, parameters, _ = load_from_zip_file(parameters, device=device, load_data=False)
+        if isinstance(self.policy, SpecActorCriticPolicy):
+            parameters = self.policy.with_split_optimizer(parameters)
+        super().set_parameters(parameters, exact_match, device)
+
+    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
+        if isinstance(callback, list):
+            callback = CallbackList(callback)
+        elif not isinstance(callback, BaseCallback):
+            callback = ConvertCallback(callback)
+        return super()._init_callback([FiniteGuard(), callback], progress_bar)
 
     # ------------------------------------------------------------------ the update (Spec 6.3)
 
@@ -232,7 +254,7 @@ class SpecPPO(OnPolicyAlgorithm):
             for batch in self.rollout_buffer.get(self.batch_size):
                 losses = self._losses(batch, clip_range, clip_range_vf)
                 approx_kl = obj.kl_k3(losses.log_ratio.detach()).item()
-                self._collect(diagnostics, losses, approx_kl, clip_range)
+                diagnostics.add_losses(losses, approx_kl, clip_range)
                 if self.target_kl is not None and approx_kl > EARLY_STOP_FACTOR * self.target_kl:
                     within_trust_region = False
                     if self.verbose >= 1:
@@ -248,7 +270,7 @@ class SpecPPO(OnPolicyAlgorithm):
 
     def _losses(
         self, batch: RolloutBufferSamples, clip_range: float, clip_range_vf: float | None
-    ) -> Losses:
+    ) -> obj.Losses:
         """All terms of the loss of one minibatch (Spec 6.2), attached to the graph."""
         actions = batch.actions
         if isinstance(self.action_space, spaces.Discrete):
@@ -272,52 +294,33 @@ class SpecPPO(OnPolicyAlgorithm):
         )
         entropy = obj.entropy_estimate(entropies, log_prob)
         total = obj.total_loss(objective, value_loss, entropy, self.vf_coef, self.ent_coef)
-        return Losses(objective, value_loss, entropy, total, log_ratio, ratio)
+        return obj.Losses(objective, value_loss, entropy, total, log_ratio, ratio)
 
     def _step(self, loss: th.Tensor, diagnostics: UpdateDiagnostics) -> None:
         """One gradient step of both optimisers, with the gradients clipped (Spec 6.5)."""
-        optimizers = [self.policy.optimizer]
-        if self._critic_optimizer is not None:
-            optimizers.append(self._critic_optimizer)
+        optimizers = optimizers_of(self.policy)
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-
-        actor_norm, critic_norm = self._clip_gradients()
-        if not (np.isfinite(actor_norm) and np.isfinite(critic_norm) and th.isfinite(loss)):
+        norms = clip_gradients(self.policy, self.max_grad_norm, self.critic_max_grad_norm)
+        if not np.isfinite([loss.item(), *norms.values()]).all():
+            found = ", ".join(f"{name} {value}" for name, value in norms.items())
             raise NonFiniteError(
                 f"the loss of the update at step {self.num_timesteps} is {loss.item()} with "
-                f"gradient norms {actor_norm} (actor) and {critic_norm} (critic): training "
-                "stopped, the parameters of the last gradient step are kept; lower the learning "
-                "rate or scale the rewards (VecNormalize)"
+                f"{found}: training stopped, the parameters of the last gradient step are kept; "
+                "lower the learning rate or scale the rewards (VecNormalize)"
             )
-        diagnostics.add(actor_grad_norm=actor_norm, critic_grad_norm=critic_norm)
+        diagnostics.add(**norms)
         for optimizer in optimizers:
             optimizer.step()
-
-    def _clip_gradients(self) -> tuple[float, float]:
-        """Clip jointly or apart (Spec 6.5); returns the actor's and critic's norms before it."""
-        if not isinstance(self.policy, SpecActorCriticPolicy):
-            joint = nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm).item()
-            return joint, joint
-        actor = _parameters_of(self.policy.optimizer)
-        critic = _parameters_of(self.policy.critic_optimizer)
-        if self.critic_max_grad_norm is not None:
-            return (
-                nn.utils.clip_grad_norm_(actor, self.max_grad_norm).item(),
-                nn.utils.clip_grad_norm_(critic, self.critic_max_grad_norm).item(),
-            )
-        norms = _gradient_norm(actor), _gradient_norm(critic)
-        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        return norms
 
     # ------------------------------------------------------------------ around the update
 
     def _update_learning_rates(self) -> None:
         self._update_learning_rate(self.policy.optimizer)
-        if self._critic_optimizer is not None:
+        if isinstance(self.policy, SpecActorCriticPolicy):
             rate = self.critic_lr_schedule(self._current_progress_remaining)
-            update_learning_rate(self._critic_optimizer, rate)
+            update_learning_rate(self.policy.critic_optimizer, rate)
             self.logger.record("train/critic_learning_rate", rate)
 
     def _clip_ranges(self) -> tuple[float, float | None]:
@@ -337,26 +340,14 @@ class SpecPPO(OnPolicyAlgorithm):
     def _prepare_advantages(self, diagnostics: UpdateDiagnostics) -> None:
         """Log the rollout's advantages as they are, then normalise them if asked (Spec 4.3)."""
         advantages = self.rollout_buffer.advantages
-        diagnostics.add(advantage_mean=advantages.mean(), advantage_std=advantages.std())
+        # In double precision: the squares of large ones overflow in single.
+        diagnostics.add(
+            advantage_mean=advantages.mean(dtype=np.float64),
+            advantage_std=advantages.std(dtype=np.float64),
+        )
         if self.normalize_advantage and self.normalize_advantage_over == "rollout":
             normalized = normalize_advantages(th.as_tensor(advantages))
             self.rollout_buffer.advantages = normalized.numpy()
-
-    def _collect(
-        self, diagnostics: UpdateDiagnostics, losses: Losses, approx_kl: float, clip_range: float
-    ) -> None:
-        ratio = losses.ratio.detach()
-        diagnostics.add(
-            policy_gradient_loss=-losses.objective.detach(),
-            value_loss=losses.value_loss.detach(),
-            entropy_loss=-losses.entropy.detach(),
-            loss=losses.total.detach(),
-            approx_kl=approx_kl,
-            clip_fraction=obj.clip_fraction(ratio, clip_range),
-            ratio_mean=ratio.mean(),
-            effective_sample_size=obj.effective_sample_size(ratio),
-        )
-        diagnostics.add_ratio(ratio)
 
     def _adapt_trust_region(self, diagnostics: UpdateDiagnostics, clip_range: float) -> None:
         """Move β and ε by the KL of the whole update (Spec 7.2, 7.5)."""
@@ -419,12 +410,3 @@ class SpecPPO(OnPolicyAlgorithm):
         return super().learn(
             total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
         )
-
-
-def _parameters_of(optimizer: th.optim.Optimizer) -> list[nn.Parameter]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
-
-
-def _gradient_norm(parameters: list[nn.Parameter]) -> float:
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    return nn.utils.get_total_norm(gradients).item()

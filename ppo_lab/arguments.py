@@ -1,14 +1,20 @@
 """Validation of SpecPPO's arguments: every impossible combination in one sentence."""
 
-import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
+
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.policies import BasePolicy
 
 from ppo_lab.buffers import AdvantageEstimator, SpecRolloutBuffer
 from ppo_lab.errors import ArgumentError
+from ppo_lab.policies import SpecActorCriticPolicy
+from ppo_lab.schedules import LinearAnnealing, as_schedule
+from ppo_lab.trust_region import KL_COEF_BOUNDS
 
-__all__ = ["Objective", "check_arguments", "check_rollout_shape"]
+__all__ = ["Objective", "check_arguments", "check_policy", "check_rollout_shape"]
 
 Objective = Literal["clip", "kl", "adaptive_kl", "vanilla"]
 
@@ -20,7 +26,9 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 _AT_LEAST_ONE = ("n_steps", "batch_size", "n_epochs", "n_step")
 _FRACTIONS = ("gamma", "gae_lambda")
 _NOT_NEGATIVE = ("ent_coef", "vf_coef", "max_grad_norm", "kl_coef")
-_POSITIVE = ("critic_max_grad_norm", "target_kl", "desired_kl", "clip_range", "clip_range_vf")
+_POSITIVE = ("desired_kl", "critic_max_grad_norm", "target_kl")
+_SCHEDULES = ("learning_rate", "critic_learning_rate", "clip_range", "clip_range_vf")
+_MAY_BE_NONE = ("critic_max_grad_norm", "target_kl", "critic_learning_rate", "clip_range_vf")
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
@@ -32,39 +40,86 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     Raises:
         ArgumentError: says what was given, what was expected.
     """
+    given = {
+        name: value
+        for name, value in arguments.items()
+        if not (value is None and name in _MAY_BE_NONE)
+    }
     for name, choices in _CHOICES.items():
-        if arguments[name] not in choices:
-            expected = ", ".join(map(repr, choices))
-            raise ArgumentError(f"{name}={arguments[name]!r}: expected one of {expected}")
+        _require(name, given, choices.__contains__, "one of " + ", ".join(map(repr, choices)))
     for name in _AT_LEAST_ONE:
-        _require(name, arguments[name], arguments[name] >= 1, "at least 1")
+        _require(name, given, lambda value: _is_integer(value) and value >= 1, "an integer ≥ 1")
     for name in _FRACTIONS:
-        _require(name, arguments[name], 0 <= arguments[name] <= 1, "a number from 0 to 1")
+        _require(name, given, lambda value: _is_real(value) and 0 <= value <= 1, "a number in 0…1")
     for name in _NOT_NEGATIVE:
-        _require(name, arguments[name], arguments[name] >= 0, "a number ≥ 0")
+        _require(name, given, lambda value: _is_real(value) and value >= 0, "a number ≥ 0")
     for name in _POSITIVE:
-        value = arguments[name]
-        if isinstance(value, int | float):
-            _require(name, value, value > 0, "a number > 0, or None where that is the default")
-    _check_adaptive_clip_range(arguments["adaptive_clip_range"], arguments["objective"])
+        _require(name, given, lambda value: _is_real(value) and value > 0, "a number > 0")
+    for name in _SCHEDULES:
+        if name in given:
+            _check_schedule(name, given[name])
+    _check_trust_region(arguments)
     _check_estimator(arguments)
+    if (
+        arguments["normalize_advantage"]
+        and arguments["normalize_advantage_over"] == "minibatch"
+        and arguments["batch_size"] == 1
+    ):
+        raise ArgumentError(
+            "batch_size=1 with normalize_advantage=True: one sample has no standard deviation; "
+            "take a larger batch, normalize_advantage_over='rollout' or normalize_advantage=False"
+        )
 
 
-def _require(name: str, value: float, holds: bool, expected: str) -> None:
-    if not holds or math.isnan(value):
-        raise ArgumentError(f"{name}={value!r}: expected {expected}")
+def _is_integer(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _check_adaptive_clip_range(bounds: tuple[float, float] | None, objective: str) -> None:
+def _is_real(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _require(
+    name: str, given: Mapping[str, Any], holds: Callable[[Any], bool], expected: str
+) -> None:
+    if name in given and not holds(given[name]):
+        raise ArgumentError(f"{name}={given[name]!r}: expected {expected}")
+
+
+def _check_schedule(name: str, value: Any) -> None:
+    schedule = as_schedule(name, value)
+    first = schedule.initial_value if isinstance(schedule, LinearAnnealing) else schedule
+    if name.startswith("clip_range") and first == 0:
+        raise ArgumentError(f"{name}={value!r}: expected a range > 0")
+
+
+def _check_trust_region(arguments: Mapping[str, Any]) -> None:
+    """β and ε can move where they are told to."""
+    objective, kl_coef = arguments["objective"], arguments["kl_coef"]
+    lowest, highest = KL_COEF_BOUNDS
+    if objective == "adaptive_kl" and not lowest <= kl_coef <= highest:
+        raise ArgumentError(
+            f"kl_coef={kl_coef!r} with objective='adaptive_kl': β moves by factors of 2 within "
+            f"{lowest:g}…{highest:g} and has to start there"
+        )
+    bounds = arguments["adaptive_clip_range"]
     if bounds is None:
         return
-    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:
+    is_pair = isinstance(bounds, list | tuple) and len(bounds) == 2 and all(map(_is_real, bounds))
+    if not is_pair or not 0 < bounds[0] <= bounds[1]:
         raise ArgumentError(
             f"adaptive_clip_range={bounds!r}: expected (lowest, highest) with 0 < lowest ≤ highest"
         )
     if objective != "clip":
         raise ArgumentError(
             f"adaptive_clip_range={bounds!r} with objective={objective!r}: only 'clip' has an ε"
+        )
+    clip_range = as_schedule("clip_range", arguments["clip_range"])
+    first = clip_range(1.0) if callable(clip_range) else clip_range
+    if not bounds[0] <= first <= bounds[1]:
+        raise ArgumentError(
+            f"clip_range={first!r} with adaptive_clip_range={bounds!r}: ε has to start within its "
+            "bounds"
         )
 
 
@@ -76,17 +131,36 @@ def _check_estimator(arguments: Mapping[str, Any]) -> None:
             "take 'mc', 'td0' or 'nstep'"
         )
     buffer = arguments["rollout_buffer_class"]
+    if buffer is None:
+        return
+    if not (isinstance(buffer, type) and issubclass(buffer, RolloutBuffer)):
+        raise ArgumentError(f"rollout_buffer_class={buffer!r}: expected a class of RolloutBuffer")
     is_default = estimator == "gae" and arguments["use_baseline"]
-    if buffer is not None and not is_default and not issubclass(buffer, SpecRolloutBuffer):
+    if not is_default and not issubclass(buffer, SpecRolloutBuffer):
         raise ArgumentError(
             f"rollout_buffer_class={buffer.__name__} computes its own advantages, which "
             f"advantage_estimator={estimator!r} cannot change: derive it from SpecRolloutBuffer"
         )
-    if arguments["normalize_advantage"] and arguments["batch_size"] == 1:
-        raise ArgumentError(
-            "batch_size=1 with normalize_advantage=True: one sample has no standard deviation; "
-            "take a larger batch or normalize_advantage=False"
-        )
+
+
+def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -> None:
+    """Check that a policy has the two optimisers that the critic's own arguments need.
+
+    Args:
+        policy_class: the class that will be built.
+        arguments: SpecPPO's constructor arguments by name.
+
+    Raises:
+        ArgumentError: an argument of the critic's alone, for a policy with one optimiser.
+    """
+    if issubclass(policy_class, SpecActorCriticPolicy):
+        return
+    for name in ("critic_learning_rate", "critic_max_grad_norm"):
+        if arguments[name] is not None:
+            raise ArgumentError(
+                f"{name} with policy {policy_class.__name__}, whose one optimiser moves actor and "
+                "critic alike: derive the policy from SpecActorCriticPolicy"
+            )
 
 
 def check_rollout_shape(

@@ -8,7 +8,7 @@ from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 
 from ppo_lab import advantages as adv
 
-__all__ = ["AdvantageEstimator", "SpecDictRolloutBuffer", "SpecRolloutBuffer"]
+__all__ = ["AdvantageEstimator", "SpecDictRolloutBuffer", "SpecRolloutBuffer", "with_estimators"]
 
 AdvantageEstimator = Literal["gae", "mc", "td0", "nstep"]
 
@@ -65,3 +65,11 @@ class SpecRolloutBuffer(RolloutBuffer):
 
 class SpecDictRolloutBuffer(SpecRolloutBuffer, DictRolloutBuffer):
     """The same for dictionary observations."""
+
+
+def with_estimators(buffer_class: type[RolloutBuffer] | None, is_dict: bool) -> type[RolloutBuffer]:
+    """Our class for None or one of SB3's own two, which GAE fills alike; every other as it is."""
+    if buffer_class in (None, RolloutBuffer, DictRolloutBuffer):
+        return SpecDictRolloutBuffer if is_dict else SpecRolloutBuffer
+    assert buffer_class is not None
+    return buffer_class

@@ -27,20 +27,25 @@ class FiniteGuard(BaseCallback):
     def _on_step(self) -> bool:
         self._check("reward", self.locals["rewards"])
         self._check("observation", self.locals["new_obs"])
+        for index, info in enumerate(self.locals["infos"]):
+            # A truncated episode's last observation is valued too, and is not in new_obs.
+            if "terminal_observation" in info:
+                self._check("terminal observation", info["terminal_observation"], index)
         return True
 
-    def _check(self, what: str, value: object) -> None:
+    def _check(self, what: str, value: object, environment: int | None = None) -> None:
         if isinstance(value, Mapping):
             for key, part in value.items():
-                self._check(f"{what} {key!r}", part)
+                self._check(f"{what} {key!r}", part, environment)
             return
         array = np.asarray(value)
         if array.dtype.kind != "f" or np.isfinite(array).all():
             return
         bad = np.argwhere(~np.isfinite(array))[0]
         raise NonFiniteError(
-            f"{what} is {array[tuple(bad)]} at step {self.num_timesteps} in environment "
-            f"{bad[0]}: training stopped, the parameters of the last update are kept"
+            f"{what} is {array[tuple(bad)]} at step {self.model.num_timesteps} in environment "
+            f"{bad[0] if environment is None else environment}: training stopped, the parameters "
+            "of the last update are kept"
         )
 
 

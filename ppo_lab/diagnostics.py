@@ -6,6 +6,8 @@ import numpy as np
 import torch as th
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
+from ppo_lab import objectives as obj
+
 __all__ = ["UpdateDiagnostics"]
 
 _SCALAR_FORMATS = ("stdout", "log", "json", "csv")
@@ -34,10 +36,27 @@ class UpdateDiagnostics:
         for name, value in values.items():
             self._values[name].append(float(value))
 
-    def add_ratio(self, ratio: th.Tensor) -> None:
-        """Keep one minibatch's (B,) ratios for TensorBoard's histogram."""
+    def add_losses(self, losses: obj.Losses, approx_kl: float, clip_range: float) -> None:
+        """Add what one minibatch's losses say (Spec 8.2).
+
+        Args:
+            losses: of the minibatch.
+            approx_kl: its k3.
+            clip_range: ε, beyond which a ratio counts as clipped.
+        """
+        ratio = losses.ratio.detach()
+        self.add(
+            policy_gradient_loss=-losses.objective.detach(),
+            value_loss=losses.value_loss.detach(),
+            entropy_loss=-losses.entropy.detach(),
+            loss=losses.total.detach(),
+            approx_kl=approx_kl,
+            clip_fraction=obj.clip_fraction(ratio, clip_range),
+            ratio_mean=ratio.mean(),
+            effective_sample_size=obj.effective_sample_size(ratio),
+        )
         if self._wants_histogram:
-            self._ratios.append(ratio.detach())
+            self._ratios.append(ratio)
 
     def record(self) -> None:
         """Write every mean, and the histogram of the ratios where TensorBoard listens."""

@@ -4,10 +4,13 @@ Every function takes one minibatch, tensors of shape (B,), and returns a scalar 
 otherwise. Samples come from π_old; log r_t(θ) = log π_θ(a_t|s_t) − log π_old(a_t|s_t).
 """
 
+from typing import NamedTuple
+
 import torch as th
 from torch.nn import functional as F  # noqa: N812 - its customary name
 
 __all__ = [
+    "Losses",
     "categorical_kl",
     "clip_fraction",
     "clipped_surrogate",
@@ -22,6 +25,17 @@ __all__ = [
     "total_loss",
     "value_loss",
 ]
+
+
+class Losses(NamedTuple):
+    """The terms of Spec 6.2 for one minibatch, all scalars but the last two, which are (B,)."""
+
+    objective: th.Tensor
+    value_loss: th.Tensor
+    entropy: th.Tensor
+    total: th.Tensor
+    log_ratio: th.Tensor
+    ratio: th.Tensor
 
 
 def probability_ratio(log_prob: th.Tensor, old_log_prob: th.Tensor) -> th.Tensor:

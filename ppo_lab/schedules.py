@@ -1,5 +1,8 @@
 """Hyperparameters that move over training: SB3's floats and callables, and the zoo's strings."""
 
+import math
+from numbers import Real
+
 from stable_baselines3.common.type_aliases import Schedule
 
 from ppo_lab.errors import ArgumentError
@@ -32,22 +35,26 @@ def as_schedule(name: str, value: float | str | Schedule) -> float | Schedule:
         value: what the user gave.
 
     Raises:
-        ArgumentError: a string that is neither a number nor ``lin_<number>``, or a negative number.
+        ArgumentError: neither a number ≥ 0 (finite), nor ``lin_<number>``, nor callable.
     """
     if isinstance(value, str):
-        prefix, _, number = value.rpartition("lin_")
-        try:
-            initial = float(number)
-        except ValueError:
-            initial = float("nan")
-        if prefix or not initial >= 0:
-            raise ArgumentError(
-                f"{name}={value!r}: expected a number ≥ 0, a callable of the progress remaining, "
-                "or the zoo's form 'lin_<number>'"
-            )
-        return LinearAnnealing(initial) if value.startswith("lin_") else initial
-    if callable(value):
+        prefix, found, number = value.rpartition("lin_")
+        if not prefix and (initial := _number_of(number)) is not None:
+            return LinearAnnealing(initial) if found else initial
+    elif callable(value) or _number_of(value) is not None:
         return value
-    if not float(value) >= 0:
-        raise ArgumentError(f"{name}={value!r}: expected a number ≥ 0")
-    return value
+    raise ArgumentError(
+        f"{name}={value!r}: expected a number ≥ 0, a callable of the progress remaining, or the "
+        "zoo's form 'lin_<number>'"
+    )
+
+
+def _number_of(value: object) -> float | None:
+    """The finite number ≥ 0 that this is or reads as; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, Real | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if 0 <= number < math.inf else None

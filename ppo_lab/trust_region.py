@@ -2,16 +2,19 @@
 
 import math
 
-__all__ = ["CLIP_RANGE_STEP", "adapt_clip_range", "adapt_kl_coef"]
+__all__ = ["CLIP_RANGE_STEP", "KL_COEF_BOUNDS", "adapt_clip_range", "adapt_kl_coef"]
 
 CLIP_RANGE_STEP = 0.1
 """Largest change of log ε in one update: the step size of the dual ascent of Spec 7.5."""
+
+KL_COEF_BOUNDS = (1e-6, 1e6)
+"""Where β stops: without bounds a long stretch of one kind takes it to 0 or infinity for good."""
 
 
 def adapt_kl_coef(kl_coef: float, kl: float, desired_kl: float) -> float:
     """β ← β/2 if d < d_target/1.5, β ← 2β if d > 1.5·d_target (Spec 7.2).
 
-    Schulman et al. 2017, section 4.
+    Schulman et al. 2017, section 4. β then stays within :data:`KL_COEF_BOUNDS`.
 
     Args:
         kl_coef: β > 0 of the update that was just made.
@@ -22,9 +25,9 @@ def adapt_kl_coef(kl_coef: float, kl: float, desired_kl: float) -> float:
         β of the next update.
     """
     if kl < desired_kl / 1.5:
-        return kl_coef / 2
+        return max(KL_COEF_BOUNDS[0], kl_coef / 2)
     if kl > desired_kl * 1.5:
-        return kl_coef * 2
+        return min(KL_COEF_BOUNDS[1], kl_coef * 2)
     return kl_coef
 
 

@@ -1,5 +1,9 @@
 """One torch thread: the networks are too small for more, and runs then repeat bit for bit."""
 
 import torch as th
+from hypothesis import settings
 
 th.set_num_threads(1)
+# A deadline measures how busy the machine is, and nothing of ours.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
