@@ -31,6 +31,7 @@ from ppo_lab.policies import (
     MlpPolicy,
     MultiInputPolicy,
     SpecActorCriticPolicy,
+    critic_optimizer_of,
     with_two_optimizers,
 )
 from ppo_lab.schedules import as_schedule
@@ -202,7 +203,7 @@ class SpecPPO(OnPolicyAlgorithm):
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, variables = super()._get_torch_save_params()
-        if isinstance(self.policy, SpecActorCriticPolicy):
+        if critic_optimizer_of(self.policy) is not None:
             state_dicts = [*state_dicts, "policy.critic_optimizer"]
         return state_dicts, variables
 
@@ -228,8 +229,9 @@ class SpecPPO(OnPolicyAlgorithm):
         parameters = load_path_or_dict
         if not isinstance(parameters, dict):
             _, parameters, _ = load_from_zip_file(parameters, device=device, load_data=False)
-        if isinstance(self.policy, SpecActorCriticPolicy):
-            parameters = self.policy.with_split_optimizer(parameters)
+        policy = getattr(self.policy, "_orig_mod", self.policy)  # torch.compile's wrapper
+        if isinstance(policy, SpecActorCriticPolicy):
+            parameters = policy.with_split_optimizer(parameters)
         super().set_parameters(parameters, exact_match, device)
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
@@ -318,9 +320,10 @@ class SpecPPO(OnPolicyAlgorithm):
 
     def _update_learning_rates(self) -> None:
         self._update_learning_rate(self.policy.optimizer)
-        if isinstance(self.policy, SpecActorCriticPolicy):
+        critic_optimizer = critic_optimizer_of(self.policy)
+        if critic_optimizer is not None:
             rate = self.critic_lr_schedule(self._current_progress_remaining)
-            update_learning_rate(self.policy.critic_optimizer, rate)
+            update_learning_rate(critic_optimizer, rate)
             self.logger.record("train/critic_learning_rate", rate)
 
     def _clip_ranges(self) -> tuple[float, float | None]:

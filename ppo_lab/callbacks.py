@@ -27,10 +27,11 @@ class FiniteGuard(BaseCallback):
     def _on_step(self) -> bool:
         self._check("reward", self.locals["rewards"])
         self._check("observation", self.locals["new_obs"])
-        for index, info in enumerate(self.locals["infos"]):
+        for index in np.flatnonzero(self.locals["dones"]).tolist():
             # A truncated episode's last observation is valued too, and is not in new_obs.
-            if "terminal_observation" in info:
-                self._check("terminal observation", info["terminal_observation"], index)
+            last = self.locals["infos"][index].get("terminal_observation")
+            if last is not None:
+                self._check("terminal observation", last, index)
         return True
 
     def _check(self, what: str, value: object, environment: int | None = None) -> None:

@@ -4,16 +4,15 @@ import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
-from ppo_lab.policies import SpecActorCriticPolicy
+from ppo_lab.policies import critic_optimizer_of
 
 __all__ = ["clip_gradients", "optimizers_of"]
 
 
 def optimizers_of(policy: ActorCriticPolicy) -> list[th.optim.Optimizer]:
     """The actor's and the critic's optimiser, or the one that moves both in a policy of SB3's."""
-    if isinstance(policy, SpecActorCriticPolicy):
-        return [policy.optimizer, policy.critic_optimizer]
-    return [policy.optimizer]
+    critic = critic_optimizer_of(policy)
+    return [policy.optimizer] if critic is None else [policy.optimizer, critic]
 
 
 def clip_gradients(
@@ -30,7 +29,7 @@ def clip_gradients(
         The norms before clipping, by the name that they are logged under: ``actor_grad_norm``
         and ``critic_grad_norm``, or ``grad_norm`` where one optimiser moves all.
     """
-    if not isinstance(policy, SpecActorCriticPolicy):
+    if critic_optimizer_of(policy) is None:
         norm = nn.utils.clip_grad_norm_(policy.parameters(), max_grad_norm)
         return {"grad_norm": norm.item()}
     actor, critic = (_parameters_of(optimizer) for optimizer in optimizers_of(policy))

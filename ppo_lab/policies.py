@@ -27,6 +27,7 @@ __all__ = [
     "SpecActorCriticCnnPolicy",
     "SpecActorCriticPolicy",
     "SpecMultiInputActorCriticPolicy",
+    "critic_optimizer_of",
     "split_optimizer_state",
     "with_two_optimizers",
 ]
@@ -145,6 +146,16 @@ class SharedTrunk(BaseFeaturesExtractor):
 MlpPolicy = SpecActorCriticPolicy
 CnnPolicy = SpecActorCriticCnnPolicy
 MultiInputPolicy = SpecMultiInputActorCriticPolicy
+
+
+def critic_optimizer_of(policy: BasePolicy) -> th.optim.Optimizer | None:
+    """The critic's own optimiser; None for a policy of SB3's, whose one moves both networks.
+
+    Asked by attribute, since ``torch.compile`` wraps a policy in another class.
+    """
+    found: th.optim.Optimizer | None = getattr(policy, "critic_optimizer", None)
+    return found
+
 
 _WITH_TWO_OPTIMIZERS: Mapping[type[BasePolicy], type[BasePolicy]] = {
     ActorCriticPolicy: SpecActorCriticPolicy,

@@ -372,3 +372,16 @@ def test_a_registered_environments_name_is_enough() -> None:
     model = SpecPPO("MlpPolicy", "CartPole-v1", **SMALL).learn(32)
     assert isinstance(model.get_env(), VecEnv)
     assert model.predict(gym.make("CartPole-v1").reset(seed=0)[0])[0] in (0, 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's own
+def test_model_with_a_compiled_policy_keeps_both_optimisers_in_its_file(tmp_path: Path) -> None:
+    """SB3 #2137: ``torch.compile`` puts the policy in another class (nothing is compiled here)."""
+    model = SpecPPO("MlpPolicy", "CartPole-v1", n_steps=64, seed=0, device="cpu").learn(64)
+    moments = model.policy.critic_optimizer.state_dict()["state"]
+    model.policy = th.compile(model.policy)
+    model.save(tmp_path / "compiled.zip")
+    loaded = SpecPPO.load(tmp_path / "compiled.zip", device="cpu")
+    for index, state in loaded.policy.critic_optimizer.state_dict()["state"].items():
+        assert th.equal(state["exp_avg"], moments[index]["exp_avg"])
+    assert len(moments) == 6  # two hidden layers and the head, weight and bias each
