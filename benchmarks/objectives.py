@@ -1,4 +1,4 @@
-"""Every objective and estimator of SpecPPO learns: scores beside the random policy's (Spec 3–7).
+"""How each objective and estimator of SpecPPO learns: scores beside the random policy's (Spec 3–7).
 
     python -m benchmarks.objectives                            # about ten minutes on two cores
     python -m benchmarks.objectives --write docs/learning.md   # keeps the table as a page
