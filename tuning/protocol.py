@@ -58,7 +58,7 @@ class Protocol:
     seeds: int = 10
     seed: int = 0
     finalists: int = 4
-    replicas: int = 8
+    replicas: int = 10
     episodes: int = 100
     curve_points: int = 4
     n_envs: int = 8
