@@ -30,6 +30,7 @@ def test_exported_names_are_these() -> None:
         "CnnPolicy",
         "MlpPolicy",
         "MultiInputPolicy",
+        "SharedTrunk",
         "SpecActorCriticPolicy",
         "SpecPPO",
         "__version__",
