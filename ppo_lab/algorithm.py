@@ -44,6 +44,8 @@ SelfSpecPPO = TypeVar("SelfSpecPPO", bound="SpecPPO")
 ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 EARLY_STOP_FACTOR = 1.5
 """An update stops when its KL estimate passes this many times ``target_kl`` (Spec 7.3)."""
+TORCH_REFUSAL = "to satisfy the constraint"
+"""What torch.distributions says of a mean, scale or logits that are NaN, infinite or 0."""
 
 
 class SpecPPO(OnPolicyAlgorithm):
@@ -410,6 +412,20 @@ class SpecPPO(OnPolicyAlgorithm):
         progress_bar: bool = False,
     ) -> SelfSpecPPO:
         """Train for at least ``total_timesteps``, in whole rollouts; SB3's arguments."""
-        return super().learn(
-            total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
-        )
+        try:
+            return super().learn(
+                total_timesteps,
+                callback,
+                log_interval,
+                tb_log_name,
+                reset_num_timesteps,
+                progress_bar,
+            )
+        except ValueError as error:
+            if TORCH_REFUSAL not in str(error):
+                raise
+            raise NonFiniteError(
+                f"the policy's distribution broke down at step {self.num_timesteps}, its "
+                "parameters being too large to act on: training stopped; lower the learning rate "
+                f"or scale the rewards (VecNormalize). torch says: {str(error).splitlines()[0]}"
+            ) from error

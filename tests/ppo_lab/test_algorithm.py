@@ -1,5 +1,6 @@
 """The objectives and normalisations from end to end: by hand, and as SB3's A2C."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.distributions import Categorical
 
 from ppo_lab import MlpPolicy, SpecPPO
 from ppo_lab import objectives as obj
+from ppo_lab.errors import NonFiniteError
 
 N = 64
 
@@ -230,3 +232,31 @@ def test_the_rollout_holds_the_targets_of_the_chosen_estimator(estimator: Any) -
     }[estimator]
     assert buffer.returns[t, 0] == pytest.approx(expected, rel=1e-5)
     assert buffer.advantages[t, 0] == pytest.approx(expected - values[t], rel=1e-5)
+
+
+def test_a_policy_that_broke_down_is_named_with_its_step_and_can_still_be_saved(
+    tmp_path: Path,
+) -> None:
+    """A rate of 1000 drives log σ of a Gaussian out of float's range in one update."""
+    model = SpecPPO(
+        "MlpPolicy",
+        "Pendulum-v1",
+        learning_rate=1e3,
+        n_steps=64,
+        batch_size=32,
+        seed=0,
+        device="cpu",
+    )
+    with pytest.raises(NonFiniteError, match=r"broke down at step 64.*lower the learning rate"):
+        model.learn(512)
+    model.save(tmp_path / "model.zip")
+    SpecPPO.load(tmp_path / "model.zip", device="cpu")
+
+
+def test_a_callbacks_own_value_error_stays_what_it_is() -> None:
+    def refuse(_locals: dict[str, Any], _globals: dict[str, Any]) -> bool:
+        raise ValueError("of the user's own")
+
+    model = SpecPPO("MlpPolicy", "CartPole-v1", n_steps=64, device="cpu")
+    with pytest.raises(ValueError, match=r"^of the user's own$"):
+        model.learn(64, callback=refuse)
