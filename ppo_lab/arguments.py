@@ -22,6 +22,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "objective": get_args(Objective),
     "advantage_estimator": get_args(AdvantageEstimator),
     "normalize_advantage_over": ("minibatch", "rollout"),
+    "backend": BACKENDS,
 }
 _AT_LEAST_ONE = ("n_steps", "batch_size", "n_epochs", "n_step")
 _FRACTIONS = ("gamma", "gae_lambda")
