@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import BasePolicy
 
+from ppo_lab.backends import BACKENDS
 from ppo_lab.buffers import AdvantageEstimator, SpecRolloutBuffer
 from ppo_lab.errors import ArgumentError
 from ppo_lab.policies import SpecActorCriticPolicy

@@ -17,7 +17,7 @@ from ppo_lab.errors import broken_update
 from ppo_lab.kernels import advantages as adv
 from ppo_lab.kernels.acting import predict_values
 from ppo_lab.kernels.settings import UpdateSettings
-from ppo_lab.kernels.update import DIAGNOSTICS, Rollout, rollout_kl, update
+from ppo_lab.kernels.update import DIAGNOSTICS, Memory, Rollout, rollout_kl, update
 from ppo_lab.packing import PackedPolicy
 from ppo_lab.policies import SpecActorCriticPolicy
 
@@ -42,6 +42,7 @@ class CompiledPath:
         self._model = model
         self._packed = PackedPolicy(model.policy)
         self._work = self._packed.layout.workspace(WORKSPACE_ROWS)
+        self._memory: tuple[int, Memory] | None = None
 
     def is_of(self, model: "SpecPPO") -> bool:
         """Whether this path was made for this model, whose networks are still the same."""
@@ -137,7 +138,7 @@ class CompiledPath:
             self._settings(clip_range, clip_range_vf),
             actor,
             critic,
-            None,
+            self._memory_of(model.batch_size),
             keep_ratios=diagnostics.wants_histogram,
         )
         packed.write()
@@ -146,7 +147,9 @@ class CompiledPath:
                 "actor_grad_norm": result.failure.actor_grad_norm,
                 "critic_grad_norm": result.failure.critic_grad_norm,
             }
-            raise broken_update(model.num_timesteps, result.failure.loss, norms)
+            # In single precision as torch has it, where a large one is infinite.
+            loss = float(np.float32(result.failure.loss))
+            raise broken_update(model.num_timesteps, loss, norms)
         model._n_updates += result.epochs
         columns = dict(zip(DIAGNOSTICS, result.diagnostics.T, strict=True))
         diagnostics.add_minibatches(columns, result.ratios)
@@ -157,8 +160,15 @@ class CompiledPath:
     def rollout_kl(self) -> float:
         """k3 of the policy as it now is, over every sample of the rollout (Spec 7.6)."""
         self._packed.read()
-        packed = self._packed
-        return float(rollout_kl(packed.layout, packed.params, self._rollout(), self._work))
+        params, plan, rollout = self._packed.params, self._packed.layout.plan, self._rollout()
+        return rollout_kl(
+            params, plan, rollout.observations, rollout.actions, rollout.old_log_probs, self._work
+        )
+
+    def _memory_of(self, batch_size: int) -> Memory:
+        if self._memory is None or self._memory[0] != batch_size:
+            self._memory = batch_size, Memory.of(self._packed.layout, batch_size)
+        return self._memory[1]
 
     def _rollout(self) -> Rollout:
         buffer = self._model.rollout_buffer
