@@ -168,6 +168,7 @@ def collect_by_steps(
         observations, starts = step.observations, step.dones
     if not every_step:
         note_steps(callback, n_steps - 1)
+        callback.update_locals(_locals(model, env, callback, n_steps, t, player, step))
     # Copies: a DummyVecEnv stepped directly overwrites its arrays.
     model._last_obs, model._last_episode_starts = observations.copy(), starts.copy()
     check_rollout(buffer, n_steps, taken)

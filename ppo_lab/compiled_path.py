@@ -73,7 +73,6 @@ class CompiledPath:
         if not collect_by_steps(model, self._packed, env, callback, buffer, n_steps):
             return False
         self._compute_targets(buffer)
-        callback.update_locals({"self": model, "env": env, "rollout_buffer": buffer})
         callback.on_rollout_end()
         return True
 
@@ -148,7 +147,8 @@ class CompiledPath:
                 "critic_grad_norm": result.failure.critic_grad_norm,
             }
             # In single precision as torch has it, where a large one is infinite.
-            loss = float(np.float32(result.failure.loss))
+            with np.errstate(over="ignore"):
+                loss = float(np.float32(result.failure.loss))
             raise broken_update(model.num_timesteps, loss, norms)
         model._n_updates += result.epochs
         columns = dict(zip(DIAGNOSTICS, result.diagnostics.T, strict=True))
