@@ -2,7 +2,8 @@
 
 The equations of motion of Sutton and Barto (2018), section 11.3, with links of mass, length and
 moment of inertia 1 and their centres halfway; one Runge-Kutta step of fourth order over 0.2 s.
-Equal to Gymnasium's ``Acrobot-v1``.
+Equal to Gymnasium's ``Acrobot-v1`` up to the last bit: NumPy takes a square as a power, which may
+round the other way.
 """
 
 import math

@@ -83,7 +83,7 @@ def _acceleration(force: float, angle: float) -> float:
     slope = GRAVITY * math.cos(angle)
     if abs(force) > 1.0:
         return clipped(force, -1.0, 1.0) * POWER - slope
-    return float(np.float32(force) * SINGLE_POWER - np.float32(slope))
+    return np.float64(np.float32(force) * SINGLE_POWER - np.float32(slope))
 
 
 @compiled
@@ -97,11 +97,11 @@ def _first_move(state: State, force: float) -> tuple[float, float]:
 @compiled
 def _later_move(state: State, force: float) -> tuple[float, float]:
     position = np.float32(state[0])
-    change = np.float32(_acceleration(force, float(SINGLE_SLOPE * position)))
+    change = np.float32(_acceleration(force, np.float64(SINGLE_SLOPE * position)))
     velocity = clipped(np.float32(state[1]) + change, -SINGLE_FASTEST, SINGLE_FASTEST)
     position = clipped(position + velocity, SINGLE_LEFTMOST, SINGLE_RIGHTMOST)
     stopped = position == SINGLE_LEFTMOST and velocity < 0.0
-    return float(position), 0.0 if stopped else float(velocity)
+    return np.float64(position), 0.0 if stopped else np.float64(velocity)
 
 
 def _accepts_force(world: MountainCarContinuous, action: Row) -> bool:
@@ -111,7 +111,7 @@ def _accepts_force(world: MountainCarContinuous, action: Row) -> bool:
 def _advance_continuous(
     world: MountainCarContinuous, state: State, action: Row, stream: StreamArray
 ) -> tuple[float, bool]:
-    force = float(action[0])
+    force = np.float64(action[0])
     move = _first_move(state, force) if state[2] == 0.0 else _later_move(state, force)
     state[0], state[1], state[2] = np.float32(move[0]), np.float32(move[1]), state[2] + 1.0
     goal = np.float32(CONTINUOUS_GOAL)

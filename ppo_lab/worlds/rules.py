@@ -63,19 +63,19 @@ def _rules_of(world: Any) -> Rules | None:
     return _RULES.get(getattr(world, "instance_class", type(None)))
 
 
-@overload(begin)  # type: ignore[untyped-decorator]
+@overload(begin, strict=False)  # type: ignore[untyped-decorator]
 def _begin(world: Any, state: Any, stream: Any) -> Callable[..., None] | None:
     rules = _rules_of(world)
     return rules and rules.begin
 
 
-@overload(accepts)  # type: ignore[untyped-decorator]
+@overload(accepts, strict=False)  # type: ignore[untyped-decorator]
 def _accepts(world: Any, action: Any) -> Callable[..., bool] | None:
     rules = _rules_of(world)
     return rules and rules.accepts
 
 
-@overload(advance)  # type: ignore[untyped-decorator]
+@overload(advance, strict=False)  # type: ignore[untyped-decorator]
 def _advance(
     world: Any, state: Any, action: Any, stream: Any
 ) -> Callable[..., tuple[float, bool]] | None:
@@ -83,7 +83,7 @@ def _advance(
     return rules and rules.advance
 
 
-@overload(observe)  # type: ignore[untyped-decorator]
+@overload(observe, strict=False)  # type: ignore[untyped-decorator]
 def _observe(world: Any, state: Any, out: Any) -> Callable[..., None] | None:
     rules = _rules_of(world)
     return rules and rules.observe
