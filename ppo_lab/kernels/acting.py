@@ -1,0 +1,91 @@
+"""Choosing actions and judging states: one compiled call per vector step."""
+
+import math
+
+import numpy as np
+
+from ppo_lab.kernels.compiling import kernel
+from ppo_lab.kernels.heads import draw_categorical, draw_gaussian, log_softmax
+from ppo_lab.kernels.layout import (
+    ACTOR,
+    CRITIC,
+    GAUSSIAN,
+    HEAD,
+    N_ACTOR,
+    N_OUTPUTS,
+    PROBABILITIES,
+)
+from ppo_lab.kernels.network import capacity, forward, view
+from ppo_lab.kernels.typing import Actions, Doubles, Floats, Integers, Matrix
+
+__all__ = ["act", "predict_values"]
+
+
+@kernel
+def act(
+    params: Floats,
+    plan: Integers,
+    observations: Matrix,
+    noise: Doubles,
+    work: Floats,
+    actions: Actions,
+    values: Floats,
+    log_probs: Floats,
+) -> int:
+    """a ~ π(·|s), V(s) and log π(a|s) of K environments (Spec 6.3, 6.4); allocates nothing.
+
+    Args:
+        params: (P,) all parameters.
+        plan: ``layout.plan``.
+        observations: (K, I).
+        noise: (K, action columns): uniforms in [0, 1), or standard normals of a Gaussian.
+        work: ``layout.workspace(rows)`` of any number of rows.
+        actions: (K, action columns), int64, or float32 of a Gaussian; written.
+        values: (K,); written.
+        log_probs: (K,); written.
+
+    Returns:
+        −1, or the first environment whose value or log-probability is not finite.
+    """
+    rows = capacity(plan, work)
+    for first in range(0, observations.shape[0], rows):
+        last = min(first + rows, observations.shape[0])
+        inputs = observations[first:last]
+        part, part_noise = actions[first:last], noise[first:last]
+        outputs = forward(params, plan, ACTOR, inputs, work, rows)
+        if plan[HEAD] == GAUSSIAN:
+            log_std = params[plan[N_ACTOR] - plan[N_OUTPUTS] : plan[N_ACTOR]]
+            for i in range(last - first):
+                log_probs[first + i] = draw_gaussian(i, outputs, log_std, part_noise, part)
+        else:
+            probabilities = view(work, rows, plan[PROBABILITIES], last - first, plan[N_OUTPUTS])
+            for i in range(last - first):
+                log_softmax(plan, i, outputs, probabilities)
+                log_probs[first + i] = draw_categorical(
+                    plan, i, outputs, probabilities, part_noise, part
+                )
+        values[first:last] = forward(params, plan, CRITIC, inputs, work, rows)[:, 0]
+    for i in range(observations.shape[0]):
+        if not (math.isfinite(values[i]) and math.isfinite(log_probs[i])):
+            return i
+    return -1
+
+
+@kernel
+def predict_values(
+    params: Floats, plan: Integers, observations: Matrix, work: Floats, values: Floats
+) -> None:
+    """V(s) of K observations, to bootstrap from (Spec 3); allocates nothing.
+
+    Args:
+        params: (P,) all parameters.
+        plan: ``layout.plan``.
+        observations: (K, I).
+        work: ``layout.workspace(rows)`` of any number of rows.
+        values: (K,); written.
+    """
+    rows = capacity(plan, work)
+    for first in range(0, observations.shape[0], rows):
+        last = min(first + rows, observations.shape[0])
+        outputs = forward(params, plan, CRITIC, observations[first:last], work, rows)
+        values[first:last] = outputs[:, 0]

@@ -1,0 +1,189 @@
+"""A multilayer perceptron forwards and backwards, in memory that is given.
+
+Layer l of L computes z_l = W_l a_{l−1} + b_l and a_l = f(z_l), a_0 the observation, f the
+activation for l < L and the identity for l = L. Rows are samples; a workspace of ``capacity`` rows
+holds every a_l (``layout.py`` says where).
+"""
+
+import numpy as np
+
+from ppo_lab.kernels.compiling import kernel
+from ppo_lab.kernels.layout import (
+    ACTIVATION,
+    DELTA,
+    FIRST_LAYER,
+    LAYER_FIELDS,
+    LAYER_INPUTS,
+    LAYER_OUTPUTS,
+    LAYER_UNITS,
+    LAYER_WEIGHT,
+    N_LAYERS,
+    RELU,
+    UNITS,
+)
+from ppo_lab.kernels.products import input_gradient, outputs, weight_gradient
+from ppo_lab.kernels.typing import Floats, Integers, Matrix
+
+__all__ = ["backward", "capacity", "forward", "output_of", "tanh"]
+
+SATURATION = np.float32(8.0)
+"""From here on tanh is 1 to within 2.3e-7."""
+P0, P1, P2, P3, P4 = (
+    np.float32(value)
+    for value in (0.999999994, 0.134445056, 0.00357160713, 2.18948136e-05, 1.5230633e-08)
+)
+Q1, Q2, Q3, Q4 = (
+    np.float32(value) for value in (0.467778329, 0.0261644775, 0.000341130697, 8.52253355e-07)
+)
+ONE, ZERO = np.float32(1.0), np.float32(0.0)
+
+
+@kernel
+def tanh(x: np.float32) -> np.float32:
+    """tanh x ≈ x P(x²) / Q(x²) with |x| cut at 8, to 4e-7; without a branch, so that it vectorises.
+
+    P and Q of degree 4 minimise the largest relative error on [0, 8] (docs/kernels.md). NaN stays
+    NaN.
+    """
+    x = -SATURATION if x < -SATURATION else x
+    x = SATURATION if x > SATURATION else x
+    t = x * x
+    p = (((P4 * t + P3) * t + P2) * t + P1) * t + P0
+    q = (((Q4 * t + Q3) * t + Q2) * t + Q1) * t + ONE
+    return x * p / q
+
+
+@kernel
+def capacity(plan: Integers, work: Floats) -> int:
+    """How many rows a workspace holds."""
+    return work.size // plan[UNITS]
+
+
+@kernel
+def view(work: Floats, rows: int, offset: int, n: int, width: int) -> Matrix:
+    """(n, width): the region of a workspace of ``rows`` rows that starts at unit ``offset``."""
+    start = rows * offset
+    return work[start : start + n * width].reshape(n, width)
+
+
+@kernel
+def output_of(plan: Integers, network: int, work: Floats, rows: int, n: int) -> Matrix:
+    """(n, outputs of the last layer): where :func:`forward` left them."""
+    last = plan[FIRST_LAYER + network] + (plan[N_LAYERS + network] - 1) * LAYER_FIELDS
+    return view(work, rows, plan[last + LAYER_UNITS], n, plan[last + LAYER_OUTPUTS])
+
+
+@kernel
+def forward(
+    params: Floats, plan: Integers, network: int, inputs: Matrix, work: Floats, rows: int
+) -> Matrix:
+    """a_l = f(a_{l−1} W_lᵀ + b_l) for every layer, the last without f.
+
+    Args:
+        params: (P,) all parameters.
+        plan: of the layout.
+        network: ACTOR or CRITIC.
+        inputs: (n, I) observations, n ≤ ``rows``.
+        work: workspace; every a_l stays in it for :func:`backward`.
+        rows: its capacity.
+
+    Returns:
+        (n, O): the last layer's outputs, a view of ``work``.
+    """
+    n = inputs.shape[0]
+    n_layers = plan[N_LAYERS + network]
+    below = inputs
+    for index in range(n_layers):
+        layer = plan[FIRST_LAYER + network] + index * LAYER_FIELDS
+        n_in, n_out = plan[layer + LAYER_INPUTS], plan[layer + LAYER_OUTPUTS]
+        start = plan[layer + LAYER_WEIGHT]
+        weight = params[start : start + n_in * n_out].reshape(n_out, n_in)
+        bias = params[start + n_in * n_out : start + n_in * n_out + n_out]
+        above = view(work, rows, plan[layer + LAYER_UNITS], n, n_out)
+        outputs(below, weight, above)
+        kind = -1 if index == n_layers - 1 else plan[ACTIVATION]
+        add_bias_and_activate(above, bias, kind)
+        below = above
+    return below
+
+
+@kernel
+def add_bias_and_activate(above: Matrix, bias: Floats, kind: int) -> None:
+    """Z ← f(Z + b), in place; ``kind`` −1 is the identity."""
+    for i in range(above.shape[0]):
+        row = above[i]
+        if kind < 0:
+            for j in range(bias.size):
+                row[j] += bias[j]
+        elif kind == RELU:
+            for j in range(bias.size):
+                z = row[j] + bias[j]
+                row[j] = ZERO if z < ZERO else z
+        else:
+            for j in range(bias.size):
+                row[j] = tanh(row[j] + bias[j])
+
+
+@kernel
+def backward(
+    params: Floats,
+    plan: Integers,
+    network: int,
+    inputs: Matrix,
+    work: Floats,
+    rows: int,
+    gradient: Floats,
+) -> None:
+    """Weights' and biases' gradients, from the gradient of the loss in the outputs' place.
+
+    With δ_L = ∂loss/∂z_L given, for l = L … 1: ∂W_l = δ_lᵀ a_{l−1}, ∂b_l = Σ_n δ_l, and
+    δ_{l−1} = (δ_l W_l) ⊙ f′(z_{l−1}), where f′ is 1 − a² of tanh and [a > 0] of ReLU.
+
+    Args:
+        params: (P,) all parameters.
+        plan: of the layout.
+        network: ACTOR or CRITIC.
+        inputs: (n, I), those of :func:`forward`.
+        work: what :func:`forward` left, with δ_L (n, O) in the outputs' place; consumed.
+        rows: its capacity.
+        gradient: (P,) this network's part is overwritten, but for ``log_std``.
+    """
+    n = inputs.shape[0]
+    for index in range(plan[N_LAYERS + network] - 1, -1, -1):
+        layer = plan[FIRST_LAYER + network] + index * LAYER_FIELDS
+        n_in, n_out = plan[layer + LAYER_INPUTS], plan[layer + LAYER_OUTPUTS]
+        start = plan[layer + LAYER_WEIGHT]
+        stop = start + n_in * n_out
+        weight = params[start:stop].reshape(n_out, n_in)
+        delta = view(work, rows, plan[layer + LAYER_UNITS], n, n_out)
+        below = inputs
+        if index > 0:
+            below = view(work, rows, plan[layer - LAYER_FIELDS + LAYER_UNITS], n, n_in)
+        weight_gradient(delta, below, gradient[start:stop].reshape(n_out, n_in))
+        sum_rows(delta, gradient[stop : stop + n_out])
+        if index > 0:
+            flow = view(work, rows, plan[DELTA], n, n_in)
+            input_gradient(delta, weight, flow)
+            through_activation(flow, below, plan[ACTIVATION])
+
+
+@kernel
+def sum_rows(delta: Matrix, into: Floats) -> None:
+    """∂b = Σ_n δ_n."""
+    into[:] = ZERO
+    for i in range(delta.shape[0]):
+        row = delta[i]
+        for j in range(into.size):
+            into[j] += row[j]
+
+
+@kernel
+def through_activation(flow: Matrix, below: Matrix, kind: int) -> None:
+    """A ← ∂ ⊙ f′ in place, with f′ from the activations A themselves."""
+    values, gradients = below.reshape(below.size), flow.reshape(flow.size)
+    if kind == RELU:
+        for j in range(values.size):
+            values[j] = gradients[j] if values[j] > ZERO else ZERO
+    else:
+        for j in range(values.size):
+            values[j] = gradients[j] * (ONE - values[j] * values[j])

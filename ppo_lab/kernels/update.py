@@ -1,0 +1,400 @@
+"""One whole update, every epoch and minibatch, in one compiled call (Spec 6.3)."""
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from ppo_lab.kernels.compiling import kernel
+from ppo_lab.kernels.heads import categorical_log_prob, gaussian_log_prob, log_softmax
+from ppo_lab.kernels.layout import (
+    ACTOR,
+    CRITIC,
+    GAUSSIAN,
+    HEAD,
+    N_ACTOR,
+    N_OUTPUTS,
+    PROBABILITIES,
+    Layout,
+)
+from ppo_lab.kernels.losses import (
+    ACTOR_NORM,
+    APPROX_KL,
+    CRITIC_NORM,
+    LOSS,
+    N_DIAGNOSTICS,
+    N_SUMS,
+    loss_and_gradient,
+)
+from ppo_lab.kernels.network import capacity, forward, view
+from ppo_lab.kernels.optimizer import adam_step, clip_factor, norm
+from ppo_lab.kernels.settings import (
+    CRITIC_MAX_GRAD_NORM,
+    MAX_GRAD_NORM,
+    TARGET_KL,
+    AdamSettings,
+    UpdateSettings,
+)
+from ppo_lab.kernels.typing import Actions, Doubles, Floats, Integers, Matrix
+
+__all__ = ["DIAGNOSTICS", "Adam", "Failure", "Memory", "Rollout", "UpdateResult", "update"]
+
+DIAGNOSTICS = (
+    "policy_gradient_loss",
+    "value_loss",
+    "entropy_loss",
+    "loss",
+    "approx_kl",
+    "clip_fraction",
+    "ratio_mean",
+    "effective_sample_size",
+    "actor_grad_norm",
+    "critic_grad_norm",
+)
+"""The columns of an update's diagnostics, by the names they are logged under (Spec 8.2)."""
+
+EARLY_STOP_FACTOR = 1.5
+"""An update stops where k3 of a minibatch passes this many times ``target_kl`` (Spec 7.3)."""
+PORTION = 256
+"""Samples that go through the networks at once: their activations stay in a core's cache."""
+
+DONE, STOPPED, FAILED = 0, 1, 2
+EVALUATED, EPOCHS, STATUS = 0, 1, 2
+
+
+class Rollout(NamedTuple):
+    """N transitions, flat, in the order that permutations count; C-contiguous arrays.
+
+    Attributes:
+        observations: (N, I) float32.
+        actions: (N, action columns) int64, or float32 of a Gaussian.
+        old_values: (N,) float32 V(s) at the time of the rollout.
+        old_log_probs: (N,) float32 log π_old(a|s).
+        advantages: (N,) float32 Â.
+        returns: (N,) float32 R̂.
+    """
+
+    observations: Matrix
+    actions: Actions
+    old_values: Floats
+    old_log_probs: Floats
+    advantages: Floats
+    returns: Floats
+
+
+@dataclass
+class Adam:
+    """The state of the actor's and the critic's Adam.
+
+    Attributes:
+        m: (P,) float32 first moments (``exp_avg``).
+        v: (P,) float32 second moments (``exp_avg_sq``).
+        steps: (2,) int64 steps done, the actor's and the critic's.
+    """
+
+    m: Floats
+    v: Floats
+    steps: Integers
+
+    @classmethod
+    def zeros(cls, layout: Layout) -> "Adam":
+        """The state before the first step."""
+        n = layout.n_parameters
+        return cls(np.zeros(n, np.float32), np.zeros(n, np.float32), np.zeros(2, np.int64))
+
+
+@dataclass
+class Memory:
+    """What an update needs beside its arguments; kept from one to the next.
+
+    Attributes:
+        work: the networks' intermediate values, for ``PORTION`` samples or one minibatch.
+        gradients: (2, P).
+        sums: per-minibatch sums.
+    """
+
+    work: Floats
+    gradients: Matrix
+    sums: Doubles = field(default_factory=lambda: np.zeros(N_SUMS))
+
+    @classmethod
+    def of(cls, layout: Layout, batch_size: int) -> "Memory":
+        """Memory for updates of a layout with minibatches of this size."""
+        work = layout.workspace(min(batch_size, PORTION))
+        return cls(work, np.zeros((2, layout.n_parameters), np.float32))
+
+
+class Failure(NamedTuple):
+    """The minibatch whose loss or gradient norms were not finite; no step was taken on it."""
+
+    loss: float
+    actor_grad_norm: float
+    critic_grad_norm: float
+
+
+class UpdateResult(NamedTuple):
+    """What an update did.
+
+    Attributes:
+        diagnostics: (minibatches evaluated, 10) float64, columns ``DIAGNOSTICS``; the norms of a
+            minibatch that stopped the update are NaN: no gradient was used.
+        ratios: (samples evaluated,) float32 r of every sample, in their order; or empty.
+        epochs: epochs begun, which is what ``_n_updates`` counts.
+        stopped: whether ``target_kl`` stopped it.
+        failure: the minibatch that was not finite, its row of ``diagnostics`` left out; or None.
+    """
+
+    diagnostics: Doubles
+    ratios: Floats
+    epochs: int
+    stopped: bool
+    failure: Failure | None
+
+
+def update(
+    layout: Layout,
+    params: Floats,
+    adam: Adam,
+    rollout: Rollout,
+    permutations: Integers,
+    batch_size: int,
+    settings: UpdateSettings,
+    actor: AdamSettings,
+    critic: AdamSettings,
+    memory: Memory | None = None,
+    keep_ratios: bool = False,
+) -> UpdateResult:
+    """All epochs over all minibatches; ``params`` and ``adam`` are moved in place.
+
+    Args:
+        layout: the networks' shapes.
+        params: (P,) float32.
+        adam: both optimisers' state.
+        rollout: N transitions.
+        permutations: (epochs, N) int64, the order of the samples in each epoch; every
+            ``batch_size`` in a row are a minibatch, the last one of an epoch may be shorter.
+        batch_size: samples of a minibatch.
+        settings: of the loss and the clipping.
+        actor: of the actor's Adam.
+        critic: of the critic's Adam.
+        memory: from :meth:`Memory.of`; None: new.
+        keep_ratios: return every sample's ratio.
+
+    Returns:
+        What happened; see :class:`UpdateResult`.
+    """
+    n_epochs, n_samples = permutations.shape
+    if memory is None:
+        memory = Memory.of(layout, batch_size)
+    diagnostics = np.full((n_epochs * math.ceil(n_samples / batch_size), N_DIAGNOSTICS), np.nan)
+    ratios = np.empty(n_epochs * n_samples if keep_ratios else 0, np.float32)
+    progress = np.zeros(3, np.int64)
+    run_update(
+        params,
+        adam.m,
+        adam.v,
+        adam.steps,
+        layout.plan,
+        settings.packed(),
+        np.array([actor.packed(), critic.packed()]),
+        *rollout,
+        permutations,
+        batch_size,
+        memory.work,
+        memory.gradients,
+        memory.sums,
+        diagnostics,
+        ratios,
+        progress,
+    )
+    n_evaluated, epochs, status = progress.tolist()
+    failure = None
+    if status == FAILED:
+        n_evaluated -= 1
+        failure = Failure(*diagnostics[n_evaluated, [LOSS, ACTOR_NORM, CRITIC_NORM]].tolist())
+    seen = _samples_in(n_evaluated, n_samples, batch_size)
+    return UpdateResult(
+        diagnostics[:n_evaluated], ratios[:seen], epochs, status == STOPPED, failure
+    )
+
+
+def _samples_in(n_minibatches: int, n_samples: int, batch_size: int) -> int:
+    """Samples in the first minibatches of an update."""
+    epochs, rest = divmod(n_minibatches, math.ceil(n_samples / batch_size))
+    return epochs * n_samples + rest * batch_size
+
+
+@kernel
+def run_update(
+    params: Floats,
+    m: Floats,
+    v: Floats,
+    steps: Integers,
+    plan: Integers,
+    settings: Doubles,
+    adam: Doubles,
+    observations: Matrix,
+    actions: Actions,
+    old_values: Floats,
+    old_log_probs: Floats,
+    advantages: Floats,
+    returns: Floats,
+    permutations: Integers,
+    batch_size: int,
+    work: Floats,
+    gradients: Matrix,
+    sums: Doubles,
+    diagnostics: Doubles,
+    ratios: Floats,
+    progress: Integers,
+) -> None:
+    """Minibatch after minibatch: loss and gradient, the two guards, clipping, Adam.
+
+    Args:
+        params: (P,) moved in place, as ``m``, ``v`` (P,) and ``steps`` (2,) are.
+        m: first moments.
+        v: second moments.
+        steps: steps done by the actor's and the critic's Adam.
+        plan: ``layout.plan``.
+        settings: ``UpdateSettings.packed()``.
+        adam: (2, 4) ``AdamSettings.packed()`` of the actor and of the critic.
+        observations: (N, I); this and the next five as in :class:`Rollout`.
+        actions: (N, action columns).
+        old_values: (N,).
+        old_log_probs: (N,).
+        advantages: (N,).
+        returns: (N,).
+        permutations: (epochs, N).
+        batch_size: samples of a minibatch.
+        work: a workspace.
+        gradients: (2, P) scratch.
+        sums: (N_SUMS,) scratch.
+        diagnostics: (minibatches, N_DIAGNOSTICS); a row for each that was evaluated.
+        ratios: (epochs · N,), or empty.
+        progress: (3,) minibatches evaluated, epochs begun and how it ended; written.
+    """
+    n_samples = permutations.shape[1]
+    progress[:] = 0
+    n_seen = 0
+    for epoch in range(permutations.shape[0]):
+        progress[EPOCHS] += 1
+        for first in range(0, n_samples, batch_size):
+            indices = permutations[epoch, first : min(first + batch_size, n_samples)]
+            row = diagnostics[progress[EVALUATED]]
+            progress[EVALUATED] += 1
+            loss_and_gradient(
+                params,
+                plan,
+                settings,
+                observations,
+                actions,
+                old_values,
+                old_log_probs,
+                advantages,
+                returns,
+                indices,
+                work,
+                gradients,
+                sums,
+                row,
+                ratios[n_seen : n_seen + indices.size],
+            )
+            n_seen += indices.size
+            if row[APPROX_KL] > EARLY_STOP_FACTOR * settings[TARGET_KL]:
+                progress[STATUS] = STOPPED
+                return
+            if not clip_and_step(params, m, v, steps, plan, settings, adam, gradients[0], row):
+                progress[STATUS] = FAILED
+                return
+
+
+@kernel
+def clip_and_step(
+    params: Floats,
+    m: Floats,
+    v: Floats,
+    steps: Integers,
+    plan: Integers,
+    settings: Doubles,
+    adam: Doubles,
+    gradient: Floats,
+    row: Doubles,
+) -> bool:
+    """One step of both Adams, the norms clipped together or apart (Spec 6.5).
+
+    Returns:
+        False where the loss or a norm is not finite: nothing was moved.
+    """
+    split = plan[N_ACTOR]
+    row[ACTOR_NORM], row[CRITIC_NORM] = norm(gradient[:split]), norm(gradient[split:])
+    if not (
+        math.isfinite(row[LOSS])
+        and math.isfinite(row[ACTOR_NORM])
+        and math.isfinite(row[CRITIC_NORM])
+    ):
+        return False
+    if math.isnan(settings[CRITIC_MAX_GRAD_NORM]):
+        together = math.sqrt(row[ACTOR_NORM] ** 2 + row[CRITIC_NORM] ** 2)
+        actor_factor = clip_factor(together, settings[MAX_GRAD_NORM])
+        critic_factor = actor_factor
+    else:
+        actor_factor = clip_factor(row[ACTOR_NORM], settings[MAX_GRAD_NORM])
+        critic_factor = clip_factor(row[CRITIC_NORM], settings[CRITIC_MAX_GRAD_NORM])
+    steps += 1
+    adam_step(
+        params[:split],
+        gradient[:split],
+        m[:split],
+        v[:split],
+        steps[ACTOR],
+        adam[ACTOR],
+        actor_factor,
+    )
+    adam_step(
+        params[split:],
+        gradient[split:],
+        m[split:],
+        v[split:],
+        steps[CRITIC],
+        adam[CRITIC],
+        critic_factor,
+    )
+    return True
+
+
+@kernel
+def rollout_kl(
+    params: Floats,
+    plan: Integers,
+    observations: Matrix,
+    actions: Actions,
+    old_log_probs: Floats,
+    work: Floats,
+) -> float:
+    """k3 = mean((e^ρ − 1) − ρ), ρ = log π − log π_old, over the whole rollout (Spec 7.6).
+
+    Args:
+        params: (P,) all parameters.
+        plan: ``layout.plan``.
+        observations: (N, I).
+        actions: (N, action columns).
+        old_log_probs: (N,) log π_old(a|s).
+        work: ``layout.workspace(rows)`` of any number of rows.
+    """
+    rows, n_samples, n_outputs = capacity(plan, work), observations.shape[0], plan[N_OUTPUTS]
+    log_std = params[plan[N_ACTOR] - n_outputs : plan[N_ACTOR]]
+    total = 0.0
+    for first in range(0, n_samples, rows):
+        n = min(rows, n_samples - first)
+        outputs = forward(params, plan, ACTOR, observations[first : first + n], work, rows)
+        probabilities = view(work, rows, plan[PROBABILITIES], n, n_outputs)
+        for i in range(n):
+            if plan[HEAD] == GAUSSIAN:
+                log_prob = gaussian_log_prob(i, outputs, log_std, first + i, actions)
+            else:
+                log_softmax(plan, i, outputs, probabilities)
+                log_prob = categorical_log_prob(plan, i, outputs, first + i, actions)
+            log_ratio = np.float64(log_prob) - np.float64(old_log_probs[first + i])
+            total += math.expm1(log_ratio) - log_ratio
+    return total / n_samples
