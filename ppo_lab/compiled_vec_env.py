@@ -280,6 +280,41 @@ class CompiledVecEnv(VecEnv):
             else whole.RolloutFailure(whole.CAUSES[cause], step, copy),
         )
 
+    def evaluate(
+        self, layout: Layout, params: npt.NDArray[np.float32], n_episodes: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """SB3's ``evaluate_policy`` with the likeliest actions, in one compiled call.
+
+        Begins with ``reset`` (and the seeds of ``seed``), and shares the episodes between the
+        copies as SB3 does.
+
+        Args:
+            layout: of ``params``.
+            params: (P,) float32.
+            n_episodes: E ≥ 1.
+
+        Returns:
+            Returns (E,) and lengths (E,), in the order in which the episodes ended.
+
+        Raises:
+            ArgumentError: no time limit, under which a policy might play for ever.
+        """
+        from ppo_lab.worlds.evaluation import play
+
+        if not self.max_episode_steps:
+            raise ArgumentError(
+                f"{self.env} has no time limit, and a policy may never end its episode: pass "
+                "max_episode_steps"
+            )
+        self.reset()
+        K = self.num_envs
+        wanted = np.array([(n_episodes + copy) // K for copy in range(K)], np.int64)
+        actions = np.empty((K, layout.n_actions), self._action_dtype)
+        played = np.empty((n_episodes, 2))
+        actor = self._actor(layout, params)
+        play(self._copies(), actor, wanted, self._is_index, actions, played)
+        return played[:, 0].copy(), played[:, 1].astype(np.int64)
+
     def _copies(self) -> Any:
         from ppo_lab.worlds.rollout import Copies
 
