@@ -254,20 +254,29 @@ class GymnasiumVecEnv(VecEnv):
 
 def make_native_vec_env(
     env_id: str, n_envs: int = 1, seed: int | None = None, monitor: bool = True, **kwargs: Any
-) -> GymnasiumVecEnv:
-    """SB3's ``make_vec_env`` for an environment that steps its copies as arrays.
+) -> VecEnv:
+    """SB3's ``make_vec_env`` for an environment that steps its copies without a Python loop.
 
     Args:
-        env_id: Gymnasium's id, one with a ``vector_entry_point`` that takes ``autoreset_mode``:
-            all of PPO Lab's have.
+        env_id: Gymnasium's id: one that has a compiled world, or one with a
+            ``vector_entry_point`` that takes ``autoreset_mode``; all of PPO Lab's have.
         n_envs: copies, ≥ 1.
         seed: of the first ``reset``.
         monitor: see :class:`GymnasiumVecEnv`.
         **kwargs: for the environment.
 
+    Returns:
+        :class:`~ppo_lab.compiled_vec_env.CompiledVecEnv` where numba is installed and the
+        environment with these arguments has a world (none has one with a ``render_mode`` or with
+        pictures as observations); otherwise :class:`GymnasiumVecEnv`.
+
     Raises:
-        ArgumentError: unknown id, no such vector form, or an argument that it refuses.
+        ArgumentError: unknown id, no such form, or an argument that it refuses.
     """
+    from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
+
+    if n_envs >= 1 and has_world(env_id, kwargs):
+        return CompiledVecEnv(env_id, n_envs, seed, monitor, **kwargs)
     try:
         native = gym.make_vec(
             env_id,

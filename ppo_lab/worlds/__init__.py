@@ -1,0 +1,11 @@
+"""Environments restated in compiled code, each equal to the one that Gymnasium registers.
+
+Importing this package imports neither numba nor an environment; its modules import numba.
+
+* :mod:`~ppo_lab.worlds.registry`: which environments have a world, and its making.
+* :mod:`~ppo_lab.worlds.rules`: what a world is. One module a family: ``tabular``, ``cartpole``,
+  ``pendulum``, ``mountain_car``, ``acrobot``, ``crawler``.
+* :mod:`~ppo_lab.worlds.stepping`: one step of K copies, for
+  :class:`~ppo_lab.compiled_vec_env.CompiledVecEnv`.
+* :mod:`~ppo_lab.worlds.rollout`: a whole rollout in one call.
+"""

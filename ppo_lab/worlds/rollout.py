@@ -1,0 +1,286 @@
+"""A whole rollout of T steps of K copies in one compiled call.
+
+It visits the states that stepping the same copies one vector step at a time would visit: the same
+``act``, the same ``step_all``, the environments' own streams of random numbers, and the actions'
+noise drawn before, in the order in which steps use it. ``CompiledVecEnv.rollout`` is the way in::
+
+    arrays = RolloutArrays.of(model.rollout_buffer)
+    outcome = env.rollout(layout, params, arrays, episode_starts, noise, gamma)
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from stable_baselines3.common.buffers import RolloutBuffer
+
+from ppo_lab.kernels.acting import act, predict_values
+from ppo_lab.worlds.compiling import compiled
+from ppo_lab.worlds.randomness import StreamArray
+from ppo_lab.worlds.stepping import step_all
+
+__all__ = ["RolloutArrays", "RolloutFailure", "RolloutOutcome", "roll_out"]
+
+FloatArray = npt.NDArray[np.float64]
+SingleArray = npt.NDArray[np.float32]
+
+OUTPUT, REWARD, OBSERVATION, TERMINAL_OBSERVATION = 0, 1, 2, 3
+CAUSES = (
+    "value or log-probability",
+    "reward",
+    "observation",
+    "terminal observation",
+)
+
+
+class RolloutArrays(NamedTuple):
+    """A rollout buffer's own arrays, written in place; T steps, K copies.
+
+    Attributes:
+        observations: (T, K, D) float32, or int64 indices with D = 1.
+        actions: (T, K, A) float32, or int64 with A = 1. Unclipped, as in SB3.
+        rewards: (T, K) float32; at a truncated step γ V(terminal observation) is added.
+        episode_starts: (T, K) float32.
+        values: (T, K) float32.
+        log_probs: (T, K) float32.
+    """
+
+    observations: npt.NDArray[Any]
+    actions: npt.NDArray[Any]
+    rewards: SingleArray
+    episode_starts: SingleArray
+    values: SingleArray
+    log_probs: SingleArray
+
+    @classmethod
+    def of(cls, buffer: RolloutBuffer) -> "RolloutArrays":
+        """The arrays of an SB3 rollout buffer that was just ``reset``."""
+        shape = (buffer.buffer_size, buffer.n_envs, -1)
+        return cls(
+            buffer.observations.reshape(shape),
+            buffer.actions.reshape(shape),
+            buffer.rewards,
+            buffer.episode_starts,
+            buffer.values,
+            buffer.log_probs,
+        )
+
+
+@dataclass(frozen=True)
+class RolloutFailure:
+    """The first number that was NaN or infinite; the rollout stopped there.
+
+    Attributes:
+        what: ``value or log-probability``, ``reward``, ``observation`` or ``terminal
+            observation``.
+        step: of the rollout, from 0.
+        copy: which environment.
+    """
+
+    what: str
+    step: int
+    copy: int
+
+
+@dataclass(frozen=True)
+class RolloutOutcome:
+    """What a rollout leaves beside the arrays.
+
+    Attributes:
+        last_observations: as ``VecEnv.step`` would have returned at the last step.
+        last_values: (K,) float32, V of those.
+        dones: (K,) bool, of the last step.
+        episodes: one per episode that ended, in the order of ``VecEnv.step``'s infos: Monitor's
+            ``{"r": …, "l": …, "t": …}``.
+        ended_at: (E, 2) int64, step and copy of each; ``truncated`` (E,) bool.
+        truncated: whether the time limit ended it.
+        failure: None, or what was not finite; all else is then to be thrown away.
+    """
+
+    last_observations: npt.NDArray[Any]
+    last_values: SingleArray
+    dones: npt.NDArray[np.bool_]
+    episodes: list[dict[str, Any]]
+    ended_at: npt.NDArray[np.int64]
+    truncated: npt.NDArray[np.bool_]
+    failure: RolloutFailure | None
+
+
+class Copies(NamedTuple):
+    """A vector environment's present: see ``stepping`` for the arrays.
+
+    Attributes:
+        world: the world's parameters.
+        limit: the time limit, 0 for none.
+        states: (K, s).
+        episodes: (K, 2).
+        streams: (K, 4).
+        observations: (K, D), the present ones.
+        dones: (K,).
+    """
+
+    world: Any
+    limit: int
+    states: FloatArray
+    episodes: FloatArray
+    streams: StreamArray
+    observations: npt.NDArray[Any]
+    dones: npt.NDArray[np.bool_]
+
+
+class Actor(NamedTuple):
+    """What chooses and clips actions.
+
+    Attributes:
+        params: (P,) float32.
+        plan: ``Layout.plan``.
+        work: ``Layout.workspace``.
+        low: (A,) float32, the least action; (0,) where actions are not clipped.
+        high: (A,), the greatest.
+    """
+
+    params: SingleArray
+    plan: npt.NDArray[np.int64]
+    work: SingleArray
+    low: SingleArray
+    high: SingleArray
+
+
+@compiled
+def write_features(observations: npt.NDArray[Any], is_index: bool, out: SingleArray) -> None:
+    """What the networks see of ``observations`` (K, D): themselves, or one-hot rows (K, I)."""
+    if is_index:
+        out[:] = 0.0
+        for copy in range(out.shape[0]):
+            out[copy, int(observations[copy, 0])] = 1.0
+    else:
+        out[:] = observations
+
+
+@compiled
+def clip_actions(actions: npt.NDArray[Any], actor: Actor, out: npt.NDArray[Any]) -> None:
+    """``actions`` (K, A) within the action space, as SB3 hands them to the environment."""
+    out[:] = actions
+    for copy in range(out.shape[0]):
+        for index in range(actor.low.size):
+            out[copy, index] = min(max(out[copy, index], actor.low[index]), actor.high[index])
+
+
+@compiled
+def first_infinite(rows: npt.NDArray[Any]) -> int:
+    """The first row of (K, D) with a number that is NaN or infinite, or −1."""
+    for row in range(rows.shape[0]):
+        for column in range(rows.shape[1]):
+            if not np.isfinite(rows[row, column]):
+                return row
+    return -1
+
+
+@compiled
+def add_terminal_values(
+    actor: Actor,
+    gamma: float,
+    is_index: bool,
+    dones: npt.NDArray[np.bool_],
+    endings: FloatArray,
+    last: npt.NDArray[Any],
+    features: SingleArray,
+    value: SingleArray,
+    rewards: SingleArray,
+) -> None:
+    """Add γ V(terminal observation) to the rewards of truncated copies (SB3's issue 633)."""
+    for copy in range(dones.size):
+        if dones[copy] and endings[copy, 2] == 1.0:
+            write_features(last[copy : copy + 1], is_index, features[:1])
+            predict_values(actor.params, actor.plan, features[:1], actor.work, value)
+            rewards[copy] += np.float32(gamma) * value[0]
+
+
+@compiled
+def roll_out(
+    copies: Copies,
+    actor: Actor,
+    arrays: RolloutArrays,
+    episode_starts: SingleArray,
+    noise: FloatArray,
+    gamma: float,
+    is_index: bool,
+    last_values: SingleArray,
+    ended: FloatArray,
+    failure: npt.NDArray[np.int64],
+) -> int:
+    """Fill ``arrays``; return how many episodes ended.
+
+    Args:
+        copies: moved on in place.
+        actor: the policy.
+        arrays: (T, K, …), written.
+        episode_starts: (K,), of the first step.
+        noise: (T, K, A), one row of ``act``'s noise a step.
+        gamma: γ.
+        is_index: whether observations are indices, to be one-hot.
+        last_values: (K,), written.
+        ended: (T · K, 5), written: step, copy, return, length, 1 if truncated.
+        failure: (3,), written: cause, step and copy of what was not finite; cause −1: nothing.
+    """
+    n_steps, n_copies = arrays.rewards.shape
+    features = np.empty((n_copies, actor.plan[0]), np.float32)
+    moves = np.empty_like(arrays.actions[0])
+    endings, last = np.zeros((n_copies, 3)), np.zeros_like(copies.observations)
+    value = np.empty(1, np.float32)
+    failure[0] = -1
+    n_ended = 0
+    for t in range(n_steps):
+        arrays.observations[t] = copies.observations
+        if t == 0:
+            arrays.episode_starts[t] = episode_starts
+        else:
+            arrays.episode_starts[t] = copies.dones
+        write_features(copies.observations, is_index, features)
+        bad = act(
+            actor.params, actor.plan, features, noise[t], actor.work,
+            arrays.actions[t], arrays.values[t], arrays.log_probs[t],
+        )  # fmt: skip
+        if bad >= 0:
+            failure[:] = (OUTPUT, t, bad)
+            return n_ended
+        clip_actions(arrays.actions[t], actor, moves)
+        n_now = step_all(
+            copies.world, copies.limit, copies.states, copies.episodes, copies.streams, moves,
+            copies.observations, arrays.rewards[t], copies.dones, endings, last,
+        )  # fmt: skip
+        cause, bad = check_step(arrays.rewards[t], copies, last, n_now)
+        if bad >= 0:
+            failure[:] = (cause, t, bad)
+            return n_ended
+        if n_now > 0:
+            for copy in range(n_copies):
+                if copies.dones[copy]:
+                    ended[n_ended, 0], ended[n_ended, 1] = t, copy
+                    ended[n_ended, 2:] = endings[copy]
+                    n_ended += 1
+            add_terminal_values(
+                actor, gamma, is_index, copies.dones, endings, last, features, value,
+                arrays.rewards[t],
+            )  # fmt: skip
+    write_features(copies.observations, is_index, features)
+    predict_values(actor.params, actor.plan, features, actor.work, last_values)
+    return n_ended
+
+
+@compiled
+def check_step(
+    rewards: SingleArray, copies: Copies, last: npt.NDArray[Any], n_ended: int
+) -> tuple[int, int]:
+    """Which copy's reward or observation is not finite, and which of the two; (…, −1): none."""
+    bad = first_infinite(rewards.reshape(-1, 1))
+    if bad >= 0:
+        return REWARD, bad
+    bad = first_infinite(copies.observations)
+    if bad >= 0 or n_ended == 0:
+        return OBSERVATION, bad
+    for copy in range(rewards.size):
+        if copies.dones[copy] and first_infinite(last[copy : copy + 1]) >= 0:
+            return TERMINAL_OBSERVATION, copy
+    return OBSERVATION, -1

@@ -1,0 +1,99 @@
+"""What a compiled world is: parameters in a named tuple, and four functions over one copy's rows.
+
+A world's class is a ``NamedTuple`` of numbers and arrays. Its module hands :func:`register` four
+plain functions; compiled code then calls ``begin``, ``accepts``, ``advance`` and ``observe`` below
+with an instance, and the compiler picks the functions of its class. So stepping and whole
+rollouts are written once, for all worlds, and only the worlds that are used are compiled.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba.extending import overload
+
+from ppo_lab.worlds.compiling import compiled
+from ppo_lab.worlds.randomness import StreamArray
+
+__all__ = ["Rules", "accepts", "advance", "begin", "clipped", "observe", "register"]
+
+State = npt.NDArray[np.float64]
+Row = npt.NDArray[Any]
+
+
+class Rules(NamedTuple):
+    """The four functions of one world."""
+
+    begin: Callable[..., None]
+    accepts: Callable[..., bool]
+    advance: Callable[..., tuple[float, bool]]
+    observe: Callable[..., None]
+
+
+_RULES: dict[type, Rules] = {}
+
+
+def register(world_class: type, rules: Rules) -> None:
+    """Let compiled code find the functions of a world's class; arguments named as below."""
+    _RULES[world_class] = rules
+
+
+def begin(world: Any, state: State, stream: StreamArray) -> None:
+    """Draw a first state into ``state`` (s,)."""
+    _RULES[type(world)].begin(world, state, stream)
+
+
+def accepts(world: Any, action: Row) -> bool:
+    """Whether the environment would take ``action`` (A,) without an exception."""
+    return _RULES[type(world)].accepts(world, action)
+
+
+def advance(world: Any, state: State, action: Row, stream: StreamArray) -> tuple[float, bool]:
+    """Move ``state`` (s,) by ``action`` (A,); the reward, and whether the episode terminated."""
+    return _RULES[type(world)].advance(world, state, action, stream)
+
+
+def observe(world: Any, state: State, out: Row) -> None:
+    """Write what the environment shows of ``state`` (s,) into ``out`` (D,)."""
+    _RULES[type(world)].observe(world, state, out)
+
+
+def _rules_of(world: Any) -> Rules | None:
+    return _RULES.get(getattr(world, "instance_class", type(None)))
+
+
+@overload(begin, strict=False)  # type: ignore[untyped-decorator]
+def _begin(world: Any, state: Any, stream: Any) -> Callable[..., None] | None:
+    rules = _rules_of(world)
+    return rules and rules.begin
+
+
+@overload(accepts, strict=False)  # type: ignore[untyped-decorator]
+def _accepts(world: Any, action: Any) -> Callable[..., bool] | None:
+    rules = _rules_of(world)
+    return rules and rules.accepts
+
+
+@overload(advance, strict=False)  # type: ignore[untyped-decorator]
+def _advance(
+    world: Any, state: Any, action: Any, stream: Any
+) -> Callable[..., tuple[float, bool]] | None:
+    rules = _rules_of(world)
+    return rules and rules.advance
+
+
+@overload(observe, strict=False)  # type: ignore[untyped-decorator]
+def _observe(world: Any, state: Any, out: Any) -> Callable[..., None] | None:
+    rules = _rules_of(world)
+    return rules and rules.observe
+
+
+@compiled
+def clipped(value: float, low: float, high: float) -> float:
+    """``value`` within [low, high]; NaN stays NaN, so that it is seen."""
+    if value > high:
+        return high
+    if value < low:
+        return low
+    return value
