@@ -21,20 +21,19 @@ FloatVector = NDArray[np.float32]
 def layout_of(policy: SpecActorCriticPolicy) -> Layout:
     """The shapes of a policy that :func:`ppo_lab.backends.why_not_compiled` accepts."""
     extractor, actions = policy.mlp_extractor, policy.action_space
-    head: Head
+    head: Head = "gaussian"
+    sizes = [cast(nn.Linear, policy.action_net).out_features]
     if isinstance(actions, spaces.Discrete):
-        head, sizes = "categorical", (int(actions.n),)
+        head = "categorical"
     elif isinstance(actions, spaces.MultiDiscrete):
-        head, sizes = "multi_categorical", tuple(int(n) for n in actions.nvec)
-    else:
-        head, sizes = "gaussian", (policy.action_net.out_features,)
+        head, sizes = "multi_categorical", actions.nvec.tolist()
     return Layout(
         inputs=policy.features_dim,
         actor=tuple(layer.out_features for layer in _linear(extractor.policy_net)),
         critic=tuple(layer.out_features for layer in _linear(extractor.value_net)),
         activation="relu" if issubclass(policy.activation_fn, nn.ReLU) else "tanh",
         head=head,
-        action_sizes=sizes,
+        action_sizes=tuple(sizes),
     )
 
 
@@ -117,13 +116,14 @@ class PackedPolicy:
 
 def _in_order_of_the_layout(policy: SpecActorCriticPolicy) -> list[nn.Parameter]:
     extractor = policy.mlp_extractor
-    networks = (
-        (*_linear(extractor.policy_net), cast(nn.Linear, policy.action_net)),
-        (*_linear(extractor.value_net), policy.value_net),
-    )
-    actor, critic = ([p for layer in layers for p in (layer.weight, layer.bias)] for layers in networks)
     log_std = [policy.log_std] if isinstance(policy.action_space, spaces.Box) else []
-    return [*actor, *log_std, *critic]
+    return [
+        *extractor.policy_net.parameters(),
+        *cast(nn.Linear, policy.action_net).parameters(),
+        *log_std,
+        *extractor.value_net.parameters(),
+        *policy.value_net.parameters(),
+    ]
 
 
 def _linear(network: nn.Module) -> list[nn.Linear]:
