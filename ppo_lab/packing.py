@@ -91,19 +91,23 @@ class PackedPolicy:
     @th.no_grad()
     def write(self) -> None:
         """Copy the vectors back into the parameters and the optimisers' states, in place."""
+        index_of = {id(parameter): index for index, parameter in enumerate(self._parameters)}
         for index, parameter in enumerate(self._parameters):
             parameter.copy_(self._part(self.params, index))
-            steps = float(self.adam.steps[int(index >= self._n_actor)])
+        optimizers = (self._policy.optimizer, self._policy.critic_optimizer)
+        for optimizer, steps in zip(optimizers, self.adam.steps.tolist(), strict=True):
             if steps == 0:
                 continue  # as torch: no state before the first step
-            state = self._optimizer(index).state[parameter]
-            if not state:
-                state["step"] = th.tensor(0.0)
-                state["exp_avg"] = th.zeros_like(parameter)
-                state["exp_avg_sq"] = th.zeros_like(parameter)
-            state["step"].fill_(steps)
-            state["exp_avg"].copy_(self._part(self.adam.m, index))
-            state["exp_avg_sq"].copy_(self._part(self.adam.v, index))
+            for parameter in optimizer.param_groups[0]["params"]:
+                state = optimizer.state[parameter]
+                if not state:
+                    state["step"] = th.tensor(0.0)
+                    state["exp_avg"] = th.zeros_like(parameter)
+                    state["exp_avg_sq"] = th.zeros_like(parameter)
+                index = index_of[id(parameter)]
+                state["step"].fill_(float(steps))
+                state["exp_avg"].copy_(self._part(self.adam.m, index))
+                state["exp_avg_sq"].copy_(self._part(self.adam.v, index))
 
     def _optimizer(self, index: int) -> th.optim.Optimizer:
         policy = self._policy
