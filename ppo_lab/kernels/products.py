@@ -1,7 +1,7 @@
 """The three matrix products of a layer.
 
-By tiles that stay in registers (``tiles.py``) rather than by BLAS: at these sizes the packing and the
-checks of a general library cost as much as the arithmetic, and it may start threads.
+By tiles that stay in registers (``tiles.py``) rather than by BLAS, which at these sizes spends as
+much on checks and copies as on arithmetic, and may start threads.
 """
 
 import numpy as np
