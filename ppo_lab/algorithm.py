@@ -1,6 +1,6 @@
 """SpecPPO: the PPO of the specification on SB3's base class (Spec 6.3)."""
 
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch as th
@@ -17,14 +17,16 @@ from stable_baselines3.common.type_aliases import (
     Schedule,
 )
 from stable_baselines3.common.utils import FloatSchedule, explained_variance, update_learning_rate
+from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab import objectives as obj
 from ppo_lab.advantages import normalize_advantages
 from ppo_lab.arguments import Objective, check_arguments, check_policy, check_rollout_shape
+from ppo_lab.backends import Backend, BackendChoice
 from ppo_lab.buffers import AdvantageEstimator, SpecRolloutBuffer, with_estimators
 from ppo_lab.callbacks import FiniteGuard
 from ppo_lab.diagnostics import UpdateDiagnostics
-from ppo_lab.errors import NonFiniteError
+from ppo_lab.errors import broken_distribution, broken_update
 from ppo_lab.gradients import clip_gradients, optimizers_of
 from ppo_lab.policies import (
     CnnPolicy,
@@ -37,10 +39,15 @@ from ppo_lab.policies import (
 from ppo_lab.schedules import as_schedule
 from ppo_lab.trust_region import adapt_clip_range, adapt_kl_coef
 
+if TYPE_CHECKING:
+    from ppo_lab.compiled_path import CompiledPath
+
 __all__ = ["SpecPPO"]
 
 SelfSpecPPO = TypeVar("SelfSpecPPO", bound="SpecPPO")
 
+TORCH_PATH = ("_losses", "_step", "_update_by_torch", "_rollout_kl")
+"""What a subclass may change of the mathematics; the kernels would pass it over."""
 ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 EARLY_STOP_FACTOR = 1.5
 """An update stops when its KL estimate passes this many times ``target_kl`` (Spec 7.3)."""
@@ -51,8 +58,9 @@ TORCH_REFUSAL = "to satisfy the constraint"
 class SpecPPO(OnPolicyAlgorithm):
     """Proximal policy optimisation as Spec 2–8 states it; a drop-in for SB3's ``PPO``.
 
-    Every argument of ``PPO`` is here with its meaning and default. With nothing else set, the
-    same seed gives the parameters of ``PPO`` bit for bit. What SB3 lacks, by keyword only:
+    Every argument of ``PPO`` is here with its meaning and default. With ``backend="torch"`` and
+    nothing else set, the same seed gives the parameters of ``PPO`` bit for bit. What SB3 lacks, by
+    keyword only:
 
     Args:
         critic_learning_rate: the critic's own learning rate, a float, a schedule or the zoo's
@@ -70,6 +78,8 @@ class SpecPPO(OnPolicyAlgorithm):
         desired_kl: the KL that adaptive β and adaptive ε steer to.
         adaptive_clip_range: (lowest, highest) ε; ε starts at ``clip_range`` and follows the KL
             (Spec 7.5); None: ε follows its schedule.
+        backend: ``torch``; ``compiled`` for kernels of the same mathematics, many times faster,
+            for MLP policies on the CPU; ``auto``: compiled where it applies.
 
     ``learning_rate``, ``clip_range`` and ``clip_range_vf`` take the zoo's ``"lin_…"`` too.
 
@@ -124,6 +134,7 @@ class SpecPPO(OnPolicyAlgorithm):
         kl_coef: float = 1.0,
         desired_kl: float = 0.01,
         adaptive_clip_range: tuple[float, float] | None = None,
+        backend: Backend = "auto",
     ) -> None:
         check_arguments(locals())
         super().__init__(
@@ -169,6 +180,8 @@ class SpecPPO(OnPolicyAlgorithm):
         self.desired_kl = desired_kl
         self.adaptive_clip_range = adaptive_clip_range
         self._adapted_clip_range: float | None = None
+        self.backend = backend
+        self._backend_choice = BackendChoice()
 
         if _init_setup_model:
             self._setup_model()
@@ -189,6 +202,24 @@ class SpecPPO(OnPolicyAlgorithm):
         self.clip_range = FloatSchedule(as_schedule("clip_range", self.clip_range))
         if self.clip_range_vf is not None:
             self.clip_range_vf = FloatSchedule(as_schedule("clip_range_vf", self.clip_range_vf))
+        if self.backend == "compiled":
+            self._compiled_path()  # an error now rather than in learn
+
+    def _compiled_path(self) -> "CompiledPath | None":
+        """The kernels' path through this model; None where torch is to do the work.
+
+        Raises:
+            ArgumentError: ``backend="compiled"`` on a model that the kernels cannot serve.
+        """
+        return self._backend_choice.path(self, self._overridden())
+
+    def _overridden(self) -> str | None:
+        kind = type(self)
+        changed = (name for name in TORCH_PATH if getattr(kind, name) is not getattr(SpecPPO, name))
+        return next(changed, None)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_backend_choice"]
 
     def _maybe_recommend_cpu(self, mlp_class_name: str = SpecActorCriticPolicy.__name__) -> None:
         super()._maybe_recommend_cpu(mlp_class_name)
@@ -243,6 +274,19 @@ class SpecPPO(OnPolicyAlgorithm):
             callback = ConvertCallback(callback)
         return super()._init_callback([FiniteGuard(), callback], progress_bar)
 
+    def collect_rollouts(
+        self,
+        env: VecEnv,
+        callback: BaseCallback,
+        rollout_buffer: RolloutBuffer,
+        n_rollout_steps: int,
+    ) -> bool:
+        """Fill the buffer with ``n_rollout_steps`` of every environment; SB3's arguments."""
+        path = self._compiled_path()
+        if path is None or not isinstance(rollout_buffer, SpecRolloutBuffer):
+            return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
+        return path.collect(env, callback, rollout_buffer, n_rollout_steps)
+
     # ------------------------------------------------------------------ the update (Spec 6.3)
 
     def train(self) -> None:
@@ -252,7 +296,16 @@ class SpecPPO(OnPolicyAlgorithm):
         clip_range, clip_range_vf = self._clip_ranges()
         diagnostics = UpdateDiagnostics(self.logger)
         self._prepare_advantages(diagnostics)
+        path = self._compiled_path()
+        update = self._update_by_torch if path is None else path.update
+        update(clip_range, clip_range_vf, diagnostics)
+        self._adapt_trust_region(diagnostics, clip_range)
+        self._record(diagnostics, clip_range, clip_range_vf)
 
+    def _update_by_torch(
+        self, clip_range: float, clip_range_vf: float | None, diagnostics: UpdateDiagnostics
+    ) -> None:
+        """All epochs over shuffled minibatches (Spec 6.3)."""
         within_trust_region = True
         for epoch in range(self.n_epochs):
             for batch in self.rollout_buffer.get(self.batch_size):
@@ -269,9 +322,6 @@ class SpecPPO(OnPolicyAlgorithm):
             if not within_trust_region:
                 break
 
-        self._adapt_trust_region(diagnostics, clip_range)
-        self._record(diagnostics, clip_range, clip_range_vf)
-
     def _losses(
         self, batch: RolloutBufferSamples, clip_range: float, clip_range_vf: float | None
     ) -> obj.Losses:
@@ -281,7 +331,7 @@ class SpecPPO(OnPolicyAlgorithm):
             actions = actions.long().flatten()
         values, log_prob, entropies = self.policy.evaluate_actions(batch.observations, actions)
         advantages = batch.advantages
-        if self._normalizes_minibatch and len(advantages) > 1:
+        if self.normalizes_minibatch and len(advantages) > 1:
             advantages = normalize_advantages(advantages)
 
         log_ratio = log_prob - batch.old_log_prob
@@ -308,12 +358,7 @@ class SpecPPO(OnPolicyAlgorithm):
         loss.backward()  # type: ignore[no-untyped-call]
         norms = clip_gradients(self.policy, self.max_grad_norm, self.critic_max_grad_norm)
         if not np.isfinite([loss.item(), *norms.values()]).all():
-            found = ", ".join(f"{name} {value}" for name, value in norms.items())
-            raise NonFiniteError(
-                f"the loss of the update at step {self.num_timesteps} is {loss.item()} with "
-                f"{found}: training stopped, the parameters of the last gradient step are kept; "
-                "lower the learning rate or scale the rewards (VecNormalize)"
-            )
+            raise broken_update(self.num_timesteps, loss.item(), norms)
         diagnostics.add(**norms)
         for optimizer in optimizers:
             optimizer.step()
@@ -339,7 +384,8 @@ class SpecPPO(OnPolicyAlgorithm):
         return clip_range, self.clip_range_vf(progress)  # type: ignore[operator]
 
     @property
-    def _normalizes_minibatch(self) -> bool:
+    def normalizes_minibatch(self) -> bool:
+        """Whether advantages are normalised over each minibatch (Spec 4.3)."""
         return self.normalize_advantage and self.normalize_advantage_over == "minibatch"
 
     def _prepare_advantages(self, diagnostics: UpdateDiagnostics) -> None:
@@ -360,7 +406,8 @@ class SpecPPO(OnPolicyAlgorithm):
             diagnostics.add(kl_coef=self.kl_coef)
         if self.objective != "adaptive_kl" and self.adaptive_clip_range is None:
             return
-        kl = self._rollout_kl()
+        path = self._compiled_path()
+        kl = self._rollout_kl() if path is None else path.rollout_kl()
         diagnostics.add(rollout_kl=kl)
         if self.objective == "adaptive_kl":
             self.kl_coef = adapt_kl_coef(self.kl_coef, kl, self.desired_kl)
@@ -424,8 +471,5 @@ class SpecPPO(OnPolicyAlgorithm):
         except ValueError as error:
             if TORCH_REFUSAL not in str(error):
                 raise
-            raise NonFiniteError(
-                f"the policy's distribution broke down at step {self.num_timesteps}, its "
-                "parameters being too large to act on: training stopped; lower the learning rate "
-                f"or scale the rewards (VecNormalize). torch says: {str(error).splitlines()[0]}"
-            ) from error
+            said = str(error).splitlines()[0]
+            raise broken_distribution(self.num_timesteps, said) from error

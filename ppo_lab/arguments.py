@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import BasePolicy
 
+from ppo_lab.backends import BACKENDS
 from ppo_lab.buffers import AdvantageEstimator, SpecRolloutBuffer
 from ppo_lab.errors import ArgumentError
 from ppo_lab.policies import SpecActorCriticPolicy
@@ -22,6 +23,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "objective": get_args(Objective),
     "advantage_estimator": get_args(AdvantageEstimator),
     "normalize_advantage_over": ("minibatch", "rollout"),
+    "backend": BACKENDS,
 }
 _AT_LEAST_ONE = ("n_steps", "batch_size", "n_epochs", "n_step")
 _FRACTIONS = ("gamma", "gae_lambda")

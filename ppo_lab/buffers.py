@@ -11,6 +11,8 @@ from ppo_lab import advantages as adv
 __all__ = ["AdvantageEstimator", "SpecDictRolloutBuffer", "SpecRolloutBuffer", "with_estimators"]
 
 AdvantageEstimator = Literal["gae", "mc", "td0", "nstep"]
+FLATTENED = ("observations", "actions", "values", "log_probs", "advantages", "returns")
+"""What SB3's ``get`` flattens."""
 
 
 class SpecRolloutBuffer(RolloutBuffer):
@@ -61,6 +63,14 @@ class SpecRolloutBuffer(RolloutBuffer):
             advantages = returns - values
         self.returns = returns.numpy()
         self.advantages = advantages.numpy() if self.use_baseline else self.returns.copy()
+
+    def flatten(self) -> None:
+        """Bring the arrays from (T, K, …) into the shape (T·K, …) that ``get`` samples from."""
+        if self.generator_ready:
+            return
+        for name in FLATTENED:
+            setattr(self, name, self.swap_and_flatten(getattr(self, name)))
+        self.generator_ready = True
 
 
 class SpecDictRolloutBuffer(SpecRolloutBuffer, DictRolloutBuffer):

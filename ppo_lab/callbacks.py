@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.errors import NonFiniteError
 
-__all__ = ["AfterUpdateEvalCallback", "FiniteGuard"]
+__all__ = ["AfterUpdateEvalCallback", "FiniteGuard", "check_finite", "check_rollout"]
 
 
 class FiniteGuard(BaseCallback):
@@ -21,33 +22,70 @@ class FiniteGuard(BaseCallback):
         NonFiniteError: names what was not finite, its value, the step and the environment.
     """
 
+    every_step = False
+    """Not asked for by the kernels' collectors, which check whole rollouts."""
+
     def _on_rollout_start(self) -> None:
-        self._check("observation", self.model._last_obs)
+        check_finite("observation", self.model._last_obs, self.model.num_timesteps)
 
     def _on_step(self) -> bool:
-        self._check("reward", self.locals["rewards"])
-        self._check("observation", self.locals["new_obs"])
+        step = self.model.num_timesteps
+        if "rewards" not in self.locals:
+            return True  # a rollout in one call of the kernels
+        check_finite("reward", self.locals["rewards"], step)
+        check_finite("observation", self.locals["new_obs"], step)
         for index in np.flatnonzero(self.locals["dones"]).tolist():
             # A truncated episode's last observation is valued too, and is not in new_obs.
             last = self.locals["infos"][index].get("terminal_observation")
             if last is not None:
-                self._check("terminal observation", last, index)
+                check_finite("terminal observation", last, step, index)
         return True
 
-    def _check(self, what: str, value: object, environment: int | None = None) -> None:
-        if isinstance(value, Mapping):
-            for key, part in value.items():
-                self._check(f"{what} {key!r}", part, environment)
-            return
-        array = np.asarray(value)
-        if array.dtype.kind != "f" or np.isfinite(array).all():
-            return
-        bad = np.argwhere(~np.isfinite(array))[0]
-        raise NonFiniteError(
-            f"{what} is {array[tuple(bad)]} at step {self.model.num_timesteps} in environment "
-            f"{bad[0] if environment is None else environment}: training stopped, the parameters "
-            "of the last update are kept"
-        )
+
+def check_finite(what: str, value: object, step: int, environment: int | None = None) -> None:
+    """Check one thing that the environments gave.
+
+    Args:
+        what: its name in the error.
+        value: an array, one entry an environment, or a dictionary of such.
+        step: environment steps taken until then.
+        environment: whose it is; None: the array's first index says.
+
+    Raises:
+        NonFiniteError: a number in it is NaN or infinite.
+    """
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            check_finite(f"{what} {key!r}", part, step, environment)
+        return
+    array = np.asarray(value)
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    bad = np.argwhere(~np.isfinite(array))[0]
+    raise NonFiniteError(
+        f"{what} is {array[tuple(bad)]} at step {step} in environment "
+        f"{bad[0] if environment is None else environment}: training stopped, the parameters "
+        "of the last update are kept"
+    )
+
+
+def check_rollout(buffer: RolloutBuffer, n_steps: int, taken: int) -> None:
+    """Check the first steps of a rollout as :class:`FiniteGuard` would have, one after the other.
+
+    Args:
+        buffer: its rewards (T, K) and observations (T, K, …) are looked at.
+        n_steps: how many of the T steps.
+        taken: environment steps before the rollout.
+
+    Raises:
+        NonFiniteError: names the first reward or observation that is not finite.
+    """
+    rewards, observations = buffer.rewards[:n_steps], buffer.observations[:n_steps]
+    if np.isfinite(rewards).all() and np.isfinite(observations).all():
+        return
+    for t in range(n_steps):
+        check_finite("observation", observations[t], taken + t * buffer.n_envs)
+        check_finite("reward", rewards[t], taken + (t + 1) * buffer.n_envs)
 
 
 class AfterUpdateEvalCallback(EvalCallback):
@@ -65,6 +103,8 @@ class AfterUpdateEvalCallback(EvalCallback):
         at_start: also score the untrained policy.
         **kwargs: as for ``EvalCallback``, but ``eval_freq`` counts timesteps of all environments.
     """
+
+    every_step = False
 
     def __init__(
         self,

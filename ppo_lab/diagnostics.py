@@ -1,9 +1,11 @@
 """What one update logs (Spec 8.2): averages over every minibatch of the update."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import numpy as np
 import torch as th
+from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 
 from ppo_lab import objectives as obj
@@ -21,11 +23,14 @@ class UpdateDiagnostics:
 
     Args:
         logger: where :meth:`record` writes to.
+
+    Attributes:
+        wants_histogram: whether somebody draws the ratios themselves.
     """
 
     def __init__(self, logger: Logger) -> None:
         self.logger = logger
-        self._wants_histogram = any(
+        self.wants_histogram = any(
             isinstance(output, TensorBoardOutputFormat) for output in logger.output_formats
         )
         self._values: defaultdict[str, list[float]] = defaultdict(list)
@@ -55,8 +60,25 @@ class UpdateDiagnostics:
             ratio_mean=ratio.mean(),
             effective_sample_size=obj.effective_sample_size(ratio),
         )
-        if self._wants_histogram:
+        if self.wants_histogram:
             self._ratios.append(ratio)
+
+    def add_minibatches(
+        self, values: Mapping[str, NDArray[np.float64]], ratios: NDArray[np.float32]
+    ) -> None:
+        """Add what the kernels say of a whole update.
+
+        Args:
+            values: name → (minibatches,), as :meth:`add` would have been given them one by one;
+                NaN where a minibatch has none.
+            ratios: of all samples of all minibatches, or none.
+        """
+        for name, series in values.items():
+            there = series[~np.isnan(series)]
+            if there.size:
+                self._values[name].extend(there.tolist())
+        if self.wants_histogram:
+            self._ratios.append(th.from_numpy(ratios))
 
     def record(self) -> None:
         """Write every mean, and the histogram of the ratios where TensorBoard listens."""

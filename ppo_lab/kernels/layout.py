@@ -43,12 +43,18 @@ N_LAYERS = 9
 SIZES = 11
 """Where the sizes of the sub-actions stand in the plan."""
 UNITS = 12
-"""Floats of workspace for one sample."""
+"""Floats of workspace for one sample; FIXED more serve all."""
 PROBABILITIES = 13
 """Offset of the softmax, in floats for one sample; as are all offsets of the workspace."""
 DELTA = 14
 """Offset of the gradient that flows back from one layer to the one before."""
-HEADER = 15
+PACK = 15
+"""Offset of the panels that the matrix products copy; they run to the workspace's end."""
+FIXED = 16
+HEADER = 17
+PANEL = 16
+"""Columns of a panel of ``products.multiply``, which asks for PANEL · k + TILE floats."""
+TILE = 64
 
 LAYER_INPUTS, LAYER_OUTPUTS, LAYER_WEIGHT, LAYER_UNITS, LAYER_FIELDS = 0, 1, 2, 3, 4
 
@@ -190,7 +196,10 @@ class Layout:
         header[SIZES] = HEADER + len(layers)
         header[PROBABILITIES] = units
         header[DELTA] = units + self.n_outputs
-        header[UNITS] = header[DELTA] + max((*self.actor, *self.critic, 1))
+        header[PACK] = header[DELTA] + max((*self.actor, *self.critic, 1))
+        header[UNITS] = header[PACK] + PANEL
+        widest = max((self.inputs, *self.actor, self.n_outputs, *self.critic))
+        header[FIXED] = PANEL * widest + TILE
         return np.array([*header, *layers, *self.action_sizes], dtype=np.int64)
 
     def workspace(self, rows: int) -> NDArray[np.float32]:
@@ -203,9 +212,10 @@ class Layout:
             rows: samples at once, ≥ 1.
 
         Returns:
-            (rows × floats of one sample,) float32 zeros.
+            (rows × floats of one sample + a fixed part,) float32 zeros.
         """
-        return np.zeros(max(1, rows) * int(self.plan[UNITS]), dtype=np.float32)
+        size = max(1, rows) * int(self.plan[UNITS]) + int(self.plan[FIXED])
+        return np.zeros(size, dtype=np.float32)
 
 
 def _n_weights(widths: tuple[int, ...]) -> int:

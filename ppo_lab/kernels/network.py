@@ -12,12 +12,14 @@ from ppo_lab.kernels.layout import (
     ACTIVATION,
     DELTA,
     FIRST_LAYER,
+    FIXED,
     LAYER_FIELDS,
     LAYER_INPUTS,
     LAYER_OUTPUTS,
     LAYER_UNITS,
     LAYER_WEIGHT,
     N_LAYERS,
+    PACK,
     RELU,
     UNITS,
 )
@@ -56,7 +58,7 @@ def tanh(x: np.float32) -> np.float32:
 @kernel
 def capacity(plan: Integers, work: Floats) -> int:
     """How many rows a workspace holds."""
-    return work.size // plan[UNITS]
+    return (work.size - plan[FIXED]) // plan[UNITS]
 
 
 @kernel
@@ -92,6 +94,7 @@ def forward(
     """
     n = inputs.shape[0]
     n_layers = plan[N_LAYERS + network]
+    pack = work[rows * plan[PACK] :]
     below = inputs
     for index in range(n_layers):
         layer = plan[FIRST_LAYER + network] + index * LAYER_FIELDS
@@ -100,7 +103,7 @@ def forward(
         weight = params[start : start + n_in * n_out].reshape(n_out, n_in)
         bias = params[start + n_in * n_out : start + n_in * n_out + n_out]
         above = view(work, rows, plan[layer + LAYER_UNITS], n, n_out)
-        outputs(below, weight, above)
+        outputs(below, weight, above, pack)
         kind = -1 if index == n_layers - 1 else plan[ACTIVATION]
         add_bias_and_activate(above, bias, kind)
         below = above
@@ -149,6 +152,7 @@ def backward(
         gradient: (P,) this network's part is overwritten, but for ``log_std``.
     """
     n = inputs.shape[0]
+    pack = work[rows * plan[PACK] :]
     for index in range(plan[N_LAYERS + network] - 1, -1, -1):
         layer = plan[FIRST_LAYER + network] + index * LAYER_FIELDS
         n_in, n_out = plan[layer + LAYER_INPUTS], plan[layer + LAYER_OUTPUTS]
@@ -159,11 +163,11 @@ def backward(
         below = inputs
         if index > 0:
             below = view(work, rows, plan[layer - LAYER_FIELDS + LAYER_UNITS], n, n_in)
-        weight_gradient(delta, below, gradient[start:stop].reshape(n_out, n_in))
+        weight_gradient(delta, below, gradient[start:stop].reshape(n_out, n_in), pack)
         sum_rows(delta, gradient[stop : stop + n_out])
         if index > 0:
             flow = view(work, rows, plan[DELTA], n, n_in)
-            input_gradient(delta, weight, flow)
+            input_gradient(delta, weight, flow, pack)
             through_activation(flow, below, plan[ACTIVATION])
 
 

@@ -1,4 +1,7 @@
-"""Replacing PPO by SpecPPO changes nothing but the class name: SB3's PPO beside it."""
+"""Replacing PPO by SpecPPO changes nothing but the class name: SB3's PPO beside it.
+
+By torch, where the same seed gives the same numbers; test_compiled_path.py has the kernels' side.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -37,7 +40,8 @@ def cartpole(n_envs: int = 2) -> VecEnv:
 
 
 def small(algorithm: Algorithm = SpecPPO, env: Any = None, **kwargs: Any) -> Any:
-    return algorithm("MlpPolicy", cartpole() if env is None else env, **(SMALL | kwargs))
+    settings = SMALL | ({"backend": "torch"} if algorithm is SpecPPO else {}) | kwargs
+    return algorithm("MlpPolicy", cartpole() if env is None else env, **settings)
 
 
 def assert_equal_states(actual: Any, expected: Any, where: str = "") -> None:
@@ -343,7 +347,7 @@ def test_a_model_of_ppo_goes_on_learning_bit_for_bit(
     trained.save(path)
     reference = PPO.load(path, env=_environment(name), device="cpu")
     if way == "load":
-        ours = SpecPPO.load(path, env=_environment(name), device="cpu")
+        ours = SpecPPO.load(path, env=_environment(name), device="cpu", backend="torch")
     else:
         ours = small(SpecPPO, _environment(name), **settings)
         ours.set_parameters(path if way.endswith("file") else PPO.load(path).get_parameters())

@@ -1,4 +1,4 @@
-"""SpecPPO with SB3's settings is SB3's PPO, bit for bit: SB3 itself is the oracle."""
+"""SpecPPO by torch with SB3's settings is SB3's PPO, bit for bit: SB3 itself is the oracle."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +25,8 @@ def _trained(
 ) -> PPO | SpecPPO:
     env = make_env()
     settings: dict[str, Any] = {"n_steps": 64, "batch_size": 32, "n_epochs": 4} | kwargs
+    if algorithm is SpecPPO:
+        settings["backend"] = "torch"
     model = algorithm(policy, env, seed=5, device="cpu", **settings)
     return model.learn(ROLLOUTS * settings["n_steps"] * env.num_envs)
 

@@ -55,6 +55,8 @@ class _Rows(KVWriter):
 def _learn(algorithm: Any = SpecPPO, updates: int = 2, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
     """The model, and its last rollout's and last update's numbers."""
     settings: dict[str, Any] = {"n_steps": 64, "batch_size": 32, "n_epochs": 4, "seed": 1} | kwargs
+    if algorithm is SpecPPO:
+        settings.setdefault("backend", "torch")
     model = algorithm("MlpPolicy", make_vec_env("CartPole-v1", 2, seed=2), device="cpu", **settings)
     writer = _Rows()
     model.set_logger(Logger(None, [writer]))

@@ -30,7 +30,8 @@ def policy(**kwargs: Any) -> MlpPolicy:
 
 def model(env: str = "CartPole-v1", **kwargs: Any) -> SpecPPO:
     settings: dict[str, Any] = {"n_steps": 64, "batch_size": 64, "n_epochs": 2, "seed": 3} | kwargs
-    return SpecPPO("MlpPolicy", make_vec_env(env, 1, seed=0), device="cpu", **settings)
+    env_ = make_vec_env(env, 1, seed=0)
+    return SpecPPO("MlpPolicy", env_, device="cpu", backend="torch", **settings)
 
 
 def names(policy: ActorCriticPolicy, parameters: list[Any]) -> set[str]:

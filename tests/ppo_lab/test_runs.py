@@ -121,7 +121,8 @@ def test_same_configuration_gives_the_same_scores(tmp_path: Path) -> None:
 
 
 def test_reference_ppo_and_spec_ppo_with_its_settings_score_the_same(tmp_path: Path) -> None:
-    ours = execute_run(CONFIG, tmp_path / "ours")
+    by_torch = {**CONFIG.hyperparameters, "backend": "torch"}
+    ours = execute_run(replace(CONFIG, hyperparameters=by_torch), tmp_path / "ours")
     reference = execute_run(replace(CONFIG, algo="ppo"), tmp_path / "reference")
     assert ours.score == reference.score
     PPO.load(tmp_path / "reference" / "ppo_lab-NoisyGridWorld-v0.zip", device="cpu")

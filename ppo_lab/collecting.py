@@ -1,0 +1,227 @@
+"""A rollout with the kernels in the policy's place (Spec 6.3): SB3's loop, without its cost.
+
+What SB3's ``collect_rollouts`` leaves behind, this leaves behind: the buffer filled, episodes and
+successes noted, a truncated step's reward carrying γ V of the observation that it ended with.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
+
+from ppo_lab.buffers import SpecRolloutBuffer
+from ppo_lab.callback_needs import needs_every_step, note_steps
+from ppo_lab.callbacks import check_finite, check_rollout
+from ppo_lab.errors import broken_distribution
+from ppo_lab.kernels.acting import act, predict_values
+from ppo_lab.packing import PackedPolicy
+from ppo_lab.stepping import Step, quickest_steps
+
+if TYPE_CHECKING:
+    from ppo_lab.algorithm import SpecPPO
+
+__all__ = ["Player", "collect_by_steps", "encode"]
+
+
+class Player:
+    """The packed policy in K environments for T steps, with all its random numbers drawn before.
+
+    They come from torch's generator, which ``seed`` seeds, as the torch path's do.
+
+    Args:
+        packed: read.
+        observation_space: Box or Discrete.
+        action_space: Box, Discrete or MultiDiscrete.
+        n_envs: K.
+        n_steps: T.
+
+    Attributes:
+        actions: (T, K, n_actions) int64, or float32 before they are clipped to their Box.
+    """
+
+    def __init__(
+        self,
+        packed: PackedPolicy,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        n_envs: int,
+        n_steps: int,
+    ) -> None:
+        layout = packed.layout
+        shape = (n_steps, n_envs, layout.n_actions)
+        draw = th.randn if layout.head == "gaussian" else th.rand
+        self.noise = draw(shape, dtype=th.float64).numpy()
+        self.actions = np.zeros(shape, layout.action_dtype)
+        self.work = layout.workspace(n_envs)
+        self._params, self._plan = packed.params, layout.plan
+        self._space, self._observation_space = action_space, observation_space
+
+    def act(
+        self,
+        observations: NDArray[Any],
+        step: int,
+        values: NDArray[np.float32],
+        log_probs: NDArray[np.float32],
+    ) -> tuple[NDArray[Any], bool]:
+        """Choose the actions of one step.
+
+        Args:
+            observations: (K, …) as the environments give them.
+            step: which, for the random numbers.
+            values: (K,), written.
+            log_probs: (K,), written.
+
+        Returns:
+            (K, …) actions as the environments take them, and whether all values and
+            log-probabilities are finite.
+        """
+        inputs = encode(observations, self._observation_space)
+        chosen = self.actions[step]
+        bad = act(
+            self._params, self._plan, inputs, self.noise[step], self.work, chosen, values, log_probs
+        )
+        return self.for_the_environment(step), bad < 0
+
+    def value(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+        """V of (K, …) observations: (K,) float32."""
+        inputs = encode(observations, self._observation_space)
+        values = np.empty(len(inputs), np.float32)
+        predict_values(self._params, self._plan, inputs, self.work, values)
+        return values
+
+    def for_the_environment(self, step: int) -> NDArray[Any]:
+        """The actions of a step, (K, …), within the bounds of their space."""
+        space, chosen = self._space, self.actions[step]
+        if isinstance(space, spaces.Box):
+            within: NDArray[Any] = np.clip(chosen.reshape(-1, *space.shape), space.low, space.high)
+            return within
+        return chosen[:, 0] if isinstance(space, spaces.Discrete) else chosen
+
+
+def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.float32]:
+    """Observations as the networks take them: flat, or one-hot where the space is Discrete.
+
+    Args:
+        observations: (K, …), or (K,) or (K, 1) numbers of a Discrete space.
+        space: of one observation.
+
+    Returns:
+        (K, inputs) float32; a view where nothing needs changing.
+    """
+    if isinstance(space, spaces.Discrete):
+        hot = np.zeros((len(observations), int(space.n)), np.float32)
+        hot[np.arange(len(hot)), observations.reshape(-1)] = 1.0
+        return hot
+    flat = observations.reshape(len(observations), -1)
+    return np.ascontiguousarray(flat, dtype=np.float32)
+
+
+def collect_by_steps(
+    model: "SpecPPO",
+    packed: PackedPolicy,
+    env: VecEnv,
+    callback: BaseCallback,
+    buffer: SpecRolloutBuffer,
+    n_steps: int,
+) -> bool:
+    """Fill the buffer's first ``n_steps`` steps; SB3's ``collect_rollouts`` up to the targets.
+
+    The callback is called at every step if it needs that
+    (:func:`ppo_lab.callback_needs.needs_every_step`), and otherwise at the first step only.
+
+    Returns:
+        False where the callback stopped the training.
+
+    Raises:
+        NonFiniteError: a reward, an observation, a value or a log-probability is not finite.
+    """
+    every_step = needs_every_step(callback)
+    steps = quickest_steps(env, needs_infos=every_step)
+    player = Player(packed, model.observation_space, model.action_space, env.num_envs, n_steps)
+    observations, starts = model._last_obs, model._last_episode_starts
+    assert isinstance(observations, np.ndarray)
+    assert starts is not None
+    taken = model.num_timesteps
+    for t in range(n_steps):
+        buffer.observations[t] = observations.reshape(buffer.observations[t].shape)
+        buffer.episode_starts[t] = starts
+        actions, finite = player.act(
+            buffer.observations[t], t, buffer.values[t], buffer.log_probs[t]
+        )
+        if not finite:
+            check_rollout(buffer, t, taken)
+            check_finite("observation", observations, model.num_timesteps)
+            raise broken_distribution(model.num_timesteps)
+        step = steps.step(actions)
+        model.num_timesteps += env.num_envs
+        if every_step or t == 0:
+            callback.update_locals(_locals(model, env, callback, n_steps, t, player, step))
+            if not callback.on_step():
+                return False
+        buffer.rewards[t] = step.rewards
+        if step.ended:
+            _end_episodes(model, player, step, buffer.rewards[t])
+        observations, starts = step.observations, step.dones
+    if not every_step:
+        note_steps(callback, n_steps - 1)
+        callback.update_locals(_locals(model, env, callback, n_steps, t, player, step))
+    # Copies: a DummyVecEnv stepped directly overwrites its arrays.
+    model._last_obs, model._last_episode_starts = observations.copy(), starts.copy()
+    check_rollout(buffer, n_steps, taken)
+    check_finite("observation", observations, model.num_timesteps)
+    buffer.actions[:n_steps] = player.actions
+    buffer.pos, buffer.full = n_steps, n_steps == buffer.buffer_size
+    return True
+
+
+def _end_episodes(
+    model: "SpecPPO", player: Player, step: Step, rewards: NDArray[np.float32]
+) -> None:
+    """Note the episodes that ended, and let a truncated one's last reward carry γ V (SB3 #633)."""
+    infos = [info for _, info in step.ended]
+    model._update_info_buffer(infos, np.ones(len(infos), np.bool_))
+    for index, info in step.ended:
+        last = info.get("terminal_observation")
+        if last is None:
+            continue
+        check_finite("terminal observation", last, model.num_timesteps, index)
+        if info.get("TimeLimit.truncated", False):
+            rewards[index] += model.gamma * player.value(np.asarray(last)[None])[0]
+
+
+def _locals(
+    model: "SpecPPO",
+    env: VecEnv,
+    callback: BaseCallback,
+    n_rollout_steps: int,
+    n_steps: int,
+    player: Player,
+    step: Step,
+) -> dict[str, Any]:
+    """What SB3's loop has in its local variables when it calls ``on_step``, by the same names."""
+    buffer, infos = model.rollout_buffer, step.infos
+    if infos is None:
+        ended = dict(step.ended)
+        infos = [ended.get(index, {}) for index in range(env.num_envs)]
+    actions = player.actions[n_steps]
+    return {
+        "self": model,
+        "env": env,
+        "callback": callback,
+        "rollout_buffer": buffer,
+        "n_rollout_steps": n_rollout_steps,
+        "n_steps": n_steps,
+        "obs_tensor": th.as_tensor(buffer.observations[n_steps]),
+        "actions": actions[:, 0] if isinstance(model.action_space, spaces.Discrete) else actions,
+        "clipped_actions": player.for_the_environment(n_steps),
+        "values": th.from_numpy(buffer.values[n_steps]).reshape(-1, 1),
+        "log_probs": th.from_numpy(buffer.log_probs[n_steps]),
+        "new_obs": step.observations,
+        "rewards": step.rewards,
+        "dones": step.dones,
+        "infos": infos,
+    }

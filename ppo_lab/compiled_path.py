@@ -1,0 +1,203 @@
+"""The compiled path of one model: rollouts and updates by the kernels, in SB3's places.
+
+:mod:`ppo_lab.backends` says when it may stand in for torch.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
+
+from ppo_lab.buffers import SpecRolloutBuffer
+from ppo_lab.collecting import collect_by_steps, encode
+from ppo_lab.diagnostics import UpdateDiagnostics
+from ppo_lab.errors import broken_update
+from ppo_lab.kernels import advantages as adv
+from ppo_lab.kernels.acting import predict_values
+from ppo_lab.kernels.settings import UpdateSettings
+from ppo_lab.kernels.update import DIAGNOSTICS, Memory, Rollout, rollout_kl, update
+from ppo_lab.packing import PackedPolicy
+from ppo_lab.policies import SpecActorCriticPolicy
+
+if TYPE_CHECKING:
+    from ppo_lab.algorithm import SpecPPO
+
+__all__ = ["CompiledPath"]
+
+WORKSPACE_ROWS = 256
+"""Samples whose intermediate values stay within a core's cache."""
+
+
+class CompiledPath:
+    """The kernels bound to one model.
+
+    Args:
+        model: one that :func:`ppo_lab.backends.why_not_compiled` finds nothing against.
+    """
+
+    def __init__(self, model: "SpecPPO") -> None:
+        assert isinstance(model.policy, SpecActorCriticPolicy)
+        self._model = model
+        self._packed = PackedPolicy(model.policy)
+        self._work = self._packed.layout.workspace(WORKSPACE_ROWS)
+        self._memory: tuple[int, Memory] | None = None
+
+    def is_of(self, model: "SpecPPO") -> bool:
+        """Whether this path was made for this model, whose networks are still the same."""
+        policy = model.policy
+        return (
+            model is self._model
+            and isinstance(policy, SpecActorCriticPolicy)
+            and self._packed.is_of(policy)
+        )
+
+    def collect(
+        self, env: VecEnv, callback: BaseCallback, buffer: SpecRolloutBuffer, n_steps: int
+    ) -> bool:
+        """SB3's ``collect_rollouts``: fill the buffer, targets and advantages included.
+
+        Returns:
+            False where the callback stopped the training.
+
+        Raises:
+            NonFiniteError: see :func:`ppo_lab.collecting.collect_by_steps`.
+        """
+        model = self._model
+        model.policy.set_training_mode(False)
+        buffer.reset()
+        callback.on_rollout_start()
+        # After the callback, which may have changed the parameters.
+        self._packed.read()
+        if not collect_by_steps(model, self._packed, env, callback, buffer, n_steps):
+            return False
+        self._compute_targets(buffer)
+        callback.on_rollout_end()
+        return True
+
+    def _compute_targets(self, buffer: SpecRolloutBuffer) -> None:
+        """Fill ``returns`` and ``advantages`` as the buffer itself does, by the kernels."""
+        last_obs, dones = self._model._last_obs, self._model._last_episode_starts
+        assert isinstance(last_obs, np.ndarray)
+        assert dones is not None
+        inputs = encode(last_obs, self._model.observation_space)
+        last_values = np.empty(buffer.n_envs, np.float32)
+        predict_values(
+            self._packed.params, self._packed.layout.plan, inputs, self._work, last_values
+        )
+        known = (
+            buffer.rewards,
+            buffer.values,
+            last_values,
+            buffer.episode_starts,
+            dones.astype(np.float32),
+        )
+        if buffer.advantage_estimator == "gae":
+            adv.gae(*known, buffer.gamma, buffer.gae_lambda, buffer.advantages, buffer.returns)
+            return
+        if buffer.advantage_estimator == "mc":
+            adv.monte_carlo(*known, buffer.gamma, buffer.returns)
+        elif buffer.advantage_estimator == "td0":
+            adv.td0(*known, buffer.gamma, buffer.returns)
+        else:
+            adv.n_step(*known, buffer.gamma, buffer.n_step, buffer.returns)
+        baseline = buffer.values if buffer.use_baseline else 0.0
+        buffer.advantages = buffer.returns - baseline
+
+    def update(
+        self, clip_range: float, clip_range_vf: float | None, diagnostics: UpdateDiagnostics
+    ) -> None:
+        """All epochs of one update (Spec 6.3); parameters and optimisers of torch move with it.
+
+        Args:
+            clip_range: ε.
+            clip_range_vf: the value's, or None.
+            diagnostics: told of every minibatch.
+
+        Raises:
+            NonFiniteError: a loss or a gradient is not finite.
+        """
+        model, packed = self._model, self._packed
+        rollout = self._rollout()
+        n_samples = len(rollout.returns)
+        # One draw an epoch from numpy's generator, as the buffer makes them.
+        permutations = np.stack(
+            [np.random.permutation(n_samples) for _ in range(model.n_epochs)]  # noqa: NPY002
+        )
+        packed.read()
+        actor, critic = packed.read_adam()
+        result = update(
+            packed.layout,
+            packed.params,
+            packed.adam,
+            rollout,
+            permutations,
+            model.batch_size,
+            self._settings(clip_range, clip_range_vf),
+            actor,
+            critic,
+            self._memory_of(model.batch_size),
+            keep_ratios=diagnostics.wants_histogram,
+        )
+        packed.write()
+        if result.failure is not None:
+            norms = {
+                "actor_grad_norm": result.failure.actor_grad_norm,
+                "critic_grad_norm": result.failure.critic_grad_norm,
+            }
+            # In single precision as torch has it, where a large one is infinite.
+            with np.errstate(over="ignore"):
+                loss = float(np.float32(result.failure.loss))
+            raise broken_update(model.num_timesteps, loss, norms)
+        model._n_updates += result.epochs
+        columns = dict(zip(DIAGNOSTICS, result.diagnostics.T, strict=True))
+        diagnostics.add_minibatches(columns, result.ratios)
+        if result.stopped and model.verbose >= 1:
+            kl = columns["approx_kl"][-1]
+            print(f"Early stopping at epoch {result.epochs - 1}: KL {kl:.4f} is too large")
+
+    def rollout_kl(self) -> float:
+        """k3 of the policy as it now is, over every sample of the rollout (Spec 7.6)."""
+        self._packed.read()
+        params, plan, rollout = self._packed.params, self._packed.layout.plan, self._rollout()
+        return rollout_kl(
+            params, plan, rollout.observations, rollout.actions, rollout.old_log_probs, self._work
+        )
+
+    def _memory_of(self, batch_size: int) -> Memory:
+        if self._memory is None or self._memory[0] != batch_size:
+            self._memory = batch_size, Memory.of(self._packed.layout, batch_size)
+        return self._memory[1]
+
+    def _rollout(self) -> Rollout:
+        buffer = self._model.rollout_buffer
+        assert isinstance(buffer, SpecRolloutBuffer)
+        buffer.flatten()
+        actions: NDArray[np.int64 | np.float32] = buffer.actions.astype(
+            self._packed.layout.action_dtype, copy=False
+        )
+        return Rollout(
+            encode(buffer.observations, self._model.observation_space),
+            actions,
+            buffer.values.ravel(),
+            buffer.log_probs.ravel(),
+            buffer.advantages.ravel(),
+            buffer.returns.ravel(),
+        )
+
+    def _settings(self, clip_range: float, clip_range_vf: float | None) -> UpdateSettings:
+        model = self._model
+        return UpdateSettings(
+            # An adaptive β moves between updates only.
+            objective="kl" if model.objective == "adaptive_kl" else model.objective,
+            clip_range=clip_range,
+            clip_range_vf=clip_range_vf,
+            ent_coef=model.ent_coef,
+            vf_coef=model.vf_coef,
+            kl_coef=model.kl_coef,
+            normalize_advantage=model.normalizes_minibatch,
+            max_grad_norm=model.max_grad_norm,
+            critic_max_grad_norm=model.critic_max_grad_norm,
+            target_kl=model.target_kl,
+        )

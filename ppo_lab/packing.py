@@ -1,0 +1,144 @@
+"""A torch policy and its two Adams as the flat vectors of the kernels, and back."""
+
+from typing import cast
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from numpy.typing import NDArray
+from torch import nn
+
+from ppo_lab.kernels.layout import Head, Layout
+from ppo_lab.kernels.settings import AdamSettings
+from ppo_lab.kernels.update import Adam
+from ppo_lab.policies import SpecActorCriticPolicy
+
+__all__ = ["PackedPolicy", "layout_of"]
+
+FloatVector = NDArray[np.float32]
+
+
+def layout_of(policy: SpecActorCriticPolicy) -> Layout:
+    """The shapes of a policy that :func:`ppo_lab.backends.why_not_compiled` accepts."""
+    extractor, actions = policy.mlp_extractor, policy.action_space
+    head: Head
+    if isinstance(actions, spaces.Discrete):
+        head, sizes = "categorical", (int(actions.n),)
+    elif isinstance(actions, spaces.MultiDiscrete):
+        head, sizes = "multi_categorical", tuple(int(n) for n in actions.nvec)
+    else:
+        head, sizes = "gaussian", (policy.action_net.out_features,)
+    return Layout(
+        inputs=policy.features_dim,
+        actor=tuple(layer.out_features for layer in _linear(extractor.policy_net)),
+        critic=tuple(layer.out_features for layer in _linear(extractor.value_net)),
+        activation="relu" if issubclass(policy.activation_fn, nn.ReLU) else "tanh",
+        head=head,
+        action_sizes=sizes,
+    )
+
+
+class PackedPolicy:
+    """The flat vectors of one policy. Torch's tensors hold the truth between updates.
+
+    ``read`` copies it into the vectors, ``write`` copies them back in place, so that whoever
+    holds the policy, its parameters or its optimisers sees every update.
+
+    Attributes:
+        layout: what lies where.
+        params: (P,) float32, all parameters.
+        adam: both moments (P,) float32, and the steps of actor and critic.
+    """
+
+    def __init__(self, policy: SpecActorCriticPolicy) -> None:
+        self.layout = layout_of(policy)
+        self.params = np.zeros(self.layout.n_parameters, np.float32)
+        self.adam = Adam.zeros(self.layout)
+        self._policy = policy
+        self._parameters = _in_order_of_the_layout(policy)
+        self._places = [slice(place.start, place.stop) for place in self.layout.places()]
+        self._n_actor = sum(place.role[0] == "actor" for place in self.layout.places())
+
+    def is_of(self, policy: SpecActorCriticPolicy) -> bool:
+        """Whether this is the policy packed here, its tensors not exchanged for others since."""
+        if policy is not self._policy:
+            return False
+        current = _in_order_of_the_layout(policy)
+        return all(a is b for a, b in zip(current, self._parameters, strict=True))
+
+    def read(self) -> None:
+        """Copy the parameters into ``params``."""
+        for place, parameter in zip(self._places, self._parameters, strict=True):
+            self.params[place] = parameter.detach().numpy().ravel()
+
+    def read_adam(self) -> tuple[AdamSettings, AdamSettings]:
+        """Copy both optimisers' moments and steps into ``adam``.
+
+        Returns:
+            The settings of the actor's and the critic's optimiser as they now are.
+        """
+        for index, parameter in enumerate(self._parameters):
+            state = self._optimizer(index).state.get(parameter, {})
+            place = self._places[index]
+            self.adam.m[place] = _numpy(state.get("exp_avg"))
+            self.adam.v[place] = _numpy(state.get("exp_avg_sq"))
+            self.adam.steps[int(index >= self._n_actor)] = int(state.get("step", 0))
+        actor, critic = (
+            optimizer.param_groups[0]
+            for optimizer in (self._policy.optimizer, self._policy.critic_optimizer)
+        )
+        return _adam_settings(actor), _adam_settings(critic)
+
+    @th.no_grad()
+    def write(self) -> None:
+        """Copy the vectors back into the parameters and the optimisers' states, in place."""
+        for index, parameter in enumerate(self._parameters):
+            parameter.copy_(self._part(self.params, index))
+            steps = float(self.adam.steps[int(index >= self._n_actor)])
+            if steps == 0:
+                continue  # as torch: no state before the first step
+            state = self._optimizer(index).state[parameter]
+            if not state:
+                state["step"] = th.tensor(0.0)
+                state["exp_avg"] = th.zeros_like(parameter)
+                state["exp_avg_sq"] = th.zeros_like(parameter)
+            state["step"].fill_(steps)
+            state["exp_avg"].copy_(self._part(self.adam.m, index))
+            state["exp_avg_sq"].copy_(self._part(self.adam.v, index))
+
+    def _optimizer(self, index: int) -> th.optim.Optimizer:
+        policy = self._policy
+        return policy.optimizer if index < self._n_actor else policy.critic_optimizer
+
+    def _part(self, vector: FloatVector, index: int) -> th.Tensor:
+        # A view made anew each time: one that was kept would part from its vector in a deep copy.
+        return th.from_numpy(vector[self._places[index]]).view(self._parameters[index].shape)
+
+
+def _in_order_of_the_layout(policy: SpecActorCriticPolicy) -> list[nn.Parameter]:
+    extractor = policy.mlp_extractor
+    networks = (
+        (*_linear(extractor.policy_net), cast(nn.Linear, policy.action_net)),
+        (*_linear(extractor.value_net), policy.value_net),
+    )
+    actor, critic = ([p for layer in layers for p in (layer.weight, layer.bias)] for layers in networks)
+    log_std = [policy.log_std] if isinstance(policy.action_space, spaces.Box) else []
+    return [*actor, *log_std, *critic]
+
+
+def _linear(network: nn.Module) -> list[nn.Linear]:
+    return [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+
+
+def _numpy(tensor: th.Tensor | None) -> FloatVector | float:
+    return 0.0 if tensor is None else tensor.numpy().ravel()
+
+
+def _adam_settings(group: dict[str, object]) -> AdamSettings:
+    beta1, beta2 = cast(tuple[float, float], group["betas"])
+    return AdamSettings(
+        learning_rate=float(cast(float, group["lr"])),
+        beta1=float(beta1),
+        beta2=float(beta2),
+        eps=float(cast(float, group["eps"])),
+    )

@@ -1,0 +1,128 @@
+"""The kernels' gradients are autograd's, for every shape, head and option."""
+
+import numpy as np
+import torch as th
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ppo_lab.kernels.layout import Layout
+from ppo_lab.kernels.losses import N_DIAGNOSTICS, N_SUMS, loss_and_gradient
+from ppo_lab.kernels.settings import UpdateSettings
+from ppo_lab.kernels.update import Rollout
+
+from .reference import Reference, losses, make_rollout, random_params
+
+WIDTHS = st.lists(st.integers(1, 37), max_size=3).map(tuple)
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Layout:
+    head = draw(st.sampled_from(["categorical", "gaussian", "multi_categorical"]))
+    sizes = st.integers(1, 6).map(lambda n: (n,))
+    if head == "multi_categorical":
+        sizes = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
+    return Layout(
+        draw(st.integers(1, 9)),
+        draw(WIDTHS),
+        draw(WIDTHS),
+        draw(st.sampled_from(["tanh", "relu"])),
+        head,
+        draw(sizes),
+    )
+
+
+UPDATE_SETTINGS = st.builds(
+    UpdateSettings,
+    objective=st.sampled_from(["clip", "kl", "vanilla"]),
+    clip_range=st.floats(0.05, 0.5),
+    clip_range_vf=st.none() | st.floats(0.05, 0.5),
+    ent_coef=st.just(0.0) | st.floats(0.001, 0.5),
+    vf_coef=st.floats(0.0, 2.0),
+    kl_coef=st.floats(0.0, 3.0),
+    normalize_advantage=st.booleans(),
+)
+
+
+def kernel_gradient(
+    layout: Layout,
+    params: np.ndarray,
+    rollout: Rollout,
+    indices: np.ndarray,
+    options: UpdateSettings,
+    rows: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    gradients = np.full((2, layout.n_parameters), np.nan, np.float32)
+    diagnostics = np.full(N_DIAGNOSTICS, np.nan)
+    ratios = np.empty(len(indices), np.float32)
+    loss_and_gradient(
+        params,
+        layout.plan,
+        options.packed(),
+        *rollout,
+        indices,
+        layout.workspace(rows),
+        gradients,
+        np.empty(N_SUMS),
+        diagnostics,
+        ratios,
+    )
+    return gradients[0], diagnostics, ratios
+
+
+def away_from_kinks(
+    layout: Layout, params: np.ndarray, rollout: Rollout, options: UpdateSettings
+) -> np.ndarray:
+    """The samples at which no clip, of ratio or value, nor a ReLU is within rounding of its kink.
+
+    There the gradient jumps, and single precision may land on either side.
+    """
+    model = Reference(layout, params, th.float64)
+    observations = th.as_tensor(rollout.observations).double()
+    actions = th.as_tensor(rollout.actions)
+    with th.no_grad():
+        values, log_probs, _ = model.evaluate(observations, actions)
+        ratio = th.exp(log_probs - th.as_tensor(rollout.old_log_probs))
+        keep = ((ratio - 1).abs() - options.clip_range).abs() > 1e-4
+        if options.clip_range_vf is not None:
+            moved = (values - th.as_tensor(rollout.old_values)).abs()
+            keep &= (moved - options.clip_range_vf).abs() > 1e-4
+        if layout.activation == "relu":
+            for name, depth in (("actor", len(layout.actor)), ("critic", len(layout.critic))):
+                for index in range(depth):
+                    below = model.network(name, index - 1, observations) if index else observations
+                    if index:
+                        below = th.relu(below)
+                    key = f"{name}_{index}_"
+                    z = th.nn.functional.linear(
+                        below, model.tensors[key + "weight"], model.tensors[key + "bias"]
+                    )
+                    keep &= (z.abs() > 1e-5).all(1)
+    return np.flatnonzero(keep.numpy())
+
+
+@settings(max_examples=120, deadline=None)
+@given(layouts(), UPDATE_SETTINGS, st.integers(1, 70), st.integers(1, 80), st.integers(0, 2**32))
+def test_gradients_of_any_layout_and_option_are_autograds(
+    layout: Layout, options: UpdateSettings, n: int, rows: int, seed: int
+) -> None:
+    params = random_params(layout, seed)
+    rollout = make_rollout(layout, params, n, seed)
+    indices = away_from_kinks(layout, params, rollout, options)
+    indices = np.random.default_rng(seed).permutation(indices)
+    if len(indices) == 0:
+        return
+    found, diagnostics, ratios = kernel_gradient(layout, params, rollout, indices, options, rows)
+
+    # In double precision: the kernel's own rounding is what is measured.
+    model = Reference(layout, params, th.float64)
+    expected = losses(model, rollout, indices, options)
+    expected.total.backward()
+    gradient = model.flat(gradients=True)
+    for part in (slice(0, layout.n_actor), slice(layout.n_actor, None)):
+        scale = np.linalg.norm(gradient[part])
+        assert np.linalg.norm(found[part] - gradient[part]) <= 1e-5 * scale + 1e-6
+    for position, term in enumerate(
+        (-expected.objective, expected.value_loss, -expected.entropy, expected.total)
+    ):
+        np.testing.assert_allclose(diagnostics[position], term.item(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ratios, expected.ratio.detach().numpy(), rtol=1e-4)
