@@ -64,7 +64,8 @@ def _advance(world: CartPole, state: State, action: Row, stream: StreamArray) ->
 
 
 def _observe(world: CartPole, state: State, out: Row) -> None:
-    out[:] = state
+    for index in range(4):
+        out[index] = state[index]
 
 
 register(CartPole, Rules(_begin, _accepts, _advance, _observe))

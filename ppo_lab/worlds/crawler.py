@@ -64,7 +64,7 @@ def _advance(world: Crawler, state: State, action: Row, stream: StreamArray) -> 
 
 
 def _observe(world: Crawler, state: State, out: Row) -> None:
-    out[:] = state
+    out[0], out[1] = state[0], state[1]
 
 
 register(Crawler, Rules(_begin, _accepts, _advance, _observe))

@@ -28,9 +28,10 @@ def choose_best(actor: Actor, features: npt.NDArray[np.float32], actions: npt.ND
         outputs = forward(actor.params, actor.plan, ACTOR, features[first:last], actor.work, rows)
         for row in range(last - first):
             if actor.plan[HEAD] == GAUSSIAN:
-                actions[first + row] = outputs[row]
+                for column in range(outputs.shape[1]):
+                    actions[first + row, column] = outputs[row, column]
             else:
-                actions[first + row] = np.argmax(outputs[row])
+                actions[first + row, 0] = np.argmax(outputs[row])
 
 
 @compiled

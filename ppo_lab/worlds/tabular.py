@@ -64,7 +64,9 @@ def _advance(world: Tabular, state: State, action: Row, stream: StreamArray) -> 
 
 
 def _observe(world: Tabular, state: State, out: Row) -> None:
-    out[:] = world.observations[int(state[0])]
+    s = int(state[0])
+    for column in range(out.size):
+        out[column] = world.observations[s, column]
 
 
 register(Tabular, Rules(_begin, _accepts, _advance, _observe))
