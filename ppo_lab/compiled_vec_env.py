@@ -146,9 +146,7 @@ class CompiledVecEnv(VecEnv):
         for copy, seed in enumerate(self._seeds):
             if seed is not None:
                 self._streams[copy] = self._new_stream(seed)
-        self._begin_all(
-            self._world, self.states, self._episodes, self._streams, self._observations
-        )
+        self._begin_all(self._world, self.states, self._episodes, self._streams, self._observations)
         self._dones[:] = True
         self._begun = True
         self.reset_infos = [{} for _ in range(self.num_envs)]
@@ -275,9 +273,7 @@ class CompiledVecEnv(VecEnv):
             episodes=[_episode(total, n, seconds) for total, n in rows[:, 2:4].tolist()],
             ended_at=rows[:, :2].astype(np.int64),
             truncated=rows[:, 4] == 1.0,
-            failure=None
-            if cause < 0
-            else whole.RolloutFailure(whole.CAUSES[cause], step, copy),
+            failure=None if cause < 0 else whole.RolloutFailure(whole.CAUSES[cause], step, copy),
         )
 
     def evaluate(
@@ -380,9 +376,9 @@ class CompiledVecEnv(VecEnv):
             return
         if attr_name != "max_episode_steps" or set(chosen) != set(range(self.num_envs)):
             raise ArgumentError(
-                f"the attribute {attr_name!r} is one for all {self.num_envs} compiled copies "
-                f"of {self.env}; only states, and max_episode_steps of all, can be set: use SB3's "
-                "DummyVecEnv, whose environments are apart"
+                f"the attribute {attr_name!r} is one for all {self.num_envs} copies of "
+                f"{self.env}; of compiled ones only states, and max_episode_steps of all, can be "
+                "set: use SB3's DummyVecEnv, whose environments are apart"
             )
         self.max_episode_steps = int(value or 0)
 

@@ -82,9 +82,7 @@ def _accepts(world: Acrobot, action: Row) -> bool:
     return bool(0 <= action[0] < world.n_torques)
 
 
-def _advance(
-    world: Acrobot, state: State, action: Row, stream: StreamArray
-) -> tuple[float, bool]:
+def _advance(world: Acrobot, state: State, action: Row, stream: StreamArray) -> tuple[float, bool]:
     torque = float(int(action[0]) - 1)
     s = (state[0], state[1], state[2], state[3])
     k1 = _derivatives(s, torque)

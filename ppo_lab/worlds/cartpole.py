@@ -44,9 +44,7 @@ def _accepts(world: CartPole, action: Row) -> bool:
     return bool(action[0] == 0 or action[0] == 1)
 
 
-def _advance(
-    world: CartPole, state: State, action: Row, stream: StreamArray
-) -> tuple[float, bool]:
+def _advance(world: CartPole, state: State, action: Row, stream: StreamArray) -> tuple[float, bool]:
     x, x_dot, theta, theta_dot = state[0], state[1], state[2], state[3]
     force = PUSH if action[0] == 1 else -PUSH
     cosine, sine = math.cos(theta), math.sin(theta)
@@ -66,7 +64,8 @@ def _advance(
 
 
 def _observe(world: CartPole, state: State, out: Row) -> None:
-    out[:] = state
+    for index in range(4):
+        out[index] = state[index]
 
 
 register(CartPole, Rules(_begin, _accepts, _advance, _observe))

@@ -55,9 +55,7 @@ def _accepts(world: Crawler, action: Row) -> bool:
     return bool(abs(action[0]) <= 1.0 and abs(action[1]) <= 1.0)
 
 
-def _advance(
-    world: Crawler, state: State, action: Row, stream: StreamArray
-) -> tuple[float, bool]:
+def _advance(world: Crawler, state: State, action: Row, stream: StreamArray) -> tuple[float, bool]:
     arm = clipped(state[0] + action[0] * ARM_TURN, LOWEST_ARM, HIGHEST_ARM)
     hand = clipped(state[1] + action[1] * HAND_TURN, LOWEST_HAND, HIGHEST_HAND)
     reward = _drag(state[0], state[1], arm, hand)
@@ -66,7 +64,7 @@ def _advance(
 
 
 def _observe(world: Crawler, state: State, out: Row) -> None:
-    out[:] = state
+    out[0], out[1] = state[0], state[1]
 
 
 register(Crawler, Rules(_begin, _accepts, _advance, _observe))

@@ -17,9 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @compiled
-def choose_best(
-    actor: Actor, features: npt.NDArray[np.float32], actions: npt.NDArray[Any]
-) -> None:
+def choose_best(actor: Actor, features: npt.NDArray[np.float32], actions: npt.NDArray[Any]) -> None:
     """The likeliest action of each row of features (K, I), into ``actions`` (K, A).
 
     For MultiDiscrete there is no world, so the outputs are one row of logits, or means.
@@ -27,14 +25,13 @@ def choose_best(
     rows = capacity(actor.plan, actor.work)
     for first in range(0, features.shape[0], rows):
         last = min(first + rows, features.shape[0])
-        outputs = forward(
-            actor.params, actor.plan, ACTOR, features[first:last], actor.work, rows
-        )
+        outputs = forward(actor.params, actor.plan, ACTOR, features[first:last], actor.work, rows)
         for row in range(last - first):
             if actor.plan[HEAD] == GAUSSIAN:
-                actions[first + row] = outputs[row]
+                for column in range(outputs.shape[1]):
+                    actions[first + row, column] = outputs[row, column]
             else:
-                actions[first + row] = np.argmax(outputs[row])
+                actions[first + row, 0] = np.argmax(outputs[row])
 
 
 @compiled

@@ -52,7 +52,8 @@ class MountainCarContinuous(NamedTuple):
 
 
 def _begin(world: MountainCar, state: State, stream: StreamArray) -> None:
-    state[:] = 0.0
+    for index in range(state.size):
+        state[index] = 0.0
     state[0] = uniform_between(stream, START[0], START[1])
 
 

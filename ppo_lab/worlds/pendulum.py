@@ -39,9 +39,7 @@ def _accepts(world: Pendulum, action: Row) -> bool:
     return True
 
 
-def _advance(
-    world: Pendulum, state: State, action: Row, stream: StreamArray
-) -> tuple[float, bool]:
+def _advance(world: Pendulum, state: State, action: Row, stream: StreamArray) -> tuple[float, bool]:
     theta, theta_dot = state[0], state[1]
     # The motor's part is computed in single precision, as the actions of Gymnasium's space are.
     torque = np.float32(clipped(action[0], -STRONGEST, STRONGEST))

@@ -63,7 +63,8 @@ def _next_bits(stream: StreamArray) -> np.uint64:
     stream[0], stream[1] = high, moved
     turn = high >> ROTATION
     bits = high ^ moved
-    return (bits >> turn) | (bits << ((np.uint64(64) - turn) & ALL_BITS))
+    rotated: np.uint64 = (bits >> turn) | (bits << ((np.uint64(64) - turn) & ALL_BITS))
+    return rotated
 
 
 @compiled

@@ -147,21 +147,34 @@ class Actor(NamedTuple):
     high: SingleArray
 
 
+# Loops, where an assignment of arrays would do: the compiler takes seconds over its message for
+# shapes that differ.
+
+
+@compiled
+def write_rows(rows: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+    """Copy ``rows`` (K, D) into ``out`` (K, D)."""
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            out[row, column] = rows[row, column]
+
+
 @compiled
 def write_features(observations: npt.NDArray[Any], is_index: bool, out: SingleArray) -> None:
     """What the networks see of ``observations`` (K, D): themselves, or one-hot rows (K, I)."""
     if is_index:
-        out[:] = 0.0
         for copy in range(out.shape[0]):
+            for column in range(out.shape[1]):
+                out[copy, column] = 0.0
             out[copy, int(observations[copy, 0])] = 1.0
     else:
-        out[:] = observations
+        write_rows(observations, out)
 
 
 @compiled
 def clip_actions(actions: npt.NDArray[Any], actor: Actor, out: npt.NDArray[Any]) -> None:
     """``actions`` (K, A) within the action space, as SB3 hands them to the environment."""
-    out[:] = actions
+    write_rows(actions, out)
     for copy in range(out.shape[0]):
         for index in range(actor.low.size):
             out[copy, index] = min(max(out[copy, index], actor.low[index]), actor.high[index])
@@ -232,18 +245,16 @@ def roll_out(
     failure[0] = -1
     n_ended = 0
     for t in range(n_steps):
-        arrays.observations[t] = copies.observations
-        if t == 0:
-            arrays.episode_starts[t] = episode_starts
-        else:
-            arrays.episode_starts[t] = copies.dones
+        write_rows(copies.observations, arrays.observations[t])
+        for copy in range(n_copies):
+            arrays.episode_starts[t, copy] = copies.dones[copy] if t > 0 else episode_starts[copy]
         write_features(copies.observations, is_index, features)
         bad = act(
             actor.params, actor.plan, features, noise[t], actor.work,
             arrays.actions[t], arrays.values[t], arrays.log_probs[t],
         )  # fmt: skip
         if bad >= 0:
-            failure[:] = (OUTPUT, t, bad)
+            failure[0], failure[1], failure[2] = OUTPUT, t, bad
             return n_ended
         clip_actions(arrays.actions[t], actor, moves)
         n_now = step_all(
@@ -252,13 +263,14 @@ def roll_out(
         )  # fmt: skip
         cause, bad = check_step(arrays.rewards[t], copies, last, n_now)
         if bad >= 0:
-            failure[:] = (cause, t, bad)
+            failure[0], failure[1], failure[2] = cause, t, bad
             return n_ended
         if n_now > 0:
             for copy in range(n_copies):
                 if copies.dones[copy]:
                     ended[n_ended, 0], ended[n_ended, 1] = t, copy
-                    ended[n_ended, 2:] = endings[copy]
+                    for column in range(3):
+                        ended[n_ended, 2 + column] = endings[copy, column]
                     n_ended += 1
             add_terminal_values(
                 actor, gamma, is_index, copies.dones, endings, last, features, value,

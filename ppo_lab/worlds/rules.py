@@ -7,7 +7,7 @@ rollouts are written once, for all worlds, and only the worlds that are used are
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from ppo_lab.worlds.randomness import StreamArray
 
 __all__ = ["Rules", "accepts", "advance", "begin", "clipped", "observe", "register"]
 
+Number = TypeVar("Number", float, np.float32)
 State = npt.NDArray[np.float64]
 Row = npt.NDArray[Any]
 
@@ -63,19 +64,19 @@ def _rules_of(world: Any) -> Rules | None:
     return _RULES.get(getattr(world, "instance_class", type(None)))
 
 
-@overload(begin, strict=False)  # type: ignore[untyped-decorator]
+@overload(begin, strict=False)
 def _begin(world: Any, state: Any, stream: Any) -> Callable[..., None] | None:
     rules = _rules_of(world)
     return rules and rules.begin
 
 
-@overload(accepts, strict=False)  # type: ignore[untyped-decorator]
+@overload(accepts, strict=False)
 def _accepts(world: Any, action: Any) -> Callable[..., bool] | None:
     rules = _rules_of(world)
     return rules and rules.accepts
 
 
-@overload(advance, strict=False)  # type: ignore[untyped-decorator]
+@overload(advance, strict=False)
 def _advance(
     world: Any, state: Any, action: Any, stream: Any
 ) -> Callable[..., tuple[float, bool]] | None:
@@ -83,14 +84,14 @@ def _advance(
     return rules and rules.advance
 
 
-@overload(observe, strict=False)  # type: ignore[untyped-decorator]
+@overload(observe, strict=False)
 def _observe(world: Any, state: Any, out: Any) -> Callable[..., None] | None:
     rules = _rules_of(world)
     return rules and rules.observe
 
 
 @compiled
-def clipped(value: float, low: float, high: float) -> float:
+def clipped(value: Number, low: Number, high: Number) -> Number:
     """``value`` within [low, high]; NaN stays NaN, so that it is seen."""
     if value > high:
         return high

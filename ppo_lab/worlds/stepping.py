@@ -38,7 +38,7 @@ def begin_all(
     for copy in range(states.shape[0]):
         begin(world, states[copy], streams[copy])
         observe(world, states[copy], observations[copy])
-    episodes[:] = 0.0
+        episodes[copy, 0] = episodes[copy, 1] = 0.0
 
 
 @compiled
@@ -80,7 +80,7 @@ def step_all(
             observe(world, state, last[copy])
             endings[copy, 0], endings[copy, 1] = episodes[copy, 1], episodes[copy, 0]
             endings[copy, 2] = 0.0 if terminated else 1.0
-            episodes[copy] = 0.0
+            episodes[copy, 0] = episodes[copy, 1] = 0.0
             begin(world, state, streams[copy])
             n_ended += 1
         observe(world, state, observations[copy])

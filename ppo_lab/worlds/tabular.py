@@ -34,10 +34,15 @@ class Tabular(NamedTuple):
 
 def tabular_world(mdp: TabularMDP, observations: npt.NDArray[np.float32] | IntArray) -> Tabular:
     """The world of an MDP whose state s is shown as ``observations[s]``, (S, D)."""
-    arrays = (mdp.cumulative, mdp.next_states, mdp.rewards, mdp.terminations)
     # Read-only arrays are of another type to the compiler, which would compile everything twice.
-    tables = [np.array(array, order="C") for array in (*arrays, mdp.cumulative_start)]
-    return Tabular(*tables, np.array(observations, order="C"))  # type: ignore[arg-type]
+    return Tabular(
+        mdp.cumulative.copy(),
+        mdp.next_states.copy(),
+        mdp.rewards.copy(),
+        mdp.terminations.copy(),
+        mdp.cumulative_start.copy(),
+        observations.copy(),
+    )
 
 
 def _begin(world: Tabular, state: State, stream: StreamArray) -> None:
@@ -48,9 +53,7 @@ def _accepts(world: Tabular, action: Row) -> bool:
     return bool(0 <= action[0] < world.rewards.shape[1])
 
 
-def _advance(
-    world: Tabular, state: State, action: Row, stream: StreamArray
-) -> tuple[float, bool]:
+def _advance(world: Tabular, state: State, action: Row, stream: StreamArray) -> tuple[float, bool]:
     s, a = int(state[0]), int(action[0])
     draw = uniform(stream)
     k = 0
@@ -61,7 +64,9 @@ def _advance(
 
 
 def _observe(world: Tabular, state: State, out: Row) -> None:
-    out[:] = world.observations[int(state[0])]
+    s = int(state[0])
+    for column in range(out.size):
+        out[column] = world.observations[s, column]
 
 
 register(Tabular, Rules(_begin, _accepts, _advance, _observe))

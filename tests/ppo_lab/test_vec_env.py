@@ -1,4 +1,7 @@
-"""GymnasiumVecEnv keeps SB3's contract: DummyVecEnv with Monitor is the oracle."""
+"""Native vector environments keep SB3's contract: DummyVecEnv with Monitor is the oracle.
+
+Every test runs with compiled worlds and, as where numba is missing, with arrays.
+"""
 
 import copy
 import pickle
@@ -21,6 +24,14 @@ from ppo_lab.vec_env import GymnasiumVecEnv, make_native_vec_env
 
 N = 5
 SMALL = {"n_steps": 32, "batch_size": 32, "n_epochs": 2, "device": "cpu"}
+
+
+@pytest.fixture(params=["compiled", "arrays"], autouse=True)
+def form(request, monkeypatch):
+    """What make_native_vec_env returns: compiled worlds, or what it falls back to."""
+    if request.param == "arrays":
+        monkeypatch.setattr("ppo_lab.compiled_vec_env.has_world", lambda *_: False)
+    return request.param
 
 
 def sync_vec_env(env_id, mode=AutoresetMode.SAME_STEP, n_envs=N, **kwargs):
@@ -451,8 +462,15 @@ def test_a_single_environment_is_refused():
     ],
 )
 def test_what_cannot_be_made_natively_is_refused(arguments, message):
+    # Pictures are what no compiled world makes.
+    rendered = {"render_mode": "rgb_array"}
     with pytest.raises(ArgumentError, match=message):
-        make_native_vec_env(*arguments)
+        make_native_vec_env(*arguments, **rendered)
+
+
+def test_where_numba_is_missing_arrays_take_the_place_of_compiled_worlds(monkeypatch):
+    monkeypatch.setattr("ppo_lab.compiled_vec_env.why_not", lambda: "numba is not installed")
+    assert isinstance(make_native_vec_env("ppo_lab/GridWorld-v0", 2), GymnasiumVecEnv)
 
 
 def test_step_before_reset_is_refused():
