@@ -36,7 +36,7 @@ class Player:
         packed: read.
         observation_space: Box or Discrete.
         action_space: Box, Discrete or MultiDiscrete.
-        n_envs: K.
+        buffer: just reset; its observations, values and log-probabilities are written.
         n_steps: T.
 
     Attributes:
@@ -48,57 +48,56 @@ class Player:
         packed: PackedPolicy,
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
-        n_envs: int,
+        buffer: SpecRolloutBuffer,
         n_steps: int,
     ) -> None:
-        layout = packed.layout
-        self.noise = draw_noise(packed, n_steps, n_envs)
-        self.actions = np.zeros(self.noise.shape, layout.action_dtype)
-        self.work = layout.workspace(n_envs)
-        self._params, self._plan = packed.params, layout.plan
+        layout, n_envs = packed.layout, buffer.n_envs
+        noise = draw_noise(packed, n_steps, n_envs)
+        self.actions = np.zeros(noise.shape, layout.action_dtype)
+        self._params, self._plan, self._work = packed.params, layout.plan, layout.workspace(n_envs)
         self._space, self._observation_space = action_space, observation_space
+        # Views of every step made at once: an index expression costs as much as a small layer.
+        self._rows = list(
+            zip(buffer.observations, noise, self.actions, buffer.values, buffer.log_probs)  # noqa: B905 - of the first T steps
+        )
+        is_float = buffer.observations.dtype == np.float32
+        flat = buffer.observations.reshape(len(buffer.observations), n_envs, -1)
+        self._inputs = list(flat) if is_float else None
+        discrete = isinstance(action_space, spaces.Discrete)
+        self._moves = list(self.actions[:, :, 0] if discrete else self.actions)
 
-    def act(
-        self,
-        observations: NDArray[Any],
-        step: int,
-        values: NDArray[np.float32],
-        log_probs: NDArray[np.float32],
-    ) -> tuple[NDArray[Any], bool]:
-        """Choose the actions of one step.
+    def act(self, step: int, observations: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+        """Choose the actions of one step, and write it into the buffer.
 
         Args:
+            step: which.
             observations: (K, …) as the environments give them.
-            step: which, for the random numbers.
-            values: (K,), written.
-            log_probs: (K,), written.
 
         Returns:
             (K, …) actions as the environments take them, and whether all values and
             log-probabilities are finite.
         """
-        inputs = encode(observations, self._observation_space)
-        chosen = self.actions[step]
-        bad = act(
-            self._params, self._plan, inputs, self.noise[step], self.work, chosen, values, log_probs
-        )
+        seen, noise, chosen, values, log_probs = self._rows[step]
+        seen[:] = observations if seen.shape == observations.shape else observations[:, None]
+        inputs = self._inputs[step] if self._inputs else encode(seen, self._observation_space)
+        bad = act(self._params, self._plan, inputs, noise, self._work, chosen, values, log_probs)
         return self.for_the_environment(step), bad < 0
 
     def value(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """V of (K, …) observations: (K,) float32."""
         inputs = encode(observations, self._observation_space)
         values = np.empty(len(inputs), np.float32)
-        predict_values(self._params, self._plan, inputs, self.work, values)
+        predict_values(self._params, self._plan, inputs, self._work, values)
         return values
 
     def for_the_environment(self, step: int) -> NDArray[Any]:
         """The actions of a step, (K, …), within the bounds of their space."""
-        space, chosen = self._space, self.actions[step]
+        space, moves = self._space, self._moves[step]
         if isinstance(space, spaces.Box):
-            within: NDArray[Any] = np.clip(chosen.reshape(-1, *space.shape), space.low, space.high)
+            chosen = moves.reshape(-1, *space.shape)
+            within: NDArray[Any] = np.minimum(np.maximum(chosen, space.low), space.high)
             return within
-        column: NDArray[Any] = chosen[:, 0]
-        return column if isinstance(space, spaces.Discrete) else chosen
+        return moves
 
 
 def draw_noise(packed: PackedPolicy, n_steps: int, n_envs: int) -> NDArray[np.float64]:
@@ -203,17 +202,14 @@ def _collect_by_steps(
     every_step: bool,
 ) -> bool:
     steps = quickest_steps(env, needs_infos=every_step)
-    player = Player(packed, model.observation_space, model.action_space, env.num_envs, n_steps)
+    player = Player(packed, model.observation_space, model.action_space, buffer, n_steps)
     observations, starts = model._last_obs, model._last_episode_starts
     assert isinstance(observations, np.ndarray)
     assert starts is not None
     taken = model.num_timesteps
     for t in range(n_steps):
-        buffer.observations[t] = observations.reshape(buffer.observations[t].shape)
         buffer.episode_starts[t] = starts
-        actions, finite = player.act(
-            buffer.observations[t], t, buffer.values[t], buffer.log_probs[t]
-        )
+        actions, finite = player.act(t, observations)
         if not finite:
             check_rollout(buffer, t, taken)
             check_finite("observation", observations, model.num_timesteps)
