@@ -59,9 +59,10 @@ class BackendChoice:
                 f"backend='compiled' cannot serve this model, because {reason}; "
                 "use backend='auto' or backend='torch'"
             )
-        if kernels.why_not() is not None:
+        message = f"Using the torch path, because {reason}"
+        if kernels.why_not() is not None and message != self._said:
             warnings.warn(f"SpecPPO runs by torch, because {reason}", stacklevel=4)
-        self._say(model, f"Using the torch path, because {reason}")
+        self._say(model, message)
         return None
 
     def _path_of(self, model: "SpecPPO") -> "CompiledPath":

@@ -16,21 +16,21 @@ from stable_baselines3.common.vec_env import VecEnv
 from ppo_lab.buffers import SpecRolloutBuffer
 from ppo_lab.callback_needs import needs_every_step, note_steps
 from ppo_lab.callbacks import check_finite, check_rollout
-from ppo_lab.errors import broken_distribution
+from ppo_lab.compiled_vec_env import CompiledVecEnv
+from ppo_lab.errors import NonFiniteError, broken_distribution
 from ppo_lab.kernels.acting import act, predict_values
 from ppo_lab.packing import PackedPolicy
 from ppo_lab.stepping import Step, quickest_steps
+from ppo_lab.worlds.rollout import CAUSES, OUTPUT, RolloutArrays, RolloutFailure
 
 if TYPE_CHECKING:
     from ppo_lab.algorithm import SpecPPO
 
-__all__ = ["Player", "collect_by_steps", "encode"]
+__all__ = ["Player", "collect", "encode"]
 
 
 class Player:
     """The packed policy in K environments for T steps, with all its random numbers drawn before.
-
-    They come from torch's generator, which ``seed`` seeds, as the torch path's do.
 
     Args:
         packed: read.
@@ -52,10 +52,8 @@ class Player:
         n_steps: int,
     ) -> None:
         layout = packed.layout
-        shape = (n_steps, n_envs, layout.n_actions)
-        draw = th.randn if layout.head == "gaussian" else th.rand
-        self.noise = draw(shape, dtype=th.float64).numpy()
-        self.actions = np.zeros(shape, layout.action_dtype)
+        self.noise = draw_noise(packed, n_steps, n_envs)
+        self.actions = np.zeros(self.noise.shape, layout.action_dtype)
         self.work = layout.workspace(n_envs)
         self._params, self._plan = packed.params, layout.plan
         self._space, self._observation_space = action_space, observation_space
@@ -99,7 +97,19 @@ class Player:
         if isinstance(space, spaces.Box):
             within: NDArray[Any] = np.clip(chosen.reshape(-1, *space.shape), space.low, space.high)
             return within
-        return chosen[:, 0] if isinstance(space, spaces.Discrete) else chosen
+        column: NDArray[Any] = chosen[:, 0]
+        return column if isinstance(space, spaces.Discrete) else chosen
+
+
+def draw_noise(packed: PackedPolicy, n_steps: int, n_envs: int) -> NDArray[np.float64]:
+    """(T, K, n_actions) random numbers for actions, from torch's generator as the torch path's.
+
+    Uniforms in [0, 1), or standard normals of a Gaussian.
+    """
+    shape = (n_steps, n_envs, packed.layout.n_actions)
+    draw = th.randn if packed.layout.head == "gaussian" else th.rand
+    noise: NDArray[np.float64] = draw(shape, dtype=th.float64).numpy()
+    return noise
 
 
 def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.float32]:
@@ -120,7 +130,7 @@ def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.f
     return np.ascontiguousarray(flat, dtype=np.float32)
 
 
-def collect_by_steps(
+def collect(
     model: "SpecPPO",
     packed: PackedPolicy,
     env: VecEnv,
@@ -131,7 +141,8 @@ def collect_by_steps(
     """Fill the buffer's first ``n_steps`` steps; SB3's ``collect_rollouts`` up to the targets.
 
     The callback is called at every step if it needs that
-    (:func:`ppo_lab.callback_needs.needs_every_step`), and otherwise at the first step only.
+    (:func:`ppo_lab.callback_needs.needs_every_step`), and otherwise at the first step only. Then a
+    :class:`CompiledVecEnv` is rolled out in one call.
 
     Returns:
         False where the callback stopped the training.
@@ -140,6 +151,57 @@ def collect_by_steps(
         NonFiniteError: a reward, an observation, a value or a log-probability is not finite.
     """
     every_step = needs_every_step(callback)
+    whole = type(env) is CompiledVecEnv and n_steps == buffer.buffer_size
+    if whole and not every_step:
+        return _collect_at_once(model, packed, env, callback, buffer)  # type: ignore[arg-type]
+    return _collect_by_steps(model, packed, env, callback, buffer, n_steps, every_step)
+
+
+def _collect_at_once(
+    model: "SpecPPO",
+    packed: PackedPolicy,
+    env: CompiledVecEnv,
+    callback: BaseCallback,
+    buffer: SpecRolloutBuffer,
+) -> bool:
+    taken, starts = model.num_timesteps, model._last_episode_starts
+    assert starts is not None
+    model.num_timesteps += env.num_envs
+    if not callback.on_step():
+        return False
+    noise = draw_noise(packed, buffer.buffer_size, env.num_envs)
+    arrays = RolloutArrays.of(buffer)
+    outcome = env.rollout(packed.layout, packed.params, arrays, starts, noise, model.gamma)
+    model.num_timesteps = taken + buffer.buffer_size * env.num_envs
+    note_steps(callback, buffer.buffer_size - 1)
+    if outcome.failure is not None:
+        raise _not_finite(outcome.failure, taken, env.num_envs)
+    infos = [{"episode": episode} for episode in outcome.episodes] if env.monitor else []
+    model._update_info_buffer(infos)
+    model._last_obs, model._last_episode_starts = outcome.last_observations, outcome.dones
+    buffer.pos, buffer.full = buffer.buffer_size, True
+    return True
+
+
+def _not_finite(failure: RolloutFailure, taken: int, n_envs: int) -> NonFiniteError:
+    step = taken + failure.step * n_envs
+    if failure.what == CAUSES[OUTPUT]:
+        return broken_distribution(step)
+    return NonFiniteError(
+        f"{failure.what} is not finite at step {step + n_envs} in environment {failure.copy}: "
+        "training stopped, the parameters of the last update are kept"
+    )
+
+
+def _collect_by_steps(
+    model: "SpecPPO",
+    packed: PackedPolicy,
+    env: VecEnv,
+    callback: BaseCallback,
+    buffer: SpecRolloutBuffer,
+    n_steps: int,
+    every_step: bool,
+) -> bool:
     steps = quickest_steps(env, needs_infos=every_step)
     player = Player(packed, model.observation_space, model.action_space, env.num_envs, n_steps)
     observations, starts = model._last_obs, model._last_episode_starts

@@ -11,7 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.buffers import SpecRolloutBuffer
-from ppo_lab.collecting import collect_by_steps, encode
+from ppo_lab.collecting import collect, encode
 from ppo_lab.diagnostics import UpdateDiagnostics
 from ppo_lab.errors import broken_update
 from ppo_lab.kernels import advantages as adv
@@ -62,7 +62,7 @@ class CompiledPath:
             False where the callback stopped the training.
 
         Raises:
-            NonFiniteError: see :func:`ppo_lab.collecting.collect_by_steps`.
+            NonFiniteError: see :func:`ppo_lab.collecting.collect`.
         """
         model = self._model
         model.policy.set_training_mode(False)
@@ -70,7 +70,7 @@ class CompiledPath:
         callback.on_rollout_start()
         # After the callback, which may have changed the parameters.
         self._packed.read()
-        if not collect_by_steps(model, self._packed, env, callback, buffer, n_steps):
+        if not collect(model, self._packed, env, callback, buffer, n_steps):
             return False
         self._compute_targets(buffer)
         callback.on_rollout_end()

@@ -21,20 +21,19 @@ FloatVector = NDArray[np.float32]
 def layout_of(policy: SpecActorCriticPolicy) -> Layout:
     """The shapes of a policy that :func:`ppo_lab.backends.why_not_compiled` accepts."""
     extractor, actions = policy.mlp_extractor, policy.action_space
-    head: Head
+    head: Head = "gaussian"
+    sizes = [cast(nn.Linear, policy.action_net).out_features]
     if isinstance(actions, spaces.Discrete):
-        head, sizes = "categorical", (int(actions.n),)
+        head = "categorical"
     elif isinstance(actions, spaces.MultiDiscrete):
-        head, sizes = "multi_categorical", tuple(int(n) for n in actions.nvec)
-    else:
-        head, sizes = "gaussian", (policy.action_net.out_features,)
+        head, sizes = "multi_categorical", actions.nvec.tolist()
     return Layout(
         inputs=policy.features_dim,
         actor=tuple(layer.out_features for layer in _linear(extractor.policy_net)),
         critic=tuple(layer.out_features for layer in _linear(extractor.value_net)),
         activation="relu" if issubclass(policy.activation_fn, nn.ReLU) else "tanh",
         head=head,
-        action_sizes=sizes,
+        action_sizes=tuple(sizes),
     )
 
 
@@ -92,19 +91,23 @@ class PackedPolicy:
     @th.no_grad()
     def write(self) -> None:
         """Copy the vectors back into the parameters and the optimisers' states, in place."""
+        index_of = {id(parameter): index for index, parameter in enumerate(self._parameters)}
         for index, parameter in enumerate(self._parameters):
             parameter.copy_(self._part(self.params, index))
-            steps = float(self.adam.steps[int(index >= self._n_actor)])
+        optimizers = (self._policy.optimizer, self._policy.critic_optimizer)
+        for optimizer, steps in zip(optimizers, self.adam.steps.tolist(), strict=True):
             if steps == 0:
                 continue  # as torch: no state before the first step
-            state = self._optimizer(index).state[parameter]
-            if not state:
-                state["step"] = th.tensor(0.0)
-                state["exp_avg"] = th.zeros_like(parameter)
-                state["exp_avg_sq"] = th.zeros_like(parameter)
-            state["step"].fill_(steps)
-            state["exp_avg"].copy_(self._part(self.adam.m, index))
-            state["exp_avg_sq"].copy_(self._part(self.adam.v, index))
+            for parameter in optimizer.param_groups[0]["params"]:
+                state = optimizer.state[parameter]
+                if not state:
+                    state["step"] = th.tensor(0.0)
+                    state["exp_avg"] = th.zeros_like(parameter)
+                    state["exp_avg_sq"] = th.zeros_like(parameter)
+                index = index_of[id(parameter)]
+                state["step"].fill_(float(steps))
+                state["exp_avg"].copy_(self._part(self.adam.m, index))
+                state["exp_avg_sq"].copy_(self._part(self.adam.v, index))
 
     def _optimizer(self, index: int) -> th.optim.Optimizer:
         policy = self._policy
@@ -117,13 +120,14 @@ class PackedPolicy:
 
 def _in_order_of_the_layout(policy: SpecActorCriticPolicy) -> list[nn.Parameter]:
     extractor = policy.mlp_extractor
-    networks = (
-        (*_linear(extractor.policy_net), cast(nn.Linear, policy.action_net)),
-        (*_linear(extractor.value_net), policy.value_net),
-    )
-    actor, critic = ([p for layer in layers for p in (layer.weight, layer.bias)] for layers in networks)
     log_std = [policy.log_std] if isinstance(policy.action_space, spaces.Box) else []
-    return [*actor, *log_std, *critic]
+    return [
+        *extractor.policy_net.parameters(),
+        *cast(nn.Linear, policy.action_net).parameters(),
+        *log_std,
+        *extractor.value_net.parameters(),
+        *policy.value_net.parameters(),
+    ]
 
 
 def _linear(network: nn.Module) -> list[nn.Linear]:

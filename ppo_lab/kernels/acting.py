@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from ppo_lab.kernels.compiling import kernel
 from ppo_lab.kernels.heads import draw_categorical, draw_gaussian, log_softmax
 from ppo_lab.kernels.layout import (
@@ -32,7 +30,7 @@ def act(
     values: Floats,
     log_probs: Floats,
 ) -> int:
-    """a ~ π(·|s), V(s) and log π(a|s) of K environments (Spec 6.3, 6.4); allocates nothing.
+    """A ~ π(·|s), V(s) and log π(a|s) of K environments (Spec 6.3, 6.4); allocates nothing.
 
     Args:
         params: (P,) all parameters.

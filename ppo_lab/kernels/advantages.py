@@ -1,9 +1,9 @@
 """Value targets and advantages of a rollout of SB3's (Spec 3, 4), compiled.
 
 The formulas and the order of their operations are those of :mod:`ppo_lab.advantages` as
-:class:`ppo_lab.buffers.SpecRolloutBuffer` calls it: V(s_{t+1}) is the next row of ``values`` or, in the
-last step, ``last_values``; a truncated step has γ V(s_{t+1}) in its reward already, so that every
-end is a termination. All arrays are (T, N) float32 but ``last_values`` and ``dones``, (N,).
+:class:`ppo_lab.buffers.SpecRolloutBuffer` calls it: V(s_{t+1}) is the next row of ``values`` or,
+in the last step, ``last_values``; a truncated step has γ V(s_{t+1}) in its reward already, so that
+every end is a termination. All arrays are (T, N) float32 but ``last_values`` and ``dones``, (N,).
 """
 
 import numpy as np
@@ -61,7 +61,7 @@ def gae(
 @exact_kernel
 def monte_carlo(
     rewards: Matrix,
-    values: Matrix,
+    values: Matrix,  # noqa: ARG001 - one list of arguments for all estimators
     last_values: Floats,
     episode_starts: Matrix,
     dones: Floats,
@@ -106,9 +106,10 @@ def n_step(
     steps: int,
     returns: Matrix,
 ) -> None:
-    """G^{(1)}_t = r_t + γ V(s_{t+1}), G^{(k)}_t = r_t + γ G^{(k−1)}_{t+1}, k ≤ ``steps`` (Spec 3.3).
+    """G^{(1)}_t = r_t + γ V(s_{t+1}), G^{(k)}_t = r_t + γ G^{(k−1)}_{t+1} (Spec 3.3).
 
-    Shortened where the episode or the rollout ends first; the arguments of :func:`gae`.
+    For k up to ``steps``; shortened where the episode or the rollout ends first; the arguments
+    of :func:`gae`.
     """
     discount = np.float32(gamma)
     td0(rewards, values, last_values, episode_starts, dones, gamma, returns)

@@ -102,7 +102,7 @@ def draw_categorical(
 def categorical_log_prob(
     plan: Integers, i: int, log_probs: Matrix, row: int, actions: Actions
 ) -> np.float32:
-    """log π(a|s) = Σ over the sub-actions of log p_a.
+    """Log π(a|s) = Σ over the sub-actions of log p_a.
 
     Args:
         plan: of the layout.
@@ -189,7 +189,7 @@ def draw_gaussian(
 def gaussian_log_prob(
     i: int, means: Matrix, log_std: Floats, row: int, actions: Actions
 ) -> np.float32:
-    """log π(a|s) = −Σ_j [(a_j − μ_j)² / (2 σ_j²) + log σ_j + ½ log 2π].
+    """Log π(a|s) = −Σ_j [(a_j − μ_j)² / (2 σ_j²) + log σ_j + ½ log 2π].
 
     Args:
         i: the sample's row of ``means``.

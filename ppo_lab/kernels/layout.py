@@ -54,7 +54,7 @@ FIXED = 16
 HEADER = 17
 PANEL = 16
 """Columns of a panel of ``products.multiply``, which asks for PANEL · k + TILE floats."""
-TILE = 64
+TILE = 96
 
 LAYER_INPUTS, LAYER_OUTPUTS, LAYER_WEIGHT, LAYER_UNITS, LAYER_FIELDS = 0, 1, 2, 3, 4
 

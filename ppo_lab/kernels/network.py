@@ -42,10 +42,10 @@ ONE, ZERO = np.float32(1.0), np.float32(0.0)
 
 @kernel
 def tanh(x: np.float32) -> np.float32:
-    """tanh x ≈ x P(x²) / Q(x²) with |x| cut at 8, to 4e-7; without a branch, so that it vectorises.
+    """The function tanh x ≈ x P(x²) / Q(x²), |x| cut at 8, right to 4e-7; without branches.
 
-    P and Q of degree 4 minimise the largest relative error on [0, 8] (docs/kernels.md). NaN stays
-    NaN.
+    So it vectorises. P and Q of degree 4 minimise the largest relative error on [0, 8]
+    (docs/kernels.md). NaN stays NaN.
     """
     x = -SATURATION if x < -SATURATION else x
     x = SATURATION if x > SATURATION else x
@@ -58,7 +58,7 @@ def tanh(x: np.float32) -> np.float32:
 @kernel
 def capacity(plan: Integers, work: Floats) -> int:
     """How many rows a workspace holds."""
-    return (work.size - plan[FIXED]) // plan[UNITS]
+    return int((work.size - plan[FIXED]) // plan[UNITS])
 
 
 @kernel

@@ -1,19 +1,19 @@
 """The three matrix products of a layer.
 
-By tiles that stay in registers (``tiles.py``) rather than by BLAS: at these sizes the packing and the
-checks of a general library cost as much as the arithmetic, and it may start threads.
+By tiles that stay in registers (``tiles.py``) rather than by BLAS, which at these sizes spends as
+much on checks and copies as on arithmetic, and may start threads.
 """
 
 import numpy as np
 
 from ppo_lab.kernels.compiling import kernel
-from ppo_lab.kernels.tiles import LANES, ROWS, one_narrow, one_wide, rows_narrow, rows_wide
+from ppo_lab.kernels.tiles import LANES, ROWS, narrow_tile, wide_tile
 from ppo_lab.kernels.typing import Floats, Matrix
 
 __all__ = ["input_gradient", "outputs", "weight_gradient"]
 
-FEW = 6
-"""Fewer samples than this do not repay the packing of the weights."""
+NEAR = 8192
+"""A matrix of so many floats stays in the nearest cache as it is; a larger one is copied."""
 ZERO = np.float32(0.0)
 
 
@@ -21,7 +21,7 @@ ZERO = np.float32(0.0)
 def outputs(below: Matrix, weight: Matrix, above: Matrix, pack: Floats) -> None:
     """Z (n, out) ← A (n, in) Wᵀ, W (out, in)."""
     n, n_out, n_in = below.shape[0], weight.shape[0], weight.shape[1]
-    if n >= FEW:
+    if n >= ROWS and n_out >= ROWS:
         multiply(flat(below), n_in, 1, flat(weight), 1, n_in, flat(above), n, n_out, n_in, pack)
         return
     for i in range(n):
@@ -36,14 +36,28 @@ def outputs(below: Matrix, weight: Matrix, above: Matrix, pack: Floats) -> None:
 def weight_gradient(delta: Matrix, below: Matrix, into: Matrix, pack: Floats) -> None:
     """∂W (out, in) ← δᵀ A, δ (n, out), A (n, in)."""
     n, n_out, n_in = delta.shape[0], delta.shape[1], below.shape[1]
-    multiply(flat(delta), 1, n_out, flat(below), n_in, 1, flat(into), n_out, n_in, n, pack)
+    if n_out >= ROWS:
+        multiply(flat(delta), 1, n_out, flat(below), n_in, 1, flat(into), n_out, n_in, n, pack)
+        return
+    into[:] = ZERO
+    for i in range(n):
+        for o in range(n_out):
+            for j in range(n_in):
+                into[o, j] += delta[i, o] * below[i, j]
 
 
 @kernel
 def input_gradient(delta: Matrix, weight: Matrix, into: Matrix, pack: Floats) -> None:
     """∂A (n, in) ← δ (n, out) W, W (out, in)."""
     n, n_out, n_in = delta.shape[0], delta.shape[1], weight.shape[1]
-    multiply(flat(delta), n_out, 1, flat(weight), n_in, 1, flat(into), n, n_in, n_out, pack)
+    if n >= ROWS and n_out >= ROWS:
+        multiply(flat(delta), n_out, 1, flat(weight), n_in, 1, flat(into), n, n_in, n_out, pack)
+        return
+    into[:] = ZERO
+    for i in range(n):
+        for o in range(n_out):
+            for j in range(n_in):
+                into[i, j] += delta[i, o] * weight[o, j]
 
 
 @kernel
@@ -66,10 +80,11 @@ def multiply(
     k: int,
     pack: Floats,
 ) -> None:
-    """C (m, n) ← A B, panel by panel of 16 columns (8 at the end, where they are enough).
+    """C (m, n) ← A B, m ≥ ROWS, panel by panel of 16 columns (8 at the end, if they are enough).
 
-    Each panel of B is copied row after row into ``pack``, with zeros for the columns that are
-    missing, and meets all rows of A while it is in the nearest cache.
+    A panel of B that is neither contiguous nor near is copied row after row into ``pack``, with
+    zeros for the columns that are missing, and meets all rows of A. The last rows are done twice
+    where ROWS does not divide m.
 
     Args:
         a: A[i, l] = a[i · a_row + l · a_step].
@@ -82,33 +97,28 @@ def multiply(
         m: rows of A and C.
         n: columns of B and C.
         k: columns of A, rows of B.
-        pack: at least 16 k + 64 floats.
+        pack: at least PANEL · k + TILE floats.
     """
     for first in range(0, n, 2 * LANES):
         width = min(2 * LANES, n - first)
         padded = LANES if width <= LANES else 2 * LANES
-        copy_panel(b, b_step, b_column, first, width, padded, k, pack)
         whole = width == padded
+        panel, start, step = b, first, b_step
+        if b_column != 1 or not whole or k * b_step > NEAR:
+            copy_panel(b, b_step, b_column, first, width, padded, k, pack)
+            panel, start, step = pack, 0, padded
         corner = k * padded  # of a tile that does not fit into C, behind the panel
         for i in range(0, m, ROWS):
-            height = min(ROWS, m - i)
-            target, to, by = (c, i * n + first, n) if whole else (pack, corner, padded)
-            if height == ROWS and padded > LANES:
-                rows_wide(a, i * a_row, a_row, a_step, pack, target, to, by, k)
-            elif height == ROWS:
-                rows_narrow(a, i * a_row, a_row, a_step, pack, target, to, by, k)
-            elif padded > LANES:
-                for r in range(height):
-                    start = (i + r) * a_row
-                    one_wide(a, start, a_row, a_step, pack, target, to + r * by, by, k)
+            row = min(i, m - ROWS)
+            target, to, by = (c, row * n + first, n) if whole else (pack, corner, padded)
+            if padded > LANES:
+                wide_tile(a, row * a_row, a_row, a_step, panel, start, step, target, to, by, k)
             else:
-                for r in range(height):
-                    start = (i + r) * a_row
-                    one_narrow(a, start, a_row, a_step, pack, target, to + r * by, by, k)
+                narrow_tile(a, row * a_row, a_row, a_step, panel, start, step, target, to, by, k)
             if not whole:
-                for r in range(height):
+                for r in range(ROWS):
                     for j in range(width):
-                        c[(i + r) * n + first + j] = pack[corner + r * padded + j]
+                        c[(row + r) * n + first + j] = pack[corner + r * padded + j]
 
 
 @kernel
@@ -123,14 +133,7 @@ def copy_panel(
     pack: Floats,
 ) -> None:
     """Columns ``first`` … ``first + width`` of B, row after row, filled up with zeros."""
-    if width < padded:
-        pack[: k * padded] = ZERO
-    if b_column == 1:
-        for step in range(k):
-            for j in range(width):
-                pack[step * padded + j] = b[step * b_step + first + j]
-    else:
-        for j in range(width):
-            start = (first + j) * b_column
-            for step in range(k):
-                pack[step * padded + j] = b[start + step * b_step]
+    for step in range(k):
+        for j in range(padded):
+            missing = j >= width
+            pack[step * padded + j] = ZERO if missing else b[step * b_step + (first + j) * b_column]

@@ -14,12 +14,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "ROWS", "one_narrow", "one_wide", "rows_narrow", "rows_wide"]
+__all__ = ["LANES", "ROWS", "narrow_tile", "wide_tile"]
 
 LANES = 8
 """Floats of one vector: columns of a narrow tile; a wide one has twice as many."""
-ROWS = 4
-"""Rows of a tall tile: 4 × 2 sums hide the latency of a multiply–add on today's cores."""
+ROWS = 6
+"""Rows of a tile: 6 × 2 sums hide the latency of a multiply–add and fit into 16 registers."""
 
 INT = ir.IntType(64)
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
@@ -27,27 +27,41 @@ LANE = ir.IntType(32)
 FAST = ("contract",)
 
 
-def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
-    """C[r, j] = Σ_k A[r, k] B[k, j] for ``n_rows`` rows and 8 ``n_vectors`` columns.
+def _tile(n_vectors: int) -> Callable[..., None]:
+    """C[r, j] = Σ_k A[r, k] B[k, j] for ``ROWS`` rows and 8 ``n_vectors`` columns.
 
-    The compiled function's arguments: flat arrays a, b, c; of a the index of A[0, 0] and the strides of
-    its rows and of k; of c the index of C[0, 0] and the stride of its rows; n_k. B's rows lie
-    one after the other from b's first number.
+    The compiled function takes flat arrays, and for each where its corner lies and its strides:
+    ``(a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k)`` with
+    A[r, k] = a[a_start + r a_row + k a_step], B[k, j] = b[b_start + k b_step + j] and
+    C[r, j] = c[c_start + r c_row + j].
     """
 
     @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
     def tile(
-        _context: Any, a: Any, start: Any, row: Any, step: Any, b: Any, c: Any, to: Any, by: Any, n: Any
+        _context: Any,
+        a: Any,
+        a_start: Any,
+        a_row: Any,
+        a_step: Any,
+        b: Any,
+        b_start: Any,
+        b_step: Any,
+        c: Any,
+        c_start: Any,
+        c_row: Any,
+        n_k: Any,
     ) -> Any:
-        signature = types.void(a, start, row, step, b, c, to, by, n)
+        signature = types.void(
+            a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k
+        )
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointers = [
+            a, b, c = (
                 context.make_array(signature.args[i])(context, builder, args[i]).data
-                for i in (0, 4, 5)
-            ]
-            _, start, row, step, _, _, to, by, n = args
-            _emit(builder, n_rows, n_vectors, pointers, (start, row, step, to, by, n))
+                for i in (0, 4, 7)
+            )
+            strides = [*args[1:4], *args[5:7], *args[8:]]
+            _emit(builder, n_vectors, a, b, c, *strides)
             return context.get_dummy_value()
 
         return signature, generate
@@ -55,30 +69,47 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
     return tile  # type: ignore[no-any-return]
 
 
-def _emit(builder: Any, n_rows: int, n_vectors: int, pointers: Any, numbers: Any) -> None:
-    """Write the instructions of one tile."""
-    (a, b, c), (start, row, step, to, by, n) = pointers, numbers
-    cells = [(r, v) for r in range(n_rows) for v in range(n_vectors)]
+def _emit(
+    builder: Any,
+    n_vectors: int,
+    a: Any,
+    b: Any,
+    c: Any,
+    a_start: Any,
+    a_row: Any,
+    a_step: Any,
+    b_start: Any,
+    b_step: Any,
+    c_start: Any,
+    c_row: Any,
+    n_k: Any,
+) -> None:
+    """Write the instructions of one tile; the arguments are those of the compiled function."""
+
+    def at(start: Any, times: Any, stride: Any) -> Any:
+        return builder.add(start, builder.mul(times, stride))
+
+    cells = [(r, v) for r in range(ROWS) for v in range(n_vectors)]
     sums = {cell: cgutils.alloca_once(builder, VECTOR) for cell in cells}
     for cell in cells:
         builder.store(ir.Constant(VECTOR, [0.0] * LANES), sums[cell])
-    with cgutils.for_range(builder, n) as loop:
-        b_row = builder.mul(loop.index, ir.Constant(INT, n_vectors * LANES))
+    with cgutils.for_range(builder, n_k) as loop:
+        b_first = at(b_start, loop.index, b_step)
         columns = [
-            builder.load(_vector_at(builder, b, b_row, v * LANES), align=4)
+            builder.load(_vector_at(builder, b, b_first, v * LANES), align=4)
             for v in range(n_vectors)
         ]
-        a_first = builder.add(start, builder.mul(loop.index, step))
-        for r in range(n_rows):
-            index = builder.add(a_first, builder.mul(ir.Constant(INT, r), row))
-            factor = _broadcast(builder, builder.load(builder.gep(a, [index])))
+        a_first = at(a_start, loop.index, a_step)
+        for r in range(ROWS):
+            number = builder.load(builder.gep(a, [at(a_first, ir.Constant(INT, r), a_row)]))
+            factor = _broadcast(builder, number)
             for v in range(n_vectors):
                 product = builder.fmul(factor, columns[v], flags=FAST)
                 total = builder.fadd(builder.load(sums[r, v]), product, flags=FAST)
                 builder.store(total, sums[r, v])
     for r, v in cells:
-        first = builder.add(to, builder.mul(ir.Constant(INT, r), by))
-        builder.store(builder.load(sums[r, v]), _vector_at(builder, c, first, v * LANES), align=4)
+        place = _vector_at(builder, c, at(c_start, ir.Constant(INT, r), c_row), v * LANES)
+        builder.store(builder.load(sums[r, v]), place, align=4)
 
 
 def _vector_at(builder: Any, pointer: Any, index: Any, offset: int) -> Any:
@@ -93,7 +124,5 @@ def _broadcast(builder: Any, number: Any) -> Any:
     return builder.shuffle_vector(first, empty, everywhere)
 
 
-rows_wide = _tile(ROWS, 2)
-rows_narrow = _tile(ROWS, 1)
-one_wide = _tile(1, 2)
-one_narrow = _tile(1, 1)
+wide_tile = _tile(2)
+narrow_tile = _tile(1)

@@ -397,4 +397,4 @@ def rollout_kl(
                 log_prob = categorical_log_prob(plan, i, outputs, first + i, actions)
             log_ratio = np.float64(log_prob) - np.float64(old_log_probs[first + i])
             total += math.expm1(log_ratio) - log_ratio
-    return total / n_samples
+    return float(total / n_samples)

@@ -107,6 +107,7 @@ class Stepped:
     diagnostics: list[list[float]]
     epochs: int
     stopped: bool
+    optimizers: list[th.optim.Optimizer]
 
 
 def torch_update(
@@ -136,9 +137,9 @@ def torch_update(
                 ratio.mean(),
                 obj.effective_sample_size(ratio),
             ]
-            rows.append([float(x) for x in row])
+            rows.append([float(th.as_tensor(x).detach()) for x in row])
             if settings.target_kl is not None and kl > 1.5 * settings.target_kl:
-                return Stepped(rows, epoch + 1, True)
+                return Stepped(rows, epoch + 1, True, optimizers)
             for optimizer in optimizers:
                 optimizer.zero_grad()
             found.total.backward()
@@ -150,7 +151,7 @@ def torch_update(
                 nn.utils.clip_grad_norm_(networks[1], settings.critic_max_grad_norm)
             for optimizer in optimizers:
                 optimizer.step()
-    return Stepped(rows, len(permutations), False)
+    return Stepped(rows, len(permutations), False, optimizers)
 
 
 def make_rollout(
@@ -159,14 +160,16 @@ def make_rollout(
     """A rollout whose old policy and old values differ a little from those of ``params``."""
     rng = np.random.default_rng(seed)
     observations = rng.standard_normal((n, layout.inputs)).astype(np.float32)
-    if layout.head == "gaussian":
-        actions: np.ndarray = rng.standard_normal((n, layout.n_actions)).astype(np.float32)
-    else:
-        actions = np.stack([rng.integers(size, size=n) for size in layout.action_sizes], axis=1)
+    model = Reference(layout, params)
     with th.no_grad():
-        values, log_probs, _ = Reference(layout, params).evaluate(
-            th.as_tensor(observations), th.as_tensor(actions)
-        )
+        if layout.head == "gaussian":
+            (normal,) = model.distributions(th.as_tensor(observations))
+            noise = rng.standard_normal((n, layout.n_actions)).astype(np.float32)
+            actions: np.ndarray = normal.mean.numpy() + normal.stddev.numpy() * noise
+        else:
+            columns = [rng.integers(size, size=n) for size in layout.action_sizes]
+            actions = np.stack(columns, axis=1)
+        values, log_probs, _ = model.evaluate(th.as_tensor(observations), th.as_tensor(actions))
 
     def near(x: th.Tensor) -> np.ndarray:
         return (x.numpy() + drift * rng.standard_normal(n)).astype(np.float32)

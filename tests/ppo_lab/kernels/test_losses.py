@@ -100,7 +100,7 @@ def away_from_kinks(
     return np.flatnonzero(keep.numpy())
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100)
 @given(layouts(), UPDATE_SETTINGS, st.integers(1, 70), st.integers(1, 80), st.integers(0, 2**32))
 def test_gradients_of_any_layout_and_option_are_autograds(
     layout: Layout, options: UpdateSettings, n: int, rows: int, seed: int

@@ -1,0 +1,191 @@
+"""Microseconds a minibatch update: compiled beside eager torch, and beside np.dot of its shapes.
+
+    python benchmarks/kernels.py [--rounds 9] [--widths 64 64] [--head categorical]
+
+Every round times the three sides in turn, on one thread; medians over the rounds are printed. CPU
+time of the thread, so that other programs on the machine disturb less.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads its BLAS
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+import argparse
+import platform
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import numba
+import numpy as np
+import torch as th
+from torch import nn
+
+from ppo_lab import objectives as obj
+from ppo_lab.advantages import normalize_advantages
+from ppo_lab.kernels.acting import act
+from ppo_lab.kernels.layout import Layout
+from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
+from ppo_lab.kernels.update import Adam, Memory, Rollout, update
+from ppo_lab.kernels.warm_up import warm_up
+
+MINIBATCHES = 16
+"""Per timing."""
+
+
+def rollout_of(layout: Layout, n: int, rng: np.random.Generator) -> Rollout:
+    """Random transitions."""
+    gaussian = layout.head == "gaussian"
+    shape = (n, layout.n_actions)
+    actions = rng.standard_normal(shape) if gaussian else np.zeros(shape)
+    rest = [rng.standard_normal(n).astype(np.float32) for _ in range(4)]
+    rest[1] = np.full(n, -1.0, np.float32)
+    observations = rng.standard_normal((n, layout.inputs)).astype(np.float32)
+    return Rollout(observations, actions.astype(layout.action_dtype), *rest)
+
+
+def kernel_side(layout: Layout, rollout: Rollout, batch: int) -> Callable[[], None]:
+    """One epoch of the compiled update."""
+    rng = np.random.default_rng(0)
+    params = 0.1 * rng.standard_normal(layout.n_parameters).astype(np.float32)
+    order = rng.permutation(len(rollout.returns))[None]
+    adam, memory, options = Adam.zeros(layout), Memory.of(layout, batch), UpdateSettings()
+    rates = AdamSettings()
+
+    def epoch() -> None:
+        done = update(layout, params, adam, rollout, order, batch, options, rates, rates, memory)
+        assert done.failure is None
+
+    return epoch
+
+
+def network(widths: tuple[int, ...]) -> nn.Sequential:
+    """Linear layers with tanh between them."""
+    layers = [m for pair in pairwise(widths) for m in (nn.Linear(*pair), nn.Tanh())]
+    return nn.Sequential(*layers[:-1])
+
+
+def torch_side(layout: Layout, rollout: Rollout, batch: int) -> Callable[[], None]:
+    """One epoch of the same in eager torch, without SB3's wrappers."""
+    actor = network((layout.inputs, *layout.actor, layout.n_outputs))
+    critic = network((layout.inputs, *layout.critic, 1))
+    log_std = nn.Parameter(th.zeros(layout.n_outputs))
+    parameters = [*actor.parameters(), log_std, *critic.parameters()]
+    optimizer = th.optim.Adam(parameters, lr=3e-4, eps=1e-5)
+    tensors = [th.as_tensor(array) for array in rollout]
+    order = th.as_tensor(np.random.default_rng(0).permutation(len(rollout.returns)))
+
+    def epoch() -> None:
+        for indices in order.split(batch):
+            observations, actions, values, log_probs, advantages, returns = (
+                tensor[indices] for tensor in tensors
+            )
+            outputs = actor(observations)
+            if layout.head == "gaussian":
+                normal = th.distributions.Normal(outputs, log_std.exp().expand_as(outputs))
+                log_prob, entropy = normal.log_prob(actions).sum(1), normal.entropy().sum(1)
+            else:
+                categorical = th.distributions.Categorical(logits=outputs)
+                log_prob, entropy = categorical.log_prob(actions[:, 0]), categorical.entropy()
+            ratio = obj.probability_ratio(log_prob, log_probs)
+            surrogate = obj.clipped_surrogate(ratio, normalize_advantages(advantages), 0.2)
+            value_loss = obj.value_loss(critic(observations).flatten(), returns, values, None)
+            loss = obj.total_loss(surrogate, value_loss, entropy.mean(), 0.5, 0.0)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 0.5)
+            optimizer.step()
+
+    return epoch
+
+
+@numba.njit
+def dot_epoch(layers, deeper, times):  # type: ignore[no-untyped-def]
+    """Every product of an update, ``times`` times, and nothing else."""
+    for _ in range(times):
+        for below, weight, delta, above, gradient in layers:
+            np.dot(below, weight.T, above)
+            np.dot(delta.T, below, gradient)
+        for delta, weight, flow in deeper:
+            np.dot(delta, weight, flow)
+
+
+def dot_side(layout: Layout, batch: int) -> tuple[Callable[[], None], float]:
+    """np.dot of the same shapes, and the floating-point operations of a minibatch."""
+    rng = np.random.default_rng(0)
+    layers, deeper, operations = [], [], 0.0
+    for hidden, out in ((layout.actor, layout.n_outputs), (layout.critic, 1)):
+        for index, (n_in, n_out) in enumerate(pairwise((layout.inputs, *hidden, out))):
+            shapes = ((batch, n_in), (n_out, n_in), (batch, n_out))
+            below, weight, delta = (rng.standard_normal(s).astype(np.float32) for s in shapes)
+            layers.append((below, weight, delta, delta.copy(), weight.copy()))
+            if index > 0:
+                deeper.append((delta, weight, below.copy()))
+            operations += (4.0 if index == 0 else 6.0) * batch * n_in * n_out
+    arrays = tuple(layers), tuple(deeper)
+    return lambda: dot_epoch(*arrays, MINIBATCHES), operations
+
+
+def seconds(side: Callable[[], None]) -> float:
+    """CPU seconds of a minibatch."""
+    started = time.thread_time()
+    side()
+    return (time.thread_time() - started) / MINIBATCHES
+
+
+def main() -> None:
+    """Time and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--widths", type=int, nargs="*", default=[64, 64])
+    parser.add_argument("--head", choices=["categorical", "gaussian"], default="categorical")
+    arguments = parser.parse_args()
+    th.set_num_threads(1)
+    widths = tuple(arguments.widths)
+    layout = Layout(4, widths, widths, "tanh", arguments.head, (2,))
+    print(
+        f"{platform.machine()}, Python {platform.python_version()}, numba {numba.__version__}, "
+        f"numpy {np.__version__}, torch {th.__version__}; medians of {arguments.rounds} rounds"
+    )
+    print(f"kernels loaded or compiled in {warm_up(layout):.1f} s; {layout}")
+    print("           microseconds a minibatch        GFLOP/s of the products")
+    print("minibatch  compiled    torch  torch/compiled  compiled  np.dot  share")
+    for batch in (64, 256, 2048):
+        rollout = rollout_of(layout, batch * MINIBATCHES, np.random.default_rng(1))
+        dots, operations = dot_side(layout, batch)
+        sides = [kernel_side(layout, rollout, batch), torch_side(layout, rollout, batch), dots]
+        for side in sides:
+            side()
+        timed = [[seconds(side) for side in sides] for _ in range(arguments.rounds)]
+        ours, torchs, numpys = np.median(timed, axis=0)
+        rates = operations / ours / 1e9, operations / numpys / 1e9
+        print(
+            f"{batch:9d} {ours * 1e6:9.1f} {torchs * 1e6:8.1f} {torchs / ours:15.1f} "
+            f"{rates[0]:9.1f} {rates[1]:7.1f} {rates[0] / rates[1]:6.2f}"
+        )
+    acting(layout, arguments.rounds)
+
+
+def acting(layout: Layout, rounds: int) -> None:
+    """Print microseconds of one call that chooses one action."""
+    params = np.zeros(layout.n_parameters, np.float32)
+    arrays = (
+        np.zeros((1, layout.inputs), np.float32),
+        np.full((1, layout.n_actions), 0.5),
+        layout.workspace(1),
+        np.zeros((1, layout.n_actions), layout.action_dtype),
+        np.zeros(1, np.float32),
+        np.zeros(1, np.float32),
+    )
+    found = []
+    for _ in range(rounds):
+        started = time.thread_time()
+        for _ in range(2000):
+            act(params, layout.plan, *arrays)
+        found.append((time.thread_time() - started) / 2000)
+    print(f"act, one environment: {np.median(found) * 1e6:.1f} µs a call")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The cache on disk: used, and rebuilt where it is broken, stale or cannot be written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ppo_lab.kernels import available, why_not
+
+CALL = """
+import sys; sys.path.insert(0, sys.argv[1])
+import helpers, kernels
+from ppo_lab.kernels.compiling import on_compiling
+compiled = []
+with on_compiling(lambda: compiled.append(1)):
+    print(kernels.twice(3), len(compiled))
+"""
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    """Two files: a kernel, and the kernel that it calls."""
+    write_helper(tmp_path, 1)
+    (tmp_path / "kernels.py").write_text(
+        "from helpers import helper\nfrom ppo_lab.kernels.compiling import kernel\n\n"
+        "@kernel\ndef twice(x: int) -> int:\n    return 2 * helper(x)\n"
+    )
+    return tmp_path
+
+
+def write_helper(room: Path, added: int) -> None:
+    (room / "helpers.py").write_text(
+        "from ppo_lab.kernels.compiling import kernel\n\n"
+        f"@kernel\ndef helper(x: int) -> int:\n    return x + {added}\n"
+    )
+
+
+def call(room: Path, **environment: str) -> str:
+    """What ``twice(3)`` is and how many kernels were compiled, in a process of its own."""
+    checkout = str(Path(__file__).parents[3])
+    inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-B", "-W", "error", "-c", CALL, str(room)],
+        env={**inherited, "PYTHONPATH": checkout, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def cached(room: Path) -> list[Path]:
+    return sorted(p for p in (room / "__pycache__").iterdir() if p.suffix in (".nbi", ".nbc"))
+
+
+def test_a_second_process_compiles_nothing(room: Path) -> None:
+    assert call(room) == "8 2"
+    assert call(room) == "8 0"
+
+
+@pytest.mark.parametrize("kept", [0, 20])
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+def test_a_truncated_cache_is_rebuilt(room: Path, suffix: str, kept: int) -> None:
+    call(room)
+    for path in cached(room):
+        if path.suffix == suffix:
+            path.write_bytes(path.read_bytes()[:kept])
+    assert call(room).startswith("8 ")
+    assert call(room) == "8 0"
+
+
+def test_rubbish_in_the_cache_is_rebuilt(room: Path) -> None:
+    call(room)
+    for path in cached(room):
+        path.write_bytes(b"\x80\x05rubbish")
+    assert call(room) == "8 2"
+    assert call(room) == "8 0"
+
+
+def test_a_changed_helper_in_another_file_reaches_its_callers(room: Path) -> None:
+    assert call(room) == "8 2"
+    write_helper(room, 2)
+    assert call(room) == "10 2"
+
+
+def test_where_nothing_can_be_written_the_code_lives_in_memory(room: Path) -> None:
+    (room / "file").write_text("not a directory")
+    # numba creates its directory when it saves; below a file it cannot, not even root.
+    assert call(room, NUMBA_CACHE_DIR=str(room / "file" / "below")) == "8 2"
+
+
+def test_the_compiled_path_is_available_and_importing_its_package_is_light() -> None:
+    assert available()
+    assert why_not() is None
+    code = (
+        "import sys, ppo_lab.kernels as k, ppo_lab.kernels.layout, ppo_lab.kernels.settings; "
+        "print({'numba', 'torch'} & set(sys.modules))"
+    )
+    checkout = str(Path(__file__).parents[3])
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": checkout},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "set()"
+
+
+def test_a_missing_numba_is_a_reason_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ppo_lab.kernels.find_spec", lambda name: None)
+    assert not available()
+    assert why_not() == "numba is not installed (pip install numba)"
