@@ -26,8 +26,6 @@ from ppo_lab.vec_env import GOING_ON, STATISTICS_DIGITS
 
 __all__ = ["CompiledVecEnv", "has_world"]
 
-WORKSPACE_ROWS = 256
-"""Samples for which a rollout's intermediate values have room at once."""
 STATE_METHODS = frozenset({"reset", "step", "render", "close"})
 
 
@@ -254,7 +252,7 @@ class CompiledVecEnv(VecEnv):
         ended, failure = np.empty((T * K, 5)), np.empty(3, np.int64)
         n_ended = whole.roll_out(
             self._copies(),
-            self._actor(layout, params),
+            whole.Actor.of(layout, params, self.action_space, K),
             arrays,
             np.asarray(episode_starts, np.float32),
             noise,
@@ -296,6 +294,7 @@ class CompiledVecEnv(VecEnv):
             ArgumentError: no time limit, under which a policy might play for ever.
         """
         from ppo_lab.worlds.evaluation import play
+        from ppo_lab.worlds.rollout import Actor
 
         if not self.max_episode_steps:
             raise ArgumentError(
@@ -307,7 +306,7 @@ class CompiledVecEnv(VecEnv):
         wanted = np.array([(n_episodes + copy) // K for copy in range(K)], np.int64)
         actions = np.empty((K, layout.n_actions), self._action_dtype)
         played = np.empty((n_episodes, 2))
-        actor = self._actor(layout, params)
+        actor = Actor.of(layout, params, self.action_space, K)
         play(self._copies(), actor, wanted, self._is_index, actions, played)
         return played[:, 0].copy(), played[:, 1].astype(np.int64)
 
@@ -323,15 +322,6 @@ class CompiledVecEnv(VecEnv):
             self._observations,
             self._dones,
         )
-
-    def _actor(self, layout: Layout, params: npt.NDArray[np.float32]) -> Any:
-        from ppo_lab.worlds.rollout import Actor
-
-        space = self.action_space
-        bounds = (space.low, space.high) if isinstance(space, spaces.Box) else (np.empty(0),) * 2
-        low, high = (np.array(bound, np.float32).ravel() for bound in bounds)
-        work = layout.workspace(min(self.num_envs, WORKSPACE_ROWS))
-        return Actor(params, layout.plan, work, low, high)
 
     # ------------------------------------------------------------------ the copies
 
