@@ -102,14 +102,21 @@ def _guarded(options: argparse.Namespace) -> None:
 def _tune(options: argparse.Namespace) -> None:
     from ppo_lab.algorithms import known_algorithm
     from ppo_lab.environments import inspect_environment
+    from ppo_lab.errors import ArgumentError
     from ppo_lab.progress import StageProgress
     from ppo_lab.runs import environment_folder_name
     from reports.report import write_report
     from tuning.protocol import Protocol
+    from tuning.spaces import SPACES
     from tuning.whole import run_study
 
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
+    for name in algos:
+        if name not in SPACES:
+            raise ArgumentError(
+                f"--algo {name}: no search space comes with it; those with one: {', '.join(SPACES)}"
+            )
     protocol = Protocol(
         env=options.env,
         policy=inspect_environment(options.env, {}),
