@@ -23,8 +23,10 @@ from ppo_lab.workers import execute_runs
 
 __all__ = ["Cell", "Matrix", "Source", "cells", "execute", "notes"]
 
-OUR_PRESETS = "spec_ppo"
-"""The algorithm whose arguments presets hold."""
+OURS = "spec_ppo"
+"""The algorithm that presets and our files of settings are for."""
+OVERSHOOT = 1.05
+"""A run that takes more than so many times its budget is named in the report."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,42 @@ class Source:
         Raises:
             ArgumentError: a file or the preset has nothing usable.
         """
+        found = self._base(algo, env_id)
+        if self.n_envs is not None:
+            found = replace(found, n_envs=self.n_envs)
+        if algo == OURS:
+            found = _within_rollout(found) if found.word == "zoo" else found
+            found = found if self.preset is None else _with_preset(found, self.preset)
+        return found
+
+    def _base(self, algo: str, env_id: str) -> Settings:
         if self.files and algo in self.files:
-            found = file_settings(self.files[algo], env_id)
-        elif self.base == "committed" and algo == "spec_ppo":
-            found = committed_settings(algo, env_id)
-        else:
-            from_zoo = None if self.base == "default" else zoo_settings(algo, env_id)
-            found = from_zoo or default_settings(algo)
-        if self.preset is not None and algo == OUR_PRESETS:
-            found = replace(
-                found,
-                hyperparameters={**found.hyperparameters, **preset(self.preset)},
-                word=self.preset,
-                origin=f"{found.origin}; on top: preset {self.preset!r}",
-            )
-        return found if self.n_envs is None else replace(found, n_envs=self.n_envs)
+            return file_settings(self.files[algo], env_id)
+        if self.base == "committed" and algo == OURS:
+            return committed_settings(algo, env_id)
+        from_zoo = None if self.base == "default" else zoo_settings(algo, env_id)
+        return from_zoo or default_settings(algo)
+
+
+def _with_preset(settings: Settings, name: str) -> Settings:
+    return replace(
+        settings,
+        hyperparameters={**settings.hyperparameters, **preset(name)},
+        word=name,
+        origin=f"{settings.origin}; on top, preset {name!r}",
+    )
+
+
+def _within_rollout(settings: Settings) -> Settings:
+    """SB3's PPO takes a minibatch larger than the rollout for the rollout; SpecPPO refuses it."""
+    chosen = settings.hyperparameters
+    if "batch_size" not in chosen or "n_steps" not in chosen:
+        return settings
+    rollout = chosen["n_steps"] * settings.n_envs
+    if chosen["batch_size"] <= rollout:
+        return settings
+    origin = f"{settings.origin}; batch_size {chosen['batch_size']} is the rollout's {rollout}"
+    return replace(settings, hyperparameters={**chosen, "batch_size": rollout}, origin=origin)
 
 
 @dataclass(frozen=True)
@@ -206,24 +229,43 @@ def notes(
     """
     run = matrix.cells[0].run
     protocol = (
-        f"Every run: {run.timesteps} environment steps (whole rollouts, so some take more), "
-        f"{len(matrix.seeds)} test seeds from {matrix.seeds[0]} on (--seed {seed}), which no tuning "
-        f"by ppo_lab.tune uses. A score is the mean return of the policy after its last update "
-        f"over {run.evaluation.episodes} episodes, the same for all."
+        f"Every run: a budget of {run.timesteps:,} environment steps and {len(matrix.seeds)} test "
+        f"seeds from {matrix.seeds[0]} on (--seed {seed}), which no tuning by ppo_lab.tune uses. "
+        f"A score is the mean return of the policy after its last update over "
+        f"{run.evaluation.episodes} episodes, the same for all."
     )
-    return (protocol, *_settings_notes(matrix.cells), *_failure_notes(results))
+    return (
+        protocol,
+        *_settings_notes(matrix.cells),
+        *_overshoot_notes(results),
+        *_failure_notes(results),
+    )
 
 
 def _settings_notes(made: Sequence[Cell]) -> list[str]:
     lines = []
     for label in dict.fromkeys(cell.label for cell in made):
-        parts = [
-            f"{cell.run.env}: {cell.run.origin} (tuning: {cell.tuning})"
-            for cell in made
-            if cell.label == label
-        ]
+        environments: dict[str, list[str]] = {}
+        for cell in made:
+            if cell.label == label:
+                source = f"{cell.run.origin}; tuning: {cell.tuning}"
+                environments.setdefault(source, []).append(cell.run.env)
+        parts = [f"{source} ({', '.join(envs)})" for source, envs in environments.items()]
         lines.append(f"Settings of {label}: {'; '.join(parts)}.")
     return lines
+
+
+def _overshoot_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:
+    """Rollouts are whole: a budget of less than one, or of a few and a bit, is overrun."""
+    steps = {
+        (run.algo, run.env): result.steps
+        for run, result in results
+        if result.steps > OVERSHOOT * run.timesteps
+    }
+    return [
+        f"{algo} took {taken:,} steps on {env}, more than the budget: its rollouts are whole."
+        for (algo, env), taken in sorted(steps.items())
+    ]
 
 
 def _failure_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:

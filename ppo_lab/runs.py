@@ -1,9 +1,12 @@
 """One training run: its configuration in, its run folder out (design: evidence on disk)."""
 
+import errno
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,13 @@ from ppo_lab.run_folder import (
     to_json,
     write_configuration,
 )
+from ppo_lab.watching import StoppedRun, Watcher
 
 __all__ = [
     "Evaluation",
     "RunConfig",
     "RunResult",
+    "Watcher",
     "check_run",
     "environment_folder_name",
     "execute_run",
@@ -32,6 +37,8 @@ __all__ = [
 ]
 
 FORMAT = 1
+FULL_DISK_BYTES = 1_000_000
+"""With less than this left, a failed run has failed for want of space."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +46,21 @@ class RunResult:
     """What a run came to.
 
     Attributes:
-        score: mean return of the final policy over the evaluation episodes; None if it failed.
-        reason: why it failed, one line; None if it did not.
+        score: mean return of the final policy over the evaluation episodes, of a stopped run of
+            its last policy; None if it failed.
+        reason: why it failed or was stopped, one line; None if neither.
         seconds: wall-clock time of the run.
         reused: True where an earlier call left the run on disk.
+        steps: environment steps taken.
+        stopped: by whoever watched it.
     """
 
     score: float | None
     reason: str | None
     seconds: float
     reused: bool = False
+    steps: int = 0
+    stopped: bool = False
 
 
 def finished_run(config: RunConfig, folder: Path) -> RunResult | None:
@@ -70,7 +82,8 @@ def finished_run(config: RunConfig, folder: Path) -> RunResult | None:
             for key, value in json.loads(to_json(config.as_dict())).items()
             if _recorded(record, key) != value
         ]
-        result = RunResult(float(record["score"]), None, float(record["seconds"]), reused=True)
+        score, seconds = float(record["score"]), float(record["seconds"])
+        result = RunResult(score, None, seconds, reused=True, steps=int(record["steps"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # nothing there, or nothing whole: the run is made anew
     if differing:
@@ -88,12 +101,10 @@ def _recorded(record: Mapping[str, Any], key: str) -> Any:
     return record[key]
 
 
-_DEFAULTS = {
-    field.name: field.default for field in fields(RunConfig) if field.default is not MISSING
-}
+_DEFAULTS = {f.name: f.default for f in fields(RunConfig) if f.default is not MISSING}
 
 
-def execute_run(config: RunConfig, folder: Path) -> RunResult:
+def execute_run(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> RunResult:
     """Train, evaluate and leave the run folder; a finished one is not run again.
 
     The folder appears under its name when all of it is written, with ``run.json`` in it. A run
@@ -102,31 +113,72 @@ def execute_run(config: RunConfig, folder: Path) -> RunResult:
     Args:
         config: the run.
         folder: where its run folder goes; parents are made.
+        watcher: may stop the run at one of its evaluations.
 
     Returns:
         The result; a failure of the training is a result with a reason, not an exception.
 
     Raises:
         ArgumentError: the folder holds a finished run of another configuration.
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or the disk is full.
     """
     known = finished_run(config, folder)
     if known is not None:
         return known
     partial = new_folder_beside(folder)
     started = time.perf_counter()
-    trained, reason = None, None
+    result = _train(config, partial, watcher)
+    return _keep(config, partial, folder, result, time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """How a training ended."""
+
+    status: str
+    reason: str | None = None
+    score: float | None = None
+    steps: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _train(config: RunConfig, folder: Path, watcher: Watcher | None) -> _Outcome:
     try:
-        write_configuration(config, partial / environment_folder_name(config.env))
-        trained = _trainer(config.algo)(config, partial)
+        write_configuration(config, folder / environment_folder_name(config.env))
+        trained = _trainer(config.algo)(config, folder, watcher)
         if not np.isfinite(trained.score):
             raise NonFiniteError(f"the final policy's mean return is {trained.score}")
+    except StoppedRun as stop:
+        reason, score, steps = stop.args
+        return _Outcome("stopped", reason, score, steps)
     except Exception as error:
-        trained, reason = None, f"{type(error).__name__}: {' '.join(str(error).split())}"
-    seconds = time.perf_counter() - started
-    _write_record(config, partial, trained, reason, seconds)
+        # Whatever says so, and in whatever words: torch has its own.
+        if shutil.disk_usage(folder).free < FULL_DISK_BYTES:
+            shutil.rmtree(folder, ignore_errors=True)
+            message = os.strerror(errno.ENOSPC)
+            raise OSError(errno.ENOSPC, message, str(folder.parent)) from error
+        return _Outcome("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return _Outcome("completed", None, trained.score, trained.steps, trained.facts)
+
+
+def _keep(
+    config: RunConfig, partial: Path, folder: Path, outcome: _Outcome, seconds: float
+) -> RunResult:
+    record = {
+        "format": FORMAT,
+        **config.as_dict(),
+        "steps": outcome.steps,
+        "score": outcome.score,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "seconds": round(seconds, 3),
+        **outcome.facts,
+        **circumstances(),
+    }
+    (partial / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
     move_into_place(partial, folder)
-    return RunResult(trained.score if trained else None, reason, seconds)
+    stopped = outcome.status == "stopped"
+    return RunResult(outcome.score, outcome.reason, seconds, steps=outcome.steps, stopped=stopped)
 
 
 def record_failure(config: RunConfig, folder: Path, reason: str) -> RunResult:
@@ -138,9 +190,7 @@ def record_failure(config: RunConfig, folder: Path, reason: str) -> RunResult:
         reason: one line.
     """
     partial = new_folder_beside(folder)
-    _write_record(config, partial, None, reason, 0.0)
-    move_into_place(partial, folder)
-    return RunResult(None, reason, 0.0)
+    return _keep(config, partial, folder, _Outcome("failed", reason), 0.0)
 
 
 def check_run(config: RunConfig) -> None:
@@ -165,26 +215,9 @@ def check_run(config: RunConfig) -> None:
         ) from error
 
 
-def _trainer(algo: str) -> Callable[[RunConfig, Path], Trained]:
+def _trainer(algo: str) -> Callable[[RunConfig, Path, Watcher | None], Trained]:
     if ALGORITHMS[known_algorithm(algo)].tabular:
         from ppo_lab.tabular_training import train
     else:
         from ppo_lab.sb3_training import train
     return train
-
-
-def _write_record(
-    config: RunConfig, folder: Path, trained: Trained | None, reason: str | None, seconds: float
-) -> None:
-    record = {
-        "format": FORMAT,
-        **config.as_dict(),
-        "steps": trained.steps if trained else 0,
-        "score": trained.score if trained else None,
-        "status": "failed" if reason else "completed",
-        "reason": reason,
-        "seconds": round(seconds, 3),
-        **(trained.facts if trained else {}),
-        **circumstances(),
-    }
-    (folder / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")

@@ -15,13 +15,14 @@ from ppo_lab.algorithms import ALGORITHMS, algorithm_class
 from ppo_lab.callbacks import AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.hyperparameters import constructor_arguments
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
+from ppo_lab.watching import WatchCallback, Watcher
 
 __all__ = ["check", "train"]
 
 MAX_EVALUATION_ENVS = 50
 
 
-def train(config: RunConfig, folder: Path) -> Trained:
+def train(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> Trained:
     """Train into a run folder whose configuration is already written.
 
     Leaves ``*.monitor.csv``, ``evaluations.npz``, ``best_model.zip``, ``<environment>.zip`` and,
@@ -30,6 +31,10 @@ def train(config: RunConfig, folder: Path) -> Trained:
     Args:
         config: the run.
         folder: its folder.
+        watcher: may stop the run at one of its evaluations.
+
+    Raises:
+        StoppedRun: the watcher stopped it.
     """
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
@@ -41,7 +46,7 @@ def train(config: RunConfig, folder: Path) -> Trained:
     eval_env = _normalized(config, make_vec_env(make_env, count), training=False)
     try:
         model = _build(config, env)
-        evaluator = _evaluator(config, eval_env, folder)
+        evaluator = _evaluator(config, eval_env, folder, watcher)
         model.learn(config.timesteps, CallbackList([FiniteGuard(), evaluator]))
         model.save(folder / f"{name}.zip")
         if isinstance(env, VecNormalize):
@@ -93,7 +98,9 @@ def _normalized(config: RunConfig, env: VecEnv, training: bool = True) -> VecEnv
     return VecNormalize(env, **arguments)
 
 
-def _evaluator(config: RunConfig, eval_env: VecEnv, folder: Path) -> AfterUpdateEvalCallback:
+def _evaluator(
+    config: RunConfig, eval_env: VecEnv, folder: Path, watcher: Watcher | None
+) -> AfterUpdateEvalCallback:
     evaluation = config.evaluation
     kind = AfterUpdateEvalCallback
     if ALGORITHMS[config.algo].needs_masks:
@@ -109,5 +116,6 @@ def _evaluator(config: RunConfig, eval_env: VecEnv, folder: Path) -> AfterUpdate
         log_path=str(folder),
         best_model_save_path=str(folder),
         deterministic=evaluation.deterministic,
+        callback_after_eval=WatchCallback(watcher) if watcher else None,
         verbose=0,
     )
