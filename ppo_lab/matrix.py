@@ -20,6 +20,7 @@ from ppo_lab.settings import (
     zoo_settings,
 )
 from ppo_lab.workers import execute_runs
+from reports.cautions import counted
 
 __all__ = ["Cell", "Matrix", "Source", "cells", "execute", "notes"]
 
@@ -272,6 +273,6 @@ def _failure_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:
     failed = Counter((run.algo, run.env) for run, result in results if result.reason)
     reasons = {(run.algo, run.env): result.reason for run, result in results if result.reason}
     return [
-        f"{count} runs of {algo} on {env} failed: {reasons[algo, env]}"
+        f"{counted(count, 'run')} of {algo} on {env} failed: {reasons[algo, env]}"
         for (algo, env), count in sorted(failed.items())
     ]
