@@ -1,5 +1,6 @@
 """A comparison's runs: algorithms × environments × seeds, all under one protocol (design)."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -98,10 +99,12 @@ class Cell:
     Attributes:
         run: its run but for the seed.
         tuning: what tuning its settings had, in words.
+        warnings: what building it warned of.
     """
 
     run: RunConfig
     tuning: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -176,8 +179,11 @@ def cells(
             normalize=chosen.normalize,
             origin=chosen.origin,
         )
-        check_run(run)
-        made.append(Cell(run, chosen.tuning))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check_run(run)
+        said = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
+        made.append(Cell(run, chosen.tuning, tuple(said)))
     _check_labels(made)
     return tuple(made)
 
@@ -238,6 +244,7 @@ def notes(
     return (
         protocol,
         *_settings_notes(matrix.cells),
+        *(f"{c.run.algo} on {c.run.env}: {said}" for c in matrix.cells for said in c.warnings),
         *_overshoot_notes(results),
         *_failure_notes(results),
     )

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, as_completed
 from itertools import islice
@@ -91,6 +92,8 @@ def initialize_worker(parent: int) -> None:
     # A quarter of SB3's time per step, and no number changes: what is not finite is looked for
     # where it comes in (FiniteGuard) and where it would be learned from (SpecPPO).
     Distribution.set_default_validate_args(False)
+    # What a constructor warns of is shown once, where the first of many runs is checked.
+    warnings.simplefilter("ignore", UserWarning)
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
 
 

@@ -1,5 +1,6 @@
 """``python -m ppo_lab.compare``: the matrix, its report, going on, and what it refuses."""
 
+import itertools
 import json
 import os
 import re
@@ -14,7 +15,11 @@ import pandas as pd
 import pytest
 from loky import get_reusable_executor
 
-from ppo_lab.compare import main
+from ppo_lab.algorithms import ALGORITHMS
+from ppo_lab.compare import _checked_names, _parser, _source, main
+from ppo_lab.environments import inspect_environment
+from ppo_lab.matrix import Matrix, Source, cells, notes
+from ppo_lab.run_config import Evaluation
 
 HOME = Path(__file__).resolve().parents[2]
 GRID, NOISY = "ppo_lab/GridWorld-v0", "ppo_lab/NoisyGridWorld-v0"
@@ -270,3 +275,34 @@ def test_help_documents_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     flags = "algos envs seeds timesteps seed jobs n-envs episodes points settings conf preset"
     for flag in (f"--{name}" for name in [*flags.split(), "baseline", "name", "log-folder"]):
         assert re.search(rf"^  {flag} .*\n?.*\w", text, re.MULTILINE), flag
+
+
+PAGE = (HOME / "docs" / "compare.md").read_text(encoding="utf-8")
+
+
+def test_every_command_on_the_page_is_one() -> None:
+    commands = re.findall(r"^python -m ppo_lab\.compare (--algos.*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        options = _parser().parse_args(command.split())
+        algos, envs = _checked_names(options)
+        _source(options, algos)
+        for algo, env in itertools.product(algos, envs):
+            inspect_environment(env, {}, algo)
+
+
+def test_the_page_lists_every_algorithm() -> None:
+    assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == list(ALGORITHMS)
+
+
+def test_the_python_on_the_page_runs() -> None:
+    [block] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(block, "compare.md", "exec"), {})
+
+
+def test_what_a_constructor_warns_of_stands_in_the_notes(tmp_path: Path) -> None:
+    file = tmp_path / "odd.yml"
+    file.write_text("default: {n_steps: 10, batch_size: 4}\n")
+    made = cells(["ppo"], [GRID], Source(files={"ppo": file}), 10, Evaluation(1, 0))
+    [note] = [n for n in notes(Matrix(made, (0,), tmp_path), [], 0) if "mini-batch" in n]
+    assert note.startswith(f"ppo on {GRID}: You have specified a mini-batch size of 4")
