@@ -67,7 +67,7 @@ class Task:
 TASKS = (
     Task(
         "ppo_lab/GridWorld-v0",
-        10_000,
+        5_000,
         8,
         {"n_steps": 64, "batch_size": 128, "learning_rate": 1e-3},
     ),

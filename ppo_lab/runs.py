@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ppo_lab.run_folder import (
     to_json,
     write_configuration,
 )
-from ppo_lab.watching import StoppedRun, Watcher
+from ppo_lab.watching import StoppedError, Watcher
 
 __all__ = [
     "Evaluation",
@@ -104,7 +105,13 @@ def _recorded(record: Mapping[str, Any], key: str) -> Any:
 _DEFAULTS = {f.name: f.default for f in fields(RunConfig) if f.default is not MISSING}
 
 
-def execute_run(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> RunResult:
+def execute_run(
+    config: RunConfig,
+    folder: Path,
+    *,
+    trainer: Callable[[RunConfig, Path], Trained] | None = None,
+    watcher: Watcher | None = None,
+) -> RunResult:
     """Train, evaluate and leave the run folder; a finished one is not run again.
 
     The folder appears under its name when all of it is written, with ``run.json`` in it. A run
@@ -113,6 +120,7 @@ def execute_run(config: RunConfig, folder: Path, watcher: Watcher | None = None)
     Args:
         config: the run.
         folder: where its run folder goes; parents are made.
+        trainer: does the training; None: the algorithm's own.
         watcher: may stop the run at one of its evaluations.
 
     Returns:
@@ -125,10 +133,10 @@ def execute_run(config: RunConfig, folder: Path, watcher: Watcher | None = None)
     known = finished_run(config, folder)
     if known is not None:
         return known
-    partial = new_folder_beside(folder)
+    unfinished = new_folder_beside(folder)
     started = time.perf_counter()
-    result = _train(config, partial, watcher)
-    return _keep(config, partial, folder, result, time.perf_counter() - started)
+    outcome = _train(config, unfinished, trainer or _trainer(config.algo, watcher))
+    return _keep(config, unfinished, folder, outcome, time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
@@ -142,13 +150,15 @@ class _Outcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _train(config: RunConfig, folder: Path, watcher: Watcher | None) -> _Outcome:
+def _train(
+    config: RunConfig, folder: Path, trainer: Callable[[RunConfig, Path], Trained]
+) -> _Outcome:
     try:
         write_configuration(config, folder / environment_folder_name(config.env))
-        trained = _trainer(config.algo)(config, folder, watcher)
+        trained = trainer(config, folder)
         if not np.isfinite(trained.score):
             raise NonFiniteError(f"the final policy's mean return is {trained.score}")
-    except StoppedRun as stop:
+    except StoppedError as stop:
         reason, score, steps = stop.args
         return _Outcome("stopped", reason, score, steps)
     except Exception as error:
@@ -162,7 +172,7 @@ def _train(config: RunConfig, folder: Path, watcher: Watcher | None) -> _Outcome
 
 
 def _keep(
-    config: RunConfig, partial: Path, folder: Path, outcome: _Outcome, seconds: float
+    config: RunConfig, unfinished: Path, folder: Path, outcome: _Outcome, seconds: float
 ) -> RunResult:
     record = {
         "format": FORMAT,
@@ -175,8 +185,8 @@ def _keep(
         **outcome.facts,
         **circumstances(),
     }
-    (partial / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
-    move_into_place(partial, folder)
+    (unfinished / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
+    move_into_place(unfinished, folder)
     stopped = outcome.status == "stopped"
     return RunResult(outcome.score, outcome.reason, seconds, steps=outcome.steps, stopped=stopped)
 
@@ -189,8 +199,8 @@ def record_failure(config: RunConfig, folder: Path, reason: str) -> RunResult:
         folder: its run folder.
         reason: one line.
     """
-    partial = new_folder_beside(folder)
-    return _keep(config, partial, folder, _Outcome("failed", reason), 0.0)
+    unfinished = new_folder_beside(folder)
+    return _keep(config, unfinished, folder, _Outcome("failed", reason), 0.0)
 
 
 def check_run(config: RunConfig) -> None:
@@ -215,9 +225,9 @@ def check_run(config: RunConfig) -> None:
         ) from error
 
 
-def _trainer(algo: str) -> Callable[[RunConfig, Path, Watcher | None], Trained]:
+def _trainer(algo: str, watcher: Watcher | None) -> Callable[[RunConfig, Path], Trained]:
     if ALGORITHMS[known_algorithm(algo)].tabular:
         from ppo_lab.tabular_training import train
     else:
         from ppo_lab.sb3_training import train
-    return train
+    return partial(train, watcher=watcher)

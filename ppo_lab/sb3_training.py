@@ -34,7 +34,7 @@ def train(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> Tr
         watcher: may stop the run at one of its evaluations.
 
     Raises:
-        StoppedRun: the watcher stopped it.
+        StoppedError: the watcher stopped it.
     """
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)

@@ -18,7 +18,7 @@ from ppo_lab.environments import exported_mdp
 from ppo_lab.errors import ArgumentError
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
 from ppo_lab.sb3_training import MAX_EVALUATION_ENVS, environment_maker
-from ppo_lab.watching import StoppedRun, Watcher
+from ppo_lab.watching import StoppedError, Watcher
 
 __all__ = ["DEFAULTS", "TablePolicy", "check", "exact_return", "finite_horizon_policy", "train"]
 
@@ -123,7 +123,7 @@ class _Evaluator:
         np.savez(self._file, timesteps=self.steps, results=self._returns, ep_lengths=self._lengths)
         score = float(np.mean(returns))
         if self._watcher is not None and (reason := self._watcher(steps, score)) is not None:
-            raise StoppedRun(reason, score, steps)
+            raise StoppedError(reason, score, steps)
         return score
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ def train(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> Tr
         watcher: may stop the run at one of its evaluations.
 
     Raises:
-        StoppedRun: the watcher stopped it.
+        StoppedError: the watcher stopped it.
         ArgumentError: the environment has no exported MDP, or a hyperparameter is unknown.
     """
     mdp, horizon = _model(config)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 
-__all__ = ["StoppedRun", "WatchCallback", "Watcher"]
+__all__ = ["StoppedError", "WatchCallback", "Watcher"]
 
 Watcher = Callable[[int, float], str | None]
 """Called after each evaluation with the steps and the score; a reason to stop stops the run."""
 
 
-class StoppedRun(Exception):  # noqa: N818 - it is no error
+class StoppedError(Exception):
     """A run is stopped by its watcher: (reason, score, steps)."""
 
 
@@ -26,5 +26,5 @@ class WatchCallback(BaseCallback):
         steps, score = self.parent.num_timesteps, self.parent.last_mean_reward
         reason = self._watcher(steps, float(score))
         if reason is not None:
-            raise StoppedRun(reason, float(score), steps)
+            raise StoppedError(reason, float(score), steps)
         return True

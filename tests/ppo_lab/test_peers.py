@@ -258,7 +258,9 @@ def test_hyperparameters_that_cannot_work_are_refused_before_a_run(
 
 def test_a_watched_table_is_stopped_and_says_so(tmp_path: Path) -> None:
     config = configuration("q_learning", timesteps=500)
-    result = execute_run(config, tmp_path / "run", lambda steps, _: "enough" if steps else None)
+    result = execute_run(
+        config, tmp_path / "run", watcher=lambda steps, _: "enough" if steps else None
+    )
     assert (result.stopped, result.reason) == (True, "enough")
     assert 0 < result.steps < 500
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "stopped"
