@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, as_completed
+from itertools import islice
 from pathlib import Path
 
 from loky import get_reusable_executor
 from torch.distributions import Distribution
 
-from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run
+from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run, record_failure
 
 __all__ = ["default_jobs", "execute_runs"]
 
@@ -29,7 +30,8 @@ def default_jobs() -> int:
 def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple[Path, RunResult]]:
     """Execute runs in worker processes and yield each result as it arrives.
 
-    A run whose worker dies is tried once more, alone, and then counts as failed. Closing the
+    A run whose worker dies is tried once more, alone, and then counts as failed, with a folder
+    that says so. Closing the
     iterator, or an exception such as Ctrl-C in the consumer, kills the workers; what they had
     not finished leaves no run folder.
 
@@ -52,30 +54,31 @@ def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple
         else:
             yield folder, known
 
-    alone = False
+    suspects = 0  # of the first that are left: so many may have killed a worker
     while pending:
+        batch = dict(islice(pending.items(), 1 if suspects else None))
         executor = get_reusable_executor(
-            1 if alone else jobs,
-            timeout=IDLE_SECONDS,
-            initializer=_initialize_worker,
-            initargs=(os.getpid(),),
+            jobs, timeout=IDLE_SECONDS, initializer=_initialize_worker, initargs=(os.getpid(),)
         )
         try:
             futures: dict[Future[RunResult], Path] = {
                 executor.submit(execute_run, config, folder): folder
-                for folder, config in pending.items()
+                for folder, config in batch.items()
             }
             for future in as_completed(futures):
                 result = future.result()
                 del pending[futures[future]]
                 yield futures[future], result
+            suspects = max(0, suspects - 1)
         except BrokenExecutor:
-            if alone:
-                # One at a time, in this order: the first that is left is the one that died.
-                culprit = next(iter(pending))
+            if suspects:
+                [(culprit, config)] = batch.items()
                 del pending[culprit]
-                yield culprit, RunResult(None, WORKER_DIED, 0.0)
-            alone = True
+                suspects -= 1
+                yield culprit, record_failure(config, culprit, WORKER_DIED)
+            else:
+                # Runs begin in this order, so the ones under way are the first that are left.
+                suspects = jobs
         except BaseException:
             executor.shutdown(wait=True, kill_workers=True)
             raise
