@@ -93,7 +93,9 @@ _DEFAULTS = {
 }
 
 
-def execute_run(config: RunConfig, folder: Path) -> RunResult:
+def execute_run(
+    config: RunConfig, folder: Path, trainer: Callable[[RunConfig, Path], Trained] | None = None
+) -> RunResult:
     """Train, evaluate and leave the run folder; a finished one is not run again.
 
     The folder appears under its name when all of it is written, with ``run.json`` in it. A run
@@ -102,6 +104,7 @@ def execute_run(config: RunConfig, folder: Path) -> RunResult:
     Args:
         config: the run.
         folder: where its run folder goes; parents are made.
+        trainer: does the training; None: the algorithm's own.
 
     Returns:
         The result; a failure of the training is a result with a reason, not an exception.
@@ -118,7 +121,7 @@ def execute_run(config: RunConfig, folder: Path) -> RunResult:
     trained, reason = None, None
     try:
         write_configuration(config, partial / environment_folder_name(config.env))
-        trained = _trainer(config.algo)(config, partial)
+        trained = (trainer or _trainer(config.algo))(config, partial)
         if not np.isfinite(trained.score):
             raise NonFiniteError(f"the final policy's mean return is {trained.score}")
     except Exception as error:

@@ -15,13 +15,14 @@ from ppo_lab.algorithms import ALGORITHMS, algorithm_class
 from ppo_lab.callbacks import AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.hyperparameters import constructor_arguments
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
+from ppo_lab.session import Session
 
 __all__ = ["check", "train"]
 
 MAX_EVALUATION_ENVS = 50
 
 
-def train(config: RunConfig, folder: Path) -> Trained:
+def train(config: RunConfig, folder: Path, session: Session | None = None) -> Trained:
     """Train into a run folder whose configuration is already written.
 
     Leaves ``*.monitor.csv``, ``evaluations.npz``, ``best_model.zip``, ``<environment>.zip`` and,
@@ -30,7 +31,9 @@ def train(config: RunConfig, folder: Path) -> Trained:
     Args:
         config: the run.
         folder: its folder.
+        session: what a watched run has beside its configuration; None: nothing.
     """
+    session = session or Session()
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
     make_env = environment_maker(config)
@@ -40,9 +43,14 @@ def train(config: RunConfig, folder: Path) -> Trained:
     count = min(MAX_EVALUATION_ENVS, config.evaluation.episodes)
     eval_env = _normalized(config, make_vec_env(make_env, count), training=False)
     try:
-        model = _build(config, env)
+        model = _build(config, env, session)
         evaluator = _evaluator(config, eval_env, folder)
-        model.learn(config.timesteps, CallbackList([FiniteGuard(), evaluator]))
+        callbacks = [FiniteGuard(), evaluator, *session.callbacks]
+        model.learn(
+            config.timesteps - model.num_timesteps,
+            CallbackList(callbacks),
+            reset_num_timesteps=session.start is None,
+        )
         model.save(folder / f"{name}.zip")
         if isinstance(env, VecNormalize):
             env.save(str(folder / name / "vecnormalize.pkl"))
@@ -74,10 +82,13 @@ def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
     return partial(gym.make, config.env, disable_env_checker=True, **config.env_kwargs)
 
 
-def _build(config: RunConfig, env: VecEnv) -> BaseAlgorithm:
+def _build(config: RunConfig, env: VecEnv, session: Session | None = None) -> BaseAlgorithm:
+    session = session or Session()
+    if session.start is not None:
+        return session.loaded(config, env)
     arguments = constructor_arguments(config.hyperparameters)
     return algorithm_class(config.algo)(
-        config.policy, env, seed=config.seed, device="cpu", **arguments
+        config.policy, env, seed=config.seed, device="cpu", **session.arguments, **arguments
     )
 
 
