@@ -14,7 +14,9 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 PAGES = ("zoo.md",)
-BLOCK = re.compile(r"(?:<!-- keep: (?P<keep>[^\n]*) -->\n)?```console\n(?P<text>.*?)```\n", re.DOTALL)
+BLOCK = re.compile(
+    r"(?:<!-- keep: (?P<keep>[^\n]*) -->\n)?```console\n(?P<text>.*?)```\n", re.DOTALL
+)
 
 
 def commands_of(block: str) -> list[str]:
@@ -55,7 +57,9 @@ def fill(block: re.Match[str], folder: Path) -> str:
     """The block with its commands' output."""
     keep = block["keep"]
     parts = []
-    for shown, command in zip(command_texts(block["text"]), commands_of(block["text"]), strict=True):
+    for shown, command in zip(
+        command_texts(block["text"]), commands_of(block["text"]), strict=True
+    ):
         print("$", command, flush=True)
         lines = output_of(command, folder).replace(f"{folder}/", "").splitlines()
         kept = [line.rstrip() for line in lines if keep is None or re.search(keep, line)]

@@ -11,7 +11,7 @@ from typing import Any
 from ppo_lab.errors import ArgumentError
 from ppo_lab.run_config import Evaluation, RunConfig, Trained, environment_folder_name
 from ppo_lab.run_folder import to_json
-from ppo_lab.runs import RunResult, execute_run, finished_run
+from ppo_lab.runs import FORMAT, RunResult, execute_run, finished_run
 from ppo_lab.session import CheckpointAfterUpdate, Session
 
 __all__ = ["Begun", "checkpoint_steps", "find_folder", "newest_model", "read_run", "run_once"]
@@ -53,16 +53,29 @@ def find_folder(config: RunConfig, log_folder: Path) -> Begun:
             continue
         last = max(last, int(match[1]))
         if match[2]:
-            if _is_of(config, path) and newest_model(path) is not None:
-                return Begun(path.with_name(path.name.removesuffix(UNFINISHED)), stopped=path)
+            if _is_of(config, path):
+                place = path.with_name(path.name.removesuffix(UNFINISHED))
+                return Begun(place, stopped=path if newest_model(path) else None)
             continue
         try:
             result = finished_run(config, path)
         except ArgumentError:
             continue  # another run's
-        if result is not None:
+        if result is not None or _is_of(config, path):  # one that failed is tried again
             return Begun(path, finished=result)
-    return Begun(parent / f"{environment_folder_name(config.env)}_{last + 1}")
+    return Begun(_claimed(parent / environment_folder_name(config.env), last + 1))
+
+
+def _claimed(stem: Path, number: int) -> Path:
+    """The first free number's folder; its folder of checkpoints is made, which no other run has."""
+    while True:
+        folder = stem.with_name(f"{stem.name}_{number}")
+        try:
+            folder.with_name(folder.name + UNFINISHED).mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
 
 
 def run_once(
@@ -89,17 +102,19 @@ def run_once(
     if save_freq:
         saving = CheckpointAfterUpdate(save_freq, aside, keep_checkpoints)
         session = replace(session, callbacks=[*session.callbacks, saving])
-        aside.mkdir(parents=True, exist_ok=True)
-        record = {"format": 1, **config.as_dict(), "status": "unfinished"}
-        (aside / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
-    result = execute_run(config, folder, _trainer(session))
-    if result.reason is None:
-        if keep_checkpoints and aside.is_dir():
+    aside.mkdir(parents=True, exist_ok=True)
+    record = {"format": FORMAT, **config.as_dict(), "status": "unfinished"}
+    (aside / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
+    result = None
+    try:
+        result = execute_run(config, folder, _trainer(session))
+    finally:
+        finished = result is not None and result.reason is None
+        if finished and keep_checkpoints:
             for file in aside.glob("rl_model_*"):
                 file.rename(folder / file.name)
-        shutil.rmtree(aside, ignore_errors=True)
-    elif aside.is_dir() and newest_model(aside) is None:
-        shutil.rmtree(aside, ignore_errors=True)
+        if finished or newest_model(aside) is None:
+            shutil.rmtree(aside, ignore_errors=True)
     return result
 
 

@@ -317,7 +317,7 @@ def _settings(options: argparse.Namespace, algo: str, env_id: str) -> "Settings"
 
 
 def _hyperparameters(words: Sequence[str]) -> dict[str, Any]:
-    """``name:value`` words; a value is a Python literal, a ``dict(…)`` as RL Zoo writes it, or text.
+    """``name:value`` words: Python literals, ``dict(…)`` as RL Zoo writes it, or text.
 
     Raises:
         ArgumentError: a word has no colon, or no name before it.
