@@ -1,7 +1,7 @@
 """An environment of one's own: check it, register it, train on it."""
 
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -22,9 +22,13 @@ class Corridor(gym.Env[Any, Any]):
 
     Args:
         length: cells, at least 2; episodes begin at the right end.
+        render_mode: ``rgb_array`` draws a strip with the position in white.
     """
 
-    def __init__(self, length: int = 8) -> None:
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(self, length: int = 8, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
         self.length = length
         self.observation_space = spaces.Box(0.0, 1.0, (1,), np.float32)
         self.action_space = spaces.Discrete(2)
@@ -44,6 +48,12 @@ class Corridor(gym.Env[Any, Any]):
         at_exit = self.position == 0
         reward = 1.0 if at_exit else -0.1
         return self._observation(), reward, at_exit, False, {"is_success": at_exit}
+
+    def render(self) -> np.ndarray[Any, Any]:
+        """The corridor as an image of 16 × 16 pixels a cell."""
+        image = np.zeros((16, 16 * self.length, 3), np.uint8)
+        image[:, 16 * self.position : 16 * (self.position + 1)] = 255
+        return image
 
 
 def main(timesteps: int = 10_000) -> None:
