@@ -69,8 +69,8 @@ def register_with_zoo() -> None:
 
     ALGOS[ALGORITHM] = ppo_lab.SpecPPO
     HYPERPARAMS_SAMPLER[ALGORITHM] = sample_spec_ppo
-    HYPERPARAMS_CONVERTER[ALGORITHM] = convert_spec_ppo
-    ExperimentManager.trial_id = _TrialNumber()
+    HYPERPARAMS_CONVERTER.update({ALGORITHM: convert_spec_ppo})  # type: ignore[dict-item]
+    setattr(ExperimentManager, "trial_id", _TrialNumber())  # noqa: B010 - mypy reads an attribute
 
 
 class _TrialNumber:

@@ -78,10 +78,12 @@ def stops_without_improvement(folder: Path) -> Any:
 
 def stops_at_episodes(_folder: Path) -> Any:
     def check(model: SpecPPO) -> None:
-        # Two episodes of each of the two environments; one of CartPole takes 8 steps at least.
+        # Two episodes in two environments; one of CartPole takes 8 steps at least.
         assert 16 <= model.num_timesteps < STEPS
+        assert callback.n_episodes == 2
 
-    return sb3.StopTrainingOnMaxEpisodes(2, verbose=0), check
+    callback = sb3.StopTrainingOnMaxEpisodes(1, verbose=0)
+    return callback, check
 
 
 def every_n(_folder: Path) -> Any:
@@ -156,6 +158,7 @@ def test_callback_does_its_work(name: str, tmp_path: Path) -> None:
     trained = model()
     trained.set_logger(configure(str(tmp_path), ["csv"]))
     trained.learn(STEPS, callback, log_interval=1)
+    trained.logger.close()
     check(trained)
 
 
@@ -269,6 +272,7 @@ class MLflowWriter(KVWriter):
         """Nothing to close."""
 
 
+@pytest.mark.slow  # the store's tables alone take half a minute
 @pytest.mark.filterwarnings("ignore")  # the package's own
 def test_mlflow_gets_every_number_in_a_local_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
