@@ -1,5 +1,7 @@
 """A run folder's model and its environments, ours or RL Zoo's, ready to play."""
 
+import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,6 +183,7 @@ def load_model(run: SavedRun, env: VecEnv, checkpoint: str) -> BaseAlgorithm:
     file = run.folder / ("best_model.zip" if checkpoint == "best" else f"{run.name}.zip")
     if not file.is_file():
         raise ArgumentError(f"{run.folder} holds no {checkpoint} model, {file.name}")
+    _check_kind(file, run.algo)
     # Not needed to play, and the zoo's schedules cannot be unpickled where the zoo is missing.
     unused: dict[str, Any] = {"learning_rate": 0.0, "lr_schedule": _zero, "clip_range": _zero}
     try:
@@ -195,6 +198,31 @@ def load_model(run: SavedRun, env: VecEnv, checkpoint: str) -> BaseAlgorithm:
             ) from error
         raise CommandError(_unusable(file, repr(run.algo), error)) from error
     return model
+
+
+TELLING = {
+    "n_epochs": ("spec_ppo", "ppo", "ppo_lstm", "ppo_mask"),
+    "cg_max_steps": ("trpo",),
+    "exploration_fraction": ("dqn",),
+}
+"""What only these algorithms' models hold; SB3 loads another's without a word, as A2C's for PPO."""
+
+
+def _check_kind(file: Path, algo: str) -> None:
+    """Check whose model a file holds by the names in it, before anything is unpickled.
+
+    Raises:
+        CommandError: it is damaged or another algorithm's.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = json.loads(archive.read("data")).keys()
+    except Exception as error:
+        raise CommandError(_unusable(file, repr(algo), error)) from error
+    for name, owners in TELLING.items():
+        if (name in names) != (algo in owners):
+            has = "has" if name in names else "lacks"
+            raise CommandError(f"{file} is damaged or no model of {algo!r}: it {has} {name!r}")
 
 
 def _zero(_progress_remaining: float) -> float:
