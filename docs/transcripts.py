@@ -9,11 +9,12 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-PAGES = ("zoo.md",)
+PAGES = ("zoo.md", "train.md")
 BLOCK = re.compile(
     r"(?:<!-- keep: (?P<keep>[^\n]*) -->\n)?```console\n(?P<text>.*?)```\n", re.DOTALL
 )
@@ -53,6 +54,13 @@ def output_of(command: str, folder: Path) -> str:
     return answer.stdout
 
 
+def without_places(output: str, folder: Path) -> str:
+    """The output without the folders of the machine that made it."""
+    for place in (folder, DOCS.parent, sysconfig.get_paths()["purelib"]):
+        output = output.replace(f"{place}/", "")
+    return output
+
+
 def fill(block: re.Match[str], folder: Path) -> str:
     """The block with its commands' output."""
     keep = block["keep"]
@@ -61,7 +69,7 @@ def fill(block: re.Match[str], folder: Path) -> str:
         command_texts(block["text"]), commands_of(block["text"]), strict=True
     ):
         print("$", command, flush=True)
-        lines = output_of(command, folder).replace(f"{folder}/", "").splitlines()
+        lines = without_places(output_of(command, folder), folder).splitlines()
         kept = [line.rstrip() for line in lines if keep is None or re.search(keep, line)]
         parts.append(shown + "".join(f"{line}\n" for line in kept))
     comment = f"<!-- keep: {keep} -->\n" if keep else ""
@@ -69,9 +77,9 @@ def fill(block: re.Match[str], folder: Path) -> str:
 
 
 def main() -> None:
-    """Rewrite every page."""
+    """Rewrite the pages named on the command line, or every one."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in PAGES:
+        for name in sys.argv[1:] or PAGES:
             page = DOCS / name
             text = page.read_text(encoding="utf-8")
             page.write_text(

@@ -36,7 +36,12 @@ class Corridor(gym.Env[Any, Any]):
     def _observation(self) -> np.ndarray[Any, Any]:
         return np.array([self.position / (self.length - 1)], np.float32)
 
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self,
+        *,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,  # noqa: ARG002 - Gymnasium's signature
+    ) -> tuple[Any, dict[str, Any]]:
         """To the right end."""
         super().reset(seed=seed)
         self.position = self.length - 1

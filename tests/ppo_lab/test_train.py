@@ -356,3 +356,19 @@ def test_the_zoos_tags_are_read_as_data_and_nothing_else_is_made(tmp_path: Path)
     run = find_saved_run(tmp_path)
     assert (run.algo, run.env, run.frame_stack) == ("ppo", "CartPole-v1", 2)
     assert not Path("pwned").exists()
+
+
+def test_the_zoo_plays_and_plots_our_run(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rl_zoo3")
+    logs = str(run.parents[1])
+    for flags in (
+        ["enjoy", "--algo", "spec_ppo", "--env", "CartPole-v1", "-f", logs, "--exp-id", "1",
+         "--no-render", "-n", "600"],
+        ["all_plots", "-a", "spec_ppo", "-e", "CartPole-v1", "-f", logs, "--no-display"],
+    ):  # fmt: skip
+        answer = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "ppo_lab.zoo", *flags],
+            env={**os.environ, "PYTHONPATH": str(HOME), "OMP_NUM_THREADS": "1"},
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert "Mean reward" in answer.stdout or "|CartPole-v1 |" in answer.stdout

@@ -142,6 +142,19 @@ def test_vec_normalised_training_saves_its_statistics_and_enjoy_loads_them(
     assert "hyperparams/ppo.yml" in output_of(page, "train", "Pendulum")  # the zoo's own
 
 
+def test_the_zoos_normalised_run_is_scored_by_evaluate(
+    page: tuple[Path, dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ppo_lab.evaluate import main
+
+    run = page[0] / "logs" / "spec_ppo" / "Pendulum-v1_1"
+    assert main([str(run), "--episodes", "3", "--checkpoint", "best"]) == 0
+    printed = capsys.readouterr().out
+    assert "spec_ppo on Pendulum-v1, best model of" in printed
+    assert "mean return -" in printed  # Pendulum pays costs, normalised ones being near 0
+    assert "mean length 200.0 steps" in printed
+
+
 def test_search_uses_our_space_and_trial_zero_can_be_taken(
     page: tuple[Path, dict[str, str]],
 ) -> None:
