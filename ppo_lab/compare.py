@@ -1,4 +1,4 @@
-"""``python -m ppo_lab.compare``: algorithms × environments × seeds over processes, then a report."""
+"""``python -m ppo_lab.compare``: algorithms × environments × seeds, and a report."""
 
 import argparse
 import sys
@@ -159,7 +159,7 @@ def _source(options: argparse.Namespace, algos: Sequence[str]) -> "Source":
         ArgumentError: a file or a preset for an algorithm that is not compared, or an unknown one.
     """
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.matrix import OUR_PRESETS, Source
+    from ppo_lab.matrix import OURS, Source
     from ppo_lab.presets import preset
 
     files: dict[str, Path] = {}
@@ -170,10 +170,9 @@ def _source(options: argparse.Namespace, algos: Sequence[str]) -> "Source":
         files.update({algo: Path(file) for algo in ([name] if found else algos)})
     if options.preset is not None:
         preset(options.preset)
-        if OUR_PRESETS not in algos:
+        if OURS not in algos:
             raise ArgumentError(
-                f"--preset {options.preset}: presets are for {OUR_PRESETS}, which is none of the "
-                "--algos"
+                f"--preset {options.preset}: presets are for {OURS}, which is none of the --algos"
             )
     return Source(options.settings, files, options.preset, options.n_envs)
 

@@ -1,5 +1,6 @@
 """A comparison's runs: algorithms × environments × seeds, all under one protocol (design)."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +21,14 @@ from ppo_lab.settings import (
     zoo_settings,
 )
 from ppo_lab.workers import execute_runs
+from reports.cautions import counted
 
 __all__ = ["Cell", "Matrix", "Source", "cells", "execute", "notes"]
 
-OUR_PRESETS = "spec_ppo"
-"""The algorithm whose arguments presets hold."""
+OURS = "spec_ppo"
+"""The algorithm that presets and our files of settings are for."""
+OVERSHOOT = 1.05
+"""A run that takes more than so many times its budget is named in the report."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,42 @@ class Source:
         Raises:
             ArgumentError: a file or the preset has nothing usable.
         """
+        found = self._base(algo, env_id)
+        if self.n_envs is not None:
+            found = replace(found, n_envs=self.n_envs)
+        if algo == OURS:
+            found = _within_rollout(found) if found.word == "zoo" else found
+            found = found if self.preset is None else _with_preset(found, self.preset)
+        return found
+
+    def _base(self, algo: str, env_id: str) -> Settings:
         if self.files and algo in self.files:
-            found = file_settings(self.files[algo], env_id)
-        elif self.base == "committed" and algo == "spec_ppo":
-            found = committed_settings(algo, env_id)
-        else:
-            from_zoo = None if self.base == "default" else zoo_settings(algo, env_id)
-            found = from_zoo or default_settings(algo)
-        if self.preset is not None and algo == OUR_PRESETS:
-            found = replace(
-                found,
-                hyperparameters={**found.hyperparameters, **preset(self.preset)},
-                word=self.preset,
-                origin=f"{found.origin}; on top: preset {self.preset!r}",
-            )
-        return found if self.n_envs is None else replace(found, n_envs=self.n_envs)
+            return file_settings(self.files[algo], env_id)
+        if self.base == "committed" and algo == OURS:
+            return committed_settings(algo, env_id)
+        from_zoo = None if self.base == "default" else zoo_settings(algo, env_id)
+        return from_zoo or default_settings(algo)
+
+
+def _with_preset(settings: Settings, name: str) -> Settings:
+    return replace(
+        settings,
+        hyperparameters={**settings.hyperparameters, **preset(name)},
+        word=name,
+        origin=f"{settings.origin}; on top, preset {name!r}",
+    )
+
+
+def _within_rollout(settings: Settings) -> Settings:
+    """SB3's PPO takes a minibatch larger than the rollout for the rollout; SpecPPO refuses it."""
+    chosen = settings.hyperparameters
+    if "batch_size" not in chosen or "n_steps" not in chosen:
+        return settings
+    rollout = chosen["n_steps"] * settings.n_envs
+    if chosen["batch_size"] <= rollout:
+        return settings
+    origin = f"{settings.origin}; batch_size {chosen['batch_size']} is the rollout's {rollout}"
+    return replace(settings, hyperparameters={**chosen, "batch_size": rollout}, origin=origin)
 
 
 @dataclass(frozen=True)
@@ -74,10 +99,12 @@ class Cell:
     Attributes:
         run: its run but for the seed.
         tuning: what tuning its settings had, in words.
+        warnings: what building it warned of.
     """
 
     run: RunConfig
     tuning: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -152,8 +179,11 @@ def cells(
             normalize=chosen.normalize,
             origin=chosen.origin,
         )
-        check_run(run)
-        made.append(Cell(run, chosen.tuning))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check_run(run)
+        said = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
+        made.append(Cell(run, chosen.tuning, tuple(said)))
     _check_labels(made)
     return tuple(made)
 
@@ -206,30 +236,50 @@ def notes(
     """
     run = matrix.cells[0].run
     protocol = (
-        f"Every run: {run.timesteps} environment steps (whole rollouts, so some take more), "
-        f"{len(matrix.seeds)} test seeds from {matrix.seeds[0]} on (--seed {seed}), which no tuning "
-        f"by ppo_lab.tune uses. A score is the mean return of the policy after its last update "
-        f"over {run.evaluation.episodes} episodes, the same for all."
+        f"Every run: a budget of {run.timesteps:,} environment steps and {len(matrix.seeds)} test "
+        f"seeds from {matrix.seeds[0]} on (--seed {seed}), which no tuning by ppo_lab.tune uses. "
+        f"A score is the mean return of the policy after its last update over "
+        f"{run.evaluation.episodes} episodes, the same for all."
     )
-    return (protocol, *_settings_notes(matrix.cells), *_failure_notes(results))
+    return (
+        protocol,
+        *_settings_notes(matrix.cells),
+        *(f"{c.run.algo} on {c.run.env}: {said}" for c in matrix.cells for said in c.warnings),
+        *_overshoot_notes(results),
+        *_failure_notes(results),
+    )
 
 
 def _settings_notes(made: Sequence[Cell]) -> list[str]:
     lines = []
     for label in dict.fromkeys(cell.label for cell in made):
-        parts = [
-            f"{cell.run.env}: {cell.run.origin} (tuning: {cell.tuning})"
-            for cell in made
-            if cell.label == label
-        ]
+        environments: dict[str, list[str]] = {}
+        for cell in made:
+            if cell.label == label:
+                source = f"{cell.run.origin}; tuning: {cell.tuning}"
+                environments.setdefault(source, []).append(cell.run.env)
+        parts = [f"{source} ({', '.join(envs)})" for source, envs in environments.items()]
         lines.append(f"Settings of {label}: {'; '.join(parts)}.")
     return lines
+
+
+def _overshoot_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:
+    """Rollouts are whole: a budget of less than one, or of a few and a bit, is overrun."""
+    steps = {
+        (run.algo, run.env): result.steps
+        for run, result in results
+        if result.steps > OVERSHOOT * run.timesteps
+    }
+    return [
+        f"{algo} took {taken:,} steps on {env}, more than the budget: its rollouts are whole."
+        for (algo, env), taken in sorted(steps.items())
+    ]
 
 
 def _failure_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:
     failed = Counter((run.algo, run.env) for run, result in results if result.reason)
     reasons = {(run.algo, run.env): result.reason for run, result in results if result.reason}
     return [
-        f"{count} runs of {algo} on {env} failed: {reasons[algo, env]}"
+        f"{counted(count, 'run')} of {algo} on {env} failed: {reasons[algo, env]}"
         for (algo, env), count in sorted(failed.items())
     ]

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -68,8 +69,14 @@ def circumstances() -> dict[str, Any]:
         "git_commit": _git_commit(),
         "device": "cpu",
         "machine": platform.machine(),
-        "command": " ".join(Path(word).name if i == 0 else word for i, word in enumerate(sys.argv)),
+        "command": _command(),
     }
+
+
+def _command() -> str:
+    """The command line without the password of a storage's URL."""
+    words = [Path(word).name if i == 0 else word for i, word in enumerate(sys.argv)]
+    return re.sub(r"(://[^\s:/@]*:)\S*@", r"\1***@", " ".join(words))
 
 
 @cache

@@ -1,9 +1,13 @@
 """One training run: its configuration in, its run folder out (design: evidence on disk)."""
 
+import errno
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +23,13 @@ from ppo_lab.run_folder import (
     to_json,
     write_configuration,
 )
+from ppo_lab.watching import StoppedError, Watcher
 
 __all__ = [
     "Evaluation",
     "RunConfig",
     "RunResult",
+    "Watcher",
     "check_run",
     "environment_folder_name",
     "execute_run",
@@ -32,6 +38,8 @@ __all__ = [
 ]
 
 FORMAT = 1
+FULL_DISK_BYTES = 1_000_000
+"""With less than this left, a failed run has failed for want of space."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +47,21 @@ class RunResult:
     """What a run came to.
 
     Attributes:
-        score: mean return of the final policy over the evaluation episodes; None if it failed.
-        reason: why it failed, one line; None if it did not.
+        score: mean return of the final policy over the evaluation episodes, of a stopped run of
+            its last policy; None if it failed.
+        reason: why it failed or was stopped, one line; None if neither.
         seconds: wall-clock time of the run.
         reused: True where an earlier call left the run on disk.
+        steps: environment steps taken.
+        stopped: by whoever watched it.
     """
 
     score: float | None
     reason: str | None
     seconds: float
     reused: bool = False
+    steps: int = 0
+    stopped: bool = False
 
 
 def finished_run(config: RunConfig, folder: Path) -> RunResult | None:
@@ -70,7 +83,8 @@ def finished_run(config: RunConfig, folder: Path) -> RunResult | None:
             for key, value in json.loads(to_json(config.as_dict())).items()
             if _recorded(record, key) != value
         ]
-        result = RunResult(float(record["score"]), None, float(record["seconds"]), reused=True)
+        score, seconds = float(record["score"]), float(record["seconds"])
+        result = RunResult(score, None, seconds, reused=True, steps=int(record["steps"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # nothing there, or nothing whole: the run is made anew
     if differing:
@@ -88,13 +102,15 @@ def _recorded(record: Mapping[str, Any], key: str) -> Any:
     return record[key]
 
 
-_DEFAULTS = {
-    field.name: field.default for field in fields(RunConfig) if field.default is not MISSING
-}
+_DEFAULTS = {f.name: f.default for f in fields(RunConfig) if f.default is not MISSING}
 
 
 def execute_run(
-    config: RunConfig, folder: Path, trainer: Callable[[RunConfig, Path], Trained] | None = None
+    config: RunConfig,
+    folder: Path,
+    *,
+    trainer: Callable[[RunConfig, Path], Trained] | None = None,
+    watcher: Watcher | None = None,
 ) -> RunResult:
     """Train, evaluate and leave the run folder; a finished one is not run again.
 
@@ -105,31 +121,74 @@ def execute_run(
         config: the run.
         folder: where its run folder goes; parents are made.
         trainer: does the training; None: the algorithm's own.
+        watcher: may stop the run at one of its evaluations.
 
     Returns:
         The result; a failure of the training is a result with a reason, not an exception.
 
     Raises:
         ArgumentError: the folder holds a finished run of another configuration.
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or the disk is full.
     """
     known = finished_run(config, folder)
     if known is not None:
         return known
-    partial = new_folder_beside(folder)
+    unfinished = new_folder_beside(folder)
     started = time.perf_counter()
-    trained, reason = None, None
+    outcome = _train(config, unfinished, trainer or _trainer(config.algo, watcher))
+    return _keep(config, unfinished, folder, outcome, time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """How a training ended."""
+
+    status: str
+    reason: str | None = None
+    score: float | None = None
+    steps: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _train(
+    config: RunConfig, folder: Path, trainer: Callable[[RunConfig, Path], Trained]
+) -> _Outcome:
     try:
-        write_configuration(config, partial / environment_folder_name(config.env))
-        trained = (trainer or _trainer(config.algo))(config, partial)
+        write_configuration(config, folder / environment_folder_name(config.env))
+        trained = trainer(config, folder)
         if not np.isfinite(trained.score):
             raise NonFiniteError(f"the final policy's mean return is {trained.score}")
+    except StoppedError as stop:
+        reason, score, steps = stop.args
+        return _Outcome("stopped", reason, score, steps)
     except Exception as error:
-        trained, reason = None, f"{type(error).__name__}: {' '.join(str(error).split())}"
-    seconds = time.perf_counter() - started
-    _write_record(config, partial, trained, reason, seconds)
-    move_into_place(partial, folder)
-    return RunResult(trained.score if trained else None, reason, seconds)
+        # Whatever says so, and in whatever words: torch has its own.
+        if shutil.disk_usage(folder).free < FULL_DISK_BYTES:
+            shutil.rmtree(folder, ignore_errors=True)
+            message = os.strerror(errno.ENOSPC)
+            raise OSError(errno.ENOSPC, message, str(folder.parent)) from error
+        return _Outcome("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return _Outcome("completed", None, trained.score, trained.steps, trained.facts)
+
+
+def _keep(
+    config: RunConfig, unfinished: Path, folder: Path, outcome: _Outcome, seconds: float
+) -> RunResult:
+    record = {
+        "format": FORMAT,
+        **config.as_dict(),
+        "steps": outcome.steps,
+        "score": outcome.score,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "seconds": round(seconds, 3),
+        **outcome.facts,
+        **circumstances(),
+    }
+    (unfinished / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
+    move_into_place(unfinished, folder)
+    stopped = outcome.status == "stopped"
+    return RunResult(outcome.score, outcome.reason, seconds, steps=outcome.steps, stopped=stopped)
 
 
 def record_failure(config: RunConfig, folder: Path, reason: str) -> RunResult:
@@ -140,10 +199,8 @@ def record_failure(config: RunConfig, folder: Path, reason: str) -> RunResult:
         folder: its run folder.
         reason: one line.
     """
-    partial = new_folder_beside(folder)
-    _write_record(config, partial, None, reason, 0.0)
-    move_into_place(partial, folder)
-    return RunResult(None, reason, 0.0)
+    unfinished = new_folder_beside(folder)
+    return _keep(config, unfinished, folder, _Outcome("failed", reason), 0.0)
 
 
 def check_run(config: RunConfig) -> None:
@@ -168,26 +225,9 @@ def check_run(config: RunConfig) -> None:
         ) from error
 
 
-def _trainer(algo: str) -> Callable[[RunConfig, Path], Trained]:
+def _trainer(algo: str, watcher: Watcher | None) -> Callable[[RunConfig, Path], Trained]:
     if ALGORITHMS[known_algorithm(algo)].tabular:
         from ppo_lab.tabular_training import train
     else:
         from ppo_lab.sb3_training import train
-    return train
-
-
-def _write_record(
-    config: RunConfig, folder: Path, trained: Trained | None, reason: str | None, seconds: float
-) -> None:
-    record = {
-        "format": FORMAT,
-        **config.as_dict(),
-        "steps": trained.steps if trained else 0,
-        "score": trained.score if trained else None,
-        "status": "failed" if reason else "completed",
-        "reason": reason,
-        "seconds": round(seconds, 3),
-        **(trained.facts if trained else {}),
-        **circumstances(),
-    }
-    (folder / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
+    return partial(train, watcher=watcher)

@@ -16,13 +16,19 @@ from ppo_lab.callbacks import AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.hyperparameters import constructor_arguments
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
 from ppo_lab.session import Session
+from ppo_lab.watching import WatchCallback, Watcher
 
 __all__ = ["check", "train"]
 
 MAX_EVALUATION_ENVS = 50
 
 
-def train(config: RunConfig, folder: Path, session: Session | None = None) -> Trained:
+def train(
+    config: RunConfig,
+    folder: Path,
+    watcher: Watcher | None = None,
+    session: Session | None = None,
+) -> Trained:
     """Train into a run folder whose configuration is already written.
 
     Leaves ``*.monitor.csv``, ``evaluations.npz``, ``best_model.zip``, ``<environment>.zip`` and,
@@ -31,7 +37,11 @@ def train(config: RunConfig, folder: Path, session: Session | None = None) -> Tr
     Args:
         config: the run.
         folder: its folder.
-        session: what a watched run has beside its configuration; None: nothing.
+        watcher: may stop the run at one of its evaluations.
+        session: what somebody who watches it has beside its configuration; None: nothing.
+
+    Raises:
+        StoppedError: the watcher stopped it.
     """
     session = session or Session()
     th.set_num_threads(1)  # these networks are too small to share
@@ -44,11 +54,10 @@ def train(config: RunConfig, folder: Path, session: Session | None = None) -> Tr
     eval_env = _normalized(config, make_vec_env(make_env, count), training=False)
     try:
         model = _build(config, env, session)
-        evaluator = _evaluator(config, eval_env, folder)
-        callbacks = [FiniteGuard(), evaluator, *session.callbacks]
+        evaluator = _evaluator(config, eval_env, folder, watcher)
         model.learn(
             config.timesteps - model.num_timesteps,
-            CallbackList(callbacks),
+            CallbackList([FiniteGuard(), evaluator, *session.callbacks]),
             reset_num_timesteps=session.start is None,
         )
         model.save(folder / f"{name}.zip")
@@ -68,7 +77,7 @@ def check(config: RunConfig) -> None:
     """
     env = _normalized(config, make_vec_env(environment_maker(config), config.n_envs, config.seed))
     try:
-        _build(config, env)
+        _build(config, env, Session())
     finally:
         env.close()
 
@@ -82,8 +91,7 @@ def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
     return partial(gym.make, config.env, disable_env_checker=True, **config.env_kwargs)
 
 
-def _build(config: RunConfig, env: VecEnv, session: Session | None = None) -> BaseAlgorithm:
-    session = session or Session()
+def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     if session.start is not None:
         return session.loaded(config, env)
     arguments = constructor_arguments(config.hyperparameters)
@@ -104,7 +112,9 @@ def _normalized(config: RunConfig, env: VecEnv, training: bool = True) -> VecEnv
     return VecNormalize(env, **arguments)
 
 
-def _evaluator(config: RunConfig, eval_env: VecEnv, folder: Path) -> AfterUpdateEvalCallback:
+def _evaluator(
+    config: RunConfig, eval_env: VecEnv, folder: Path, watcher: Watcher | None
+) -> AfterUpdateEvalCallback:
     evaluation = config.evaluation
     kind = AfterUpdateEvalCallback
     if ALGORITHMS[config.algo].needs_masks:
@@ -120,5 +130,6 @@ def _evaluator(config: RunConfig, eval_env: VecEnv, folder: Path) -> AfterUpdate
         log_path=str(folder),
         best_model_save_path=str(folder),
         deterministic=evaluation.deterministic,
+        callback_after_eval=WatchCallback(watcher) if watcher else None,
         verbose=0,
     )

@@ -90,6 +90,8 @@ def committed_settings(algo: str, env_id: str) -> Settings:
 
 def default_settings(algo: str) -> Settings:
     """The algorithm's own defaults, in one environment."""
+    if algo == "optimal":
+        return Settings(1, 0, "", {}, word="exact", origin="dynamic programming")
     whose = "the algorithm's" if ALGORITHMS[algo].tabular else "SB3's"
     return Settings(1, 0, "", {}, word="default", origin=f"{whose} defaults")
 
@@ -119,8 +121,8 @@ def zoo_settings(algo: str, env_id: str) -> Settings | None:
     listed = known.get(name)
     if listed is not None and not (wrapped := _unsupported(listed)):
         return _settings(listed, "zoo", f"{source}, {name}", ZOO_TUNING)
-    why = f"{name} needs {', '.join(wrapped)} there" if listed else f"{name} is not in it"
-    return Settings(1, 0, "", {}, word="zoo", origin=f"{source}, default, as {why}: SB3's defaults")
+    why = f", as its entry needs {', '.join(wrapped)}" if listed else ""
+    return Settings(1, 0, "", {}, word="zoo", origin=f"{source}, default (SB3's defaults){why}")
 
 
 def file_settings(file: Path, env_id: str) -> Settings:

@@ -107,7 +107,7 @@ def run_once(
     (aside / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
     result = None
     try:
-        result = execute_run(config, folder, _trainer(session))
+        result = execute_run(config, folder, trainer=_trainer(session))
     finally:
         finished = result is not None and result.reason is None
         if finished and keep_checkpoints:
@@ -122,7 +122,7 @@ def _trainer(session: Session) -> Callable[[RunConfig, Path], Trained]:
     from ppo_lab.sb3_training import train
 
     def trained(config: RunConfig, folder: Path) -> Trained:
-        result = train(config, folder, session)
+        result = train(config, folder, session=session)
         if session.start is None:
             return result
         return replace(result, facts={**result.facts, "resumed_from": session.start.as_posix()})

@@ -18,6 +18,7 @@ from ppo_lab.environments import exported_mdp
 from ppo_lab.errors import ArgumentError
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
 from ppo_lab.sb3_training import MAX_EVALUATION_ENVS, environment_maker
+from ppo_lab.watching import StoppedError, Watcher
 
 __all__ = ["DEFAULTS", "TablePolicy", "check", "exact_return", "finite_horizon_policy", "train"]
 
@@ -93,7 +94,8 @@ class _Learned(NamedTuple):
 class _Evaluator:
     """Plays tables and keeps ``evaluations.npz`` as SB3 does."""
 
-    def __init__(self, config: RunConfig, folder: Path) -> None:
+    def __init__(self, config: RunConfig, folder: Path, watcher: Watcher | None) -> None:
+        self._watcher = watcher
         self._plan, self._file = config.evaluation, folder / "evaluations.npz"
         self.every = -(-config.timesteps // max(1, self._plan.points - 1))
         self._env = make_vec_env(
@@ -119,13 +121,17 @@ class _Evaluator:
         self._returns.append(returns)
         self._lengths.append(lengths)
         np.savez(self._file, timesteps=self.steps, results=self._returns, ep_lengths=self._lengths)
-        return float(np.mean(returns))
+        score = float(np.mean(returns))
+        if self._watcher is not None and (reason := self._watcher(steps, score)) is not None:
+            raise StoppedError(reason, score, steps)
+        return score
 
     def close(self) -> None:
+        """Close the environments."""
         self._env.close()
 
 
-def train(config: RunConfig, folder: Path) -> Trained:
+def train(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> Trained:
     """Solve or learn the table into a run folder whose configuration is already written.
 
     Leaves ``evaluations.npz`` and ``<environment>.npz`` with the table, and Q-learning, which
@@ -135,12 +141,14 @@ def train(config: RunConfig, folder: Path) -> Trained:
     Args:
         config: the run.
         folder: its folder.
+        watcher: may stop the run at one of its evaluations.
 
     Raises:
+        StoppedError: the watcher stopped it.
         ArgumentError: the environment has no exported MDP, or a hyperparameter is unknown.
     """
     mdp, horizon = _model(config)
-    evaluator = _Evaluator(config, folder)
+    evaluator = _Evaluator(config, folder, watcher)
     try:
         if config.algo == "q_learning":
             learned = _learn(config, folder, evaluator)

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, as_completed
 from itertools import islice
@@ -14,7 +15,7 @@ from torch.distributions import Distribution
 
 from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run, record_failure
 
-__all__ = ["default_jobs", "execute_runs"]
+__all__ = ["IDLE_SECONDS", "WORKER_DIED", "default_jobs", "execute_runs", "initialize_worker"]
 
 WORKER_DIED = "the worker process died twice (killed, or out of memory)"
 ORPHAN_CHECK_SECONDS = 1.0
@@ -58,7 +59,7 @@ def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple
     while pending:
         batch = dict(islice(pending.items(), 1 if suspects else None))
         executor = get_reusable_executor(
-            jobs, timeout=IDLE_SECONDS, initializer=_initialize_worker, initargs=(os.getpid(),)
+            jobs, timeout=IDLE_SECONDS, initializer=initialize_worker, initargs=(os.getpid(),)
         )
         try:
             futures: dict[Future[RunResult], Path] = {
@@ -84,12 +85,15 @@ def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple
             raise
 
 
-def _initialize_worker(parent: int) -> None:
+def initialize_worker(parent: int) -> None:
+    """Make a new process a worker: it ends with its parent, and with nobody else."""
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A quarter of SB3's time per step, and no number changes: what is not finite is looked for
     # where it comes in (FiniteGuard) and where it would be learned from (SpecPPO).
     Distribution.set_default_validate_args(False)
+    # What a constructor warns of is shown once, where the first of many runs is checked.
+    warnings.simplefilter("ignore", UserWarning)
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
 
 
