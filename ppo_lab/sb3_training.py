@@ -15,6 +15,7 @@ from ppo_lab.algorithms import ALGORITHMS, algorithm_class
 from ppo_lab.callbacks import AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.hyperparameters import constructor_arguments
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
+from ppo_lab.session import Session
 from ppo_lab.watching import WatchCallback, Watcher
 
 __all__ = ["check", "train"]
@@ -22,7 +23,12 @@ __all__ = ["check", "train"]
 MAX_EVALUATION_ENVS = 50
 
 
-def train(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> Trained:
+def train(
+    config: RunConfig,
+    folder: Path,
+    watcher: Watcher | None = None,
+    session: Session | None = None,
+) -> Trained:
     """Train into a run folder whose configuration is already written.
 
     Leaves ``*.monitor.csv``, ``evaluations.npz``, ``best_model.zip``, ``<environment>.zip`` and,
@@ -32,10 +38,12 @@ def train(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> Tr
         config: the run.
         folder: its folder.
         watcher: may stop the run at one of its evaluations.
+        session: what somebody who watches it has beside its configuration; None: nothing.
 
     Raises:
         StoppedError: the watcher stopped it.
     """
+    session = session or Session()
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
     make_env = environment_maker(config)
@@ -45,9 +53,13 @@ def train(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> Tr
     count = min(MAX_EVALUATION_ENVS, config.evaluation.episodes)
     eval_env = _normalized(config, make_vec_env(make_env, count), training=False)
     try:
-        model = _build(config, env)
+        model = _build(config, env, session)
         evaluator = _evaluator(config, eval_env, folder, watcher)
-        model.learn(config.timesteps, CallbackList([FiniteGuard(), evaluator]))
+        model.learn(
+            config.timesteps - model.num_timesteps,
+            CallbackList([FiniteGuard(), evaluator, *session.callbacks]),
+            reset_num_timesteps=session.start is None,
+        )
         model.save(folder / f"{name}.zip")
         if isinstance(env, VecNormalize):
             env.save(str(folder / name / "vecnormalize.pkl"))
@@ -65,7 +77,7 @@ def check(config: RunConfig) -> None:
     """
     env = _normalized(config, make_vec_env(environment_maker(config), config.n_envs, config.seed))
     try:
-        _build(config, env)
+        _build(config, env, Session())
     finally:
         env.close()
 
@@ -79,10 +91,12 @@ def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
     return partial(gym.make, config.env, disable_env_checker=True, **config.env_kwargs)
 
 
-def _build(config: RunConfig, env: VecEnv) -> BaseAlgorithm:
+def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
+    if session.start is not None:
+        return session.loaded(config, env)
     arguments = constructor_arguments(config.hyperparameters)
     return algorithm_class(config.algo)(
-        config.policy, env, seed=config.seed, device="cpu", **arguments
+        config.policy, env, seed=config.seed, device="cpu", **session.arguments, **arguments
     )
 
 
