@@ -200,7 +200,7 @@ def merge(space: Space, changes: Sequence[Parameter], dropped: Sequence[str] = (
     """A space with parameters changed, added at the end, or dropped."""
     changed = {parameter.name: parameter for parameter in changes}
     merged = [changed.pop(p.name, p) for p in space if p.name not in dropped]
-    return tuple([*merged, *(p for p in changed.values() if p.name not in dropped)])
+    return (*merged, *(p for p in changed.values() if p.name not in dropped))
 
 
 def _described(parameter: Parameter) -> str:
