@@ -30,7 +30,8 @@ _NOTHING = create_trial(state=TrialState.FAIL, user_attrs={"reason": "not known 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Optuna's warnings that an interface may change: the version is what we test."""
+    """Without Optuna's chatter, and its warnings that an interface may change: we test it."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield
