@@ -73,7 +73,7 @@ class Hindsight:
 
         Args:
             distributions: Optuna's name → what to sample from; may be empty.
-            first: trial 0's settings, where CMA-ES starts too.
+            first: trial 0's settings.
 
         Raises:
             ArgumentError: the sampler's package is not installed.
@@ -81,7 +81,7 @@ class Hindsight:
         if self.number == 0 or not distributions:
             return Proposal(dict(first), {})
         with quiet():
-            study = self._study(_sampler(self.protocol, self.number, first))
+            study = self._study(_sampler(self.protocol, self.number))
             if self.protocol.sampler == "qmc":
                 study = _sequence(study, distributions, first, self.number)
             try:
@@ -158,9 +158,7 @@ def _sequence(
     return ahead
 
 
-def _sampler(
-    protocol: Protocol, number: int, first: Mapping[str, Any]
-) -> optuna.samplers.BaseSampler:
+def _sampler(protocol: Protocol, number: int) -> optuna.samplers.BaseSampler:
     """The protocol's sampler, from a generator of this trial's own."""
     seed = protocol.seed * 100_000 + number
     if protocol.sampler == "tpe":  # Bergstra et al. 2011
@@ -168,12 +166,7 @@ def _sampler(
     if protocol.sampler == "gp":
         return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False)
     if protocol.sampler == "cmaes":  # Hansen 2016; choices are drawn at random
-        numeric = {k: v for k, v in first.items() if isinstance(v, int | float)}
-        return optuna.samplers.CmaEsSampler(
-            seed=seed,
-            x0=numeric if len(numeric) == len(first) else None,
-            warn_independent_sampling=False,
-        )
+        return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
     if protocol.sampler == "qmc":  # Sobol', one sequence for the whole study
         return optuna.samplers.QMCSampler(
             scramble=True, seed=protocol.seed, warn_independent_sampling=False

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
+from sqlalchemy import event
 
 from ppo_lab.errors import ArgumentError
 from tuning.hindsight import quiet
@@ -56,17 +57,7 @@ def open_storage(url: str, grace: int = GRACE_SECONDS) -> BaseStorage:
     address = urlsplit(url)
     if address.scheme == "grpc":
         return _checked(url, lambda: _proxy(address.hostname, address.port))
-    interval = max(1, grace // _BEATS_WITHIN_GRACE)
-    return _checked(
-        url,
-        lambda: RDBStorage(
-            _with_driver(url),
-            heartbeat_interval=interval,
-            grace_period=grace,
-            heartbeat_stale_trial_callback=retry,
-            engine_kwargs={"pool_pre_ping": True} if is_shared(url) else None,
-        ),
-    )
+    return _checked(url, lambda: _database(url, grace))
 
 
 def open_study(
@@ -127,6 +118,26 @@ def _checked(url: str, action: Callable[[], T]) -> T:
                 f"the study's storage cannot be used: {type(error).__name__}: {reason[:200]}"
             ) from None  # a traceback further up would show the URL
     raise AssertionError("unreachable")
+
+
+def _database(url: str, grace: int) -> RDBStorage:
+    storage = RDBStorage(
+        _with_driver(url),
+        heartbeat_interval=max(1, grace // _BEATS_WITHIN_GRACE),
+        grace_period=grace,
+        heartbeat_stale_trial_callback=retry,
+        engine_kwargs={"pool_pre_ping": True} if is_shared(url) else None,
+    )
+    if storage.engine.dialect.name == "sqlite":
+        event.listen(storage.engine, "connect", _write_ahead)
+        storage.engine.dispose()  # the connection that made the tables does without
+    return storage
+
+
+def _write_ahead(connection: Any, _record: object) -> None:
+    """Spare SQLite the wait for the disk at every commit; a killed process still loses nothing."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _proxy(host: str | None, port: int | None) -> BaseStorage:

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuning.hindsight import Hindsight, quiet
-from tuning.protocol import Pruner, Protocol, Sampler
+from tuning.protocol import Protocol, Pruner, Sampler
 from tuning.spaces import SPACES, default_suggestion, distributions
 
 SPACE = SPACES["core"]["spec_ppo"]
