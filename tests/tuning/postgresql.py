@@ -37,9 +37,10 @@ def server(programs: Path) -> Iterator[str]:
         if as_other:
             shutil.chown(folder, "nobody", "nogroup")
             shutil.chown(folder / "password", "nobody", "nogroup")
+        words = ["-D", str(data), "-U", USER, "--auth=scram-sha-256", "--no-sync"]
+        words += [f"--pwfile={folder / 'password'}", "--encoding=UTF8"]
         subprocess.run(
-            (*as_other, programs / "initdb", "-D", data, "-U", USER, "--auth=scram-sha-256")
-            + (f"--pwfile={folder / 'password'}", "--no-sync", "--encoding=UTF8"),
+            (*as_other, programs / "initdb", *words),
             check=True,
             capture_output=True,
             cwd=folder,
