@@ -1,5 +1,6 @@
 """One training run: its configuration in, its run folder out (design: evidence on disk)."""
 
+import copy
 import errno
 import json
 import os
@@ -247,8 +248,10 @@ def _train(config: RunConfig, folder: Path, watcher: Watcher | None) -> tuple[fl
     evaluation = config.evaluation
     eval_env = make_vec_env(make_env, min(MAX_EVALUATION_ENVS, evaluation.episodes))
     try:
+        # A copy: SB3's A2C writes its optimiser into policy_kwargs.
+        arguments = copy.deepcopy(dict(config.hyperparameters))
         model = algorithm_class(config.algo)(
-            config.policy, env, seed=config.seed, device="cpu", **config.hyperparameters
+            config.policy, env, seed=config.seed, device="cpu", **arguments
         )
         evaluator = AfterUpdateEvalCallback(
             eval_env,
