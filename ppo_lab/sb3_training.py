@@ -1,5 +1,6 @@
 """Training of one run with an SB3 algorithm: environments, evaluations, files."""
 
+import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,8 @@ def _environments(
 def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     if session.start is not None:
         return session.loaded(config, env)
-    arguments = constructor_arguments(config.hyperparameters)
+    # A copy: SB3's A2C writes into the policy_kwargs that it is given.
+    arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)))
     return algorithm_class(config.algo)(
         config.policy, env, seed=config.seed, device="cpu", **session.arguments, **arguments
     )
