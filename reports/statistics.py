@@ -15,21 +15,13 @@ from numpy.typing import NDArray
 from rliable import library, metrics
 
 from reports.comparison import Comparison, LabelScores
+from reports.intervals import Estimate as Estimate
 
 TABLE_DRAWS = 5_000
 CURVE_DRAWS = 2_000
 """A curve has many points, each read less closely than a table's number."""
 
 Matrix = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval; ``low`` and ``high`` are None where one run gives none."""
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
