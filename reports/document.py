@@ -32,13 +32,13 @@ class Settings:
     Attributes:
         baseline: the label that others are compared with.
         seed: seed of every resampling.
-        table_draws: draws behind each number's interval.
-        curve_draws: draws behind each curve's band.
+        table_draws: bootstrap draws behind each number of the main and the per-task tables.
+        curve_draws: bootstrap draws behind each point of a curve and each pair of labels.
         level: nominal coverage of the intervals, in (0, 1).
         interval_method: how the intervals are made, in words.
         equivalence_margin: half-width of "practically equal", as a share of a task's scale from 0
-            to 1; None where no equivalence is tested.
-        threshold: normalised score that "steps to threshold" waits for.
+            to 1.
+        threshold: normalised score that the steps to the threshold are counted up to.
     """
 
     baseline: str
@@ -47,8 +47,8 @@ class Settings:
     curve_draws: int
     level: float
     interval_method: str
-    equivalence_margin: float | None
-    threshold: float | None
+    equivalence_margin: float
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ class Task:
     Attributes:
         name: the environment id, with its arguments where it has any.
         compared: whether it enters the aggregates over tasks.
-        low: the score that normalises to 0; None where nothing normalises the task.
+        low: the score that normalises to 0.
         high: the score that normalises to 1.
         source: where ``low`` and ``high`` come from.
     """
 
     name: str
     compared: bool
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     source: str
 
 
@@ -85,8 +85,6 @@ class Aggregate:
         improvement: P(a run scores above a run of the baseline); None for the baseline.
         best_checkpoint: IQM of the best evaluation of each run, an optimistic number.
         area: IQM of the mean height of the learning curve, normalised.
-        steps_to_threshold: environment steps until the IQM curve passes the threshold; None where
-            it never does.
     """
 
     label: str
@@ -99,7 +97,6 @@ class Aggregate:
     improvement: Interval | None
     best_checkpoint: Interval | None
     area: Interval | None
-    steps_to_threshold: Interval | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,11 @@ class TaskScore:
         interval: the mean with its interval.
         success_rate: share of runs (or episodes, where recorded) that succeeded, in [0, 1].
         best_checkpoint: mean of the runs' best evaluations.
-        steps_to_threshold: steps until the task's IQM passes the threshold; None if never.
+        area: IQM over runs of the mean height of the normalised learning curve.
+        reached: share of runs whose return passed the threshold; None without shared steps.
+        median_steps: steps by which half of the runs had; None where fewer did.
+        mean_steps: mean of min(steps to the threshold, horizon).
+        horizon: steps for which every run of the task was watched.
         scores: every run's score, by seed.
     """
 
@@ -125,8 +126,11 @@ class TaskScore:
     maximum: float | None
     success_rate: float | None
     best_checkpoint: float | None
-    area: float | None
-    steps_to_threshold: float | None
+    area: Interval | None
+    reached: Interval | None
+    median_steps: float | None
+    mean_steps: Interval | None
+    horizon: int | None
     scores: tuple[float, ...]
 
 
@@ -139,11 +143,12 @@ class TaskTest:
         welch: p-value of Welch's t test; ``welch_holm`` after Holm's correction.
         permutation: p-value of the permutation test; ``permutation_holm`` after the correction.
         effect: standardised difference (Hedges' g).
-        superiority: P(a run of ``label`` scores above one of ``other``), ties half.
-        equivalence: p-value of the two one-sided tests at ``margin``; None where not tested.
+        superiority: P(a run of ``label`` scores above one of ``other``), ties counting half.
+        equivalence: p-value of the two one-sided tests at ``margin``.
         margin: the equivalence margin in the task's own units.
-        seeds_needed: runs a side that would tell a difference of this size with the stated
-            power; None where the difference is zero or cannot be judged.
+        seeds_needed: runs of each that Welch's test needs to tell a difference of the observed
+            size four times in five; None where there is no such number.
+        seeds_sentence: the same in words, with what it rests on.
     """
 
     task: str
@@ -157,8 +162,9 @@ class TaskTest:
     effect: float | None
     superiority: float | None
     equivalence: float | None
-    margin: float | None
+    margin: float
     seeds_needed: int | None
+    seeds_sentence: str
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,7 @@ class ProtocolRow:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run that was read; ``normalised_score`` is None where nothing normalises its task."""
+    """One run that was read; ``source`` is what wrote its logs, ``measure`` what its score is."""
 
     label: str
     algo: str
@@ -229,13 +235,14 @@ class RunRow:
     seed: int | None
     steps: int
     score: float
-    normalised_score: float | None
-    best_checkpoint: float | None
+    normalised_score: float
+    best_checkpoint: float
     episodes: int | None
     source: str
+    measure: str
     folder: str
     versions: str
-    compared: bool
+    circumstances: str
 
 
 @dataclass(frozen=True)

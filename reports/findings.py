@@ -1,17 +1,14 @@
-"""The report's words: what was found, what the numbers rest on, and the page around them."""
+"""The report's words: what was found, and what the numbers rest on."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.cautions import ENOUGH_RUNS, counted
-from reports.comparison import Comparison
-from reports.runs import LoadedRuns
-from reports.statistics import Draws, Estimate, LabelStatistics
-from reports.tables import ScoreTable, shown
-from reports.text import markdown, one_line, shortened
-
-_LONGEST_REASON = 300
+from reports.arrangement import Arrangement
+from reports.document import Aggregate, Interval, Settings
+from reports.formats import shown
+from reports.records import LoadedRuns
+from reports.summaries import ENOUGH_RUNS
+from reports.text import counted, ranges
 
 
 @dataclass(frozen=True)
@@ -22,24 +19,29 @@ class Finding:
     detail: str
 
 
-def find(rows: Sequence[LabelStatistics], baseline: str) -> Finding:
+def find(rows: Sequence[Aggregate], baseline: str) -> Finding:
     """Say which label leads, and whether the runs tell it from the baseline.
 
     The baseline meets the label with the highest IQM among the others. The two are told apart
     where the interval of the probability of improvement leaves out one half.
 
     Args:
-        rows: one per label, at least one.
+        rows: one per label; none where no task was run by every label.
         baseline: the label that ``improvement`` is over.
     """
-    ranked = sorted(rows, key=lambda row: -row.iqm.value)
-    level = [row.label for row in ranked if row.iqm.value == ranked[0].iqm.value]
-    verb = "has" if len(level) == 1 else "share"
-    detail = f"{' and '.join(level)} {verb} the highest IQM, {shown(ranked[0].iqm)}."
+    if not rows:
+        return Finding(
+            "No task was run by every label",
+            "So nothing can be said across tasks; the tables of the single tasks follow.",
+        )
+    ranked = sorted(rows, key=lambda row: -_iqm(row))
+    lead = ranked[0]
     if len(rows) == 1:
-        lead = ranked[0]
         detail = f"Its IQM is {shown(lead.iqm)} over {counted(lead.runs, 'run')} per environment."
         return Finding(f"{lead.label} stands alone", detail)
+    level = [row.label for row in ranked if _iqm(row) == _iqm(lead)]
+    verb = "has" if len(level) == 1 else "share"
+    detail = f"{' and '.join(level)} {verb} the highest IQM, {shown(lead.iqm)}."
     challenger = next(row for row in ranked if row.label != baseline)
     improvement = challenger.improvement
     if improvement is None:
@@ -52,37 +54,28 @@ def find(rows: Sequence[LabelStatistics], baseline: str) -> Finding:
     return Finding(_headline(challenger.label, baseline, improvement, fewest), detail)
 
 
-def _headline(challenger: str, baseline: str, improvement: Estimate, fewest: int) -> str:
-    low, high = improvement.low, improvement.high
-    if low is None or high is None or low <= 0.5 <= high:
-        return f"These runs do not tell {challenger} from {baseline}"
-    better, worse = (challenger, baseline) if low > 0.5 else (baseline, challenger)
-    verb = "seems to score" if fewest < ENOUGH_RUNS else "scores"
-    return f"{better} {verb} higher than {worse}"
-
-
-def footer(comparison: Comparison, loaded: LoadedRuns, draws: Draws) -> tuple[str, ...]:
+def footer(
+    arrangement: Arrangement, loaded: LoadedRuns, settings: Settings
+) -> tuple[str, ...]:
     """List what the numbers rest on: runs, tasks, seeds, episodes, scale, draws."""
-    tasks = comparison.tasks
-    episodes = sorted({run.evaluation_episodes for run in comparison.runs})
-    scales = sorted(
-        {
-            f"in {run.task}, low {run.low:.6g} and high {run.high:.6g} ({run.source})"
-            for run in comparison.runs
-        }
-    )
+    runs, tasks = arrangement.runs, arrangement.shared_tasks
+    names = ", ".join(arrangement.tasks)
+    shared = "" if len(tasks) == len(arrangement.tasks) else f", {len(tasks)} of them run by all"
     lines = [
-        f"{counted(len(comparison.runs), 'run')} of {counted(len(comparison.labels), 'label')} on "
-        f"{counted(len(tasks), 'task')}: {', '.join(tasks)}. The column counts runs per task.",
-        "A score is the mean return of the final policy over "
-        f"{' or '.join(map(str, episodes))} evaluation episodes.",
+        f"{counted(len(runs), 'run')} of {counted(len(arrangement.labels), 'label')} on "
+        f"{counted(len(arrangement.tasks), 'task')}{shared}: {names}. The column counts runs per "
+        "task.",
+        *_measures(arrangement),
         "Mean, IQM, median and optimality gap are of the normalised score (score − low)/(high − "
-        f"low); {'; '.join(scales)}.",
-        *_seeds(comparison),
-        f"[…, …] are 95 % stratified-bootstrap percentile intervals (rliable): {draws.table:,} "
-        f"draws for the table, {draws.curve:,} for the learning curves, seed {draws.seed}.",
+        f"low); {'; '.join(_scales(arrangement))}.",
+        *_seeds(arrangement),
+        f"[…, …] are {100 * settings.level:g} % {settings.interval_method}: "
+        f"{settings.table_draws:,} draws for the main table, {settings.curve_draws:,} for the "
+        f"others, the curves and the pairs, seed {settings.seed}.",
         "P(better than …) is the probability that a run of the row scores above a run of the "
         "baseline, ties counting half.",
+        "Two means count as practically equal within ± "
+        f"{settings.equivalence_margin:g} of a task's normalised scale.",
     ]
     if len(tasks) == 1:
         lines.append("The median is over tasks, so with one task it equals the mean.")
@@ -91,53 +84,49 @@ def footer(comparison: Comparison, loaded: LoadedRuns, draws: Draws) -> tuple[st
             f"{counted(loaded.tuning_runs, 'tuning run')} left out: seeds that chose "
             "hyperparameters never judge them."
         )
-    return tuple(lines)
+    return (*lines, *loaded.sources)
 
 
-def compose(table: ScoreTable, found: Finding, notes: Sequence[str], loaded: LoadedRuns) -> str:
-    """Return the Markdown page: finding, table, figures, notes, footer, folders set aside."""
-    parts = [
-        f"# {markdown(found.headline)}\n",
-        f"{markdown(found.detail)}\n",
-        table.markdown(),
-        _bullets(table.footer),
+def _iqm(row: Aggregate) -> float:
+    return -float("inf") if row.iqm.value is None else row.iqm.value
+
+
+def _headline(challenger: str, baseline: str, improvement: Interval, fewest: int) -> str:
+    low, high = improvement.low, improvement.high
+    if low is None or high is None or low <= 0.5 <= high:
+        return f"These runs do not tell {challenger} from {baseline}"
+    better, worse = (challenger, baseline) if low > 0.5 else (baseline, challenger)
+    verb = "seems to score" if fewest < ENOUGH_RUNS else "scores"
+    return f"{better} {verb} higher than {worse}"
+
+
+def _measures(arrangement: Arrangement) -> list[str]:
+    runs = arrangement.runs
+    measures = sorted({run.measure for run in runs})
+    episodes = sorted({run.evaluation_episodes for run in runs if run.evaluation_episodes})
+    if len(measures) > 1:
+        return [f"A score is, by run: {'; '.join(measures)}."]
+    over = f", over {' or '.join(map(str, episodes))} episodes" if episodes else ""
+    return [f"A score is the {measures[0]}{over}."]
+
+
+def _scales(arrangement: Arrangement) -> list[str]:
+    return sorted(
+        {
+            f"in {run.task}, low {run.low:.6g} and high {run.high:.6g} ({run.source})"
+            for run in arrangement.runs
+        }
+    )
+
+
+def _seeds(arrangement: Arrangement) -> list[str]:
+    seeds = {
+        label: sorted({run.seed for run in arrangement.runs if run.label == label and run.seed is not None})
+        for label in arrangement.labels
+    }
+    stated = [text for text in map(ranges, seeds.values())]
+    if len(set(stated)) == 1:
+        return [f"Seeds of every label: {stated[0]}."] if stated[0] else []
+    return [
+        f"Seeds of {label}: {text or 'unknown'}." for label, text in zip(seeds, stated, strict=True)
     ]
-    if table.cautions:
-        parts += ["## Read with care\n", _bullets(table.cautions)]
-    if notes:
-        parts += ["## Notes\n", _bullets(notes)]
-    parts += [
-        "## Figures\n",
-        "![IQM of the normalised return over environment steps](learning_curves.png)\n",
-        "![Point estimates and intervals of every label](intervals.png)\n",
-        "Numbers: [every run's score](scores.csv), [the table](table.csv).\n",
-    ]
-    if loaded.set_aside:
-        lines = [
-            f"{aside.folder}: {shortened(one_line(aside.reason), _LONGEST_REASON)}"
-            for aside in loaded.set_aside
-        ]
-        parts += ["## Run folders set aside\n", _bullets(lines)]
-    return "\n".join(parts)
-
-
-def _seeds(comparison: Comparison) -> list[str]:
-    labels_of = Counter(scores.seeds for scores in comparison.labels)
-    if len(labels_of) == 1:
-        return [f"Seeds of every label: {ranges(comparison.labels[0].seeds)}."]
-    return [f"Seeds of {scores.label}: {ranges(scores.seeds)}." for scores in comparison.labels]
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Write ascending distinct whole numbers as ``1–3, 7``."""
-    spans: list[tuple[int, int]] = []
-    for number in numbers:
-        if spans and number == spans[-1][1] + 1:
-            spans[-1] = (spans[-1][0], number)
-        else:
-            spans.append((number, number))
-    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in spans)
-
-
-def _bullets(lines: Sequence[str]) -> str:
-    return "".join(f"- {markdown(line)}\n" for line in lines)

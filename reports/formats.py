@@ -139,6 +139,8 @@ def _plain(cell: str | int | float | None, kind: Kind, scale: float | None) -> s
         return NOTHING
     if isinstance(cell, str):
         return one_line(cell)
+    if kind == "steps":
+        return f"{round(cell):,}"
     if kind == "whole":
         return f"{cell:,}" if abs(cell) >= 10_000 else str(cell)
     if kind == "p":

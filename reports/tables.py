@@ -6,7 +6,7 @@ from typing import Literal
 
 from reports.document import Document, Interval
 
-Kind = Literal["text", "whole", "unit", "score", "p", "share"]
+Kind = Literal["text", "whole", "steps", "unit", "score", "p", "share"]
 """``unit``: normalised, three decimals; ``score``: own units; ``share``: in [0, 1], per cent."""
 
 Cell = str | int | float | Interval | None
@@ -104,6 +104,8 @@ def main_table(document: Document) -> Table:
             row.median,
             row.optimality_gap,
             row.improvement,
+            row.best_checkpoint,
+            row.area,
             baseline,
         )
         for row in document.aggregates
@@ -117,12 +119,15 @@ def main_table(document: Document) -> Table:
         Column("median", "median", "unit", 1, True),
         Column("optimality_gap", "optimality gap", "unit", -1, True),
         Column("p_better", f"P(better than {baseline})", "unit", 0, True),
+        Column("best_checkpoint", "best checkpoint", "unit", 0, True),
+        Column("area", "area under the curve", "unit", 1, True),
         Column("baseline", "baseline"),
     ]
     caption = (
         "Normalised scores of the final policies over all compared tasks; in brackets the "
         f"{level} intervals. Bold: the best of a column. An asterisk: its interval overlaps the "
-        "best row's. Of the optimality gap, less is better."
+        "best row's. Of the optimality gap, less is better. The best checkpoint is the IQM of each "
+        "run's highest evaluation: an optimistic number, shown apart."
     )
     return Table("table", "Main table", caption, tuple(columns), tuple(rows))
 
@@ -221,8 +226,9 @@ def test_table(document: Document) -> Table:
     caption = (
         "Difference of the mean final scores, first minus second. Holm's correction is over all "
         "the pairs and tasks of this report. A small equivalence p says that the difference lies "
-        "within ± margin; a large p of any test says nothing. Seeds needed: runs a side to tell a "
-        "difference of the observed size, where it can be judged."
+        "within ± margin; a large p of any test says nothing. Seeds needed: runs of each that "
+        "Welch's test needs to tell a difference of the observed size four times in five, if the "
+        "true one is as large."
     )
     return Table("tests", "Tests per task", caption, columns, rows)
 
@@ -243,24 +249,35 @@ def pair_table(document: Document) -> Table:
 
 
 def efficiency_table(document: Document) -> Table:
-    """One row a label: how fast, and how good at best."""
+    """One row a task and label: how fast."""
     columns = (
+        Column("task", "task"),
         Column("label", "label"),
         Column("area", "area under the curve", "unit", 1, True),
-        Column("steps_to_threshold", "steps to threshold", "score", -1, True),
-        Column("best_checkpoint", "best checkpoint, IQM", "unit", 0, True),
+        Column("reached", "reached the threshold", "share", 0, True),
+        Column("median_steps", "median steps to it", "steps", -1),
+        Column("mean_steps", "mean steps to it", "steps", -1, True),
+        Column("horizon", "horizon", "steps"),
     )
     rows = tuple(
-        (row.label, row.area, row.steps_to_threshold, row.best_checkpoint)
-        for row in document.aggregates
+        (
+            row.task,
+            row.label,
+            row.area,
+            row.reached,
+            row.median_steps,
+            row.mean_steps,
+            row.horizon,
+        )
+        for row in document.task_scores
     )
-    threshold = document.settings.threshold
-    reached = "" if threshold is None else f" The threshold is a normalised IQM of {threshold:g}."
     caption = (
-        "Area: mean height of the normalised learning curve, 1 = the reference from the first step."
-        f"{reached} The best checkpoint is each run's highest evaluation: an optimistic number."
+        "Area: IQM over runs of the mean height of the normalised learning curve; 1 is the "
+        "reference score from the first step on. The threshold is a normalised return of "
+        f"{document.settings.threshold:g}. Runs that never reached it count in the mean with the "
+        "whole horizon, the steps for which every run of the task was watched."
     )
-    return Table("efficiency", "Sample efficiency", caption, columns, rows)
+    return Table("efficiency", "Sample efficiency", caption, columns, rows, grouped=True)
 
 
 def protocol_table(document: Document) -> Table:
@@ -304,9 +321,11 @@ def score_table(document: Document) -> Table:
         Column("normalised_score", "normalised", "unit"),
         Column("best_checkpoint", "best checkpoint", "score"),
         Column("episodes", "episodes", "whole"),
+        Column("measure", "score is"),
         Column("source", "read from"),
         Column("folder", "folder"),
         Column("versions", "versions"),
+        Column("circumstances", "circumstances"),
     )
     rows = tuple(
         (
@@ -320,9 +339,11 @@ def score_table(document: Document) -> Table:
             run.normalised_score,
             run.best_checkpoint,
             run.episodes,
+            run.measure,
             run.source,
             run.folder,
             run.versions,
+            run.circumstances,
         )
         for run in document.runs
     )
