@@ -63,7 +63,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         NoRunsError: no task was run by every label.
     """
     by_label: dict[str, dict[str, list[Run]]] = {}
-    for run in sorted(runs, key=lambda run: (run.label, run.task, run.seed)):
+    for run in sorted(runs, key=lambda run: (run.label, run.task, run.seed or 0)):
         by_label.setdefault(run.label, {}).setdefault(run.task, []).append(run)
     every_task = sorted({run.task for run in runs})
     tasks = [task for task in every_task if all(task in ran for ran in by_label.values())]
@@ -101,7 +101,7 @@ def _label_scores(label: str, columns: Sequence[Sequence[Run]]) -> LabelScores:
         raw_scores=np.array([[run.score for run in column] for column in columns]).T,
         curve_steps=steps,
         curves=np.array([[_at(run, steps) for run in column] for column in columns]).swapaxes(0, 1),
-        seeds=tuple(sorted({run.seed for run in runs})),
+        seeds=tuple(sorted({run.seed for run in runs if run.seed is not None})),
     )
 
 

@@ -100,7 +100,7 @@ def _table(comparison: Comparison, loaded: LoadedRuns, baseline: str, draws: Dra
 
 def _scores_csv(runs: Sequence[Run]) -> str:
     header = ("label", "algo", "settings", "env", "seed", "steps", "score", "normalised_score")
-    ordered = sorted(runs, key=lambda run: (run.label, run.task, run.seed))
+    ordered = sorted(runs, key=lambda run: (run.label, run.task, run.seed or 0))
     return csv_text(
         header,
         [
