@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reports import aggregates, bands, significance
-from reports.arrangement import Arrangement, Cell, common_grid
+from reports.arrangement import Arrangement, Cell, Steps, common_grid
 from reports.cautions import cautions
 from reports.document import (
     FORMAT,
@@ -32,9 +32,7 @@ from reports.records import LoadedRuns, Run
 from reports.samples import Matrix
 from reports.summaries import task_summary
 
-INTERVALS = (
-    "stratified-bootstrap intervals, stretched for few runs"
-)
+INTERVALS = "stratified-bootstrap intervals, stretched for few runs"
 
 
 @dataclass(frozen=True)
@@ -201,7 +199,7 @@ def _aggregate(
     )
 
 
-def _task_score(cell: Cell, grid: Matrix, settings: Settings) -> TaskScore:
+def _task_score(cell: Cell, grid: Steps, settings: Settings) -> TaskScore:
     where = f"{cell.label} on {cell.task}"
     found = task_summary(
         cell.raw_scores, seed=settings.seed, key=f"scores of {where}", draws=settings.curve_draws
@@ -242,13 +240,13 @@ def _task_score(cell: Cell, grid: Matrix, settings: Settings) -> TaskScore:
     )
 
 
-def _horizon_grid(arrangement: Arrangement, task: str) -> Matrix:
+def _horizon_grid(arrangement: Arrangement, task: str) -> Steps:
     """The steps at which every run of every label on the task has a value."""
     runs = [run for cell in _cells(arrangement, task) for run in cell.runs]
     return common_grid([run.evaluation_steps for run in runs])
 
 
-def _areas(cell: Cell, grid: Matrix) -> Matrix | None:
+def _areas(cell: Cell, grid: Steps) -> Matrix | None:
     if len(grid) < 2:
         return None
     return np.array([area_under_curve(grid, curve) for curve in cell.curves(grid)])
@@ -266,7 +264,7 @@ def _area(areas: Sequence[Matrix | None], name: str, settings: Settings) -> Inte
 
 def _tests(arrangement: Arrangement, settings: Settings) -> tuple[TaskTest, ...]:
     """Compare every two labels on every task that both ran; Holm's correction is over them all."""
-    raw = []
+    raw: list[significance.PairTest] = []
     for task in arrangement.tasks:
         cells = _cells(arrangement, task)
         raw += significance.pair_tests(
@@ -368,7 +366,9 @@ def _profiles(arrangement: Arrangement, settings: Settings) -> tuple[Profile, ..
             draws=settings.curve_draws,
         )
         profiles.append(
-            Profile(label, _floats(band.x), _floats(band.value), _floats(band.low), _floats(band.high))
+            Profile(
+                label, _floats(band.x), _floats(band.value), _floats(band.low), _floats(band.high)
+            )
         )
     return tuple(profiles)
 

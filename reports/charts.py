@@ -66,15 +66,21 @@ def curve_chart(document: Document, task: str | None, name: str) -> Chart | None
     unit = "return" if task else "normalised return"
     title = "Learning curves" if task is None else f"Learning curves: {task}"
     level = f"{100 * document.settings.level:g} %"
-    caption = (
-        f"IQM of the {unit} over environment steps, with pointwise {level} bands."
-        + ("" if task else " The dotted line at 1 is the reference score.")
+    caption = f"IQM of the {unit} over environment steps, with pointwise {level} bands." + (
+        "" if task else " The dotted line at 1 is the reference score."
     )
     lines = [_curve_line(curve) for curve in curves]
     table = curve_table(document).where(task or "")
     drawings = tuple(
-        _line_drawing(document.labels, lines, form, "environment steps", f"{unit}, IQM", title,
-                      reference=None if task else 1.0)
+        _line_drawing(
+            document.labels,
+            lines,
+            form,
+            "environment steps",
+            f"{unit}, IQM",
+            title,
+            reference=None if task else 1.0,
+        )
         for form in ("wide", "narrow")
     )
     return Chart(name, title, caption, drawings, table, hover=True)
@@ -87,8 +93,15 @@ def profile_chart(document: Document) -> Chart | None:
     title = "Performance profiles"
     lines = [_profile_line(profile) for profile in document.profiles]
     drawings = tuple(
-        _line_drawing(document.labels, lines, form, "normalised score τ",
-                      "share of runs above τ", title, bounds=(0.0, 1.0))
+        _line_drawing(
+            document.labels,
+            lines,
+            form,
+            "normalised score τ",
+            "share of runs above τ",
+            title,
+            bounds=(0.0, 1.0),
+        )
         for form in ("wide", "narrow")
     )
     caption = (
@@ -199,8 +212,14 @@ def _line_drawing(
     legend, more = _legend(labels, [line.label for line in lines], height, width)
     described = f"{title}: {y_title} over {x_title}; the numbers stand in the table below."
     return svg.drawing(
-        form, width, height, svg.join(pieces), described=described, frame=frame,
-        legend=legend, legend_height=more,
+        form,
+        width,
+        height,
+        svg.join(pieces),
+        described=described,
+        frame=frame,
+        legend=legend,
+        legend_height=more,
     )
 
 
@@ -272,9 +291,7 @@ def _panel(
     row_height: int,
 ) -> Markup:
     left, right, top, bottom = box
-    ends = [
-        end for _, at in rows for end in (at.value, at.low, at.high) if end is not None
-    ]
+    ends = [end for _, at in rows for end in (at.value, at.low, at.high) if end is not None]
     low, high = svg.spanning(ends, within=0.06)
     x = svg.Axis(low, high, left, right)
     room = max(2, int((right - left) / 46))
@@ -367,21 +384,34 @@ def _matrix_cell(
     told = at.low is not None and at.high is not None and not at.low <= 0.5 <= at.high
     strength = round(min(abs(at.value - 0.5) * 1.3, 0.65), 3)
     rect = Markup(
-        '<rect class="{}" x="{}" y="{}" width="{}" height="{}" rx="4" fill="{}" '
-        'fill-opacity="{}"/>'
+        '<rect class="{}" x="{}" y="{}" width="{}" height="{}" rx="4" fill="{}" fill-opacity="{}"/>'
     ).format(
-        "above" if at.value > 0.5 else "below", x + 1, y + 1, size - 2, size - 2,
-        svg.PALETTE[0] if at.value > 0.5 else svg.PALETTE[1], strength,
+        "above" if at.value > 0.5 else "below",
+        x + 1,
+        y + 1,
+        size - 2,
+        size - 2,
+        svg.PALETTE[0] if at.value > 0.5 else svg.PALETTE[1],
+        strength,
     )
     middle = x + size / 2
-    value = svg.text(middle, y + 28, f"{at.value:.2f}", anchor="middle", size=14,
-                     kind="ink" if told else "muted")
+    value = svg.text(
+        middle, y + 28, f"{at.value:.2f}", anchor="middle", size=14, kind="ink" if told else "muted"
+    )
     ends = Markup("")
     if at.low is not None and at.high is not None:
-        ends = svg.text(middle, y + 44, f"{at.low:.2f}–{at.high:.2f}", anchor="middle", size=10.5,
-                        kind="ink" if told else "muted")
+        ends = svg.text(
+            middle,
+            y + 44,
+            f"{at.low:.2f}–{at.high:.2f}",
+            anchor="middle",
+            size=10.5,
+            kind="ink" if told else "muted",
+        )
     tip = f"{label} over {other}: {shown(at)}"
-    return Markup('<g data-tip="{}"><title>{}</title>{}{}{}</g>').format(tip, tip, rect, value, ends)
+    return Markup('<g data-tip="{}"><title>{}</title>{}{}{}</g>').format(
+        tip, tip, rect, value, ends
+    )
 
 
 def _legend(
@@ -393,9 +423,18 @@ def _legend(
         y = top + 12 + 20 * number
         index = labels.index(label)
         pieces.append(
-            svg.group(index, "", svg.join([
-                svg.polyline([(16, y), (44, y)], index), svg.mark(30, y, index),
-                svg.text(52, y + 4, shortened(one_line(label), (width - 60) // 7), kind="ink"),
-            ]))
+            svg.group(
+                index,
+                "",
+                svg.join(
+                    [
+                        svg.polyline([(16, y), (44, y)], index),
+                        svg.mark(30, y, index),
+                        svg.text(
+                            52, y + 4, shortened(one_line(label), (width - 60) // 7), kind="ink"
+                        ),
+                    ]
+                ),
+            )
         )
     return svg.join(pieces), 20 * len(drawn) + 12

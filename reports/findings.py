@@ -54,9 +54,7 @@ def find(rows: Sequence[Aggregate], baseline: str) -> Finding:
     return Finding(_headline(challenger.label, baseline, improvement, fewest), detail)
 
 
-def footer(
-    arrangement: Arrangement, loaded: LoadedRuns, settings: Settings
-) -> tuple[str, ...]:
+def footer(arrangement: Arrangement, loaded: LoadedRuns, settings: Settings) -> tuple[str, ...]:
     """List what the numbers rest on: runs, tasks, seeds, episodes, scale, draws."""
     runs, tasks = arrangement.runs, arrangement.shared_tasks
     names = ", ".join(arrangement.tasks)
@@ -121,10 +119,12 @@ def _scales(arrangement: Arrangement) -> list[str]:
 
 def _seeds(arrangement: Arrangement) -> list[str]:
     seeds = {
-        label: sorted({run.seed for run in arrangement.runs if run.label == label and run.seed is not None})
+        label: sorted(
+            {run.seed for run in arrangement.runs if run.label == label and run.seed is not None}
+        )
         for label in arrangement.labels
     }
-    stated = [text for text in map(ranges, seeds.values())]
+    stated = list(map(ranges, seeds.values()))
     if len(set(stated)) == 1:
         return [f"Seeds of every label: {stated[0]}."] if stated[0] else []
     return [

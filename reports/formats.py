@@ -45,7 +45,9 @@ def parts(cell: Cell, kind: Kind) -> tuple[str, str]:
     """Return a cell's text and its interval's text, which is empty where there is none."""
     if not isinstance(cell, Interval):
         return _plain(cell, kind, None), ""
-    scale = max((abs(end) for end in (cell.value, cell.low, cell.high) if end is not None), default=0)
+    scale = max(
+        (abs(end) for end in (cell.value, cell.low, cell.high) if end is not None), default=0
+    )
     value = _plain(cell.value, kind, scale)
     if cell.value is None or cell.low is None or cell.high is None:
         return value, ""

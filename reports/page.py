@@ -7,8 +7,7 @@ switches and downloads. A content security policy forbids everything that is not
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,12 +16,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from reports import charts, svg
-from reports.cautions import counted
 from reports.charts import Chart
 from reports.document import Document
 from reports.formats import csv_header, csv_row, parts
-from reports.tables import Table, report_tables, shown_main_table
-from reports.text import one_line, shortened
+from reports.tables import Cell, Column, Table, brief_main_table, report_tables
+from reports.text import counted, one_line, shortened
 
 _SECTIONS = (
     ("summary", "Summary"),
@@ -95,7 +93,7 @@ def render_page(document: Document) -> str:
     script = _resource("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     with_aggregates = bool(document.aggregates)
-    return _template().render(
+    page: str = _template().render(
         document=document,
         facts=_facts(document),
         sections=[
@@ -105,7 +103,7 @@ def render_page(document: Document) -> str:
         ],
         tables={
             **{name: _shown(table) for name, table in tables.items()},
-            "table": _shown(shown_main_table(document)),
+            "table": _shown(brief_main_table(document)),
         },
         charts=drawn,
         tasks=sections,
@@ -118,15 +116,14 @@ def render_page(document: Document) -> str:
         script=Markup(script),
         script_hash=Markup(f"sha256-{digest}"),
     )
+    return page
 
 
 def _task_section(
     document: Document, name: str, anchor: str, tables: dict[str, Table]
 ) -> _TaskSection:
     task = next(task for task in document.tasks if task.name == name)
-    scale = "Not normalised: no reference scores are known."
-    if task.low is not None and task.high is not None:
-        scale = f"Normalised: 0 is {task.low:.6g}, 1 is {task.high:.6g} ({task.source})."
+    scale = f"Normalised: 0 is {task.low:.6g}, 1 is {task.high:.6g} ({task.source})."
     if not task.compared:
         scale += " Not every label ran this task, so it is in no number across tasks."
     return _TaskSection(
@@ -164,28 +161,35 @@ def _facts(document: Document) -> list[str]:
 
 def _shown(table: Table) -> _Shown:
     """Prepare a table; a column that says the same in every row becomes a sentence."""
-    marks = table.marks
-    common, kept = [], []
-    for place, column in enumerate(table.columns):
-        values = {row[place] for row in table.rows}
-        only = next(iter(values)) if len(values) == 1 else None
-        if place == 0 or len(table.rows) < 2 or not (only is None and values == {None} or isinstance(only, str)):
-            kept.append(place)
-        elif only:
-            common.append(f"Every row has {column.title}: {one_line(str(only))}.")
+    same = [_same(table, place) for place in range(len(table.columns))]
+    kept = [place for place, text in enumerate(same) if text is None]
+    common = [
+        f"Every row has {column.title}: {text}."
+        for column, text in zip(table.columns, same, strict=True)
+        if text
+    ]
     view = tuple(
-        tuple(
-            _Cell(
-                *(shortened(part, _LONGEST_CELL) for part in parts(row[n], table.columns[n].kind)),
-                table.columns[n].kind,
-                marks[index][n],
-            )
-            for n in kept
-        )
-        for index, row in enumerate(table.rows)
+        tuple(_cell(row[n], table.columns[n], marks[n]) for n in kept)
+        for row, marks in zip(table.rows, table.marks, strict=True)
     )
     columns = tuple(table.columns[n] for n in kept)
     return _Shown(table.title, table.caption, columns, view, table.rows, tuple(common))
+
+
+def _same(table: Table, place: int) -> str | None:
+    """Return what a column says in every row, empty for nothing; None for a column to show."""
+    values = {row[place] for row in table.rows}
+    if place == 0 or len(table.rows) < 2 or len(values) > 1:
+        return None
+    (value,) = values
+    if value is None or value == "":
+        return ""
+    return one_line(value) if isinstance(value, str) else None
+
+
+def _cell(cell: Cell, column: Column, mark: str) -> _Cell:
+    value, interval = parts(cell, column.kind)
+    return _Cell(shortened(value, _LONGEST_CELL), interval, column.kind, mark)
 
 
 def _embedded(document: Document, table: Table) -> dict[str, object]:
@@ -202,9 +206,7 @@ def _embedded(document: Document, table: Table) -> dict[str, object]:
 
 
 def _swatch(index: int) -> Markup:
-    content = svg.join(
-        [svg.polyline([(1, 7), (29, 7)], index), svg.mark(15, 7, index)]
-    )
+    content = svg.join([svg.polyline([(1, 7), (29, 7)], index), svg.mark(15, 7, index)])
     return Markup('<svg viewBox="0 0 30 14" aria-hidden="true">{}</svg>').format(content)
 
 

@@ -55,7 +55,9 @@ class Axis:
         return round_values(self.low, self.high, count)
 
 
-def spanning(values: Iterable[float], *, within: float = 0.05, floor: float = 1e-9) -> tuple[float, float]:
+def spanning(
+    values: Iterable[float], *, within: float = 0.05, floor: float = 1e-9
+) -> tuple[float, float]:
     """Return ends a little beyond the values; never equal, also for one value or none."""
     known = [value for value in values if math.isfinite(value)]
     if not known:
@@ -79,9 +81,7 @@ def tick_texts(values: Sequence[float]) -> list[str]:
     largest = max(map(abs, values), default=0.0)
     scale, suffix = (1e6, "M") if largest >= 1e6 else (1e3, "k") if largest >= 1e4 else (1.0, "")
     scaled = [value / scale for value in values]
-    decimals = next(
-        (n for n in range(6) if all(abs(round(v, n) - v) < 1e-9 for v in scaled)), 6
-    )
+    decimals = next((n for n in range(6) if all(abs(round(v, n) - v) < 1e-9 for v in scaled)), 6)
     return [f"{value:z.{decimals}f}{suffix if value else ''}" for value in scaled]
 
 
@@ -91,12 +91,18 @@ def join(pieces: Iterable[Markup]) -> Markup:
 
 
 def text(
-    x: float, y: float, content: str, *, anchor: str = "start", kind: str = "muted", size: float = 12
+    x: float,
+    y: float,
+    content: str,
+    *,
+    anchor: str = "start",
+    kind: str = "muted",
+    size: float = 12,
 ) -> Markup:
     """Draw a text; ``kind`` is ``ink`` or ``muted``."""
-    return Markup('<text class="{}" x="{}" y="{}" text-anchor="{}" font-size="{}" fill="{}">{}</text>').format(
-        kind, x, y, anchor, size, INK if kind == "ink" else MUTED, content
-    )
+    return Markup(
+        '<text class="{}" x="{}" y="{}" text-anchor="{}" font-size="{}" fill="{}">{}</text>'
+    ).format(kind, x, y, anchor, size, INK if kind == "ink" else MUTED, content)
 
 
 def rule(x1: float, y1: float, x2: float, y2: float, *, kind: str = "rule") -> Markup:
@@ -116,7 +122,9 @@ def polyline(points: Sequence[tuple[float, float]], index: int) -> Markup:
     ).format(path, colour(index), dash(index))
 
 
-def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]], index: int) -> Markup:
+def band(
+    upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]], index: int
+) -> Markup:
     """Fill between two lines."""
     path = "M" + "L".join(f"{x:g},{y:g}" for x, y in (*upper, *reversed(lower))) + "Z"
     return Markup('<path class="band" d="{}" fill="{}" fill-opacity="0.15"/>').format(
@@ -134,7 +142,9 @@ def bar(x1: float, x2: float, y: float, index: int) -> Markup:
 
 def mark(x: float, y: float, index: int, *, size: float = 1.0, faint: bool = False) -> Markup:
     """Draw a label's marker."""
-    return Markup('<path class="dot" transform="translate({},{}) scale({})" d="{}" fill="{}"{}/>').format(
+    return Markup(
+        '<path class="dot" transform="translate({},{}) scale({})" d="{}" fill="{}"{}/>'
+    ).format(
         x, y, size, shape(index), colour(index), Markup(' fill-opacity="0.45"') if faint else ""
     )
 
@@ -151,7 +161,7 @@ def group(index: int, tip: str, content: Markup) -> Markup:
 
     ``<title>`` serves where scripts are off; the page's script shows ``data-tip`` in its place.
     """
-    title = Markup('<title>{}</title>').format(tip) if tip else ""
+    title = Markup("<title>{}</title>").format(tip) if tip else ""
     data = Markup(' data-tip="{}"').format(tip) if tip else ""
     return Markup('<g class="series c{}" data-label="{}"{}>{}{}</g>').format(
         index % len(PALETTE), index, data, title, content
@@ -175,7 +185,15 @@ def dash(index: int) -> Markup:
 
 
 def drawing(
-    name: str, width: int, height: int, content: Markup, *, described: str, frame: str = "", legend: Markup = Markup(""), legend_height: int = 0
+    name: str,
+    width: int,
+    height: int,
+    content: Markup,
+    *,
+    described: str,
+    frame: str = "",
+    legend: Markup | None = None,
+    legend_height: int = 0,
 ) -> Markup:
     """Wrap pieces into an ``<svg>``.
 
@@ -194,6 +212,12 @@ def drawing(
         'aria-label="{}" font-family="system-ui, sans-serif" data-legend="{}"{}>'
         '{}<g class="export">{}</g></svg>'
     ).format(
-        name, width, height, described, legend_height,
-        Markup(' data-frame="{}"').format(frame) if frame else "", content, legend,
+        name,
+        width,
+        height,
+        described,
+        legend_height,
+        Markup(' data-frame="{}"').format(frame) if frame else "",
+        content,
+        legend or "",
     )

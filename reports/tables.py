@@ -1,7 +1,7 @@
 """The report's tables as columns and rows of raw values; ``reports.formats`` writes them out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from reports.document import Document, Interval
@@ -68,6 +68,15 @@ class Table:
                     _mark_group(marks, self.rows, members, place, column.better)
         return tuple(tuple(row) for row in marks)
 
+    def without(self, keys: Collection[str]) -> "Table":
+        """Return the table without the columns of these keys."""
+        kept = [place for place, column in enumerate(self.columns) if column.key not in keys]
+        return replace(
+            self,
+            columns=tuple(self.columns[place] for place in kept),
+            rows=tuple(tuple(row[place] for place in kept) for row in self.rows),
+        )
+
     def where(self, first: Cell) -> "Table":
         """Return the rows whose first cell is ``first``, without that column."""
         rows = tuple(row[1:] for row in self.rows if row[0] == first)
@@ -132,22 +141,15 @@ def main_table(document: Document) -> Table:
     return Table("table", "Main table", caption, tuple(columns), tuple(rows))
 
 
-def shown_main_table(document: Document) -> Table:
-    """Return the main table for readers: no column that says the same in every row."""
+def brief_main_table(document: Document) -> Table:
+    """Return the main table for readers: no column without news, none that flatters."""
     table = main_table(document)
-    hidden = {"baseline"}
+    hidden = {"baseline", "best_checkpoint", "area"}
     if all(row.score is None for row in document.aggregates):
         hidden.add("score")
     if len(document.labels) == 1:
         hidden.add("p_better")
-    kept = [place for place, column in enumerate(table.columns) if column.key not in hidden]
-    return Table(
-        table.name,
-        table.title,
-        table.caption,
-        tuple(table.columns[place] for place in kept),
-        tuple(tuple(row[place] for place in kept) for row in table.rows),
-    )
+    return table.without(hidden)
 
 
 def task_table(document: Document) -> Table:
