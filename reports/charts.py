@@ -18,13 +18,13 @@ from reports.tables import (
 )
 from reports.text import one_line, shortened
 
-WIDE, NARROW = 760, 360
+WIDE, NARROW = 860, 360
 _MARKED_POINTS = 10
 _PANELS = (
     ("iqm", "IQM"),
     ("mean", "Mean"),
     ("median", "Median"),
-    ("optimality_gap", "Optimality gap (less is better)"),
+    ("optimality_gap", "Optimality gap"),
 )
 
 
@@ -36,17 +36,19 @@ class Chart:
         name: plain letters, digits and dashes: its anchor and the stem of its downloads.
         title: its heading.
         caption: what it shows.
-        drawings: ``<svg>`` in a wide and a narrow form, or one for both.
+        drawings: ``<svg>`` in a wide and a narrow form.
         table: its numbers.
         hover: whether a pointer finds the nearest x of every curve.
+        fluid: whether it grows and shrinks with the page; else it scrolls where it is too wide.
     """
 
     name: str
     title: str
     caption: str
-    drawings: tuple[Markup, ...]
+    drawings: tuple[Markup, Markup]
     table: Table
     hover: bool = False
+    fluid: bool = True
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def interval_chart(document: Document) -> Chart | None:
     )
     caption = (
         "Point estimates (strokes) and their "
-        f"{100 * document.settings.level:g} % intervals (bars) of the normalised score."
+        f"{100 * document.settings.level:g} % intervals (bars) of the normalised score. Of the "
+        "optimality gap, less is better."
     )
     return Chart("intervals", "Intervals", caption, drawings, main_table(document))
 
@@ -152,8 +155,10 @@ def matrix_chart(document: Document) -> Chart | None:
         "below it the interval. Blue: the row is better; orange: the column. Faint text: the "
         "interval holds one half, so these runs do not tell the two apart."
     )
-    drawing = _matrix_drawing(document)
-    return Chart("pairs", "Probability of improvement", caption, (drawing,), pair_table(document))
+    drawings = (_matrix_drawing(document, "wide"), _matrix_drawing(document, "narrow"))
+    return Chart(
+        "pairs", "Probability of improvement", caption, drawings, pair_table(document), fluid=False
+    )
 
 
 def _curve_line(curve: Curve) -> _Line:
@@ -294,8 +299,7 @@ def _panel(
     ends = [end for _, at in rows for end in (at.value, at.low, at.high) if end is not None]
     low, high = svg.spanning(ends, within=0.06)
     x = svg.Axis(low, high, left, right)
-    room = max(2, int((right - left) / 46))
-    ticks = x.ticks(room - 1)
+    ticks = x.ticks(max(3, int((right - left) / 60)))
     pieces = [svg.text(left, top - 12, title, kind="ink")]
     for value, content in zip(ticks, svg.tick_texts(ticks), strict=True):
         pieces += [
@@ -351,14 +355,15 @@ def _strip_drawing(document: Document, task: str, form: str) -> Markup:
     return svg.drawing(form, width, bottom + foot, svg.join(pieces), described=described)
 
 
-def _matrix_drawing(document: Document) -> Markup:
+def _matrix_drawing(document: Document, form: str) -> Markup:
     labels = document.labels
     cell, head = 62, 26
-    names = min(7.0 * max(len(one_line(label)) for label in labels) + 34, 230)
+    room = 30 if form == "wide" else 15
+    names = 7.0 * min(max(len(one_line(label)) for label in labels), room) + 34
     improvements = {(pair.label, pair.other): pair.improvement for pair in document.pairs}
     pieces: list[Markup] = []
     for number, label in enumerate(labels):
-        short = shortened(one_line(label), 30)
+        short = shortened(one_line(label), room)
         y = head + cell * (number + 0.5) + 4
         pieces.append(svg.text(0, y, f"{number + 1}  {short}", kind="ink"))
         pieces.append(svg.text(names + cell * (number + 0.5), 16, str(number + 1), anchor="middle"))
@@ -369,7 +374,7 @@ def _matrix_drawing(document: Document) -> Markup:
             pieces.append(_matrix_cell(label, other, at, corner, cell))
     width, height = int(names + cell * len(labels)), head + cell * len(labels)
     described = "Probabilities of improvement; the numbers stand in the table below."
-    return svg.drawing("both", width, height, svg.join(pieces), described=described)
+    return svg.drawing(form, width, height, svg.join(pieces), described=described)
 
 
 def _matrix_cell(

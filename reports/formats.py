@@ -41,17 +41,33 @@ _MINUS = re.compile(r"-(?=\d)")
 _LATEX_SPECIAL = re.compile("|".join(map(re.escape, _LATEX)))
 
 
-def parts(cell: Cell, kind: Kind) -> tuple[str, str]:
-    """Return a cell's text and its interval's text, which is empty where there is none."""
+def parts(cell: Cell, kind: Kind, scale: float | None = None) -> tuple[str, str]:
+    """Return a cell's text and its interval's text, which is empty where there is none.
+
+    Args:
+        cell: the cell.
+        kind: its column's kind.
+        scale: the size of the column's numbers, which decides the decimals of a ``score``; None:
+            the cell's own.
+    """
+    scale = _size(cell) if scale is None else scale
     if not isinstance(cell, Interval):
-        return _plain(cell, kind, None), ""
-    scale = max(
-        (abs(end) for end in (cell.value, cell.low, cell.high) if end is not None), default=0
-    )
+        return _plain(cell, kind, scale), ""
     value = _plain(cell.value, kind, scale)
     if cell.value is None or cell.low is None or cell.high is None:
         return value, ""
     return value, f"[{_plain(cell.low, kind, scale)}, {_plain(cell.high, kind, scale)}]"
+
+
+def column_scales(table: Table) -> list[list[float]]:
+    """Return for each cell the size of its column's numbers, within its group of rows."""
+    largest: dict[tuple[Cell, int], float] = {}
+    groups = [row[0] if table.grouped else None for row in table.rows]
+    for group, row in zip(groups, table.rows, strict=True):
+        for place, cell in enumerate(row):
+            key = (group, place)
+            largest[key] = max(largest.get(key, 0.0), _size(cell))
+    return [[largest[group, place] for place in range(len(table.columns))] for group in groups]
 
 
 def shown(cell: Cell, kind: Kind = "unit") -> str:
@@ -107,8 +123,8 @@ def markdown_table(table: Table) -> str:
     titles = [markdown(column.title) for column in table.columns]
     rules = [":--" if column.kind == "text" else "--:" for column in table.columns]
     lines = [_pipes(titles), "|" + "|".join(rules) + "|"]
-    for row, marks in zip(table.rows, table.marks, strict=True):
-        cells = zip(table.columns, row, marks, strict=True)
+    for row, marks, scales in zip(table.rows, table.marks, column_scales(table), strict=True):
+        cells = zip(table.columns, row, marks, scales, strict=True)
         lines.append(_pipes([_markdown_cell(*cell) for cell in cells]))
     return "\n".join(lines) + "\n"
 
@@ -125,8 +141,8 @@ def latex_table(table: Table) -> str:
         rf"{head} \\",
         r"\midrule",
     ]
-    for row, marks in zip(table.rows, table.marks, strict=True):
-        cells = zip(table.columns, row, marks, strict=True)
+    for row, marks, scales in zip(table.rows, table.marks, column_scales(table), strict=True):
+        cells = zip(table.columns, row, marks, scales, strict=True)
         lines.append(" & ".join(_latex_cell(*cell) for cell in cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -136,7 +152,12 @@ def latex(text: str) -> str:
     return _LATEX_SPECIAL.sub(lambda match: _LATEX[match[0]], one_line(text))
 
 
-def _plain(cell: str | int | float | None, kind: Kind, scale: float | None) -> str:
+def _size(cell: Cell) -> float:
+    ends = (cell.value, cell.low, cell.high) if isinstance(cell, Interval) else (cell,)
+    return max((abs(end) for end in ends if isinstance(end, int | float)), default=0.0)
+
+
+def _plain(cell: str | int | float | None, kind: Kind, scale: float) -> str:
     if cell is None:
         return NOTHING
     if isinstance(cell, str):
@@ -151,11 +172,11 @@ def _plain(cell: str | int | float | None, kind: Kind, scale: float | None) -> s
         return f"{100 * cell:.0f} %"
     if kind == "unit":
         return f"{cell:z.3f}"
-    return f"{cell:z,.{decimals(abs(cell) if scale is None else scale)}f}"
+    return f"{cell:z,.{decimals(scale)}f}"
 
 
-def _markdown_cell(column: Column, cell: Cell, mark: Mark) -> str:
-    value, interval = (markdown(part) for part in parts(cell, column.kind))
+def _markdown_cell(column: Column, cell: Cell, mark: Mark, scale: float) -> str:
+    value, interval = (markdown(part) for part in parts(cell, column.kind, scale))
     if mark == "best":
         value = f"**{value}**"
     elif mark == "tied":
@@ -163,8 +184,8 @@ def _markdown_cell(column: Column, cell: Cell, mark: Mark) -> str:
     return " ".join(filter(None, (value, interval)))
 
 
-def _latex_cell(column: Column, cell: Cell, mark: Mark) -> str:
-    value, interval = (latex(part) for part in parts(cell, column.kind))
+def _latex_cell(column: Column, cell: Cell, mark: Mark, scale: float) -> str:
+    value, interval = (latex(part) for part in parts(cell, column.kind, scale))
     if column.kind != "text":
         value, interval = (_MINUS.sub(r"\\ensuremath{-}", part) for part in (value, interval))
     if mark == "best":

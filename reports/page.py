@@ -18,8 +18,16 @@ from markupsafe import Markup
 from reports import charts, svg
 from reports.charts import Chart
 from reports.document import Document
-from reports.formats import csv_header, csv_row, parts
-from reports.tables import Cell, Column, Table, brief_main_table, report_tables
+from reports.formats import column_scales, csv_header, csv_row, parts
+from reports.tables import (
+    Cell,
+    Column,
+    Table,
+    brief_main_table,
+    overall_table,
+    report_tables,
+    split_tests,
+)
 from reports.text import counted, one_line, shortened
 
 _SECTIONS = (
@@ -60,6 +68,8 @@ class _TaskSection:
     scale: str
     scores: _Shown
     tests: _Shown
+    effects: _Shown
+    speed: _Shown
     strip: Chart | None
     curves: Chart | None
 
@@ -85,10 +95,13 @@ def render_page(document: Document) -> str:
         section = _task_section(document, task.name, anchor, tables)
         sections.append(section)
         embedded[f"{anchor}-scores"] = tables["tasks"].where(task.name)
-        embedded[f"{anchor}-tests"] = tables["tests"].where(task.name)
+        tests, effects = split_tests(tables["tests"].where(task.name))
+        embedded[f"{anchor}-tests"], embedded[f"{anchor}-effects"] = tests, effects
+        embedded[f"{anchor}-speed"] = tables["efficiency"].where(task.name)
         if section.curves:
             embedded[f"{anchor}-curves"] = section.curves.table
-    for split in ("tasks", "tests"):
+    embedded["overall"] = overall_table(document)
+    for split in ("tasks", "tests", "efficiency"):
         del embedded[split]
     script = _resource("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -104,6 +117,7 @@ def render_page(document: Document) -> str:
         tables={
             **{name: _shown(table) for name, table in tables.items()},
             "table": _shown(brief_main_table(document)),
+            "overall": _shown(embedded["overall"]),
         },
         charts=drawn,
         tasks=sections,
@@ -126,12 +140,15 @@ def _task_section(
     scale = f"Normalised: 0 is {task.low:.6g}, 1 is {task.high:.6g} ({task.source})."
     if not task.compared:
         scale += " Not every label ran this task, so it is in no number across tasks."
+    tests, effects = split_tests(tables["tests"].where(name))
     return _TaskSection(
         name=name,
         anchor=anchor,
         scale=scale,
         scores=_shown(tables["tasks"].where(name)),
-        tests=_shown(tables["tests"].where(name)),
+        tests=_shown(tests),
+        effects=_shown(effects),
+        speed=_shown(tables["efficiency"].where(name)),
         strip=charts.strip_chart(document, name, f"{anchor}-{slug(name)}-scores"),
         curves=charts.curve_chart(document, name, f"{anchor}-{slug(name)}-curves"),
     )
@@ -169,8 +186,8 @@ def _shown(table: Table) -> _Shown:
         if text
     ]
     view = tuple(
-        tuple(_cell(row[n], table.columns[n], marks[n]) for n in kept)
-        for row, marks in zip(table.rows, table.marks, strict=True)
+        tuple(_cell(row[n], table.columns[n], marks[n], scales[n]) for n in kept)
+        for row, marks, scales in zip(table.rows, table.marks, column_scales(table), strict=True)
     )
     columns = tuple(table.columns[n] for n in kept)
     return _Shown(table.title, table.caption, columns, view, table.rows, tuple(common))
@@ -187,8 +204,10 @@ def _same(table: Table, place: int) -> str | None:
     return one_line(value) if isinstance(value, str) else None
 
 
-def _cell(cell: Cell, column: Column, mark: str) -> _Cell:
-    value, interval = parts(cell, column.kind)
+def _cell(cell: Cell, column: Column, mark: str, scale: float) -> _Cell:
+    value, interval = parts(cell, column.kind, scale)
+    if column.kind != "text":
+        value, interval = value.replace("-", "−"), interval.replace("-", "−")
     return _Cell(shortened(value, _LONGEST_CELL), interval, column.kind, mark)
 
 

@@ -82,7 +82,8 @@ def tick_texts(values: Sequence[float]) -> list[str]:
     scale, suffix = (1e6, "M") if largest >= 1e6 else (1e3, "k") if largest >= 1e4 else (1.0, "")
     scaled = [value / scale for value in values]
     decimals = next((n for n in range(6) if all(abs(round(v, n) - v) < 1e-9 for v in scaled)), 6)
-    return [f"{value:z.{decimals}f}{suffix if value else ''}" for value in scaled]
+    texts = (f"{value:z.{decimals}f}{suffix if value else ''}" for value in scaled)
+    return [text.replace("-", "−") for text in texts]
 
 
 def join(pieces: Iterable[Markup]) -> Markup:
@@ -208,11 +209,12 @@ def drawing(
         legend_height: their height.
     """
     return Markup(
-        '<svg class="{}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" role="img" '
-        'aria-label="{}" font-family="system-ui, sans-serif" data-legend="{}"{}>'
+        '<svg class="{}" xmlns="http://www.w3.org/2000/svg" width="{}" viewBox="0 0 {} {}" '
+        'role="img" aria-label="{}" font-family="system-ui, sans-serif" data-legend="{}"{}>'
         '{}<g class="export">{}</g></svg>'
     ).format(
         name,
+        width,
         width,
         height,
         described,

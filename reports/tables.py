@@ -56,7 +56,7 @@ class Table:
     def marks(self) -> tuple[tuple[Mark, ...], ...]:
         """``best`` for each group's best value of a column, ``tied`` where its interval meets it.
 
-        A group of one row has no best.
+        A group of one row, or of equal values, has no best.
         """
         marks: list[list[Mark]] = [[""] * len(self.columns) for _ in self.rows]
         groups: dict[Cell, list[int]] = {}
@@ -135,8 +135,7 @@ def main_table(document: Document) -> Table:
     caption = (
         "Normalised scores of the final policies over all compared tasks; in brackets the "
         f"{level} intervals. Bold: the best of a column. An asterisk: its interval overlaps the "
-        "best row's. Of the optimality gap, less is better. The best checkpoint is the IQM of each "
-        "run's highest evaluation: an optimistic number, shown apart."
+        "best row's. Of the optimality gap, less is better."
     )
     return Table("table", "Main table", caption, tuple(columns), tuple(rows))
 
@@ -150,6 +149,19 @@ def brief_main_table(document: Document) -> Table:
     if len(document.labels) == 1:
         hidden.add("p_better")
     return table.without(hidden)
+
+
+def overall_table(document: Document) -> Table:
+    """Return what the main table leaves out: speed, and the number that flatters."""
+    caption = (
+        "Area: IQM of the mean height of the normalised learning curves; 1 is the reference score "
+        "from the first step on. Best checkpoint: IQM of each run's highest evaluation, an "
+        "optimistic number, shown apart and used nowhere else."
+    )
+    kept = {"label", "best_checkpoint", "area"}
+    table = main_table(document)
+    brief = table.without({column.key for column in table.columns} - kept)
+    return replace(brief, name="overall", title="Speed and best checkpoints", caption=caption)
 
 
 def task_table(document: Document) -> Table:
@@ -226,13 +238,24 @@ def test_table(document: Document) -> Table:
         for row in document.tests
     )
     caption = (
-        "Difference of the mean final scores, first minus second. Holm's correction is over all "
-        "the pairs and tasks of this report. A small equivalence p says that the difference lies "
-        "within ± margin; a large p of any test says nothing. Seeds needed: runs of each that "
-        "Welch's test needs to tell a difference of the observed size four times in five, if the "
-        "true one is as large."
+        "Difference of the mean final scores, first minus second, with Welch's interval. Holm's "
+        "correction is over all pairs and tasks of this report. A large p says nothing."
     )
     return Table("tests", "Tests per task", caption, columns, rows)
+
+
+def split_tests(table: Table) -> tuple[Table, Table]:
+    """Split the wide table of tests in two: tests; effect sizes, equivalence, seeds needed."""
+    tests = {"difference", "welch", "welch_holm", "permutation", "permutation_holm"}
+    names = {"task", "label", "other"}
+    caption = (
+        "Hedges' g: the difference in pooled standard deviations. A small equivalence p says that "
+        "the difference lies within ± margin; a large one says nothing. Seeds needed: runs of "
+        "each that Welch's test needs to tell a difference of the observed size four times in "
+        "five, if the true one is as large; a dash where there is no such number below 1,000."
+    )
+    others = {column.key for column in table.columns} - tests - names
+    return table.without(others), replace(table.without(tests), caption=caption)
 
 
 def pair_table(document: Document) -> Table:
@@ -415,6 +438,8 @@ def _mark_group(
     if len(known) < 2:
         return
     best = max(known.values())
+    if best == min(known.values()):
+        return
     leader = next(index for index, value in known.items() if value == best)
     for index, value in known.items():
         if value == best:
