@@ -19,17 +19,21 @@ def interquartile_mean(scores: Scores) -> float:
 
 
 def middle_half_variances(tasks: Strata) -> list[Matrix]:
-    """Sample variance within each task of the scores Winsorised at the IQM's two cuts.
+    """Sample variance within each task of the ``winsorised`` scores."""
+    return [task.var(ddof=1) for task in winsorised(tasks)]
 
-    To first order an IQM varies like the mean of the Winsorised scores (Tukey and McLaughlin
-    1963), each task's runs apart.
+
+def winsorised(tasks: Strata) -> Strata:
+    """Pull the scores that the IQM cuts to the least and the greatest that it keeps.
+
+    To first order an IQM varies like the mean of these (Tukey and McLaughlin 1963).
     """
     values, weights, cut = _sorted(tasks)
     reached = np.cumsum(weights)
-    last = len(values) - 1
-    low = values[min(int(np.searchsorted(reached, cut, side="right")), last)]
-    high = values[min(int(np.searchsorted(reached, len(values) - cut - 1e-9)), last)]
-    return [np.clip(task, low, high).var(ddof=1) for task in tasks]
+    # Weights of uneven runs add up with rounding; a sliver kept of a score is none.
+    kept = (reached > cut + 1e-9) & (reached - weights < len(values) - cut - 1e-9)
+    low, high = values[kept][[0, -1]]
+    return tuple(np.clip(task, low, high) for task in tasks)
 
 
 class MiddleHalf:
