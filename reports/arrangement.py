@@ -296,3 +296,28 @@ def _on_evaluations(cell: Cell) -> list[str]:
             "before nine tenths of their step budget: unfinished, or rarely evaluated."
         )
     return sentences
+
+
+def baseline_label(runs: Sequence[Run], wanted: str | None) -> str:
+    """Find the label that the others are compared with.
+
+    Args:
+        runs: at least one.
+        wanted: a label, or an algorithm whose runs have one label; None: SB3's PPO if it is
+            there (the tuned one of several), else the first label by alphabet.
+
+    Raises:
+        ValueError: no label, or several, answer to ``wanted``; lists the labels.
+    """
+    labels = sorted({run.label for run in runs})
+    if wanted is None:
+        preferred = [*(label for label in ("ppo (tuned)", "ppo") if label in labels)]
+        by_algo = sorted({run.label for run in runs if run.algo == "ppo"})
+        return [*preferred, *by_algo, *labels][0]
+    if wanted in labels:
+        return wanted
+    matching = sorted({run.label for run in runs if run.algo == wanted})
+    if len(matching) == 1:
+        return matching[0]
+    problem = "several labels are of it" if matching else "no run has that label"
+    raise ValueError(f"{problem}; the labels are {', '.join(labels)}")
