@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reports import aggregates, bands, significance
-from reports.arrangement import Arrangement, Cell, Steps, common_grid
+from reports.arrangement import Arrangement, Cell, Steps, baseline_label, common_grid
 from reports.cautions import cautions
 from reports.document import (
     FORMAT,
@@ -32,6 +32,10 @@ from reports.records import LoadedRuns, Run
 from reports.samples import Matrix
 from reports.summaries import task_summary
 
+BEST_CHECKPOINTS = (
+    "Best checkpoints are judged in place of the final policies, as was asked for: each score is "
+    "the highest of several noisy means, and flatters."
+)
 INTERVALS = "stratified-bootstrap intervals, stretched for few runs"
 
 
@@ -40,12 +44,14 @@ class Choices:
     """What a caller decides.
 
     Attributes:
-        baseline: label that others are compared with; None or unknown: the first.
+        baseline: label, or algorithm of one label, that others are compared with; None: SB3's PPO.
         seed: seed of every resampling.
         table_draws: see ``document.Settings``.
         curve_draws: see ``document.Settings``.
         margin: equivalence margin as a share of the normalised scale, above 0.
         threshold: normalised return that time to threshold waits for.
+        best: judge the best checkpoints in place of the final policies, which flatters.
+        title: of the page; empty for none.
     """
 
     baseline: str | None
@@ -54,6 +60,8 @@ class Choices:
     curve_draws: int
     margin: float
     threshold: float
+    best: bool = False
+    title: str = ""
 
 
 def assemble(
@@ -67,7 +75,7 @@ def assemble(
         choices: the caller's.
         notes: the caller's sentences.
     """
-    baseline, stated = _baseline(arrangement.labels, choices.baseline)
+    baseline, stated = _baseline(arrangement.runs, choices.baseline)
     settings = Settings(
         baseline=baseline,
         seed=choices.seed,
@@ -77,13 +85,17 @@ def assemble(
         interval_method=INTERVALS,
         equivalence_margin=choices.margin,
         threshold=choices.threshold,
+        best_checkpoints=choices.best,
     )
+    if choices.best:
+        stated = (*stated, BEST_CHECKPOINTS)
     pairs = _pairs(arrangement, settings)
     rows = _aggregates(arrangement, settings, pairs)
     tests = _tests(arrangement, settings)
     finding = find(rows, baseline)
     return Document(
         format=FORMAT,
+        title=choices.title,
         headline=finding.headline,
         detail=finding.detail,
         settings=settings,
@@ -116,17 +128,13 @@ def assemble(
     )
 
 
-def _baseline(labels: Sequence[str], wanted: str | None) -> tuple[str, tuple[str, ...]]:
-    """Return the baseline, and a sentence where it is not the one that was asked for.
-
-    An algorithm's bare name serves where one label only is of that algorithm.
-    """
-    if wanted is None or wanted in labels:
-        return wanted or labels[0], ()
-    of_algorithm = [label for label in labels if label.startswith(f"{wanted} (")]
-    if len(of_algorithm) == 1:
-        return of_algorithm[0], ()
-    return labels[0], (f"No run is of {wanted}: {labels[0]} is the baseline instead.",)
+def _baseline(runs: Sequence[Run], wanted: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return the baseline, and a sentence where it is not the one that was asked for."""
+    try:
+        return baseline_label(runs, wanted), ()
+    except ValueError:
+        instead = baseline_label(runs, None)
+        return instead, (f"No one label is of {wanted}: {instead} is the baseline instead.",)
 
 
 def _cells(arrangement: Arrangement, task: str) -> list[Cell]:
@@ -146,7 +154,10 @@ def _pairs(arrangement: Arrangement, settings: Settings) -> tuple[Pair, ...]:
     if not arrangement.shared_tasks or len(arrangement.labels) < 2:
         return ()
     found = improvements(
-        {label: arrangement.shared(label) for label in arrangement.labels},
+        {
+            label: arrangement.shared(label, best=settings.best_checkpoints)
+            for label in arrangement.labels
+        },
         seed=settings.seed,
         draws=settings.curve_draws,
     )
@@ -172,7 +183,7 @@ def _aggregates(
 def _aggregate(
     arrangement: Arrangement, label: str, settings: Settings, improvement: Interval | None
 ) -> Aggregate:
-    scores = arrangement.shared(label)
+    scores = arrangement.shared(label, best=settings.best_checkpoints)
     of = aggregates.aggregates(
         scores, seed=settings.seed, key=f"aggregates of {label}", draws=settings.table_draws
     )
@@ -186,7 +197,7 @@ def _aggregate(
     return Aggregate(
         label=label,
         runs=min(map(len, scores)),
-        score=float(cells[0].raw_scores.mean()) if len(cells) == 1 else None,
+        score=float(_raw(cells[0], settings).mean()) if len(cells) == 1 else None,
         mean=_interval(of.mean),
         iqm=_interval(of.iqm),
         median=_interval(of.median),
@@ -202,7 +213,10 @@ def _aggregate(
 def _task_score(cell: Cell, grid: Steps, settings: Settings) -> TaskScore:
     where = f"{cell.label} on {cell.task}"
     found = task_summary(
-        cell.raw_scores, seed=settings.seed, key=f"scores of {where}", draws=settings.curve_draws
+        _raw(cell, settings),
+        seed=settings.seed,
+        key=f"scores of {where}",
+        draws=settings.curve_draws,
     )
     rates = cell.success_rates
     times = None
@@ -236,8 +250,12 @@ def _task_score(cell: Cell, grid: Steps, settings: Settings) -> TaskScore:
         median_steps=times.median if times else None,
         mean_steps=_interval(times.restricted_mean) if times else None,
         horizon=int(grid[-1]) if len(grid) else None,
-        scores=tuple(map(float, cell.raw_scores)),
+        scores=tuple(map(float, _raw(cell, settings))),
     )
+
+
+def _raw(cell: Cell, settings: Settings) -> Matrix:
+    return cell.raw_best_scores if settings.best_checkpoints else cell.raw_scores
 
 
 def _horizon_grid(arrangement: Arrangement, task: str) -> Steps:
@@ -265,10 +283,11 @@ def _area(areas: Sequence[Matrix | None], name: str, settings: Settings) -> Inte
 def _tests(arrangement: Arrangement, settings: Settings) -> tuple[TaskTest, ...]:
     """Compare every two labels on every task that both ran; Holm's correction is over them all."""
     raw: list[significance.PairTest] = []
+    best = settings.best_checkpoints
     for task in arrangement.tasks:
         cells = _cells(arrangement, task)
         raw += significance.pair_tests(
-            {cell.label: [cell.scores] for cell in cells},
+            {cell.label: [cell.best_scores if best else cell.scores] for cell in cells},
             [task],
             seed=settings.seed,
             margin=settings.equivalence_margin,
@@ -354,7 +373,8 @@ def _curve(label: str, task: str | None, runs: int, band: bands.Band) -> Curve:
 def _profiles(arrangement: Arrangement, settings: Settings) -> tuple[Profile, ...]:
     if not arrangement.shared_tasks:
         return ()
-    samples = {label: arrangement.shared(label) for label in arrangement.labels}
+    best = settings.best_checkpoints
+    samples = {label: arrangement.shared(label, best=best) for label in arrangement.labels}
     taus = bands.profile_thresholds(samples.values())
     profiles = []
     for label, scores in samples.items():

@@ -1,7 +1,8 @@
 """The page's charts as SVG, each in a wide and a narrow form, with the table behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from markupsafe import Markup
 
@@ -18,6 +19,7 @@ from reports.tables import (
 )
 from reports.text import one_line, shortened
 
+Form = Literal["wide", "narrow"]
 WIDE, NARROW = 860, 360
 _MARKED_POINTS = 10
 _PANELS = (
@@ -73,8 +75,8 @@ def curve_chart(document: Document, task: str | None, name: str) -> Chart | None
     )
     lines = [_curve_line(curve) for curve in curves]
     table = curve_table(document).where(task or "")
-    drawings = tuple(
-        _line_drawing(
+    drawings = _both(
+        lambda form: _line_drawing(
             document.labels,
             lines,
             form,
@@ -83,7 +85,6 @@ def curve_chart(document: Document, task: str | None, name: str) -> Chart | None
             title,
             reference=None if task else 1.0,
         )
-        for form in ("wide", "narrow")
     )
     return Chart(name, title, caption, drawings, table, hover=True)
 
@@ -94,8 +95,8 @@ def profile_chart(document: Document) -> Chart | None:
         return None
     title = "Performance profiles"
     lines = [_profile_line(profile) for profile in document.profiles]
-    drawings = tuple(
-        _line_drawing(
+    drawings = _both(
+        lambda form: _line_drawing(
             document.labels,
             lines,
             form,
@@ -104,7 +105,6 @@ def profile_chart(document: Document) -> Chart | None:
             title,
             bounds=(0.0, 1.0),
         )
-        for form in ("wide", "narrow")
     )
     caption = (
         "Share of runs, averaged over tasks, that score above τ. A curve above another everywhere "
@@ -123,10 +123,7 @@ def interval_chart(document: Document) -> Chart | None:
         (title, [(row.label, getattr(row, key)) for row in document.aggregates])
         for key, title in _PANELS
     ]
-    drawings = (
-        _panels_drawing(labels, panels, "wide", 4),
-        _panels_drawing(labels, panels, "narrow", 1),
-    )
+    drawings = _both(lambda form: _panels_drawing(labels, panels, form))
     caption = (
         "Point estimates (strokes) and their "
         f"{100 * document.settings.level:g} % intervals (bars) of the normalised score. Of the "
@@ -140,7 +137,7 @@ def strip_chart(document: Document, task: str, name: str) -> Chart | None:
     rows = [row for row in document.task_scores if row.task == task]
     if not rows:
         return None
-    drawings = tuple(_strip_drawing(document, task, form) for form in ("wide", "narrow"))
+    drawings = _both(lambda form: _strip_drawing(document, task, form))
     level = f"{100 * document.settings.level:g} %"
     caption = f"One mark a run; the stroke is the mean, the bar its {level} interval."
     return Chart(name, f"Final scores: {task}", caption, drawings, task_table(document).where(task))
@@ -155,10 +152,14 @@ def matrix_chart(document: Document) -> Chart | None:
         "below it the interval. Blue: the row is better; orange: the column. Faint text: the "
         "interval holds one half, so these runs do not tell the two apart."
     )
-    drawings = (_matrix_drawing(document, "wide"), _matrix_drawing(document, "narrow"))
+    drawings = _both(lambda form: _matrix_drawing(document, form))
     return Chart(
         "pairs", "Probability of improvement", caption, drawings, pair_table(document), fluid=False
     )
+
+
+def _both(draw: Callable[[Form], Markup]) -> tuple[Markup, Markup]:
+    return draw("wide"), draw("narrow")
 
 
 def _curve_line(curve: Curve) -> _Line:
@@ -172,7 +173,7 @@ def _profile_line(profile: Profile) -> _Line:
 def _line_drawing(
     labels: Sequence[str],
     lines: Sequence[_Line],
-    form: str,
+    form: Form,
     x_title: str,
     y_title: str,
     title: str,
@@ -263,10 +264,9 @@ def _unbroken(points: Sequence[_Point]) -> list[list[_Point]]:
 def _panels_drawing(
     labels: Sequence[str],
     panels: Sequence[tuple[str, Sequence[tuple[str, Interval]]]],
-    form: str,
-    columns: int,
+    form: Form,
 ) -> Markup:
-    width = WIDE if form == "wide" else NARROW
+    width, columns = (WIDE, 4) if form == "wide" else (NARROW, 1)
     longest = max(len(one_line(label)) for label in labels)
     names = min(6.9 * longest + 14, 200 if columns > 1 else 150)
     row_height, head, foot = 30, 30, 30
@@ -318,7 +318,7 @@ def _panel(
     return svg.join(pieces)
 
 
-def _strip_drawing(document: Document, task: str, form: str) -> Markup:
+def _strip_drawing(document: Document, task: str, form: Form) -> Markup:
     width = WIDE if form == "wide" else NARROW
     rows = [row for row in document.task_scores if row.task == task]
     row_height, head, foot = 44, 8, 34
@@ -355,7 +355,7 @@ def _strip_drawing(document: Document, task: str, form: str) -> Markup:
     return svg.drawing(form, width, bottom + foot, svg.join(pieces), described=described)
 
 
-def _matrix_drawing(document: Document, form: str) -> Markup:
+def _matrix_drawing(document: Document, form: Form) -> Markup:
     labels = document.labels
     cell, head = 62, 26
     room = 30 if form == "wide" else 15

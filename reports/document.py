@@ -39,6 +39,7 @@ class Settings:
         equivalence_margin: half-width of "practically equal", as a share of a task's scale from 0
             to 1.
         threshold: normalised score that the steps to the threshold are counted up to.
+        best_checkpoints: whether the best checkpoints are judged in place of the final policies.
     """
 
     baseline: str
@@ -49,6 +50,7 @@ class Settings:
     interval_method: str
     equivalence_margin: float
     threshold: float
+    best_checkpoints: bool
 
 
 @dataclass(frozen=True)
@@ -259,6 +261,7 @@ class Document:
 
     Attributes:
         format: version of this record's layout.
+        title: the caller's title; empty for none.
         headline: the main result in a few words.
         detail: the numbers behind it, as sentences.
         settings: what the numbers depend on besides the runs.
@@ -271,6 +274,7 @@ class Document:
     """
 
     format: int
+    title: str
     headline: str
     detail: str
     settings: Settings

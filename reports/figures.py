@@ -84,7 +84,7 @@ def report_figures(document: Document) -> tuple[Drawn, ...]:
     drawn = []
     if shared:
         drawn.append(
-            _drawn(
+            draw(
                 "learning_curves",
                 "IQM of the normalised return over environment steps",
                 lambda: learning_curve_figure(shared, labels),
@@ -92,7 +92,7 @@ def report_figures(document: Document) -> tuple[Drawn, ...]:
         )
     if document.aggregates:
         drawn.append(
-            _drawn(
+            draw(
                 "intervals",
                 "Point estimates and intervals of every label",
                 lambda: interval_figure(document.aggregates),
@@ -100,7 +100,7 @@ def report_figures(document: Document) -> tuple[Drawn, ...]:
         )
     if document.profiles:
         drawn.append(
-            _drawn(
+            draw(
                 "profiles",
                 "Share of runs above each normalised score",
                 lambda: profile_figure(document.profiles, labels),
@@ -108,7 +108,7 @@ def report_figures(document: Document) -> tuple[Drawn, ...]:
         )
     if document.pairs:
         drawn.append(
-            _drawn(
+            draw(
                 "pairs",
                 "Probability that a run of the row scores above a run of the column",
                 lambda: pair_figure(document.pairs, labels),
@@ -117,7 +117,7 @@ def report_figures(document: Document) -> tuple[Drawn, ...]:
     per_task = [curve for curve in document.curves if curve.task is not None]
     if per_task and len(document.tasks) > 1:
         drawn.append(
-            _drawn(
+            draw(
                 "tasks",
                 "IQM of the return over environment steps, task by task",
                 lambda: task_figure(per_task, labels),
@@ -255,11 +255,12 @@ def task_figure(curves: Sequence[Curve], labels: Sequence[str]) -> Figure:
     return figure
 
 
-def _drawn(name: str, shows: str, draw: Callable[[], Figure]) -> Drawn:
+def draw(name: str, shows: str, make: Callable[[], Figure]) -> Drawn:
+    """Draw a figure in the house's style and save it as PNG and SVG."""
     with _house_style(), warnings.catch_warnings():
         # A label in a script that the font lacks is drawn as boxes; its true text is in the table.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure = draw()
+        figure = make()
         # Left to itself matplotlib writes its version and the date into the files.
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         png = _saved(figure, "png", {"Software": None})

@@ -63,7 +63,7 @@ def footer(arrangement: Arrangement, loaded: LoadedRuns, settings: Settings) -> 
         f"{counted(len(runs), 'run')} of {counted(len(arrangement.labels), 'label')} on "
         f"{counted(len(arrangement.tasks), 'task')}{shared}: {names}. The column counts runs per "
         "task.",
-        *_measures(arrangement),
+        *_measures(arrangement, settings),
         "Mean, IQM, median and optimality gap are of the normalised score (score − low)/(high − "
         f"low); {'; '.join(_scales(arrangement))}.",
         *_seeds(arrangement),
@@ -98,13 +98,15 @@ def _headline(challenger: str, baseline: str, improvement: Interval, fewest: int
     return f"{better} {verb} higher than {worse}"
 
 
-def _measures(arrangement: Arrangement) -> list[str]:
+def _measures(arrangement: Arrangement, settings: Settings) -> list[str]:
     runs = arrangement.runs
     measures = sorted({run.measure for run in runs})
     episodes = sorted({run.evaluation_episodes for run in runs if run.evaluation_episodes})
     if len(measures) > 1:
         return [f"A score is, by run: {'; '.join(measures)}."]
     over = f", over {' or '.join(map(str, episodes))} episodes" if episodes else ""
+    if settings.best_checkpoints:
+        return [f"A score is the highest mean return of any of a run's evaluations{over}."]
     return [f"A score is the {measures[0]}{over}."]
 
 

@@ -20,7 +20,6 @@ from reports.runs import load_runs
 from reports.tables import Table, brief_main_table, report_tables
 from reports.terminal import TerminalTable
 
-BASELINE = "ppo (tuned)"
 TABLE_DRAWS = aggregates.DRAWS
 CURVE_DRAWS = bands.DRAWS
 MARGIN = 0.05
@@ -59,7 +58,7 @@ def write_report(
     source: str | Path | LoadedRuns,
     out: str | Path,
     *,
-    baseline: str | None = BASELINE,
+    baseline: str | None = None,
     seed: int = 0,
     notes: Sequence[str] = (),
     table_draws: int = TABLE_DRAWS,
@@ -67,6 +66,8 @@ def write_report(
     margin: float = MARGIN,
     threshold: float = THRESHOLD,
     formats: Collection[Format] = FORMATS,
+    best: bool = False,
+    title: str | None = None,
 ) -> Report:
     """Write a report's pages, tables and figures into one folder.
 
@@ -79,8 +80,9 @@ def write_report(
         source: a folder with logs at any depth, or what ``load_runs`` returned.
         out: folder to write to, made where it is missing.
         baseline: the label ``algo (settings)`` that the others are compared with; the algorithm's
-            name alone serves where it has one label. If no run has it, the first label takes its
-            place, and the report says so. None: the first label.
+            name alone serves where it has one label. None: SB3's PPO if it is there, the tuned one
+            of several, else the first label; this also where no one label answers to the name,
+            and the report says so.
         seed: seed of the resampling.
         notes: plain sentences for the page.
         table_draws: bootstrap draws for each of the main table's intervals, at least 1.
@@ -88,6 +90,8 @@ def write_report(
         margin: means closer than this share of a task's normalised scale are practically equal.
         threshold: normalised return that the steps to the threshold are counted up to.
         formats: which of ``html``, ``md``, ``csv``, ``tex`` to write.
+        best: judge the best checkpoints in place of the final policies; the report says so.
+        title: of the pages; None: the main result alone.
 
     Raises:
         NoRunsError: no run can be used.
@@ -98,7 +102,9 @@ def write_report(
         raise ValueError(f"formats {sorted(unknown)}: expected of {', '.join(FORMATS)}")
     loaded = source if isinstance(source, LoadedRuns) else load_runs(source)
     loaded = replace(loaded, runs=fill_references(loaded.runs))
-    choices = Choices(baseline, seed, table_draws, curve_draws, margin, threshold)
+    choices = Choices(
+        baseline, seed, table_draws, curve_draws, margin, threshold, best, title or ""
+    )
     document = assemble(arrange(loaded.runs), loaded, choices, notes)
     contents = report_files(document, formats)
     folder = Path(out)

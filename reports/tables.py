@@ -103,6 +103,7 @@ def main_table(document: Document) -> Table:
     """One row a label, over all compared tasks."""
     baseline = document.settings.baseline
     level = f"{document.settings.level:.0%}".replace("%", " %")
+    judged = "best checkpoints" if document.settings.best_checkpoints else "final policies"
     rows = [
         (
             row.label,
@@ -133,7 +134,7 @@ def main_table(document: Document) -> Table:
         Column("baseline", "baseline"),
     ]
     caption = (
-        "Normalised scores of the final policies over all compared tasks; in brackets the "
+        f"Normalised scores of the {judged} over all compared tasks; in brackets the "
         f"{level} intervals. Bold: the best of a column. An asterisk: its interval overlaps the "
         "best row's. Of the optimality gap, less is better."
     )
@@ -196,7 +197,7 @@ def task_table(document: Document) -> Table:
         for row in document.task_scores
     )
     caption = (
-        "Final scores in the environment's own units. The best checkpoint is the mean of each "
+        "Scores in the environment's own units. The best checkpoint is the mean of each "
         "run's highest evaluation: an optimistic number, shown apart and used in no test."
     )
     return Table("tasks", "Scores per task", caption, columns, rows, grouped=True)
@@ -238,7 +239,7 @@ def test_table(document: Document) -> Table:
         for row in document.tests
     )
     caption = (
-        "Difference of the mean final scores, first minus second, with Welch's interval. Holm's "
+        "Difference of the mean scores, first minus second, with Welch's interval. Holm's "
         "correction is over all pairs and tasks of this report. A large p says nothing."
     )
     return Table("tests", "Tests per task", caption, columns, rows)
