@@ -82,7 +82,7 @@ def footer(arrangement: Arrangement, loaded: LoadedRuns, settings: Settings) -> 
             f"{counted(loaded.tuning_runs, 'tuning run')} left out: seeds that chose "
             "hyperparameters never judge them."
         )
-    return (*lines, *loaded.sources)
+    return (*lines, *(loaded.sources if len(loaded.sources) > 1 else ()))
 
 
 def _iqm(row: Aggregate) -> float:

@@ -109,12 +109,14 @@ def csv_row(columns: Sequence[Column], row: Sequence[Cell]) -> list[str | int | 
     for column, cell in zip(columns, row, strict=True):
         if isinstance(cell, Interval):
             cells += [cell.value, cell.low, cell.high]
-        elif column.interval:
-            cells += [None, None, None]
-        elif isinstance(cell, str):
-            cells.append(f"'{cell}" if cell.startswith(_FORMULA) else cell)
-        else:
-            cells.append(cell)
+            continue
+        if isinstance(cell, str):
+            guard = "'" if cell.startswith(_FORMULA) else ""
+            # The csv module leaves a bare carriage return unquoted, which ends a row for readers.
+            cell = guard + cell.replace("\r", " ")
+        cells.append(cell)
+        if column.interval:
+            cells += [None, None]
     return cells
 
 

@@ -71,10 +71,11 @@ def write_report(
 ) -> Report:
     """Write a report's pages, tables and figures into one folder.
 
-    Always ``report.json`` with every number and ``figures/*.png, *.svg``; by ``formats``
-    ``report.html``, ``report.md``, and ``tables/*.md, *.csv, *.tex``. The same logs, baseline,
-    seed and notes give the same bytes, wherever the logs lie. All files are written beside their
-    places before the first takes its place: where the disk is full, nothing changes.
+    Always ``report.json`` with every number; by ``formats`` ``report.html``, ``report.md``, and
+    ``tables/*.md, *.csv, *.tex``; with ``md`` or ``tex`` also ``figures/*.png, *.svg``. The same
+    logs, baseline, seed and notes give the same bytes, wherever the logs lie. All files are
+    written beside their places before the first takes its place: where the disk is full, nothing
+    changes.
 
     Args:
         source: a folder with logs at any depth, or what ``load_runs`` returned.
@@ -115,7 +116,8 @@ def write_report(
 def report_files(document: Document, formats: Collection[Format]) -> dict[str, bytes]:
     """Return every file of a report by its path, the pages last: a pure function."""
     files: dict[str, bytes] = {}
-    drawn = figures.report_figures(document)
+    with_figures = "md" in formats or "tex" in formats
+    drawn = figures.report_figures(document) if with_figures else ()
     for figure in drawn:
         files[f"figures/{figure.name}.png"] = figure.png
         files[f"figures/{figure.name}.svg"] = figure.svg

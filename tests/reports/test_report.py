@@ -81,7 +81,7 @@ def test_scores_are_one_row_a_run_in_full_precision(
 ) -> None:
     make_run(algo="ppo", seed=2, score=1 / 3, low=0, high=3)
     make_run(algo="ppo", seed=1, score=0.5)
-    quick_report(logs, tmp_path / "out")
+    quick_report(logs, tmp_path / "out", formats=["csv"])
     first, second = read_csv(tmp_path / "out" / "tables" / "scores.csv")
     assert (first["seed"], second["seed"]) == ("1", "2")
     assert second["label"] == "ppo (tuned)"
@@ -105,6 +105,8 @@ def test_formats_select_what_is_written(logs: Path, tmp_path: Path, make_run: Ma
     quick_report(logs, tmp_path / "out", formats=["tex"])
     kinds = {name.rsplit(".", 1)[1] for name in contents(tmp_path / "out")}
     assert kinds == {"tex", "json", "png", "svg"}
+    quick_report(logs, tmp_path / "numbers", formats=["csv"])
+    assert {name.rsplit(".", 1)[1] for name in contents(tmp_path / "numbers")} == {"csv", "json"}
     with pytest.raises(ValueError, match=r"formats \['pdf'\]: expected of html, md, csv, tex"):
         quick_report(logs, tmp_path / "no", formats=["pdf"])
     assert not (tmp_path / "no").exists()
@@ -197,19 +199,19 @@ def test_the_finding_claims_no_more_than_the_runs_bear(
 ) -> None:
     for seed in range(4):
         make_run(algo="ppo", seed=seed, score=0.5 + 0.01 * seed)
-    alone = quick_report(logs, tmp_path / "out").finding
+    alone = quick_report(logs, tmp_path / "out", formats=["csv"]).finding
     assert alone.headline == "ppo (tuned) stands alone"
     assert alone.detail.endswith("over 4 runs per environment.")
     for seed in range(4):
         make_run(algo="same", seed=seed, score=0.5 + 0.01 * seed)
-    level = quick_report(logs, tmp_path / "out").finding
+    level = quick_report(logs, tmp_path / "out", formats=["csv"]).finding
     assert level.headline == "These runs do not tell same (tuned) from ppo (tuned)"
     assert level.detail.startswith("ppo (tuned) and same (tuned) share the highest IQM")
     assert "with probability 0.500" in level.detail
     shutil.rmtree(logs / "same_tuned")
     for seed in range(4):
         make_run(algo="worse", seed=seed, score=0.1 + 0.01 * seed)
-    ahead = quick_report(logs, tmp_path / "out").finding
+    ahead = quick_report(logs, tmp_path / "out", formats=["csv"]).finding
     # Four runs a side: complete separation, and still only "seems".
     assert ahead.headline == "ppo (tuned) seems to score higher than worse (tuned)"
 
@@ -236,7 +238,7 @@ def test_labels_without_a_shared_task_are_reported_task_by_task(
 ) -> None:
     make_run(algo="a", env="A")
     make_run(algo="b", env="B")
-    report = quick_report(logs, tmp_path / "out")
+    report = quick_report(logs, tmp_path / "out", formats=["html"])
     assert report.document.headline == "No task was run by every label"
     assert report.document.aggregates == ()
     assert [row.task for row in report.document.task_scores] == ["A", "B"]
@@ -269,7 +271,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_trace(
 ) -> None:
     make_run()
     out = tmp_path / "out"
-    quick_report(logs, out)
+    quick_report(logs, out, formats=["csv"])
     before = contents(out)
 
     def interrupted(*_: object) -> Path:
@@ -279,7 +281,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_trace(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            quick_report(logs, out)
+            quick_report(logs, out, formats=["csv"])
     assert contents(out) == before
 
 
@@ -288,7 +290,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(
 ) -> None:
     make_run()
     out = tmp_path / "out"
-    quick_report(logs, out)
+    quick_report(logs, out, formats=["html"])
     before = contents(out)
     make_run(seed=1, score=0.1)
     write = Path.write_bytes
@@ -301,7 +303,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", until_full)
         with pytest.raises(OSError, match="No space left"):
-            quick_report(logs, out)
+            quick_report(logs, out, formats=["html"])
     assert contents(out) == before
 
 
