@@ -57,7 +57,7 @@ def of_iqm(tasks: Strata, point: float, draws: Matrix, counts: Matrix) -> Sample
 
 
 def percentile(sample: Sample) -> Ends:
-    """rliable's default."""
+    """What rliable makes by default."""
     low, high = interval(sample.point, sample.draws)
     return float(low), float(high)
 
@@ -91,7 +91,7 @@ def bca(sample: Sample) -> Ends:
 def bootstrap_t(sample: Sample) -> Ends:
     """Studentised bootstrap; draws without variance are left out."""
     error = _standard_error(sample)
-    usable = sample.errors > 1e-9 * error
+    usable = sample.errors > 1e-6 * error
     if not usable.any():
         return sample.point, sample.point
     ratios = (sample.draws[usable] - sample.point) / sample.errors[usable]
@@ -142,7 +142,9 @@ def _errors(scores: Matrix, counts: Matrix, kept: float) -> Matrix:
     """Standard errors in every resample; scores (T, R) or (T, R, B), counts (T·R, B)."""
     tasks, runs = scores.shape[:2]
     weights = counts.reshape(tasks, runs, -1)
-    values = scores if scores.ndim == 3 else scores[..., None]
-    means = (weights * values).sum(axis=1) / runs
-    squares = (weights * (values - means[:, None]) ** 2).sum(axis=1) / (runs - 1)
-    return np.asarray(np.sqrt(squares.sum(axis=0) / runs) / (tasks * kept))
+    values = scores - scores.mean(axis=1, keepdims=True)
+    letters = "tr" if values.ndim == 2 else "trb"
+    sums = np.einsum(f"trb,{letters}->tb", weights, values)
+    squares = np.einsum(f"trb,{letters}->tb", weights, values**2) - sums**2 / runs
+    within = np.maximum(squares, 0) / (runs - 1)
+    return np.asarray(np.sqrt(within.sum(axis=0) / runs) / (tasks * kept))
