@@ -233,7 +233,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--write", type=Path, help="write the page to this file")
     parser.add_argument("--repetitions", type=int, default=2_000, help="samples in each cell")
-    parser.add_argument("--draws", type=int, default=1_000, help="bootstrap draws of each sample")
+    parser.add_argument("--draws", type=int, default=600, help="bootstrap draws of each sample")
     parser.add_argument("--jobs", type=int, default=2, help="worker processes")
     arguments = parser.parse_args()
     started = time.perf_counter()
@@ -289,7 +289,9 @@ The methods (formulas in `reports/intervals.py` and `benchmarks/interval_candida
 
 - percentile: rliable's default.
 - stretched: the percentile interval's arms times sqrt(R/(R − 1)) · t/z: resampling R runs has only
-  (R − 1)/R of their variance, and a variance estimated from few runs asks for Student's t.
+  (R − 1)/R of their variance, and a variance estimated from few runs asks for Student's t. The
+  shorter arm first gains 1/ν of the difference to the longer, ν being t's degrees of freedom (R − 1
+  with one task): how skewed the scores are is also only guessed.
 - expanded percentile (Hesterberg 2015): percentiles further out by the same factor. It cannot leave
   the range of the scores, so with three seeds it gains nothing.
 - BCa (Efron 1987), the bootstrap-t, and Student's t with Winsorised variances (Tukey and

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from reports.intervals import LEVEL, interval, stretch_factor
+from reports.intervals import LEVEL, Stretch, interval, stretch
 from reports.middle_half import winsorised
 from reports.samples import Matrix, Strata
 
@@ -69,8 +69,10 @@ def stretched(sample: Sample) -> Ends:
 
 
 def expanded_percentile(sample: Sample) -> Ends:
-    """Hesterberg (2015): percentiles further out, Φ(−stretch × 1.96) and its complement."""
-    tail = float(special.ndtr(-_stretch(sample) * _Z))
+    """Hesterberg (2015): percentiles further out, Φ(−factor × 1.96) and its complement."""
+    widening = _stretch(sample)
+    assert widening is not None
+    tail = float(special.ndtr(-widening.factor * _Z))
     low, high = np.quantile(sample.draws, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -128,9 +130,9 @@ CANDIDATES = {
 }
 
 
-def _stretch(sample: Sample) -> float:
+def _stretch(sample: Sample) -> Stretch | None:
     variances = [np.asarray(task.var(ddof=1)) for task in sample.tasks]
-    return float(stretch_factor(variances, [len(task) for task in sample.tasks]))
+    return stretch(variances, [len(task) for task in sample.tasks])
 
 
 def _standard_error(sample: Sample) -> float:
