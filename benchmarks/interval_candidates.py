@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from reports.intervals import LEVEL, interval, stretch_factor
+from reports.intervals import LEVEL, Stretch, interval, stretch
 from reports.middle_half import winsorised
 from reports.samples import Matrix, Strata
 
@@ -57,7 +57,7 @@ def of_iqm(tasks: Strata, point: float, draws: Matrix, counts: Matrix) -> Sample
 
 
 def percentile(sample: Sample) -> Ends:
-    """rliable's default."""
+    """What rliable makes by default."""
     low, high = interval(sample.point, sample.draws)
     return float(low), float(high)
 
@@ -69,8 +69,10 @@ def stretched(sample: Sample) -> Ends:
 
 
 def expanded_percentile(sample: Sample) -> Ends:
-    """Hesterberg (2015): percentiles further out, Φ(−stretch × 1.96) and its complement."""
-    tail = float(special.ndtr(-_stretch(sample) * _Z))
+    """Hesterberg (2015): percentiles further out, Φ(−factor × 1.96) and its complement."""
+    widening = _stretch(sample)
+    assert widening is not None
+    tail = float(special.ndtr(-widening.factor * _Z))
     low, high = np.quantile(sample.draws, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -91,7 +93,7 @@ def bca(sample: Sample) -> Ends:
 def bootstrap_t(sample: Sample) -> Ends:
     """Studentised bootstrap; draws without variance are left out."""
     error = _standard_error(sample)
-    usable = sample.errors > 1e-9 * error
+    usable = sample.errors > 1e-6 * error
     if not usable.any():
         return sample.point, sample.point
     ratios = (sample.draws[usable] - sample.point) / sample.errors[usable]
@@ -128,9 +130,9 @@ CANDIDATES = {
 }
 
 
-def _stretch(sample: Sample) -> float:
+def _stretch(sample: Sample) -> Stretch | None:
     variances = [np.asarray(task.var(ddof=1)) for task in sample.tasks]
-    return float(stretch_factor(variances, [len(task) for task in sample.tasks]))
+    return stretch(variances, [len(task) for task in sample.tasks])
 
 
 def _standard_error(sample: Sample) -> float:
@@ -142,7 +144,9 @@ def _errors(scores: Matrix, counts: Matrix, kept: float) -> Matrix:
     """Standard errors in every resample; scores (T, R) or (T, R, B), counts (T·R, B)."""
     tasks, runs = scores.shape[:2]
     weights = counts.reshape(tasks, runs, -1)
-    values = scores if scores.ndim == 3 else scores[..., None]
-    means = (weights * values).sum(axis=1) / runs
-    squares = (weights * (values - means[:, None]) ** 2).sum(axis=1) / (runs - 1)
-    return np.asarray(np.sqrt(squares.sum(axis=0) / runs) / (tasks * kept))
+    values = scores - scores.mean(axis=1, keepdims=True)
+    letters = "tr" if values.ndim == 2 else "trb"
+    sums = np.einsum(f"trb,{letters}->tb", weights, values)
+    squares = np.einsum(f"trb,{letters}->tb", weights, values**2) - sums**2 / runs
+    within = np.maximum(squares, 0) / (runs - 1)
+    return np.asarray(np.sqrt(within.sum(axis=0) / runs) / (tasks * kept))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.intervals import DEFAULT_METHOD, Estimate, Method, estimate, interval, stretch_factor
+from reports.intervals import DEFAULT_METHOD, Estimate, Method, Stretch, estimate, interval, stretch
 from reports.middle_half import MiddleHalf, interquartile_mean, middle_half_variances
 from reports.resampling import resampled_counts, task_means
 from reports.samples import Matrix, Scores, Strata, generator, strata
@@ -89,9 +89,9 @@ def bootstrap_aggregates(tasks: Strata, draws: int, rng: np.random.Generator) ->
     return np.concatenate(drawn, axis=1).T
 
 
-def _stretches(tasks: Strata, method: Method) -> Matrix:
-    """The stretch factors of IQM, mean, median and optimality gap."""
+def _stretches(tasks: Strata, method: Method) -> Stretch | None:
+    """What the runs ask of the intervals of IQM, mean, median and optimality gap."""
     raw = [task.var(ddof=1) for task in tasks]
     capped = [np.minimum(task, 1).var(ddof=1) for task in tasks]
     variances = np.array([middle_half_variances(tasks), raw, raw, capped]).T
-    return stretch_factor(list(variances), [len(task) for task in tasks], method)
+    return stretch(list(variances), [len(task) for task in tasks], method)

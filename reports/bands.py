@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reports.intervals import DEFAULT_METHOD, Method, interval, stretch_factor
+from reports.intervals import DEFAULT_METHOD, Method, interval, stretch
 from reports.middle_half import MiddleHalf, interquartile_mean, middle_half_variances
 from reports.resampling import resampled_counts, task_means
 from reports.samples import Matrix, Scores, ScoresError, Strata, generator, strata
@@ -70,8 +70,8 @@ def run_score_profile(
     drawn = np.concatenate(
         [shares @ counts for counts in resampled_counts(runs, draws, generator(seed, key))], axis=1
     )
-    stretch = stretch_factor([task.var(axis=0, ddof=1) for task in above], runs, method)
-    low, high = interval(value, drawn.T, stretch, support=(0.0, 1.0))
+    widening = stretch([task.var(axis=0, ddof=1) for task in above], runs, method)
+    low, high = interval(value, drawn.T, widening, support=(0.0, 1.0))
     return Band(tau, value, low, high)
 
 
@@ -98,8 +98,8 @@ def average_score_profile(
         (task_means(tasks, counts)[:, None] > tau[:, None]).mean(axis=0)
         for counts in resampled_counts(runs, draws, generator(seed, key))
     ]
-    stretch = stretch_factor([np.ones(len(tau)) for _ in tasks], runs, method)
-    low, high = interval(value, np.concatenate(drawn, axis=1).T, stretch, support=(0.0, 1.0))
+    widening = stretch([np.ones(len(tau)) for _ in tasks], runs, method)
+    low, high = interval(value, np.concatenate(drawn, axis=1).T, widening, support=(0.0, 1.0))
     return Band(tau, value, low, high)
 
 
@@ -142,7 +142,7 @@ def iqm_curve(
         axis=1,
     )
     variances = np.array([middle_half_variances(point) for point in points]).T
-    low, high = interval(value, drawn.T, stretch_factor(list(variances), runs, method))
+    low, high = interval(value, drawn.T, stretch(list(variances), runs, method))
     return Band(at, value, low, high)
 
 

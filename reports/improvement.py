@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from reports.intervals import DEFAULT_METHOD, Estimate, Method, estimate, interval, stretch_factor
+from reports.intervals import DEFAULT_METHOD, Estimate, Method, Stretch, estimate, interval, stretch
 from reports.resampling import by_task, resampled_counts
 from reports.samples import Matrix, Scores, ScoresError, Strata, generator, strata
 
@@ -106,12 +106,12 @@ def _resampled(wins: list[Matrix], x: list[Matrix], y: list[Matrix]) -> Matrix:
     return np.asarray(np.mean(rates, axis=0))
 
 
-def _stretch(wins: list[Matrix], method: Method) -> Matrix:
+def _stretch(wins: list[Matrix], method: Method) -> Stretch | None:
     """To first order the estimate adds each run's own win rate, x's runs and y's runs apart."""
     ours = [win.mean(axis=1) for win in wins]
     theirs = [win.mean(axis=0) for win in wins]
     placements = [*ours, *theirs]
-    return stretch_factor(
+    return stretch(
         [np.var(rates, ddof=1) for rates in placements], list(map(len, placements)), method
     )
 

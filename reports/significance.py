@@ -178,17 +178,16 @@ def cliffs_delta(x: Matrix, y: Matrix) -> float:
     return float(np.sign(x[:, None] - y[None, :]).mean())
 
 
-def equivalence_p(x: Matrix, y: Matrix, margin: float) -> float | None:
+def equivalence_p(welch: Welch | None, margin: float) -> float | None:
     """The larger p of two one-sided Welch tests of difference ≤ −margin and ≥ margin (TOST).
 
     A small p says that the true difference lies within ± margin; a large one says nothing. None
     where Welch's test is undefined.
     """
-    test = welch_test(x, y)
-    if test is None:
+    if welch is None:
         return None
-    above = stats.t.sf((test.difference + margin) / test.error, test.freedom)
-    below = stats.t.cdf((test.difference - margin) / test.error, test.freedom)
+    above = stats.t.sf((welch.difference + margin) / welch.error, welch.freedom)
+    below = stats.t.cdf((welch.difference - margin) / welch.error, welch.freedom)
     return float(max(above, below))
 
 
@@ -199,7 +198,8 @@ def _pair_test(
     welch = welch_test(x, y)
     # Named in one order: the p of a pair must not depend on which label comes first.
     lower, upper = sorted((first, second), key=lambda side: side[0])
-    equivalence = equivalence_p(x, y, margin)
+    delta = cliffs_delta(x, y)
+    equivalence = equivalence_p(welch, margin)
     return PairTest(
         task=task,
         x=x_label,
@@ -214,8 +214,8 @@ def _pair_test(
         permutation_p=permutation_p(lower[1], upper[1], seed),
         permutation_holm=None,
         hedges_g=hedges_g(x, y),
-        cliffs_delta=cliffs_delta(x, y),
-        a12=(cliffs_delta(x, y) + 1) / 2,
+        cliffs_delta=delta,
+        a12=(delta + 1) / 2,
         margin=margin,
         equivalence_p=equivalence,
         equivalent=equivalence is not None and equivalence <= 1 - LEVEL,
