@@ -106,7 +106,7 @@ def _prefixes(sources: list[Source]) -> list[str]:
 
 
 def _base_name(path: str | Path) -> str:
-    return clean(Path(path).resolve().name)
+    return clean(Path(os.path.realpath(path)).name)
 
 
 def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
@@ -195,11 +195,14 @@ def _read_folder(
             found.set_aside += asides
     except UnusableError as error:
         found.set_aside.append(SetAside(name, str(error)))
+    except OSError as error:
+        reason = f"the folder cannot be read ({type(error).__name__})"
+        found.set_aside.append(SetAside(name, reason))
 
 
 def _is_new(path: Path, name: str, found: _Found, already: set[str]) -> bool:
     """Whether no other source led here: a run of unknown seed would count twice unnoticed."""
-    real = str(path.resolve())
+    real = os.path.realpath(path)
     if real in already:
         found.set_aside.append(SetAside(name, "read already, by another of the given paths"))
         return False

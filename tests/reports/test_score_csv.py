@@ -54,6 +54,11 @@ def test_settings_and_success_rates_are_read_where_there_are_any(tmp_path: Path)
     assert (second.label, second.success_rate) == ("ppo", None)
 
 
+def test_long_seeds_stay_apart(tmp_path: Path) -> None:
+    loaded = load(tmp_path, HEADER + "a,A,100000000000001,1,1\na,A,100000000000002,1,1\n")
+    assert [run.seed for run in loaded.runs] == [100000000000001, 100000000000002]
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [

@@ -122,6 +122,13 @@ def test_endless_folders_are_left_with_a_word(tmp_path: Path) -> None:
     assert "nested more than 100 deep" in loaded.set_aside[0].reason
 
 
+def test_a_link_to_itself_is_no_source(tmp_path: Path) -> None:
+    write_zoo_run(tmp_path / "good")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(NoRunsError, match="is not a folder"):
+        load_runs(tmp_path / "good", tmp_path / "loop")
+
+
 def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     for path, reason in (("none", "is not a folder"), ("notes.txt", r"not a \.csv file")):

@@ -1,13 +1,17 @@
 """Folders of RL Zoo and of bare SB3."""
 
+import contextlib
 import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from reports.records import EVALUATION, TRAINING
+from reports.monitors import read_episodes, training_curve
+from reports.records import EVALUATION, TRAINING, UnusableError
 from reports.runs import NoRunsError, load_runs
 
 from .log_writers import write_evaluations, write_monitor, write_zoo_run
@@ -178,3 +182,21 @@ def test_an_unreadable_folder_is_set_aside(tmp_path: Path) -> None:
         assert "cannot be read" in load_runs(tmp_path).set_aside[0].reason
     finally:
         locked.chmod(0o700)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    text=st.text(st.sampled_from('0123456789.-+eEinfa,"\n\r\x00#{}rlt:é'), max_size=60),
+    header=st.sampled_from(
+        ["", '#{"t_start": 1e400}\nr,l,t\n', "#[]\nr,l\n", "r,l,t,is_success\n"]
+    ),
+)
+def test_no_text_makes_a_monitor_file_fail_in_another_way(
+    tmp_path_factory: pytest.TempPathFactory, header: str, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "monitor.csv"
+    path.write_text(header + text, encoding="utf-8", newline="")
+    with contextlib.suppress(UnusableError):
+        curve = training_curve([read_episodes(path)])
+        assert np.isfinite(curve.returns).all()
+        assert (np.diff(curve.steps) > 0).all()
