@@ -102,7 +102,7 @@ def _report(options: argparse.Namespace) -> None:
         baseline = baseline_label(loaded.runs, options.baseline)
     except ValueError as error:
         raise ArgumentError(f"--baseline {options.baseline}: {error}") from error
-    wished = {"format": options.format, "best": options.best, "title": options.title}
+    wished = {"formats": options.format, "best": options.best, "title": options.title}
     report = write_report(
         loaded, options.out, baseline=baseline, seed=options.seed, **_understood(wished)
     )

@@ -1,4 +1,4 @@
-"""Run folders in, statistics, tables and figures out; knows no training code and no torch.
+"""Logs in, statistics, tables and figures out; knows no training code and no torch.
 
 ``reports.report.write_report`` is the way in; ``reports.runs`` reads, ``reports.comparison``
 arranges, ``reports.statistics`` estimates, ``reports.tables``, ``reports.figures`` and

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.reading import read_arrays
-from reports.records import MAX_RETURN, UnusableError
+from reports.records import MAX_RETURN, MAX_STEPS, UnusableError
 
 FILE = "evaluations.npz"
 
@@ -48,6 +48,8 @@ def read_evaluations(path: Path) -> Evaluations:
         raise UnusableError(
             f"{path.name} holds steps that go back or below 0: several runs in one file"
         )
+    if at[-1] > MAX_STEPS:
+        raise UnusableError(f"{path.name} holds steps beyond {MAX_STEPS}")
     if np.abs(values).max() > MAX_RETURN:
         raise UnusableError(f"{path.name} holds returns beyond {MAX_RETURN:g}")
     return Evaluations(at, values.mean(axis=1), values.shape[1], _last_rate(more, values.shape))

@@ -16,6 +16,7 @@ from reports.records import MAX_RETURN, SetAside, UnusableError, clean
 
 WINDOW = 100
 """Episodes behind a training-return estimate; SB3's own ``ep_rew_mean`` takes as many."""
+MAX_LENGTH = 2**31
 POINTS = 100
 """Points of a training curve."""
 
@@ -101,8 +102,8 @@ def read_episodes(path: Path) -> Episodes:
     returns, lengths = values["r"], values["l"]
     if not (np.abs(returns) <= MAX_RETURN).all():
         raise UnusableError(f"{path.name} holds returns that are NaN, infinite or too large")
-    if not ((lengths >= 1) & (lengths < 2**53)).all():
-        raise UnusableError(f"{path.name} holds episode lengths below 1")
+    if not ((lengths >= 1) & (lengths < MAX_LENGTH)).all():
+        raise UnusableError(f"{path.name} holds episode lengths below 1 or beyond {MAX_LENGTH}")
     times = values.get("t", np.zeros(len(returns)))
     successes = values.get("is_success")
     if successes is not None and not ((successes >= 0) & (successes <= 1)).all():

@@ -10,6 +10,7 @@ import math
 import re
 import zipfile
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,9 @@ MAX_TABLE_BYTES = 128_000_000
 
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 50
-_ALIAS = re.compile(r"(?:^|[\s,\[{:-])\*\S", re.MULTILINE)
+_SUSPICIOUS = re.compile(r"(?:^|[\s,\[{:-])\*\S|^[\s\-?:]{100}", re.MULTILINE)
+"""What may be an alias or a deep nesting in block style; flow style shows by its brackets."""
+_MANY_BRACKETS = 200
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 try:
@@ -109,13 +112,14 @@ def read_yaml(path: Path) -> Mapping[str, object]:
         UnusableError: unreadable, not YAML, a Python tag other than ``OrderedDict``, aliases (a
             small file of them unfolds without end), nested too deeply, or not a mapping.
     """
-    text = read_text(path)
-    name = path.name
+    return _parsed_yaml(read_text(path), path.name)
+
+
+@lru_cache(maxsize=64)  # the runs of one algorithm have the same config.yml but for their seeds
+def _parsed_yaml(text: str, name: str) -> Mapping[str, object]:
     try:
-        if _ALIAS.search(text) and any(
-            isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_ZooLoader)
-        ):
-            raise UnusableError(f"{name} uses YAML aliases, which are not read")
+        if _SUSPICIOUS.search(text) or text.count("[") + text.count("{") > _MANY_BRACKETS:
+            _check_structure(text, name)
         loaded = yaml.load(text, Loader=_ZooLoader)
     except yaml.constructor.ConstructorError as error:
         problem = " ".join(str(error.problem).split())
@@ -131,6 +135,18 @@ def read_yaml(path: Path) -> Mapping[str, object]:
     plain = _Plain(name).value(loaded, 0)
     assert isinstance(plain, dict)
     return plain
+
+
+def _check_structure(text: str, name: str) -> None:
+    """Refuse what the parser must not see: it recurses in C, where too deep is a crash."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_ZooLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise UnusableError(f"{name} uses YAML aliases, which are not read")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise UnusableError(f"{name} is nested too deeply or holds too many values")
 
 
 def _place(error: yaml.MarkedYAMLError) -> str:

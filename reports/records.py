@@ -18,6 +18,10 @@ MAX_RETURN = 1e100
 """Beyond this a number is no return, and its square no number."""
 
 
+MAX_STEPS = 2**53
+"""Steps beyond this are no count; up to it they are exact as floating-point numbers too."""
+
+
 class NoRunsError(ValueError):
     """Not one usable run was found; the message is one sentence."""
 

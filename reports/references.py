@@ -25,6 +25,7 @@ LOWEST = "low: the lowest mean return at any evaluation of any run in this repor
 UNIT_SCALE = "high: low + 1, as no label beats the random policy"
 TABLE = Path(__file__).with_name("reference_scores.yml")
 
+_SMALLEST_SPAN = 1e-12
 _LEAST_SPAN = 1e-9
 """Relative to the larger score: a smaller one would make noise of every normalised score."""
 
@@ -194,7 +195,7 @@ def _stated(task: str, entry: object, file: str) -> Reference:
 
 
 def _spans(low: float, high: float) -> bool:
-    return high - low > _LEAST_SPAN * max(abs(low), abs(high))
+    return high - low > max(_LEAST_SPAN * max(abs(low), abs(high)), _SMALLEST_SPAN)
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -25,6 +25,9 @@ __all__ = [
     "load_runs",
 ]
 
+MAX_DEPTH = 100
+"""Folders below a source; ``os.walk`` itself ends in an error at some thousand."""
+
 _KINDS: dict[Kind, str] = {
     "ppo_lab": "PPO Lab run",
     "rl_zoo": "RL Zoo run",
@@ -103,7 +106,7 @@ def _prefixes(sources: list[Source]) -> list[str]:
 
 
 def _base_name(path: str | Path) -> str:
-    return clean(Path(path).resolve().name)
+    return clean(Path(os.path.realpath(path)).name)
 
 
 def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
@@ -154,6 +157,10 @@ def _folders(root: Path, prefix: str, found: _Found) -> Iterator[Path]:
                     found.set_aside.append(SetAside(_name(path, root, prefix), reason))
             else:
                 entered.append(name)
+        if entered and len(folder.relative_to(root).parts) >= MAX_DEPTH:
+            reason = f"folders nested more than {MAX_DEPTH} deep are not searched"
+            found.set_aside.append(SetAside(_name(folder, root, prefix), reason))
+            entered = []
         below[:] = entered
         if any(_is_log(name) for name in files):
             yield folder
@@ -165,7 +172,7 @@ def _is_log(name: str) -> bool:
 
 def _holds_logs(folder: Path) -> bool:
     try:
-        return any(_is_log(entry.name) for entry in os.scandir(folder))
+        return any(_is_log(path.name) for path in folder.iterdir())
     except OSError:
         return False
 
@@ -188,11 +195,14 @@ def _read_folder(
             found.set_aside += asides
     except UnusableError as error:
         found.set_aside.append(SetAside(name, str(error)))
+    except OSError as error:
+        reason = f"the folder cannot be read ({type(error).__name__})"
+        found.set_aside.append(SetAside(name, reason))
 
 
 def _is_new(path: Path, name: str, found: _Found, already: set[str]) -> bool:
     """Whether no other source led here: a run of unknown seed would count twice unnoticed."""
-    real = str(path.resolve())
+    real = os.path.realpath(path)
     if real in already:
         found.set_aside.append(SetAside(name, "read already, by another of the given paths"))
         return False

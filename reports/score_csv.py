@@ -11,7 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from reports.reading import MAX_TABLE_BYTES, read_text
-from reports.records import GIVEN, MAX_RETURN, UNKNOWN, Run, SetAside, UnusableError, clean, named
+from reports.records import (
+    GIVEN,
+    MAX_RETURN,
+    MAX_STEPS,
+    UNKNOWN,
+    Run,
+    SetAside,
+    UnusableError,
+    clean,
+    named,
+)
 from reports.run_folders import protocol, task_name
 
 COLUMNS = {
@@ -27,7 +37,9 @@ COLUMNS = {
 
 OPTIONAL = ("step", "settings", "success_rate")
 _LISTED = 20
-_LARGEST = 2**63 - 1
+_DIGITS = 16
+_POINTED = re.compile(r"\d{1,20}(\.0*)?([eE]\+?\d{1,2})?", re.ASCII)
+"""A whole number as a spreadsheet or ``pandas`` may write it: ``3.0``, ``1e6``."""
 
 
 @dataclass
@@ -59,10 +71,13 @@ class _Row:
         return text
 
     def whole(self, what: str) -> int:
-        number = self.number(what)
-        if not (number.is_integer() and 0 <= number <= _LARGEST):
-            raise _RowError(self._expected(what, "a whole number, 0 or above"))
-        return int(number)
+        text = self.fields[self.places[what]].strip()
+        number = float(text) if _POINTED.fullmatch(text) else math.nan
+        if text.isascii() and text.isdigit() and len(text) < _DIGITS:
+            return int(text)
+        if number.is_integer() and number <= MAX_STEPS:
+            return int(number)
+        raise _RowError(self._expected(what, "a whole number, 0 or above"))
 
     def number(self, what: str) -> float:
         try:

@@ -36,7 +36,7 @@ from reports.records import (
 )
 from reports.run_folders import canonical, protocol, task_name
 
-_NUMBERED = re.compile(r"^(?:(?P<stem>.*)[_\- ])?(?P<seed>seed[_\-= ]?)?(?P<number>\d+)$", re.I)
+_NUMBERED = re.compile(r"^(?:(?P<stem>.*?)[_\- ])??(?P<seed>seed[_\-= ]?)?(?P<number>\d+)$", re.I)
 """``CartPole-v1_3``, ``run-3``, ``ppo_seed3``, ``3``; not the version in ``CartPole-v1``."""
 _ENVIRONMENT = re.compile(r"^[\w.\-]+-v\d+$")
 _NO_NAME = frozenset({"", "run", "runs", "log", "logs", "eval", "train", "trial", "exp", "results"})
