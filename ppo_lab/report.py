@@ -1,12 +1,11 @@
 """``python -m ppo_lab.report``: a report on the logs of PPO Lab, RL Zoo, SB3, or a CSV file."""
 
 import argparse
-import inspect
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ppo_lab
 from ppo_lab.command import CommandParser, make_console, run_command
@@ -102,9 +101,14 @@ def _report(options: argparse.Namespace) -> None:
         baseline = baseline_label(loaded.runs, options.baseline)
     except ValueError as error:
         raise ArgumentError(f"--baseline {options.baseline}: {error}") from error
-    wished = {"formats": options.format, "best": options.best, "title": options.title}
     report = write_report(
-        loaded, options.out, baseline=baseline, seed=options.seed, **_understood(wished)
+        loaded,
+        options.out,
+        baseline=baseline,
+        seed=options.seed,
+        formats=options.format,
+        best=options.best,
+        title=options.title,
     )
     console = make_console()
     console.print(report.table.rich())
@@ -114,12 +118,6 @@ def _report(options: argparse.Namespace) -> None:
     if len(loaded.set_aside) > SHOWN:
         console.print(f"and {len(loaded.set_aside) - SHOWN:,} more, each listed in the report")
     console.print(f"Report: {report.files[-1]}")
-
-
-def _understood(wished: dict[str, Any]) -> dict[str, Any]:
-    from reports.report import write_report
-
-    return {k: v for k, v in wished.items() if k in inspect.signature(write_report).parameters}
 
 
 def _source(text: str) -> "Source":

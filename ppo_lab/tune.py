@@ -153,7 +153,7 @@ def _tune(options: argparse.Namespace) -> None:
     for note in outcome.notes:
         console.print(note)
     minutes, seconds = divmod(round(time.perf_counter() - started), 60)
-    console.print(f"Report: {folder / 'report.md'} ({minutes} min {seconds} s)")
+    console.print(f"Report: {folder / 'report.html'} ({minutes} min {seconds} s)")
 
 
 def _study_folder(options: argparse.Namespace, jobs: int) -> Path:

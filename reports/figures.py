@@ -264,6 +264,8 @@ def draw(name: str, shows: str, make: Callable[[], Figure]) -> Drawn:
         # Left to itself matplotlib writes its version and the date into the files.
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         png = _saved(figure, "png", {"Software": None})
+        # Laid out once: both files have the same layout, in half the time.
+        figure.set_layout_engine("none")
         return Drawn(name, shows, png, _saved(figure, "svg", nothing))
 
 

@@ -19,7 +19,15 @@ from tuning.protocol import Protocol
 HOME = Path(__file__).resolve().parents[2]
 SMALL = ["--trials", "2", "--seeds", "2", "--timesteps", "128", "--jobs", "2"]
 STUDY = "tune-ppo_lab-NoisyGridWorld-v0"
-REPORT = ["report.md", "table.csv", "scores.csv", "learning_curves.png", "intervals.png"]
+REPORT = [
+    "report.html",
+    "report.json",
+    "report.md",
+    "tables/table.csv",
+    "tables/scores.csv",
+    "figures/learning_curves.png",
+    "figures/intervals.svg",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +60,7 @@ def environment() -> dict[str, str]:
 
 
 def test_table_has_tuned_and_default_settings_of_both_algorithms(finished: Path) -> None:
-    table = pd.read_csv(finished / "table.csv")
+    table = pd.read_csv(finished / "tables" / "table.csv")
     labels = ["ppo (default)", "ppo (tuned)", "spec_ppo (default)", "spec_ppo (tuned)"]
     assert table["label"].tolist() == labels
     assert (table["runs"] == 2).all()
@@ -63,7 +71,7 @@ def test_table_has_tuned_and_default_settings_of_both_algorithms(finished: Path)
 
 
 def test_default_rows_of_both_algorithms_are_the_same_to_the_last_digit(finished: Path) -> None:
-    scores = pd.read_csv(finished / "scores.csv")
+    scores = pd.read_csv(finished / "tables" / "scores.csv")
     ours, reference = (
         scores[scores["label"] == f"{algo} (default)"].sort_values("seed")["score"].tolist()
         for algo in ("spec_ppo", "ppo")
