@@ -41,7 +41,7 @@ def find(rows: Sequence[Aggregate], baseline: str) -> Finding:
         return Finding(f"{lead.label} stands alone", detail)
     level = [row.label for row in ranked if _iqm(row) == _iqm(lead)]
     verb = "has" if len(level) == 1 else "share"
-    detail = f"{' and '.join(level)} {verb} the highest IQM, {shown(lead.iqm)}."
+    detail = f"{_listed(level)} {verb} the highest IQM, {shown(lead.iqm)}."
     challenger = next(row for row in ranked if row.label != baseline)
     improvement = challenger.improvement
     if improvement is None:
@@ -83,6 +83,10 @@ def footer(arrangement: Arrangement, loaded: LoadedRuns, settings: Settings) -> 
             "hyperparameters never judge them."
         )
     return (*lines, *(loaded.sources if len(loaded.sources) > 1 else ()))
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(labels[:-1]), labels[-1])))
 
 
 def _iqm(row: Aggregate) -> float:

@@ -164,6 +164,8 @@ def _plain(cell: str | int | float | None, kind: Kind, scale: float) -> str:
         return NOTHING
     if isinstance(cell, str):
         return one_line(cell)
+    if kind == "id":
+        return str(cell)
     if kind == "steps":
         return f"{round(cell):,}"
     if kind == "whole":

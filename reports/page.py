@@ -116,6 +116,7 @@ def render_page(document: Document) -> str:
         ],
         tables={
             **{name: _shown(table) for name, table in tables.items()},
+            "scores": _shown(tables["scores"].without({"algo", "settings"})),
             "table": _shown(brief_main_table(document)),
             "overall": _shown(embedded["overall"]),
         },
@@ -180,11 +181,12 @@ def _shown(table: Table) -> _Shown:
     """Prepare a table; a column that says the same in every row becomes a sentence."""
     same = [_same(table, place) for place in range(len(table.columns))]
     kept = [place for place, text in enumerate(same) if text is None]
-    common = [
-        f"Every row has {column.title}: {text}."
-        for column, text in zip(table.columns, same, strict=True)
-        if text
-    ]
+    titled = [(column.title, text) for column, text in zip(table.columns, same, strict=True)]
+    alike = "; ".join(f"{title}: {text}" for title, text in titled if text)
+    nowhere = ", ".join(title for title, text in titled if text == "")
+    common = [f"In every row, {alike}."] if alike else []
+    if nowhere:
+        common.append(f"In no row: {nowhere}.")
     view = tuple(
         tuple(_cell(row[n], table.columns[n], marks[n], scales[n]) for n in kept)
         for row, marks, scales in zip(table.rows, table.marks, column_scales(table), strict=True)

@@ -1,5 +1,6 @@
 """How each label's runs were made, in a row of words."""
 
+import json
 from collections.abc import Iterable, Sequence
 
 from reports.arrangement import Arrangement
@@ -53,4 +54,19 @@ def _hyperparameters(runs: Sequence[Run]) -> str:
         return "differ between runs of one task"
     if len(texts) > 1:
         return "one set for each task"
-    return texts.pop() or _UNKNOWN
+    return _readable(texts.pop())
+
+
+def _readable(hyperparameters: str) -> str:
+    """Write a JSON object as ``gamma 0.99, n_steps 64``; any other text as it is."""
+    try:
+        plain = json.loads(hyperparameters)
+    except ValueError:
+        return hyperparameters or _UNKNOWN
+    if not isinstance(plain, dict):
+        return hyperparameters
+    pairs = (
+        (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for key, value in plain.items()
+    )
+    return ", ".join(f"{key} {value}" for key, value in pairs) or "none stated"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from reports.document import Document, Interval
 
-Kind = Literal["text", "whole", "steps", "unit", "score", "p", "share"]
+Kind = Literal["text", "id", "whole", "steps", "unit", "score", "p", "share"]
 """``unit``: normalised, three decimals; ``score``: own units; ``share``: in [0, 1], per cent."""
 
 Cell = str | int | float | Interval | None
@@ -341,7 +341,7 @@ def score_table(document: Document) -> Table:
         Column("algo", "algorithm"),
         Column("settings", "settings"),
         Column("env", "task"),
-        Column("seed", "seed", "whole"),
+        Column("seed", "seed", "id"),
         Column("steps", "steps", "whole"),
         Column("score", "score", "score"),
         Column("normalised_score", "normalised", "unit"),

@@ -38,7 +38,7 @@ FLAGS = (
     "--disable-dev-shm-usage",
 )
 LOCAL = ("file:", "data:", "blob:", "chrome:", "chrome-untrusted:")
-SECONDS = 10
+SECONDS = 30
 
 
 class Browser:
@@ -92,7 +92,8 @@ class Browser:
         """Wait until the browser has put the whole file in its place."""
         path = self.downloads / name
         end = time.monotonic() + SECONDS
-        while not path.exists() and time.monotonic() < end:
+        # Until it is whole, an empty file stands in its place and the content beside it.
+        while time.monotonic() < end and not (path.exists() and path.stat().st_size):
             time.sleep(0.05)
         return path.read_text(encoding="utf-8")
 

@@ -112,7 +112,7 @@ def test_summary_comes_first_and_cautions_before_numbers(page: str, document: Do
 
 
 def test_a_column_that_says_the_same_everywhere_is_a_sentence(page: str) -> None:
-    assert "Every row has score is: mean return of the last evaluation." in page
+    assert "In every row, score is: mean return of the last evaluation; " in page
 
 
 def test_ids_are_unique(reader: _Reader) -> None:
