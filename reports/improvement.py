@@ -6,7 +6,16 @@ from itertools import combinations
 
 import numpy as np
 
-from reports.intervals import DEFAULT_METHOD, Estimate, Method, Stretch, estimate, interval, stretch
+from reports.intervals import (
+    DEFAULT_METHOD,
+    LEVEL,
+    Estimate,
+    Method,
+    Stretch,
+    estimate,
+    interval,
+    stretch,
+)
 from reports.resampling import by_task, resampled_counts
 from reports.samples import Matrix, Scores, ScoresError, Strata, generator, strata
 
@@ -34,6 +43,9 @@ def improvements(
     method: Method = DEFAULT_METHOD,
 ) -> Improvements:
     """Estimate every pair's probability of improvement (Agarwal et al. 2021, section 4.3).
+
+    Where every run beats every other, resampling would show certainty; the interval is then that
+    of as many wins in independent pairs (except with ``percentile``, which is rliable's).
 
     Each algorithm is resampled once, from a seed of its own; an interval depends neither on the
     other algorithms nor on their order. Numbers of runs may differ between algorithms and tasks.
@@ -68,6 +80,8 @@ def improvements(
             drawn = _resampled(wins, counts[first], counts[second])
             ends = interval(value, drawn, _stretch(wins, method), support=(0.0, 1.0))
             low, high = map(float, ends)
+            if method != "percentile" and value in (0.0, 1.0):
+                low, high = _without_a_loss(value, wins)
         estimates[first, second] = estimate(value, low, high)
         estimates[second, first] = _complement(estimates[first, second])
     return Improvements(tuple(checked), estimates)
@@ -114,6 +128,18 @@ def _stretch(wins: list[Matrix], method: Method) -> Stretch | None:
     return stretch(
         [np.var(rates, ddof=1) for rates in placements], list(map(len, placements)), method
     )
+
+
+def _without_a_loss(value: float, wins: list[Matrix]) -> tuple[float, float]:
+    """The interval of 0 or 1, which no resample of these runs can leave.
+
+    Σ_t min(R_x, R_y) pairs share no run; all of them won. Clopper and Pearson's (1934) end for as
+    many independent wins without a loss is 0.025^(1/n); tasks of unequal difficulty only make it
+    cautious.
+    """
+    pairs = sum(min(win.shape) for win in wins)
+    distance = 1 - ((1 - LEVEL) / 2) ** (1 / pairs)
+    return (0.0, distance) if value == 0 else (1 - distance, 1.0)
 
 
 def _complement(of: Estimate) -> Estimate:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from reports.samples import Matrix
+from reports.samples import Matrix, constant
 
 POWER, ALPHA, MOST_RUNS = 0.8, 0.05, 1_000
 _QUANTILES = 2_000
@@ -59,7 +59,7 @@ def seeds_needed(x: Matrix, y: Matrix) -> SeedsNeeded:
         return SeedsNeeded(None, "one run", has)
     difference = abs(float(x.mean() - y.mean()))
     variances = float(x.var(ddof=1)), float(y.var(ddof=1))
-    if np.ptp(x) == 0 and np.ptp(y) == 0:
+    if constant(x) and constant(y):
         return SeedsNeeded(None, "no variance", has)
     if welch_power(difference, variances, MOST_RUNS) < POWER:
         return SeedsNeeded(None, "too small", has)

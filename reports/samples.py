@@ -48,6 +48,12 @@ def strata(scores: Scores, name: str = "the scores") -> Strata:
     return tasks
 
 
+def constant(scores: Matrix) -> bool:
+    """Whether scores (R,) are the same, apart from the rounding of a mean over episodes."""
+    # A spread below 1e-150 has a variance below the least float.
+    return bool(np.ptp(scores) <= max(1e-12 * np.abs(scores).max(), 1e-150))
+
+
 def generator(seed: int, key: str) -> np.random.Generator:
     """Return the generator of one quantity: another key draws apart, whatever the order of calls.
 

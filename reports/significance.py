@@ -1,6 +1,5 @@
 """Tests and effect sizes of two algorithms on one task, with Holm's correction over all of them."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -8,12 +7,11 @@ from itertools import combinations
 from math import comb
 
 import numpy as np
-from scipy import stats
-from scipy.special import gammaln
+from scipy.special import gammaln, stdtr, stdtrit
 
 from reports.intervals import LEVEL
 from reports.power import SeedsNeeded, seeds_needed
-from reports.samples import Matrix, Scores, ScoresError, generator, strata
+from reports.samples import Matrix, Scores, ScoresError, constant, generator, strata
 
 PERMUTATIONS = 9_999
 """Random splits of the runs where there are more different ones than this."""
@@ -114,16 +112,17 @@ def pair_tests(
 
 def welch_test(x: Matrix, y: Matrix) -> Welch | None:
     """Welch's t-test of two means; None where it is undefined: one run, or no variance at all."""
-    if min(len(x), len(y)) < 2 or (np.ptp(x) == 0 and np.ptp(y) == 0):
+    if min(len(x), len(y)) < 2 or (constant(x) and constant(y)):
         return None
-    with warnings.catch_warnings():
-        # Of one side without variance scipy warns that it may be unreliable; Welch's test is not.
-        warnings.filterwarnings("ignore", message="Precision loss", category=RuntimeWarning)
-        result = stats.ttest_ind(x, y, equal_var=False)
-    low, high = result.confidence_interval(LEVEL)
+    # Written out: scipy's ttest_ind warns of lost precision where one side is constant.
+    first, second = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
+    error = float(np.sqrt(first + second))
+    share = first / (first + second)
+    freedom = float(1 / (share**2 / (len(x) - 1) + (1 - share) ** 2 / (len(y) - 1)))
     difference = float(x.mean() - y.mean())
-    error = float(np.sqrt(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y)))
-    return Welch(difference, error, float(result.df), float(result.pvalue), float(low), float(high))
+    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    p = float(2 * stdtr(freedom, -abs(difference) / error))
+    return Welch(difference, error, freedom, p, difference - half, difference + half)
 
 
 def permutation_p(x: Matrix, y: Matrix, seed: int = 0) -> float | None:
@@ -169,7 +168,7 @@ def hedges_g(x: Matrix, y: Matrix) -> float | None:
     None with fewer than two runs of each or without variance.
     """
     freedom = len(x) + len(y) - 2
-    if min(len(x), len(y)) < 2 or (np.ptp(x) == 0 and np.ptp(y) == 0):
+    if min(len(x), len(y)) < 2 or (constant(x) and constant(y)):
         return None
     squares = ((x - x.mean()) ** 2).sum() + ((y - y.mean()) ** 2).sum()
     gammas = np.exp(gammaln(freedom / 2) - gammaln((freedom - 1) / 2))
@@ -190,8 +189,8 @@ def equivalence_p(welch: Welch | None, margin: float) -> float | None:
     """
     if welch is None:
         return None
-    above = stats.t.sf((welch.difference + margin) / welch.error, welch.freedom)
-    below = stats.t.cdf((welch.difference - margin) / welch.error, welch.freedom)
+    above = stdtr(welch.freedom, -(margin + welch.difference) / welch.error)
+    below = stdtr(welch.freedom, -(margin - welch.difference) / welch.error)
     return float(max(above, below))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from reports.aggregates import DRAWS, aggregates
 from reports.intervals import DEFAULT_METHOD, Estimate, Method
-from reports.samples import Matrix, Scores, strata
+from reports.samples import Matrix, Scores, constant, strata
 
 ENOUGH_RUNS = 10
 """Below this, measured coverage depends on the scores' distribution (docs/calibration.md)."""
@@ -105,7 +105,7 @@ def doubts(scores: Scores) -> tuple[Doubt, ...]:
                 "One task: its scores' distribution alone decides how good the interval is.",
             )
         )
-    if fewest > 1 and all(np.ptp(task) == 0 for task in tasks):
+    if fewest > 1 and all(constant(task) for task in tasks):
         found.append(
             (
                 "constant",

@@ -79,6 +79,17 @@ def test_uneven_runs_are_worked_out_by_hand() -> None:
     assert (found.low, found.high) == (None, None)
 
 
+def test_winning_every_time_is_not_certainty() -> None:
+    x, y = np.array([[3.0], [4.0], [5.0]]), np.array([[0.0], [1.0], [2.0], [2.5]])
+    found = improvements({"x": x, "y": y}, seed=0, draws=50).estimates
+    # Three pairs that share no run: 0.025^(1/3), since 0.292^3 = 0.0249.
+    assert found["x", "y"].low == pytest.approx(0.2924, abs=1e-4)
+    assert found["x", "y"].high == 1
+    assert found["y", "x"].high == pytest.approx(1 - 0.2924, abs=1e-4)
+    certain = improvements({"x": x, "y": y}, seed=0, draws=50, method="percentile").estimates
+    assert certain["x", "y"].low == 1
+
+
 def test_different_numbers_of_tasks_are_refused() -> None:
     with pytest.raises(ScoresError, match=r"share their tasks.*'x': 2.*'y': 1"):
         improvements({"x": normal(0, 3, 2), "y": normal(0, 3, 1)}, seed=0)

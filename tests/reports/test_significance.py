@@ -40,6 +40,24 @@ def test_welch_is_worked_out_by_hand() -> None:
     assert (test.low, test.high) == pytest.approx((-2.5 - half, -2.5 + half))
 
 
+@given(st.integers(0, 10_000), st.integers(2, 9), st.integers(2, 9))
+def test_welch_is_scipys(seed: int, runs_x: int, runs_y: int) -> None:
+    x, y = normal(seed, runs_x), normal(seed + 1, runs_y, 0.5) * 3
+    ours, theirs = welch_test(x, y), stats.ttest_ind(x, y, equal_var=False)
+    assert ours is not None
+    assert (ours.p, ours.freedom) == pytest.approx((theirs.pvalue, theirs.df))
+    interval = theirs.confidence_interval(0.95)
+    assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_one_side_may_be_constant_and_rounding_is_no_variance() -> None:
+    # Against the constant 0.3 the test is Student's of one sample.
+    test = welch_test(np.full(5, 0.3), X)
+    assert test is not None
+    assert test.p == pytest.approx(stats.ttest_1samp(X, 0.3).pvalue)
+    assert welch_test(np.array([0.1 + 0.2, 0.3, 0.3]), np.full(4, 0.3)) is None
+
+
 @given(st.integers(0, 10_000))
 def test_few_runs_are_permuted_exactly_as_scipy_does(seed: int) -> None:
     x, y = normal(seed, 4), normal(seed + 1, 4, 1.0).round(1)
