@@ -1,6 +1,6 @@
 """Logs in, statistics, tables and figures out; knows no training code and no torch.
 
-``reports.report.write_report`` is the way in; ``reports.runs`` reads, ``reports.comparison``
+``reports.report.write_report`` is the way in; ``reports.runs`` reads, ``reports.arrangement``
 arranges, ``reports.statistics`` estimates, ``reports.tables``, ``reports.figures`` and
 ``reports.page`` show.
 """

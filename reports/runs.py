@@ -117,7 +117,9 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
             parts = (_base_name(root), *map(clean, folder.relative_to(root).parts))
             _read_folder(folder, _name(folder, root, prefix), parts, found, already)
     elif root.suffix.lower() == ".csv" and root.is_file():
-        name = f"{prefix}{_base_name(root)}"
+        # Without a name of its own, a table's prefix is its file name already.
+        base = _base_name(root)
+        name = f"{prefix}{base}" if source.settings else prefix.rstrip("/") or base
         if _is_new(root, name, found, already):
             try:
                 runs, asides = read_scores(root, name)

@@ -28,7 +28,7 @@ def test_every_kind_of_log_enters_one_list(tmp_path: Path) -> None:
         ("scores", "sac"),
     ]
     assert loaded.runs[1].folder == "zoo/a2c/CartPole-v1_1"
-    assert loaded.runs[3].folder == "scores.csv/scores.csv:2"
+    assert loaded.runs[3].folder == "scores.csv:2"
     assert loaded.sources == (
         "ours: 1 PPO Lab run",
         "zoo: 1 RL Zoo run",
