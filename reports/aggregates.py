@@ -59,6 +59,7 @@ def aggregates(
         return Aggregates(*(estimate(point, None, None) for point in points))
     drawn = bootstrap_aggregates(tasks, draws, generator(seed, key))
     low, high = interval(points, drawn, _stretches(tasks, method))
+    low[-1] = max(low[-1], 0.0)  # the optimality gap has no negative values
     return Aggregates(*map(estimate, points, low, high))
 
 

@@ -21,8 +21,8 @@ def cautions(
     sentences = [*_doubts(arrangement), *_on_settings(arrangement)]
     if any(row.improvement is not None and row.improvement.value in (0, 1) for row in rows):
         sentences.append(
-            "A probability of 0 or 1 has an interval without width, because no draw of these runs "
-            "could turn out otherwise; that is no certainty about other seeds."
+            "A probability of 0 or 1 says that no run of the one beat a run of the other here; "
+            "that is no certainty about other seeds."
         )
     sentences.extend(arrangement.statements)
     sentences.extend(_on_protocol(arrangement))
@@ -106,4 +106,4 @@ def _on_remarks(arrangement: Arrangement) -> list[str]:
     for run in arrangement.runs:
         for remark in run.remarks:
             about[remark] = about.get(remark, 0) + 1
-    return [f"{counted(count, 'run')}: {remark}" for remark, count in about.items()]
+    return [f"Of {counted(count, 'run')}: {remark}" for remark, count in about.items()]
