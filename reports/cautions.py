@@ -106,4 +106,7 @@ def _on_remarks(arrangement: Arrangement) -> list[str]:
     for run in arrangement.runs:
         for remark in run.remarks:
             about[remark] = about.get(remark, 0) + 1
-    return [f"Of {counted(count, 'run')}: {remark}" for remark, count in about.items()]
+    return [
+        f"Of {counted(count, 'run')}: {remark[:1].lower()}{remark[1:]}"
+        for remark, count in about.items()
+    ]

@@ -193,7 +193,7 @@ def _line_drawing(
     ticks = svg.round_values(low, high, 6 if wide else 5)
     texts = svg.tick_texts(ticks)
     margin = 14 + 7.2 * max(map(len, texts), default=1)
-    x = svg.Axis(left, right, margin, width - 14)
+    x = svg.Axis(left, right, margin, width - 22)
     y = svg.Axis(low, high, height - 46, 26)
     pieces = [svg.text(4, 14, y_title)]
     for value, content in zip(ticks, texts, strict=True):

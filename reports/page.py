@@ -186,7 +186,7 @@ def _shown(table: Table) -> _Shown:
     nowhere = ", ".join(title for title, text in titled if text == "")
     common = [f"In every row, {alike}."] if alike else []
     if nowhere:
-        common.append(f"In no row: {nowhere}.")
+        common.append(f"No row has a value of: {nowhere}.")
     view = tuple(
         tuple(_cell(row[n], table.columns[n], marks[n], scales[n]) for n in kept)
         for row, marks, scales in zip(table.rows, table.marks, column_scales(table), strict=True)
