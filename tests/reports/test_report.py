@@ -197,22 +197,22 @@ def test_what_all_labels_share_is_said_once(logs: Path, tmp_path: Path, make_run
 def test_the_finding_claims_no_more_than_the_runs_bear(
     logs: Path, tmp_path: Path, make_run: MakeRun
 ) -> None:
-    for seed in range(4):
+    for seed in range(6):
         make_run(algo="ppo", seed=seed, score=0.5 + 0.01 * seed)
     alone = quick_report(logs, tmp_path / "out", formats=["csv"]).finding
     assert alone.headline == "ppo (tuned) stands alone"
-    assert alone.detail.endswith("over 4 runs per environment.")
-    for seed in range(4):
+    assert alone.detail.endswith("over 6 runs per environment.")
+    for seed in range(6):
         make_run(algo="same", seed=seed, score=0.5 + 0.01 * seed)
     level = quick_report(logs, tmp_path / "out", formats=["csv"]).finding
     assert level.headline == "These runs do not tell same (tuned) from ppo (tuned)"
     assert level.detail.startswith("ppo (tuned) and same (tuned) share the highest IQM")
     assert "with probability 0.500" in level.detail
     shutil.rmtree(logs / "same_tuned")
-    for seed in range(4):
+    for seed in range(6):
         make_run(algo="worse", seed=seed, score=0.1 + 0.01 * seed)
     ahead = quick_report(logs, tmp_path / "out", formats=["csv"]).finding
-    # Four runs a side: complete separation, and still only "seems".
+    # Six runs a side: complete separation, and still only "seems".
     assert ahead.headline == "ppo (tuned) seems to score higher than worse (tuned)"
 
 
