@@ -38,6 +38,9 @@ BEST_CHECKPOINTS = (
 )
 INTERVALS = "stratified-bootstrap intervals, stretched for few runs"
 
+_PASSING = ("seconds",)
+"""Different each time that the same command makes the same run: it has no place in a report."""
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -409,7 +412,7 @@ def _run_row(run: Run) -> RunRow:
         measure=run.measure,
         folder=run.folder,
         versions=_listed(run.versions),
-        circumstances=_listed(run.circumstances),
+        circumstances=_listed([pair for pair in run.circumstances if pair[0] not in _PASSING]),
     )
 
 

@@ -276,5 +276,5 @@ def test_one_algorithm_and_an_environment_without_a_stated_score(tmp_path: Path)
     arguments += ["--seeds", "1", "--timesteps", "64", "--log-folder", str(tmp_path)]
     assert main(arguments) == 0
     report = (tmp_path / "tune-Pendulum-v1" / "report.md").read_text()
-    assert "high: low + 1, as no label beats the random policy" in report  # after 64 steps
-    assert "No run is of ppo (tuned): spec_ppo (default) is the baseline instead." in report
+    assert "high: best mean of RL Zoo's benchmark.md for Pendulum-v1" in report
+    assert "P(better than spec_ppo (default))" in report  # the first label, without a PPO of SB3's
