@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.arrangement import Arrangement
+from reports.arrangement import GRID_POINTS, Arrangement
 from reports.document import Aggregate, Interval, Settings
 from reports.formats import shown
 from reports.records import LoadedRuns
@@ -75,6 +75,11 @@ def footer(arrangement: Arrangement, loaded: LoadedRuns, settings: Settings) -> 
         "Two means count as practically equal within ± "
         f"{settings.equivalence_margin:g} of a task's normalised scale.",
     ]
+    if any(len(run.evaluation_steps) > GRID_POINTS for run in runs):
+        lines.append(
+            f"Of a curve with more evaluation points than {GRID_POINTS}, that many are shown, "
+            "evenly spread, the first and the last among them."
+        )
     if len(tasks) == 1:
         lines.append("The median is over tasks, so with one task it equals the mean.")
     if loaded.tuning_runs:

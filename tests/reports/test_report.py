@@ -259,6 +259,15 @@ def test_holms_correction_is_over_all_tasks(logs: Path, tmp_path: Path, make_run
     assert tests[0].margin == pytest.approx(0.05 * 1.1)
 
 
+def test_curves_of_very_many_points_are_thinned_in_words(
+    logs: Path, tmp_path: Path, make_run: MakeRun
+) -> None:
+    make_run(steps=range(1, 302), returns=[0.5] * 301)
+    document = quick_report(logs, tmp_path / "out", formats=()).document
+    assert len(document.curves[0].steps) == 200
+    assert any("more evaluation points than 200, that many are shown" in s for s in document.footer)
+
+
 def test_left_out_tuning_runs_are_stated(logs: Path, tmp_path: Path, make_run: MakeRun) -> None:
     make_run()
     make_run(seed=1, stage="screen")
