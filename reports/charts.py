@@ -40,6 +40,7 @@ class Chart:
         caption: what it shows.
         drawings: ``<svg>`` in a wide and a narrow form.
         table: its numbers.
+        labels: places of the labels in its legend; none where the rows are named.
         hover: whether a pointer finds the nearest x of every curve.
         fluid: whether it grows and shrinks with the page; else it scrolls where it is too wide.
     """
@@ -49,6 +50,7 @@ class Chart:
     caption: str
     drawings: tuple[Markup, Markup]
     table: Table
+    labels: tuple[int, ...] = ()
     hover: bool = False
     fluid: bool = True
 
@@ -86,7 +88,7 @@ def curve_chart(document: Document, task: str | None, name: str) -> Chart | None
             reference=None if task else 1.0,
         )
     )
-    return Chart(name, title, caption, drawings, table, hover=True)
+    return Chart(name, title, caption, drawings, table, _places(document, lines), hover=True)
 
 
 def profile_chart(document: Document) -> Chart | None:
@@ -111,7 +113,15 @@ def profile_chart(document: Document) -> Chart | None:
         "is better at every level; where they cross, neither dominates. Where it falls through "
         "one half lies the median run."
     )
-    return Chart("profiles", title, caption, drawings, profile_table(document), hover=True)
+    return Chart(
+        "profiles",
+        title,
+        caption,
+        drawings,
+        profile_table(document),
+        _places(document, lines),
+        hover=True,
+    )
 
 
 def interval_chart(document: Document) -> Chart | None:
@@ -160,6 +170,10 @@ def matrix_chart(document: Document) -> Chart | None:
 
 def _both(draw: Callable[[Form], Markup]) -> tuple[Markup, Markup]:
     return draw("wide"), draw("narrow")
+
+
+def _places(document: Document, lines: Sequence[_Line]) -> tuple[int, ...]:
+    return tuple(sorted(document.labels.index(line.label) for line in lines))
 
 
 def _curve_line(curve: Curve) -> _Line:

@@ -22,6 +22,8 @@ from reports.document import Aggregate, Curve, Document, Interval, Pair, Profile
 from reports.svg import PALETTE
 from reports.text import one_line, shortened
 
+NAMES = ("learning_curves", "intervals", "profiles", "pairs", "tasks")
+
 _MARKERS = "osD^vPX"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 _MARKED_POINTS = 12

@@ -7,7 +7,7 @@ switches and downloads. A content security policy forbids everything that is not
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -39,6 +39,8 @@ _SECTIONS = (
     ("runs-section", "Runs"),
 )
 _LONGEST_CELL = 300
+_SHARED = ("measure", "source", "versions", "circumstances")
+_MOST_NUMBERED = 12
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def render_page(document: Document) -> str:
         ],
         tables={
             **{name: _shown(table) for name, table in tables.items()},
-            "scores": _shown(tables["scores"].without({"algo", "settings"})),
+            "scores": _shown(_numbered(tables["scores"].without({"algo", "settings"}))),
             "table": _shown(brief_main_table(document)),
             "overall": _shown(embedded["overall"]),
         },
@@ -193,6 +195,21 @@ def _shown(table: Table) -> _Shown:
     )
     columns = tuple(table.columns[n] for n in kept)
     return _Shown(table.title, table.caption, columns, view, table.rows, tuple(common))
+
+
+def _numbered(table: Table) -> Table:
+    """Replace the long texts that many runs share by numbers, and say below what they stand for."""
+    rows = [list(row) for row in table.rows]
+    caption = table.caption
+    for place, column in enumerate(table.columns):
+        texts = list(dict.fromkeys(str(row[place]) for row in rows))
+        if column.key not in _SHARED or not 1 < len(texts) <= _MOST_NUMBERED:
+            continue
+        listed = "; ".join(f"({n}) {text or 'unknown'}" for n, text in enumerate(texts, start=1))
+        caption += f" {column.title.capitalize()}: {listed}."
+        for row in rows:
+            row[place] = f"({texts.index(str(row[place])) + 1})"
+    return replace(table, rows=tuple(map(tuple, rows)), caption=caption)
 
 
 def _same(table: Table, place: int) -> str | None:

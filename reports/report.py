@@ -17,7 +17,7 @@ from reports.page import render_page
 from reports.records import LoadedRuns
 from reports.references import fill_references
 from reports.runs import load_runs
-from reports.tables import Table, brief_main_table, report_tables
+from reports.tables import TABLE_NAMES, Table, brief_main_table, report_tables
 from reports.terminal import TerminalTable
 
 TABLE_DRAWS = aggregates.DRAWS
@@ -110,6 +110,7 @@ def write_report(
     contents = report_files(document, formats)
     folder = Path(out)
     _write_all(folder, contents)
+    _remove_stale(folder, contents, formats)
     return Report(document, tuple(folder / name for name in contents))
 
 
@@ -149,6 +150,16 @@ def _table_files(
     if "tex" in formats:
         files[f"{path}.tex"] = latex_table(brief).encode()
     return files
+
+
+def _remove_stale(folder: Path, contents: Mapping[str, bytes], formats: Collection[Format]) -> None:
+    """Remove an earlier report's tables and figures that this report, of these formats, has not."""
+    kinds = [f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in formats]
+    if "md" in formats or "tex" in formats:
+        kinds += [f"figures/{name}.{kind}" for name in figures.NAMES for kind in ("png", "svg")]
+    for name in kinds:
+        if name not in contents:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:

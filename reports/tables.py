@@ -12,6 +12,19 @@ Kind = Literal["text", "id", "whole", "steps", "unit", "score", "p", "share"]
 Cell = str | int | float | Interval | None
 Mark = Literal["", "best", "tied"]
 
+TABLE_NAMES = (
+    "table",
+    "tasks",
+    "tests",
+    "pairs",
+    "efficiency",
+    "protocol",
+    "scores",
+    "curves",
+    "profiles",
+    "set_aside",
+)
+
 
 @dataclass(frozen=True)
 class Column:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from reports.document import Aggregate, Curve, Document, Interval, Pair, Profile
 from reports.figures import (
+    NAMES,
     Drawn,
     draw,
     interval_figure,
@@ -64,8 +65,7 @@ def figures(document: Document) -> tuple[Drawn, ...]:
 
 
 def test_a_document_has_every_figure_in_two_formats(figures: tuple[Drawn, ...]) -> None:
-    names = ["learning_curves", "intervals", "profiles", "pairs", "tasks"]
-    assert [of.name for of in figures] == names
+    assert tuple(of.name for of in figures) == NAMES
     for of in figures:
         size(of.png)
         assert ElementTree.fromstring(of.svg).tag == "{http://www.w3.org/2000/svg}svg"

@@ -245,6 +245,21 @@ def test_labels_without_a_shared_task_are_reported_task_by_task(
     assert "No task was run by every label" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_nothing_of_an_earlier_report_is_left_among_the_tables(
+    logs: Path, tmp_path: Path, make_run: MakeRun
+) -> None:
+    out = tmp_path / "out"
+    make_run(algo="a", env="A", folder="a")
+    quick_report(logs, out)
+    (out / "tables" / "mine.csv").write_text("kept")
+    make_run(algo="b", env="B", folder="b")
+    quick_report(logs, out, formats=["csv", "tex"])
+    left = contents(out)
+    assert not {"tables/table.csv", "tables/table.tex", "figures/intervals.png"} & set(left)
+    # Of another format, and a user's own: not this report's to remove.
+    assert {"tables/mine.csv", "tables/table.md"} <= set(left)
+
+
 def test_holms_correction_is_over_all_tasks(logs: Path, tmp_path: Path, make_run: MakeRun) -> None:
     for env in ("A", "B"):
         for seed in range(4):
