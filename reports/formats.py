@@ -60,9 +60,11 @@ def parts(cell: Cell, kind: Kind, scale: float | None = None) -> tuple[str, str]
 
 
 def column_scales(table: Table) -> list[list[float]]:
-    """Return for each cell the size of its column's numbers, within its group of rows."""
+    """Return for each cell the size of its column's numbers, within the rows of its task."""
     largest: dict[tuple[Cell, int], float] = {}
-    groups = [row[0] if table.grouped else None for row in table.rows]
+    keys = [column.key for column in table.columns]
+    units = next((place for place, key in enumerate(keys) if key in ("task", "env")), None)
+    groups = [None if units is None else row[units] for row in table.rows]
     for group, row in zip(groups, table.rows, strict=True):
         for place, cell in enumerate(row):
             key = (group, place)

@@ -39,8 +39,9 @@ _SECTIONS = (
     ("runs-section", "Runs"),
 )
 _LONGEST_CELL = 300
-_SHARED = ("measure", "source", "versions", "circumstances")
+_SHARED = ("measure", "versions", "circumstances")
 _MOST_NUMBERED = 12
+_WIDE = ("folder", "hyperparameters", "reason")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class _Cell:
     interval: str
     kind: str
     mark: str
+    wide: bool
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ def _cell(cell: Cell, column: Column, mark: str, scale: float) -> _Cell:
     value, interval = parts(cell, column.kind, scale)
     if column.kind != "text":
         value, interval = value.replace("-", "−"), interval.replace("-", "−")
-    return _Cell(shortened(value, _LONGEST_CELL), interval, column.kind, mark)
+    return _Cell(shortened(value, _LONGEST_CELL), interval, column.kind, mark, column.key in _WIDE)
 
 
 def _embedded(document: Document, table: Table) -> dict[str, object]:

@@ -51,6 +51,13 @@ def test_a_column_has_one_number_of_decimals() -> None:
     assert parts(77.26, "score", 138.7) == ("77.3", "")
 
 
+def test_the_decimals_are_a_tasks_own() -> None:
+    columns = (Column("label", "label"), Column("task", "task"), Column("x", "x", "score"))
+    rows = (("a", "far", -1500.0), ("a", "near", 0.98), ("b", "near", 0.5))
+    lines = markdown_table(Table("t", "T", "", columns, rows)).splitlines()
+    assert [line.split(" | ")[-1] for line in lines[2:]] == ["-1,500 |", "0.980 |", "0.500 |"]
+
+
 def test_csv_is_exact_and_leaves_what_is_missing_empty() -> None:
     text = csv_text(table('a, "b"\n|c', THIRD, Interval(1 / 3), None))
     first, second, third = csv.DictReader(io.StringIO(text, newline=""))
