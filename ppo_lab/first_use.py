@@ -1,4 +1,4 @@
-"""The first use of compiled code on a machine: said aloud, and compiled by one process at a time."""
+"""First use of compiled code on a machine: said aloud, compiled by one process at a time."""
 
 import contextlib
 import sys

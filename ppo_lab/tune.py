@@ -212,7 +212,7 @@ def _tune(options: argparse.Namespace) -> None:
     console.print(outcome.time)
     for algo, path in outcome.settings.items():
         console.print(f"Best settings of {algo}, for -conf and for ours: {path}")
-    console.print(f"Report: {folder / 'report.md'} ({spent(started)})")
+    console.print(f"Report: {folder / 'report.html'} ({spent(started)})")
 
 
 if __name__ == "__main__":
