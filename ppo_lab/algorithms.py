@@ -13,6 +13,9 @@ __all__ = ["ALGORITHMS", "algorithm_class", "closest", "known_algorithm"]
 ALGORITHMS = {
     "spec_ppo": ("ppo_lab.algorithm", "SpecPPO"),
     "ppo": ("stable_baselines3", "PPO"),
+    "a2c": ("stable_baselines3", "A2C"),
+    "trpo": ("sb3_contrib", "TRPO"),
+    "ppo_lstm": ("sb3_contrib", "RecurrentPPO"),
 }
 """Name in the zoo's sense → (module, class)."""
 

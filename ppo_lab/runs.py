@@ -1,13 +1,15 @@
 """One training run: its configuration in, its run folder out (design: evidence on disk)."""
 
+import errno
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from importlib.metadata import version
@@ -18,7 +20,7 @@ import gymnasium as gym
 import numpy as np
 import torch as th
 import yaml
-from stable_baselines3.common.callbacks import CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 
 import ppo_lab
@@ -30,6 +32,8 @@ __all__ = ["Evaluation", "RunConfig", "RunResult", "execute_run", "finished_run"
 
 FORMAT = 1
 MAX_EVALUATION_ENVS = 50
+FULL_DISK_BYTES = 1_000_000
+"""With less than this left, a failed run has failed for want of space."""
 PACKAGES = ("stable-baselines3", "gymnasium", "torch", "numpy")
 
 
@@ -94,16 +98,45 @@ class RunResult:
     """What a run came to.
 
     Attributes:
-        score: mean return of the final policy over the evaluation episodes; None if it failed.
-        reason: why it failed, one line; None if it did not.
+        score: mean return of the final policy over the evaluation episodes, of a stopped run of
+            its last policy; None if it failed.
+        reason: why it failed or was stopped, one line; None if neither.
         seconds: wall-clock time of the run.
         reused: True where an earlier call left the run on disk.
+        steps: environment steps taken.
+        stopped: by whoever watched it.
     """
 
     score: float | None
     reason: str | None
     seconds: float
     reused: bool = False
+    steps: int = 0
+    stopped: bool = False
+
+
+Watcher = Callable[[int, float], str | None]
+"""Called after each evaluation with the steps and the score; a reason to stop stops the run."""
+
+
+class _StoppedError(Exception):
+    """A run is stopped by its watcher: (reason, score, steps)."""
+
+
+class _WatchCallback(BaseCallback):
+    """Tells the watcher of every evaluation; for ``EvalCallback``'s ``callback_after_eval``."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        super().__init__()
+        self._watcher = watcher
+
+    def _on_step(self) -> bool:
+        assert isinstance(self.parent, EvalCallback)
+        steps, score = self.parent.num_timesteps, self.parent.last_mean_reward
+        reason = self._watcher(steps, float(score))
+        if reason is not None:
+            raise _StoppedError(reason, float(score), steps)
+        return True
 
 
 def environment_folder_name(env_id: str) -> str:
@@ -130,7 +163,13 @@ def finished_run(config: RunConfig, folder: Path) -> RunResult | None:
             for key, value in json.loads(_to_json(config.as_dict())).items()
             if record[key] != value
         ]
-        result = RunResult(float(record["score"]), None, float(record["seconds"]), reused=True)
+        result = RunResult(
+            float(record["score"]),
+            None,
+            float(record["seconds"]),
+            reused=True,
+            steps=int(record["steps"]),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None  # nothing there, or nothing whole: the run is made anew
     if differing:
@@ -141,7 +180,7 @@ def finished_run(config: RunConfig, folder: Path) -> RunResult | None:
     return result
 
 
-def execute_run(config: RunConfig, folder: Path) -> RunResult:
+def execute_run(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> RunResult:
     """Train, evaluate and leave the run folder; a finished one is not run again.
 
     The folder appears under its name when all of it is written, with ``run.json`` in it. A run
@@ -150,13 +189,14 @@ def execute_run(config: RunConfig, folder: Path) -> RunResult:
     Args:
         config: the run.
         folder: where its run folder goes; parents are made.
+        watcher: may stop the run at one of its evaluations.
 
     Returns:
         The result; a failure of the training is a result with a reason, not an exception.
 
     Raises:
         ArgumentError: the folder holds a finished run of another configuration.
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or the disk is full.
     """
     known = finished_run(config, folder)
     if known is not None:
@@ -167,10 +207,17 @@ def execute_run(config: RunConfig, folder: Path) -> RunResult:
     partial = folder.with_name(f".{folder.name}.part-{os.getpid()}")
     partial.mkdir()
     started = time.perf_counter()
-    score, steps, reason = None, 0, None
+    score, steps, reason, stopped = None, 0, None, False
     try:
-        score, steps = _train(config, partial)
+        score, steps = _train(config, partial, watcher)
+    except _StoppedError as stop:
+        (reason, score, steps), stopped = stop.args, True
     except Exception as error:
+        # Whatever says so, and in whatever words: torch has its own.
+        if shutil.disk_usage(partial).free < FULL_DISK_BYTES:
+            shutil.rmtree(partial, ignore_errors=True)
+            message = os.strerror(errno.ENOSPC)
+            raise OSError(errno.ENOSPC, message, str(folder.parent)) from error
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     seconds = time.perf_counter() - started
     record = {
@@ -178,17 +225,17 @@ def execute_run(config: RunConfig, folder: Path) -> RunResult:
         **config.as_dict(),
         "steps": steps,
         "score": score,
-        "status": "failed" if reason else "completed",
+        "status": "stopped" if stopped else "failed" if reason else "completed",
         "reason": reason,
         "seconds": round(seconds, 3),
         **_circumstances(),
     }
     (partial / "run.json").write_text(_to_json(record) + "\n", encoding="utf-8")
     _move_into_place(partial, folder)
-    return RunResult(score, reason, seconds)
+    return RunResult(score, reason, seconds, steps=steps, stopped=stopped)
 
 
-def _train(config: RunConfig, folder: Path) -> tuple[float, int]:
+def _train(config: RunConfig, folder: Path, watcher: Watcher | None) -> tuple[float, int]:
     """Train into ``folder``; returns the final policy's score and the steps taken."""
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
@@ -212,6 +259,7 @@ def _train(config: RunConfig, folder: Path) -> tuple[float, int]:
             log_path=str(folder),
             best_model_save_path=str(folder),
             deterministic=evaluation.deterministic,
+            callback_after_eval=_WatchCallback(watcher) if watcher else None,
             verbose=0,
         )
         model.learn(config.timesteps, CallbackList([FiniteGuard(), evaluator]))
@@ -252,8 +300,14 @@ def _circumstances() -> dict[str, Any]:
         "git_commit": _git_commit(),
         "device": "cpu",
         "machine": platform.machine(),
-        "command": " ".join(Path(word).name if i == 0 else word for i, word in enumerate(sys.argv)),
+        "command": _command(),
     }
+
+
+def _command() -> str:
+    """The command line without the password of a storage's URL."""
+    words = [Path(word).name if i == 0 else word for i, word in enumerate(sys.argv)]
+    return re.sub(r"(://[^\s:/@]*:)\S*@", r"\1***@", " ".join(words))
 
 
 @cache

@@ -1,58 +1,103 @@
 """``python -m ppo_lab.tune``: tune, retrain on fresh seeds, compare with SB3's PPO, report."""
 
 import argparse
-import re
-import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import ppo_lab  # registers the environments
+from ppo_lab.command import (
+    CommandError,
+    CommandParser,
+    checked_jobs,
+    make_console,
+    run_command,
+    spent,
+    writable_folder,
+)
 
 __all__ = ["main"]
 
 PROGRAM = "ppo_lab.tune"
 DEFAULT_ENV = "ppo_lab/NoisyGridWorld-v0"
-PLAIN_WIDTH = 110
-"""Columns where the output goes to a file: the table's own."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse with errors of one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{PROGRAM}: {message} (--help lists the flags)\n")
+SHORTEST_GRACE = 4
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="python -m ppo_lab.tune",
         description="Tune each algorithm, judge the tuned and the default settings on seeds that "
         "no tuning run used, and report the comparison. The same command goes on where it was "
         "stopped; the same --seed gives the same table.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    _add_what(parser)
+    _add_budget(parser)
+    _add_search(parser)
+    _add_where(parser)
+    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    return parser
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", default=DEFAULT_ENV, help="Gymnasium's id, or module:id")
     parser.add_argument(
         "--algo",
         nargs="+",
         default=["spec_ppo", "ppo"],
         metavar="NAME",
-        help="algorithms to compare: spec_ppo, ppo",
+        help="algorithms to compare: spec_ppo, ppo, a2c, trpo, ppo_lstm",
+    )
+
+
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    whole: dict[str, tuple[int, str]] = {
+        "trials": (24, "settings that Optuna proposes, per algorithm; more of them go on later"),
+        "timesteps": (3000, "environment steps of each training run"),
+        "n-envs": (8, "parallel environments of each training run"),
+        "screen-seeds": (1, "tuning seeds that each trial is trained on"),
+        "finalists": (4, "best trials, which are trained again on fresh tuning seeds"),
+        "replicas": (10, "fresh tuning seeds of each finalist"),
+        "seeds": (10, "test seeds behind each row of the table"),
+        "seed": (0, "decides every seed of the study"),
+        "window": (8, "trial n knows the trials up to n - WINDOW; as many can run at once"),
+    }
+    for name, (default, meaning) in whole.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=meaning)
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--space",
+        nargs="+",
+        default=["core"],
+        metavar="SPACE",
+        help="what is searched: core (clip range, lambda, learning rates), wide, and files of YAML "
+        "that change it",
     )
     parser.add_argument(
-        "--trials", type=int, default=24, help="settings that Optuna proposes, per algorithm"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=...",
+        help="change the space: NAME=VALUE fixes, NAME=LOW:HIGH or LOW:HIGH:log searches, "
+        "NAME=A,B,C chooses, NAME=default leaves alone; ALGO.NAME for one algorithm",
     )
     parser.add_argument(
-        "--timesteps", type=int, default=3000, help="environment steps of each training run"
+        "--sampler", default="tpe", metavar="NAME", help="tpe, gp, cmaes, qmc or random"
     )
     parser.add_argument(
-        "--seeds", type=int, default=10, help="test seeds behind each row of the table"
+        "--pruner",
+        default="none",
+        metavar="NAME",
+        help="stops bad trials early: none, halving, hyperband, or wilcoxon (with --screen-seeds)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="decides every seed of the study")
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=None, help="processes, one core each; None: all cores"
     )
@@ -60,7 +105,15 @@ def _parser() -> argparse.ArgumentParser:
         "--storage",
         default=None,
         metavar="URL",
-        help="Optuna's storage; None: an SQLite file in the study's folder",
+        help="Optuna's storage, such as postgresql://user@host/base, shared by the same command on "
+        "many machines; None: an SQLite file in the study's folder",
+    )
+    parser.add_argument(
+        "--grace",
+        type=int,
+        default=120,
+        metavar="SECONDS",
+        help="a machine that has been silent for this long is taken for lost, its trials retried",
     )
     parser.add_argument(
         "--study-name", default=None, help="folder and study; None: made from the environment"
@@ -68,8 +121,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--log-folder", type=Path, default=Path("logs"), help="where the study's folder goes"
     )
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,42 +133,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
     """
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _terminated)
-    try:
-        return _guarded(options)
-    except KeyboardInterrupt:
-        return _fail("stopped; the same command goes on from here", 130)
+    return run_command(PROGRAM, partial(_guarded, options))
 
 
-def _guarded(options: argparse.Namespace) -> int:
+def _guarded(options: argparse.Namespace) -> None:
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
     from optuna.exceptions import OptunaError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from ppo_lab.errors import ArgumentError, NonFiniteError
-    from reports.runs import NoRunsError
     from tuning.stages import StudyError
+    from tuning.storage import without_password
 
     try:
         _tune(options)
-    except ArgumentError as error:
-        return _fail(str(error), 2)
-    except (StudyError, NonFiniteError, NoRunsError, OSError) as error:
-        return _fail(str(error), 1)
+    except StudyError as error:
+        raise CommandError(str(error)) from error
     except (OptunaError, SQLAlchemyError) as error:
-        return _fail(f"the study's storage failed: {type(error).__name__}: {error}", 1)
-    return 0
+        reason = without_password(str(error), options.storage or "")
+        raise CommandError(
+            f"the study's storage failed: {type(error).__name__}: {reason[:300]}"
+        ) from error
 
 
 def _tune(options: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from ppo_lab.algorithms import known_algorithm
     from ppo_lab.environments import inspect_environment
+    from ppo_lab.errors import ArgumentError
     from ppo_lab.progress import StageProgress
-    from ppo_lab.workers import default_jobs
+    from ppo_lab.runs import environment_folder_name
     from reports.report import write_report
     from tuning.protocol import Protocol
+    from tuning.space_files import spaces_for
     from tuning.whole import run_study
 
     started = time.perf_counter()
@@ -129,13 +175,21 @@ def _tune(options: argparse.Namespace) -> None:
         trials=options.trials,
         seeds=options.seeds,
         seed=options.seed,
+        n_envs=options.n_envs,
+        screen_seeds=options.screen_seeds,
+        finalists=options.finalists,
+        replicas=options.replicas,
+        window=options.window,
+        sampler=options.sampler,
+        pruner=options.pruner,
     )
-    jobs = default_jobs() if options.jobs is None else options.jobs
-    folder = _study_folder(options, jobs)
-    # No markup: a reason or a name may hold brackets.
-    console = Console(
-        width=None if sys.stdout.isatty() else PLAIN_WIDTH, markup=False, highlight=False
-    )
+    spaces = spaces_for(algos, options.space, options.set)
+    if options.grace < SHORTEST_GRACE:
+        raise ArgumentError(f"--grace {options.grace}: expected at least {SHORTEST_GRACE}")
+    jobs = checked_jobs(options.jobs)
+    name = options.study_name or f"tune-{environment_folder_name(options.env)}"
+    folder = writable_folder(options.log_folder, name, "--study-name")
+    console = make_console()
     console.print(
         f"Tuning {' and '.join(algos)} on {options.env} with {jobs} processes, into {folder}/",
     )
@@ -147,47 +201,17 @@ def _tune(options: argparse.Namespace) -> None:
         jobs=jobs,
         progress=StageProgress(console),
         say=console.print,
+        spaces=spaces,
+        grace=options.grace,
     )
     report = write_report(outcome.judged, folder, seed=options.seed, notes=outcome.notes)
     console.print(report.table.rich())
     for note in outcome.notes:
         console.print(note)
-    minutes, seconds = divmod(round(time.perf_counter() - started), 60)
-    console.print(f"Report: {folder / 'report.md'} ({minutes} min {seconds} s)")
-
-
-def _study_folder(options: argparse.Namespace, jobs: int) -> Path:
-    """Check what argparse cannot, and name the study's folder.
-
-    Raises:
-        ArgumentError: says what was given and what was expected.
-    """
-    from ppo_lab.errors import ArgumentError
-    from ppo_lab.runs import environment_folder_name
-    from tuning.whole import check_writable
-
-    if jobs < 1:
-        raise ArgumentError(f"--jobs {jobs}: expected at least 1")
-    name = options.study_name or f"tune-{environment_folder_name(options.env)}"
-    if not re.fullmatch(r"\w[\w.\- ]*", name):
-        raise ArgumentError(
-            f"--study-name {name!r}: expected a plain file name of letters, digits, '-', '_', '.'"
-        )
-    folder: Path = options.log_folder / name
-    try:
-        check_writable(folder)
-    except OSError as error:
-        raise ArgumentError(f"--log-folder {options.log_folder}: {error}") from error
-    return folder
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
-    return code
-
-
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    console.print(outcome.time)
+    for algo, path in outcome.settings.items():
+        console.print(f"Best settings of {algo}, for -conf and for ours: {path}")
+    console.print(f"Report: {folder / 'report.md'} ({spent(started)})")
 
 
 if __name__ == "__main__":

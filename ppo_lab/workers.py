@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run
 
-__all__ = ["default_jobs", "execute_runs"]
+__all__ = ["IDLE_SECONDS", "WORKER_DIED", "default_jobs", "execute_runs", "initialize_worker"]
 
 WORKER_DIED = "the worker process died twice (killed, or out of memory)"
 ORPHAN_CHECK_SECONDS = 1.0
@@ -57,7 +57,7 @@ def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple
         executor = get_reusable_executor(
             1 if alone else jobs,
             timeout=IDLE_SECONDS,
-            initializer=_initialize_worker,
+            initializer=initialize_worker,
             initargs=(os.getpid(),),
         )
         try:
@@ -81,7 +81,8 @@ def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple
             raise
 
 
-def _initialize_worker(parent: int) -> None:
+def initialize_worker(parent: int) -> None:
+    """Make a new process a worker: it ends with its parent, and with nobody else."""
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A quarter of SB3's time per step, and no number changes: what is not finite is looked for

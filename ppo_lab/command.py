@@ -1,0 +1,138 @@
+"""What every command shares: one-line errors, exit codes, where its folder and its lines go."""
+
+import argparse
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "CommandError",
+    "CommandParser",
+    "checked_jobs",
+    "make_console",
+    "run_command",
+    "spent",
+    "writable_folder",
+]
+
+PLAIN_WIDTH = 110
+"""Columns where the output goes to a file: the table's own."""
+
+DONE, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class CommandError(RuntimeError):
+    """A command could not do its work; the message is its one line."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """argparse with errors of one line, named after the module: ``ppo_lab.tune: …``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2."""
+        self.exit(USAGE, f"{self.prog.split()[-1]}: {message} (--help lists the flags)\n")
+
+
+def run_command(program: str, body: Callable[[], None]) -> int:
+    """Run a command's body; what goes wrong becomes one line on stderr and an exit code.
+
+    A usage error (``ArgumentError``) is 2. What fails on the way (``CommandError``,
+    ``NonFiniteError``, ``NoRunsError``, ``OSError``) is 1. Ctrl-C and SIGTERM are 130. Anything
+    else is a mistake of ours and keeps its traceback.
+
+    Args:
+        program: the name before the message.
+        body: the work; imports what is heavy itself, so that ``--help`` answers at once.
+
+    Returns:
+        The exit code.
+    """
+    from ppo_lab.errors import ArgumentError, NonFiniteError
+    from reports.runs import NoRunsError
+
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        body()
+    except KeyboardInterrupt:
+        return _fail(program, "stopped; the same command goes on from here", INTERRUPTED)
+    except ArgumentError as error:
+        return _fail(program, str(error), USAGE)
+    except (CommandError, NonFiniteError, NoRunsError, OSError) as error:
+        return _fail(program, str(error), FAILURE)
+    return DONE
+
+
+def make_console() -> "Console":
+    """A terminal's width, or the table's own where the output goes to a file.
+
+    No markup: a reason or a name may hold brackets.
+    """
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width, markup=False, highlight=False)
+
+
+def checked_jobs(jobs: int | None) -> int:
+    """The number of worker processes: as given, or all cores.
+
+    Raises:
+        ArgumentError: below 1.
+    """
+    from ppo_lab.errors import ArgumentError
+    from ppo_lab.workers import default_jobs
+
+    if jobs is None:
+        return default_jobs()
+    if jobs < 1:
+        raise ArgumentError(f"--jobs {jobs}: expected at least 1")
+    return jobs
+
+
+def writable_folder(log_folder: Path, name: str, flag: str) -> Path:
+    """The folder ``log_folder/name``, made and tried.
+
+    Args:
+        log_folder: as given by ``--log-folder``.
+        name: of the folder in it.
+        flag: that gave the name, for the error.
+
+    Raises:
+        ArgumentError: not a plain file name, or nothing can be written there.
+    """
+    from ppo_lab.errors import ArgumentError
+    from tuning.whole import check_writable
+
+    if not re.fullmatch(r"\w[\w.\- ]*", name):
+        raise ArgumentError(
+            f"{flag} {name!r}: expected a plain file name of letters, digits, '-', '_', '.'"
+        )
+    folder = log_folder / name
+    try:
+        check_writable(folder)
+    except OSError as error:
+        raise ArgumentError(f"--log-folder {log_folder}: {error}") from error
+    return folder
+
+
+def spent(started: float) -> str:
+    """The time since ``started``, of ``time.perf_counter``: ``2 min 5 s``."""
+    minutes, seconds = divmod(round(time.perf_counter() - started), 60)
+    return f"{minutes} min {seconds} s"
+
+
+def _fail(program: str, message: str, code: int) -> int:
+    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
