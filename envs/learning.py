@@ -1,5 +1,6 @@
 """Tabular learners: they see only samples of an environment, not its arrays (Spec 9.5, 9.6)."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -58,6 +59,27 @@ def q_learning(
         TypeError: a space is not Discrete.
         ValueError: another argument is out of range.
     """
+    tables = q_learning_tables(
+        env, gamma, episodes, step_size, epsilon, epsilon_decay, epsilon_min, seed
+    )
+    return deque(tables, maxlen=1).pop()
+
+
+def q_learning_tables(
+    env: gym.Env[Any, Any],
+    gamma: float,
+    episodes: int,
+    step_size: StepSize = 0.5,
+    epsilon: float = 1.0,
+    epsilon_decay: float = 0.99,
+    epsilon_min: float = 0.0,
+    seed: int | None = None,
+) -> Iterator[FloatArray]:
+    """``q_learning``, watched: the same arguments and errors, the table after every episode.
+
+    Yields:
+        Q (S, A) float64, the one array that learning goes on with: copy it to keep it.
+    """
     gamma, (n_states, n_actions) = check_gamma(gamma), _sizes(env)
     for name, share in (
         ("epsilon", epsilon),
@@ -83,7 +105,7 @@ def q_learning(
             error = reward + following - q_values[state, action]
             q_values[state, action] += step((state, action)) * error
         share = max(epsilon_min, share * epsilon_decay)
-    return q_values
+        yield q_values
 
 
 def td_prediction(

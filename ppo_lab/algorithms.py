@@ -1,23 +1,74 @@
-"""The algorithms that runs, studies and comparisons know by name."""
+"""The algorithms that runs, studies and comparisons know by name, and what each one fits."""
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from gymnasium import spaces
 
 from ppo_lab.errors import ArgumentError
 
-__all__ = ["ALGORITHMS", "algorithm_class", "closest", "known_algorithm"]
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
 
-ALGORITHMS = {
-    "spec_ppo": ("ppo_lab.algorithm", "SpecPPO"),
-    "ppo": ("stable_baselines3", "PPO"),
-    "a2c": ("stable_baselines3", "A2C"),
-    "trpo": ("sb3_contrib", "TRPO"),
-    "ppo_lstm": ("sb3_contrib", "RecurrentPPO"),
+__all__ = ["ALGORITHMS", "Algorithm", "algorithm_class", "closest", "known_algorithm"]
+
+ActionSpaces = tuple[type[spaces.Space], ...]  # type: ignore[type-arg]
+ObservationKind = Literal["Mlp", "Cnn", "MultiInput"]
+TABLE_POLICY = "table"
+"""What stands in a run's ``policy`` where the policy is a table."""
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What must be known of an algorithm before it runs.
+
+    Attributes:
+        module: where its class stands; empty for a tabular one, which has none.
+        name: of the class.
+        actions: the action spaces that it can use.
+        policy: SB3's policy name with ``{}`` in the place of Mlp, Cnn or MultiInput.
+        settings_of: the algorithm whose settings in RL Zoo fit it; empty if the zoo has none.
+        needs_masks: whether its environment has to say which actions are possible.
+    """
+
+    module: str
+    name: str
+    actions: ActionSpaces
+    policy: str = "{}Policy"
+    settings_of: str = ""
+    needs_masks: bool = False
+
+    @property
+    def tabular(self) -> bool:
+        """Whether it works on the states of a finite MDP, without SB3."""
+        return not self.module
+
+    def policy_for(self, observation: ObservationKind) -> str:
+        """The policy's name for a kind of observations."""
+        return TABLE_POLICY if self.tabular else self.policy.format(observation)
+
+
+_COUNTED: ActionSpaces = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+_EVERY: ActionSpaces = (spaces.Box, *_COUNTED)
+
+ALGORITHMS: Mapping[str, Algorithm] = {
+    # Every setting of PPO's is one of SpecPPO's and means the same.
+    "spec_ppo": Algorithm("ppo_lab.algorithm", "SpecPPO", _EVERY, settings_of="ppo"),
+    "ppo": Algorithm("stable_baselines3", "PPO", _EVERY, settings_of="ppo"),
+    "a2c": Algorithm("stable_baselines3", "A2C", _EVERY, settings_of="a2c"),
+    "dqn": Algorithm("stable_baselines3", "DQN", (spaces.Discrete,), settings_of="dqn"),
+    "trpo": Algorithm("sb3_contrib", "TRPO", _EVERY, settings_of="trpo"),
+    "ppo_lstm": Algorithm(
+        "sb3_contrib", "RecurrentPPO", _EVERY, policy="{}LstmPolicy", settings_of="ppo_lstm"
+    ),
+    "ppo_mask": Algorithm("sb3_contrib", "MaskablePPO", _COUNTED, needs_masks=True),
+    "q_learning": Algorithm("", "Q-learning", (spaces.Discrete,)),
+    "optimal": Algorithm("", "dynamic programming", (spaces.Discrete,)),
 }
-"""Name in the zoo's sense → (module, class)."""
+"""By name in the zoo's sense."""
 
 
 def closest(name: str, known: Iterable[str]) -> str:
@@ -37,12 +88,15 @@ def known_algorithm(name: str) -> str:
     return name
 
 
-def algorithm_class(name: str) -> type[OnPolicyAlgorithm]:
-    """Load an algorithm's class.
+def algorithm_class(name: str) -> "type[BaseAlgorithm]":
+    """Load an SB3 algorithm's class.
 
     Raises:
-        ArgumentError: the name is unknown.
+        ArgumentError: the name is unknown, or the algorithm is tabular and has no class.
     """
-    module, attribute = ALGORITHMS[known_algorithm(name)]
-    loaded: type[OnPolicyAlgorithm] = getattr(importlib.import_module(module), attribute)
+    algorithm = ALGORITHMS[known_algorithm(name)]
+    if algorithm.tabular:
+        raise ArgumentError(f"{name!r} is tabular: it has no SB3 class")
+    module = importlib.import_module(algorithm.module)
+    loaded: type[BaseAlgorithm] = getattr(module, algorithm.name)
     return loaded

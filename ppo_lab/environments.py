@@ -8,19 +8,17 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from envs.mdp import TabularMDP
+from envs.mdp import TabularMDP, from_toy_text
 from envs.planning import optimal_return, random_return
-from ppo_lab.algorithms import closest
+from ppo_lab.algorithms import ALGORITHMS, Algorithm, ObservationKind, closest, known_algorithm
 from ppo_lab.errors import ArgumentError, NonFiniteError
 
-__all__ = ["ReferenceScores", "inspect_environment", "reference_scores"]
+__all__ = ["ReferenceScores", "exported_mdp", "inspect_environment", "reference_scores"]
 
 RANDOM_EPISODES = 100
 """Episodes behind a random policy's score where dynamic programming cannot give it."""
 RANDOM_STEPS = 10_000
 """Where such an episode is given up, in an environment without an end."""
-
-PPO_ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
 @dataclass(frozen=True)
@@ -63,44 +61,96 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
         ) from error
 
 
-def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any]) -> str:
-    """Check that PPO can train on an environment and name the policy for its observations.
+def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = "ppo") -> str:
+    """Check that an algorithm can train on an environment and name its policy there.
 
     Args:
         env_id: Gymnasium's id, ``module:id`` for one that a module registers.
         env_kwargs: for ``gymnasium.make``.
+        algo: a name in :data:`ppo_lab.algorithms.ALGORITHMS`.
 
     Returns:
-        ``MlpPolicy``, ``CnnPolicy`` or ``MultiInputPolicy``.
+        SB3's name of the policy: ``MlpPolicy``, ``CnnPolicy``, ``MultiInputPolicy``, or the
+        algorithm's own form of it.
 
     Raises:
-        ArgumentError: unknown, cannot be made, or of a space that PPO cannot use.
+        ArgumentError: unknown, cannot be made, or the algorithm cannot use it; says why.
     """
+    algorithm = ALGORITHMS[known_algorithm(algo)]
     env = make_checked(env_id, env_kwargs)
     try:
-        action, observation = env.action_space, env.observation_space
+        _check_actions(env, env_id, algorithm)
+        if algorithm.needs_masks and not _has_masks(env):
+            raise ArgumentError(
+                f"environment {env_id!r} has no method action_masks(), which "
+                f"{algorithm.name} ({algo}) needs"
+            )
+        if algorithm.tabular:
+            _check_states(env, env_id, algorithm)
+        observation = env.observation_space
     finally:
         env.close()
-    if not isinstance(action, PPO_ACTION_SPACES):
-        expected = ", ".join(space.__name__ for space in PPO_ACTION_SPACES)
+    return algorithm.policy_for(_observation_kind(observation, env_id))
+
+
+def _check_actions(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) -> None:
+    action = env.action_space
+    if not isinstance(action, algorithm.actions):
+        expected = ", ".join(space.__name__ for space in algorithm.actions)
         raise ArgumentError(
-            f"environment {env_id!r} has action space {action}, which PPO cannot use; "
-            f"expected one of {expected}"
+            f"environment {env_id!r} has action space {action}, which {algorithm.name} cannot "
+            f"use; expected {'one of ' if len(algorithm.actions) > 1 else ''}{expected}"
         )
     if isinstance(action, spaces.Box) and not action.is_bounded():
         raise ArgumentError(
             f"environment {env_id!r} has an unbounded action space {action}; "
             "wrap it in gymnasium.wrappers.RescaleAction or give it finite bounds"
         )
+
+
+def _has_masks(env: gym.Env[Any, Any]) -> bool:
+    try:
+        return callable(env.get_wrapper_attr("action_masks"))
+    except AttributeError:
+        return False
+
+
+def _check_states(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) -> None:
+    mdp = exported_mdp(env)
+    if mdp is None:
+        raise ArgumentError(
+            f"environment {env_id!r} exports no finite MDP, which {algorithm.name} needs: an "
+            "attribute mdp (PPO Lab's grids and crawler) or a table P (Gymnasium's toy text)"
+        )
+    observation = env.observation_space
+    if not isinstance(observation, spaces.Discrete) or int(observation.n) != mdp.n_states:
+        raise ArgumentError(
+            f"environment {env_id!r} shows {observation}, but {algorithm.name} needs the index "
+            f"of its {mdp.n_states} states"
+        )
+
+
+def _observation_kind(observation: spaces.Space[Any], env_id: str) -> ObservationKind:
     if isinstance(observation, spaces.Dict):
-        return "MultiInputPolicy"
+        return "MultiInput"
     if isinstance(observation, spaces.Tuple | spaces.Text | spaces.Sequence | spaces.Graph):
         raise ArgumentError(
             f"environment {env_id!r} has observation space {observation}, which SB3's policies "
             "cannot read; wrap it in gymnasium.wrappers.FlattenObservation"
         )
     is_image = isinstance(observation, spaces.Box) and len(observation.shape) == 3
-    return "CnnPolicy" if is_image and observation.dtype == np.uint8 else "MlpPolicy"
+    return "Cnn" if is_image and observation.dtype == np.uint8 else "Mlp"
+
+
+def exported_mdp(env: gym.Env[Any, Any]) -> TabularMDP | None:
+    """The MDP that an environment is, where it says so: ``mdp``, or toy text's ``P``."""
+    mdp = getattr(env.unwrapped, "mdp", None)
+    if isinstance(mdp, TabularMDP):
+        return mdp
+    try:
+        return from_toy_text(env)
+    except TypeError:
+        return None
 
 
 def reference_scores(env_id: str, env_kwargs: Mapping[str, Any]) -> ReferenceScores:

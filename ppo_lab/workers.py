@@ -4,14 +4,16 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, as_completed
+from itertools import islice
 from pathlib import Path
 
 from loky import get_reusable_executor
 from torch.distributions import Distribution
 
-from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run
+from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run, record_failure
 
 __all__ = ["IDLE_SECONDS", "WORKER_DIED", "default_jobs", "execute_runs", "initialize_worker"]
 
@@ -29,7 +31,8 @@ def default_jobs() -> int:
 def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple[Path, RunResult]]:
     """Execute runs in worker processes and yield each result as it arrives.
 
-    A run whose worker dies is tried once more, alone, and then counts as failed. Closing the
+    A run whose worker dies is tried once more, alone, and then counts as failed, with a folder
+    that says so. Closing the
     iterator, or an exception such as Ctrl-C in the consumer, kills the workers; what they had
     not finished leaves no run folder.
 
@@ -52,30 +55,31 @@ def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple
         else:
             yield folder, known
 
-    alone = False
+    suspects = 0  # of the first that are left: so many may have killed a worker
     while pending:
+        batch = dict(islice(pending.items(), 1 if suspects else None))
         executor = get_reusable_executor(
-            1 if alone else jobs,
-            timeout=IDLE_SECONDS,
-            initializer=initialize_worker,
-            initargs=(os.getpid(),),
+            jobs, timeout=IDLE_SECONDS, initializer=initialize_worker, initargs=(os.getpid(),)
         )
         try:
             futures: dict[Future[RunResult], Path] = {
                 executor.submit(execute_run, config, folder): folder
-                for folder, config in pending.items()
+                for folder, config in batch.items()
             }
             for future in as_completed(futures):
                 result = future.result()
                 del pending[futures[future]]
                 yield futures[future], result
+            suspects = max(0, suspects - 1)
         except BrokenExecutor:
-            if alone:
-                # One at a time, in this order: the first that is left is the one that died.
-                culprit = next(iter(pending))
+            if suspects:
+                [(culprit, config)] = batch.items()
                 del pending[culprit]
-                yield culprit, RunResult(None, WORKER_DIED, 0.0)
-            alone = True
+                suspects -= 1
+                yield culprit, record_failure(config, culprit, WORKER_DIED)
+            else:
+                # Runs begin in this order, so the ones under way are the first that are left.
+                suspects = jobs
         except BaseException:
             executor.shutdown(wait=True, kill_workers=True)
             raise
@@ -88,6 +92,8 @@ def initialize_worker(parent: int) -> None:
     # A quarter of SB3's time per step, and no number changes: what is not finite is looked for
     # where it comes in (FiniteGuard) and where it would be learned from (SpecPPO).
     Distribution.set_default_validate_args(False)
+    # What a constructor warns of is shown once, where the first of many runs is checked.
+    warnings.simplefilter("ignore", UserWarning)
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
 
 

@@ -85,7 +85,7 @@ def run_task(task: Task) -> TaskResult:
     seconds, steps, reused = 0.0, 0, True
     result = RunResult(None, "no run", 0.0)
     for index, (folder, config) in enumerate(task.runs):
-        result = execute_run(config, folder, spectator.on_curve(index, config))
+        result = execute_run(config, folder, watcher=spectator.on_curve(index, config))
         seconds, steps = seconds + result.seconds, steps + result.steps
         reused = reused and result.reused
         if result.score is None or result.stopped:

@@ -24,7 +24,8 @@ Head = Literal["categorical", "gaussian", "multi_categorical"]
 
 TANH, RELU = 0, 1
 CATEGORICAL, GAUSSIAN = 0, 1
-ACTOR, CRITIC = 0, 1
+ACTOR, CRITIC = np.int64(0), np.int64(1)
+"""Not literals: numba would compile what takes them once for each."""
 
 # What stands where in a plan: the header, then LAYER_FIELDS numbers a layer, then the sizes.
 INPUTS = 0

@@ -84,7 +84,8 @@ def multiply(
 
     A panel of B that is neither contiguous nor near is copied row after row into ``pack``, with
     zeros for the columns that are missing, and meets all rows of A. The last rows are done twice
-    where ROWS does not divide m.
+    where ROWS does not divide m. Strides given as the constant 1 make specialisations of their
+    own, which is worth half the speed.
 
     Args:
         a: A[i, l] = a[i · a_row + l · a_step].

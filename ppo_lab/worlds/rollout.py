@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 
 from ppo_lab.kernels.acting import act, predict_values
+from ppo_lab.kernels.layout import Layout
 from ppo_lab.worlds.compiling import compiled
 from ppo_lab.worlds.randomness import StreamArray
 from ppo_lab.worlds.stepping import step_all
@@ -24,6 +26,9 @@ __all__ = ["RolloutArrays", "RolloutFailure", "RolloutOutcome", "roll_out"]
 
 FloatArray = npt.NDArray[np.float64]
 SingleArray = npt.NDArray[np.float32]
+
+WORKSPACE_ROWS = 256
+"""Samples for which a rollout's intermediate values have room at once."""
 
 OUTPUT, REWARD, OBSERVATION, TERMINAL_OBSERVATION = 0, 1, 2, 3
 CAUSES = (
@@ -145,6 +150,15 @@ class Actor(NamedTuple):
     work: SingleArray
     low: SingleArray
     high: SingleArray
+
+    @classmethod
+    def of(
+        cls, layout: Layout, params: SingleArray, space: spaces.Space[Any], n_copies: int
+    ) -> "Actor":
+        """The actor with these parameters for an action space."""
+        bounds = (space.low, space.high) if isinstance(space, spaces.Box) else (np.empty(0),) * 2
+        low, high = (np.array(bound, np.float32).ravel() for bound in bounds)
+        return cls(params, layout.plan, layout.workspace(min(n_copies, WORKSPACE_ROWS)), low, high)
 
 
 # Loops, where an assignment of arrays would do: the compiler takes seconds over its message for

@@ -64,19 +64,19 @@ def _rules_of(world: Any) -> Rules | None:
     return _RULES.get(getattr(world, "instance_class", type(None)))
 
 
-@overload(begin, strict=False)
+@overload(begin, strict=False)  # type: ignore[untyped-decorator]
 def _begin(world: Any, state: Any, stream: Any) -> Callable[..., None] | None:
     rules = _rules_of(world)
     return rules and rules.begin
 
 
-@overload(accepts, strict=False)
+@overload(accepts, strict=False)  # type: ignore[untyped-decorator]
 def _accepts(world: Any, action: Any) -> Callable[..., bool] | None:
     rules = _rules_of(world)
     return rules and rules.accepts
 
 
-@overload(advance, strict=False)
+@overload(advance, strict=False)  # type: ignore[untyped-decorator]
 def _advance(
     world: Any, state: Any, action: Any, stream: Any
 ) -> Callable[..., tuple[float, bool]] | None:
@@ -84,7 +84,7 @@ def _advance(
     return rules and rules.advance
 
 
-@overload(observe, strict=False)
+@overload(observe, strict=False)  # type: ignore[untyped-decorator]
 def _observe(world: Any, state: Any, out: Any) -> Callable[..., None] | None:
     rules = _rules_of(world)
     return rules and rules.observe

@@ -162,6 +162,7 @@ def test_interrupted_command_says_that_it_goes_on(tmp_path: Path) -> None:
         (["--env", "no_such_module:Foo-v0"], r"cannot be made: .*no_such_module"),
         (["--env", ""], r"environment '' cannot be made"),
         (["--algo", "spec_pp"], r"unknown algorithm 'spec_pp'; closest: spec_ppo"),
+        (["--algo", "a2c"], r"--algo a2c: no search space comes with it; those with one: spec_ppo"),
         (["--trials", "0"], r"trials=0: expected at least 1"),
         (["--timesteps", "-1"], r"timesteps=-1: expected at least 1"),
         (["--seeds", "0"], r"seeds=0: expected at least 1"),

@@ -61,8 +61,7 @@ def test_a_second_process_compiles_nothing(room: Path) -> None:
     assert call(room) == "8 0"
 
 
-@pytest.mark.parametrize("kept", [0, 20])
-@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+@pytest.mark.parametrize(("suffix", "kept"), [(".nbi", 0), (".nbc", 20)])
 def test_a_truncated_cache_is_rebuilt(room: Path, suffix: str, kept: int) -> None:
     call(room)
     for path in cached(room):

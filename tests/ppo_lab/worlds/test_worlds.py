@@ -13,7 +13,7 @@ from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
 from ppo_lab.worlds.randomness import new_stream, uniform, uniform_between
 
 K = 3
-STEPS = 1200
+STEPS = 800
 
 EXACT = [
     pytest.param("CartPole-v0", {}, marks=pytest.mark.filterwarnings("ignore:.*out of date")),

@@ -1,0 +1,371 @@
+"""What each addition to PPO is worth: one change at a time, on six environments, many seeds.
+
+    python -m benchmarks.additions --seeds 2 --scale 0.05      # a smoke test, minutes
+    python -m benchmarks.additions --write docs/additions.md   # in full; goes on where it stopped
+
+The runs are run folders below ``--log-folder`` and are not made again.
+"""
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import ppo_lab
+from ppo_lab.command import CommandError, CommandParser, checked_jobs, make_console, run_command
+from ppo_lab.environments import ReferenceScores, reference_scores
+from ppo_lab.errors import ArgumentError
+from ppo_lab.presets import preset
+from ppo_lab.progress import StageProgress
+from ppo_lab.run_config import Evaluation, RunConfig, environment_folder_name
+from ppo_lab.runs import check_run
+from ppo_lab.workers import execute_runs
+from reports.statistics import bootstrap, probability_of_improvement
+from tuning.protocol import Block, Protocol
+
+PROGRAM = "benchmarks.additions"
+SEED = 41
+"""Of the protocol: its test seeds meet no other benchmark's and no study's of small seeds."""
+EPISODES = 50
+DRAWS = 2_000
+DEFAULT = "default"
+
+Settings = Mapping[str, Any]
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """An environment, its budget, and the settings that every row starts from.
+
+    Attributes:
+        env: Gymnasium's id.
+        timesteps: of a run.
+        n_envs: of a run.
+        settings: of the row ``default``; all else is SB3's default.
+        high: the score that normalises to 1 and why; None: what the environment states or solves.
+        normalize: the zoo's keyword.
+    """
+
+    env: str
+    timesteps: int
+    n_envs: int
+    settings: Settings
+    high: tuple[float, str] | None = None
+    normalize: bool = False
+
+
+TASKS = (
+    Task(
+        "ppo_lab/GridWorld-v0",
+        5_000,
+        8,
+        {"n_steps": 64, "batch_size": 128, "learning_rate": 1e-3},
+    ),
+    # Episodes are 100 steps: rollouts are whole ones. Entropy keeps the first gait from being last.
+    Task(
+        "ppo_lab/Crawler-v0",
+        100_000,
+        32,
+        {"n_steps": 100, "batch_size": 800, "learning_rate": 3e-3, "ent_coef": 0.1},
+    ),
+    Task(
+        "CartPole-v1",
+        50_000,
+        8,
+        {"n_steps": 256, "batch_size": 256, "learning_rate": 3e-4},
+        high=(500.0, "the time limit, which is the optimum"),
+    ),
+    Task(
+        "Acrobot-v1",
+        80_000,
+        8,
+        {"n_steps": 256, "batch_size": 256, "learning_rate": 3e-4},
+    ),
+    Task(
+        "Pendulum-v1",
+        100_000,
+        4,
+        {"n_steps": 1024, "batch_size": 64, "gamma": 0.9, "learning_rate": 1e-3},
+        high=(-150.0, "a round number that well-trained policies come near"),
+    ),
+    # RL Zoo's settings for PPO: without its kind of exploration no policy meets the goal at all.
+    Task(
+        "MountainCarContinuous-v0",
+        20_000,
+        1,
+        {
+            "n_steps": 8,
+            "batch_size": 8,
+            "gamma": 0.9999,
+            "gae_lambda": 0.9,
+            "learning_rate": 7.77e-5,
+            "ent_coef": 0.00429,
+            "clip_range": 0.1,
+            "max_grad_norm": 5.0,
+            "vf_coef": 0.19,
+            "use_sde": True,
+            "policy_kwargs": "dict(log_std_init=-3.29, ortho_init=False)",
+        },
+        normalize=True,
+    ),
+)
+
+ADDITIONS: Mapping[str, Callable[[Settings], Settings]] = {
+    DEFAULT: lambda _: {},
+    "separate learning rates": lambda base: {"critic_learning_rate": 3 * base["learning_rate"]},
+    "separate clipping": lambda base: {"critic_max_grad_norm": 10 * base.get("max_grad_norm", 0.5)},
+    "rollout-wide normalisation": lambda _: {"normalize_advantage_over": "rollout"},
+    "adaptive ε": lambda base: {
+        "adaptive_clip_range": [base.get("clip_range", 0.2) / 4, 2 * base.get("clip_range", 0.2)]
+    },
+    "KL stop": lambda _: {"target_kl": 0.01},
+    "adaptive KL penalty": lambda _: {"objective": "adaptive_kl"},
+    "value clipping": lambda _: {"clip_range_vf": 0.2},
+    "Monte Carlo advantages": lambda _: {"advantage_estimator": "mc"},
+    "TD(0) advantages": lambda _: {"advantage_estimator": "td0"},
+    "5-step advantages": lambda _: {"advantage_estimator": "nstep", "n_step": 5},
+    "preset recommended": lambda _: preset("recommended"),
+}
+"""Name → what it adds to a task's settings."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is run.
+
+    Attributes:
+        tasks: environments.
+        additions: names of rows; the default is among them.
+        seeds: test seeds of each.
+        scale: of every budget.
+        folder: where the runs go.
+    """
+
+    tasks: tuple[Task, ...]
+    additions: tuple[str, ...]
+    seeds: int
+    scale: float
+    folder: Path
+
+    def steps(self, task: Task) -> int:
+        """The budget of a run; at least one rollout."""
+        rollout: int = task.n_envs * task.settings["n_steps"]
+        return max(round(self.scale * task.timesteps), rollout)
+
+    def runs(self, references: Mapping[str, ReferenceScores]) -> dict[Path, RunConfig]:
+        """Run folder → run; one seed of everything before the next."""
+        protocol = Protocol("", "", seeds=self.seeds, seed=SEED)
+        return {
+            self._place(task, name, number): self._run(task, name, seed, references[task.env])
+            for number, seed in enumerate(protocol.judge_seeds, 1)
+            for task in self.tasks
+            for name in self.additions
+        }
+
+    def _run(self, task: Task, name: str, seed: int, reference: ReferenceScores) -> RunConfig:
+        evaluation = Protocol("", "", seed=SEED).run_seed(Block.TEST_EVALUATION, 0)
+        return RunConfig(
+            algo="spec_ppo",
+            env=task.env,
+            seed=seed,
+            timesteps=self.steps(task),
+            n_envs=task.n_envs,
+            policy="MlpPolicy",
+            hyperparameters={**task.settings, **ADDITIONS[name](task.settings)},
+            evaluation=Evaluation(EPISODES, evaluation),
+            settings=name,
+            stage="judge",
+            reference=reference.as_dict(),
+            normalize=task.normalize,
+        )
+
+    def _place(self, task: Task, name: str, number: int) -> Path:
+        words = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+        return self.folder / words / f"{environment_folder_name(task.env)}_{number}"
+
+
+def reference_of(task: Task) -> ReferenceScores:
+    """What normalises a task's scores."""
+    found = reference_scores(task.env, {})
+    if task.high is None:
+        return found
+    high, why = task.high
+    return ReferenceScores(found.low, high, f"{found.source.partition(';')[0]}; high: {why}")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Normalised scores, and what they are made of.
+
+    Attributes:
+        scores: addition → environment → scores of the runs that finished, by seed.
+        failures: sentences.
+        seconds: the runs' own time together.
+    """
+
+    scores: Mapping[str, Mapping[str, Sequence[float]]]
+    failures: Sequence[str]
+    seconds: float
+
+    def matrix(self, addition: str, envs: Sequence[str]) -> Matrix:
+        """(R, T): the first R finished runs of each environment, R those of the fewest."""
+        columns = [self.scores[addition][env] for env in envs]
+        fewest = min(map(len, columns))
+        return np.array([column[:fewest] for column in columns]).T
+
+
+def measure(experiment: Experiment, jobs: int, progress: StageProgress) -> Measured:
+    """Make the runs that are not made yet and normalise their scores.
+
+    Raises:
+        ArgumentError: a row cannot be built, or the folder holds runs of another kind.
+        CommandError: all runs of a row on an environment failed.
+    """
+    references = {task.env: reference_of(task) for task in experiment.tasks}
+    runs = experiment.runs(references)
+    for config in list(runs.values())[: len(experiment.tasks) * len(experiment.additions)]:
+        check_run(config)
+    results = {}
+    with progress.stage("train", len(runs)):
+        for folder, result in execute_runs(runs, jobs):
+            progress.advance(result)
+            results[folder] = result
+    scores: dict[str, dict[str, list[float]]] = {}
+    failures = []
+    for folder, config in runs.items():
+        of_row = scores.setdefault(config.settings, {}).setdefault(config.env, [])
+        result, reference = results[folder], references[config.env]
+        if result.score is None:
+            failures.append(f"{config.settings}, {config.env}, seed {config.seed}: {result.reason}")
+            continue
+        high = reference.high
+        assert high is not None, f"{config.env} has no high score"
+        of_row.append((result.score - reference.low) / (high - reference.low))
+    for name, of_name in scores.items():
+        for env, of_env in of_name.items():
+            if not of_env:
+                raise CommandError(f"every run of {name} on {env} failed: {failures[0]}")
+    return Measured(scores, failures, sum(result.seconds for result in results.values()))
+
+
+def estimated(statistic: Callable[..., Matrix], key: str, *samples: Matrix) -> str:
+    """``0.953 [0.941, 0.962]``: a statistic with its 95 % stratified-bootstrap interval."""
+    point, low, high = bootstrap(statistic, *samples, draws=DRAWS, seed=SEED, key=key)
+    if low is None or high is None:
+        return f"{point[0]:z.3f}"
+    return f"{point[0]:z.3f} [{low[0]:z.3f}, {high[0]:z.3f}]"
+
+
+def mean(scores: Matrix) -> Matrix:
+    """Over runs and environments, (1,)."""
+    return np.array([scores.mean()])
+
+
+def improvement(scores: Matrix, default: Matrix) -> Matrix:
+    """P(a run scores above one of the default's), averaged over environments, (1,)."""
+    return np.array([probability_of_improvement(scores, default)])
+
+
+def table(measured: Measured, envs: Sequence[str]) -> str:
+    """Rows of additions: normalised mean and probability of improvement over the default."""
+    lines = [
+        "| addition | runs | normalised score | P(better than the default) |",
+        "|:--|--:|--:|--:|",
+    ]
+    default = measured.matrix(DEFAULT, envs)
+    for name in measured.scores:
+        scores = measured.matrix(name, envs)
+        key = f"{name} on {', '.join(envs)}"
+        better = "–" if name == DEFAULT else estimated(improvement, f"P {key}", scores, default)
+        lines.append(
+            f"| {name} | {scores.size} | {estimated(mean, f'mean {key}', scores)} | {better} |"
+        )
+    return "\n".join(lines)
+
+
+def page(experiment: Experiment, measured: Measured, command: str) -> str:
+    """The whole page: the tables, and what stands behind them."""
+    packages = ("stable-baselines3", "gymnasium", "torch", "numpy")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    envs = [task.env for task in experiment.tasks]
+    parts = [
+        f"# What each addition is worth\n\nWritten by `{command}`.\n",
+        f"{experiment.seeds} seeds a row and environment; each row changes one thing of the "
+        "default, which is SB3's PPO with the settings named below. A score is the mean return of "
+        f"the policy after its last update over {EPISODES} episodes, normalised: 0 is the random "
+        "policy, 1 the high score named below. [ ] are 95 % stratified-bootstrap intervals, "
+        f"{DRAWS:,} draws. The last column is the probability that a run of the row scores above a "
+        "run of the default, ties counting half; an interval that leaves out 0.5 tells the two "
+        "apart, and of so many intervals one in twenty does so by chance.\n",
+        f"## All environments\n\n{table(measured, envs)}\n",
+    ]
+    for task in experiment.tasks:
+        reference = reference_of(task)
+        settings = ", ".join(f"{name} {value}" for name, value in task.settings.items())
+        normalised = ", VecNormalize" if task.normalize else ""
+        parts.append(
+            f"## {task.env}\n\n{experiment.steps(task):,} steps, {task.n_envs} environments"
+            f"{normalised}, {settings}. Low {reference.low:.6g}, high {reference.high:.6g} "
+            f"({reference.source}).\n\n{table(measured, [task.env])}\n"
+        )
+    if measured.failures:
+        failures = "\n".join(f"- {failure}" for failure in measured.failures)
+        parts.append(f"## Failed runs, left out\n\n{failures}\n")
+    parts.append(
+        f"ppo-lab {ppo_lab.__version__}, Python {platform.python_version()}, {versions}; "
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores; "
+        f"{measured.seconds / 3600:.2f} hours of runs, one core each.\n"
+    )
+    return "\n".join(parts)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(prog=f"python -m {PROGRAM}", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=20, help="runs of each row and environment")
+    parser.add_argument("--scale", type=float, default=1.0, help="of every budget of steps")
+    parser.add_argument("--jobs", type=int, default=None, help="processes; all cores if not given")
+    parser.add_argument("--envs", default="", help="only the environments with this in their name")
+    parser.add_argument("--only", default="", help="only the additions with this in their name")
+    parser.add_argument("--log-folder", type=Path, default=Path("logs"), help="where the runs go")
+    parser.add_argument("--write", type=Path, help="write the page to this file")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing, print, and write if asked; the exit code."""
+    options = _parser().parse_args(arguments)
+    return run_command(PROGRAM, partial(_measure_and_print, options))
+
+
+def _measure_and_print(options: argparse.Namespace) -> None:
+    if not 0 < options.scale <= 1:
+        raise ArgumentError(f"--scale {options.scale}: expected a number in (0, 1]")
+    tasks = tuple(task for task in TASKS if options.envs in task.env)
+    additions = tuple(name for name in ADDITIONS if name == DEFAULT or options.only in name)
+    if not tasks:
+        raise ArgumentError(f"--envs {options.envs}: none of {', '.join(t.env for t in TASKS)}")
+    # Smoke tests do not stand in the way of the full run.
+    name = "additions" if options.scale == 1 else f"additions-{options.scale:g}"
+    experiment = Experiment(
+        tasks, additions, options.seeds, options.scale, options.log_folder / name
+    )
+    measured = measure(experiment, checked_jobs(options.jobs), StageProgress(make_console()))
+    command = " ".join([f"python -m {PROGRAM}", *sys.argv[1:]])
+    text = page(experiment, measured, command)
+    print(text)
+    if options.write is not None:
+        options.write.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

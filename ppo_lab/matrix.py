@@ -1,0 +1,285 @@
+"""A comparison's runs: algorithms × environments × seeds, all under one protocol (design)."""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from ppo_lab.algorithms import ALGORITHMS
+from ppo_lab.environments import inspect_environment, reference_scores
+from ppo_lab.errors import ArgumentError
+from ppo_lab.presets import preset
+from ppo_lab.run_config import Evaluation, RunConfig, environment_folder_name
+from ppo_lab.runs import RunResult, check_run
+from ppo_lab.settings import (
+    Settings,
+    committed_settings,
+    default_settings,
+    file_settings,
+    zoo_settings,
+)
+from ppo_lab.workers import execute_runs
+from reports.cautions import counted
+
+__all__ = ["Cell", "Matrix", "Source", "cells", "execute", "notes"]
+
+OURS = "spec_ppo"
+"""The algorithm that presets and our files of settings are for."""
+OVERSHOOT = 1.05
+"""A run that takes more than so many times its budget is named in the report."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a comparison's hyperparameters come from.
+
+    Attributes:
+        base: ``zoo``: RL Zoo's where rl_zoo3 is installed, else the defaults; ``committed``: ours
+            for the algorithms that have a file; ``default``: the algorithms' defaults.
+        files: by algorithm, files in the zoo's format that go before ``base``.
+        preset: named settings on top of all others, for SpecPPO; None for none.
+        n_envs: for every run; None: as the settings say.
+    """
+
+    base: str = "zoo"
+    files: Mapping[str, Path] | None = None
+    preset: str | None = None
+    n_envs: int | None = None
+
+    def settings(self, algo: str, env_id: str) -> Settings:
+        """What an algorithm is trained with on an environment.
+
+        Raises:
+            ArgumentError: a file or the preset has nothing usable.
+        """
+        found = self._base(algo, env_id)
+        if self.n_envs is not None:
+            found = replace(found, n_envs=self.n_envs)
+        if algo == OURS:
+            found = _within_rollout(found) if found.word == "zoo" else found
+            found = found if self.preset is None else _with_preset(found, self.preset)
+        return found
+
+    def _base(self, algo: str, env_id: str) -> Settings:
+        if self.files and algo in self.files:
+            return file_settings(self.files[algo], env_id)
+        if self.base == "committed" and algo == OURS:
+            return committed_settings(algo, env_id)
+        from_zoo = None if self.base == "default" else zoo_settings(algo, env_id)
+        return from_zoo or default_settings(algo)
+
+
+def _with_preset(settings: Settings, name: str) -> Settings:
+    return replace(
+        settings,
+        hyperparameters={**settings.hyperparameters, **preset(name)},
+        word=name,
+        origin=f"{settings.origin}; on top, preset {name!r}",
+    )
+
+
+def _within_rollout(settings: Settings) -> Settings:
+    """SB3's PPO takes a minibatch larger than the rollout for the rollout; SpecPPO refuses it."""
+    chosen = settings.hyperparameters
+    if "batch_size" not in chosen or "n_steps" not in chosen:
+        return settings
+    rollout = chosen["n_steps"] * settings.n_envs
+    if chosen["batch_size"] <= rollout:
+        return settings
+    origin = f"{settings.origin}; batch_size {chosen['batch_size']} is the rollout's {rollout}"
+    return replace(settings, hyperparameters={**chosen, "batch_size": rollout}, origin=origin)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One algorithm on one environment.
+
+    Attributes:
+        run: its run but for the seed.
+        tuning: what tuning its settings had, in words.
+        warnings: what building it warned of.
+    """
+
+    run: RunConfig
+    tuning: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The row of the report."""
+        return f"{self.run.algo} ({self.run.settings})"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What a comparison runs.
+
+    Attributes:
+        cells: algorithms × environments.
+        seeds: of each cell.
+        folder: where the run folders go: ``<algorithm>-<settings>/<environment>_<number>``.
+    """
+
+    cells: tuple[Cell, ...]
+    seeds: tuple[int, ...]
+    folder: Path
+
+    @property
+    def runs(self) -> dict[Path, RunConfig]:
+        """Run folder → run, a seed of every cell before the next seed."""
+        return {
+            self._place(cell.run, number): replace(cell.run, seed=seed)
+            for (number, seed), cell in product(enumerate(self.seeds, 1), self.cells)
+        }
+
+    def _place(self, run: RunConfig, number: int) -> Path:
+        name = f"{environment_folder_name(run.env)}_{number}"
+        return self.folder / f"{run.algo}-{run.settings}" / name
+
+
+def cells(
+    algos: Sequence[str],
+    envs: Sequence[str],
+    source: Source,
+    timesteps: int,
+    evaluation: Evaluation,
+) -> tuple[Cell, ...]:
+    """Check every algorithm against every environment and settle what each is trained with.
+
+    Args:
+        algos: names, known.
+        envs: Gymnasium's ids.
+        source: of the hyperparameters.
+        timesteps: of every run.
+        evaluation: of every run.
+
+    Raises:
+        ArgumentError: an algorithm does not fit an environment, or cannot be built with its
+            settings; says why.
+    """
+    policies = {pair: inspect_environment(pair[1], {}, pair[0]) for pair in product(algos, envs)}
+    references = {env: reference_scores(env, {}).as_dict() for env in envs}
+    made = []
+    for (algo, env), policy in policies.items():
+        chosen = source.settings(algo, env)
+        run = RunConfig(
+            algo=algo,
+            env=env,
+            seed=0,
+            timesteps=timesteps,
+            n_envs=1 if ALGORITHMS[algo].tabular else chosen.n_envs,
+            policy=policy if ALGORITHMS[algo].tabular else chosen.policy or policy,
+            hyperparameters=chosen.hyperparameters,
+            evaluation=evaluation,
+            settings=chosen.word,
+            stage="judge",
+            reference=references[env],
+            normalize=chosen.normalize,
+            origin=chosen.origin,
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check_run(run)
+        said = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
+        made.append(Cell(run, chosen.tuning, tuple(said)))
+    _check_labels(made)
+    return tuple(made)
+
+
+def _check_labels(made: Sequence[Cell]) -> None:
+    """Every row of the report must have every environment, under one name."""
+    words: dict[str, set[str]] = {}
+    for cell in made:
+        words.setdefault(cell.run.algo, set()).add(cell.run.settings)
+    for algo, of_algo in words.items():
+        if len(of_algo) > 1:
+            raise ArgumentError(
+                f"{algo} would have settings of several kinds ({', '.join(sorted(of_algo))}) on "
+                "these environments: compare them one at a time"
+            )
+
+
+def execute(
+    matrix: Matrix, jobs: int, advance: Callable[[RunResult], None]
+) -> Iterator[tuple[RunConfig, RunResult]]:
+    """Make the runs that are not made yet.
+
+    Args:
+        matrix: what to run.
+        jobs: worker processes.
+        advance: told of every result.
+
+    Yields:
+        Each run and its result.
+
+    Raises:
+        ArgumentError: a folder holds a finished run of another configuration.
+        OSError: a folder cannot be written.
+    """
+    runs = matrix.runs
+    for folder, result in execute_runs(runs, jobs):
+        advance(result)
+        yield runs[folder], result
+
+
+def notes(
+    matrix: Matrix, results: Sequence[tuple[RunConfig, RunResult]], seed: int
+) -> tuple[str, ...]:
+    """What the report says of the protocol, of the settings, and of what failed.
+
+    Args:
+        matrix: what was run.
+        results: each run's.
+        seed: of the comparison.
+    """
+    run = matrix.cells[0].run
+    protocol = (
+        f"Every run: a budget of {run.timesteps:,} environment steps and {len(matrix.seeds)} test "
+        f"seeds from {matrix.seeds[0]} on (--seed {seed}), which no tuning by ppo_lab.tune uses. "
+        f"A score is the mean return of the policy after its last update over "
+        f"{run.evaluation.episodes} episodes, the same for all."
+    )
+    return (
+        protocol,
+        *_settings_notes(matrix.cells),
+        *(f"{c.run.algo} on {c.run.env}: {said}" for c in matrix.cells for said in c.warnings),
+        *_overshoot_notes(results),
+        *_failure_notes(results),
+    )
+
+
+def _settings_notes(made: Sequence[Cell]) -> list[str]:
+    lines = []
+    for label in dict.fromkeys(cell.label for cell in made):
+        environments: dict[str, list[str]] = {}
+        for cell in made:
+            if cell.label == label:
+                source = f"{cell.run.origin}; tuning: {cell.tuning}"
+                environments.setdefault(source, []).append(cell.run.env)
+        parts = [f"{source} ({', '.join(envs)})" for source, envs in environments.items()]
+        lines.append(f"Settings of {label}: {'; '.join(parts)}.")
+    return lines
+
+
+def _overshoot_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:
+    """Rollouts are whole: a budget of less than one, or of a few and a bit, is overrun."""
+    steps = {
+        (run.algo, run.env): result.steps
+        for run, result in results
+        if result.steps > OVERSHOOT * run.timesteps
+    }
+    return [
+        f"{algo} took {taken:,} steps on {env}, more than the budget: its rollouts are whole."
+        for (algo, env), taken in sorted(steps.items())
+    ]
+
+
+def _failure_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:
+    failed = Counter((run.algo, run.env) for run, result in results if result.reason)
+    reasons = {(run.algo, run.env): result.reason for run, result in results if result.reason}
+    return [
+        f"{counted(count, 'run')} of {algo} on {env} failed: {reasons[algo, env]}"
+        for (algo, env), count in sorted(failed.items())
+    ]

@@ -1,0 +1,275 @@
+"""Tabular peers as runs: Q-learning and the exact optimum, evaluated as all others (Spec 9)."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
+
+from envs.learning import q_learning_tables
+from envs.mdp import TabularMDP
+from envs.planning import action_values, greedy_policy, value_iteration
+from ppo_lab.environments import exported_mdp
+from ppo_lab.errors import ArgumentError
+from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
+from ppo_lab.sb3_training import MAX_EVALUATION_ENVS, environment_maker
+from ppo_lab.watching import StoppedError, Watcher
+
+__all__ = ["DEFAULTS", "TablePolicy", "check", "exact_return", "finite_horizon_policy", "train"]
+
+Actions = npt.NDArray[np.int64]
+
+DEFAULTS: Mapping[str, Mapping[str, float]] = {
+    "q_learning": {
+        "gamma": 0.99,
+        "step_size": 0.1,
+        "epsilon": 1.0,
+        "epsilon_decay": 0.99,
+        "epsilon_min": 0.05,
+    },
+    "optimal": {"gamma": 0.99},
+}
+"""Hyperparameters by algorithm; the optimum's γ counts only where there is no time limit."""
+
+
+class TablePolicy:
+    """A table of actions with SB3's ``predict``, so that SB3's evaluation plays it.
+
+    Args:
+        actions: (S,) for one policy, or (H, S): the action at each step of an episode; after the
+            last row it stays with that.
+    """
+
+    def __init__(self, actions: Actions) -> None:
+        self.actions = np.atleast_2d(actions)
+
+    def predict(
+        self,
+        observation: npt.NDArray[Any] | dict[str, npt.NDArray[Any]],
+        state: tuple[npt.NDArray[Any], ...] | None = None,
+        episode_start: npt.NDArray[Any] | None = None,
+        deterministic: bool = True,  # noqa: ARG002 - SB3's signature; a table has no other way
+    ) -> tuple[Actions, tuple[npt.NDArray[Any], ...]]:
+        """The actions in states (N,); the state is the number of steps taken, (N,)."""
+        states = np.asarray(observation)
+        steps = np.zeros(len(states), np.int64) if state is None else state[0]
+        if episode_start is not None:
+            steps = np.where(episode_start, 0, steps)
+        row = np.minimum(steps, len(self.actions) - 1)
+        return self.actions[row, states], (steps + 1,)
+
+
+class _Budget(gym.Wrapper[Any, Any, Any, Any]):
+    """Truncates the episode at the step that spends the budget."""
+
+    def __init__(self, env: gym.Env[Any, Any], steps: int) -> None:
+        super().__init__(env)
+        self.left = steps
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.left -= 1
+        return observation, reward, terminated, truncated or self.left <= 0, info
+
+
+class _Learned(NamedTuple):
+    """What a tabular algorithm came to.
+
+    Attributes:
+        actions: (S,) or (H, S), what the final policy plays.
+        steps: environment steps taken.
+        table: the arrays that are kept, by name.
+    """
+
+    actions: Actions
+    steps: int
+    table: dict[str, Any]
+
+
+class _Evaluator:
+    """Plays tables and keeps ``evaluations.npz`` as SB3 does."""
+
+    def __init__(self, config: RunConfig, folder: Path, watcher: Watcher | None) -> None:
+        self._watcher = watcher
+        self._plan, self._file = config.evaluation, folder / "evaluations.npz"
+        self.every = -(-config.timesteps // max(1, self._plan.points - 1))
+        self._env = make_vec_env(
+            environment_maker(config), min(MAX_EVALUATION_ENVS, self._plan.episodes)
+        )
+        self.steps: list[int] = []
+        self._returns: list[list[float]] = []
+        self._lengths: list[list[int]] = []
+
+    def play(self, actions: Actions, steps: int) -> float:
+        """Evaluate a table after so many steps; returns its mean return."""
+        self._env.seed(self._plan.seed)
+        returns, lengths = evaluate_policy(
+            TablePolicy(actions),
+            self._env,
+            self._plan.episodes,
+            deterministic=self._plan.deterministic,
+            return_episode_rewards=True,
+        )
+        assert isinstance(returns, list)
+        assert isinstance(lengths, list)
+        self.steps.append(steps)
+        self._returns.append(returns)
+        self._lengths.append(lengths)
+        np.savez(self._file, timesteps=self.steps, results=self._returns, ep_lengths=self._lengths)
+        score = float(np.mean(returns))
+        if self._watcher is not None and (reason := self._watcher(steps, score)) is not None:
+            raise StoppedError(reason, score, steps)
+        return score
+
+    def close(self) -> None:
+        """Close the environments."""
+        self._env.close()
+
+
+def train(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> Trained:
+    """Solve or learn the table into a run folder whose configuration is already written.
+
+    Leaves ``evaluations.npz`` and ``<environment>.npz`` with the table, and Q-learning, which
+    steps an environment, ``0.monitor.csv``. ``exact_return`` in ``run.json`` is the final policy's
+    expected return over the time limit, by dynamic programming.
+
+    Args:
+        config: the run.
+        folder: its folder.
+        watcher: may stop the run at one of its evaluations.
+
+    Raises:
+        StoppedError: the watcher stopped it.
+        ArgumentError: the environment has no exported MDP, or a hyperparameter is unknown.
+    """
+    mdp, horizon = _model(config)
+    evaluator = _Evaluator(config, folder, watcher)
+    try:
+        if config.algo == "q_learning":
+            learned = _learn(config, folder, evaluator)
+        else:
+            learned = _solve(config, mdp, horizon)
+            if config.evaluation.points > 1:  # a level line in the learning curves
+                evaluator.play(learned.actions, 0)
+        after = config.timesteps if learned.steps == 0 and evaluator.steps else learned.steps
+        score = evaluator.play(learned.actions, after)
+    finally:
+        evaluator.close()
+    np.savez(folder / f"{environment_folder_name(config.env)}.npz", **learned.table)
+    exact = None if horizon is None else exact_return(mdp, learned.actions, horizon)
+    return Trained(score, learned.steps, {"exact_return": exact})
+
+
+def check(config: RunConfig) -> None:
+    """Take one step of learning, or nothing of planning, to meet what would fail.
+
+    Raises:
+        Exception: whatever the environment or the algorithm raises.
+    """
+    _model(config)
+    if config.algo == "q_learning":
+        env = _Budget(environment_maker(config)(), 1)
+        try:
+            next(_tables(config, env, episodes=1))
+        finally:
+            env.close()
+    else:
+        _hyperparameters(config)
+
+
+def _model(config: RunConfig) -> tuple[TabularMDP, int | None]:
+    """The environment's MDP and its time limit."""
+    env = environment_maker(config)()
+    try:
+        mdp = exported_mdp(env)
+        horizon = env.spec.max_episode_steps if env.spec else None
+    finally:
+        env.close()
+    if mdp is None:
+        raise ArgumentError(f"{config.env} exports no MDP")
+    return mdp, horizon
+
+
+def _hyperparameters(config: RunConfig) -> dict[str, Any]:
+    known = DEFAULTS[config.algo]
+    unknown = sorted(set(config.hyperparameters) - set(known))
+    if unknown:
+        raise ArgumentError(f"{unknown[0]!r} is none of its settings: {', '.join(known)}")
+    return {**known, **config.hyperparameters}
+
+
+def _tables(
+    config: RunConfig, env: gym.Env[Any, Any], episodes: int
+) -> Iterator[npt.NDArray[np.float64]]:
+    return q_learning_tables(env, episodes=episodes, seed=config.seed, **_hyperparameters(config))
+
+
+def _learn(config: RunConfig, folder: Path, evaluator: _Evaluator) -> _Learned:
+    """Q-learning until the budget is spent (Spec 9.6); it evaluates between episodes."""
+    budget = _Budget(environment_maker(config)(), config.timesteps)
+    env: gym.Env[Any, Any] = Monitor(budget, str(folder / "0"))
+    evaluated, curve = 0, config.evaluation.points > 1
+    try:
+        # Each episode takes a step at least: these are always enough.
+        for q_values in _tables(config, env, episodes=config.timesteps):
+            steps = config.timesteps - budget.left
+            if curve and not evaluator.steps:
+                evaluator.play(np.zeros(len(q_values), np.int64), 0)  # greedy for Q = 0
+            if budget.left <= 0:
+                break
+            if curve and steps - evaluated >= evaluator.every:
+                evaluated = steps
+                evaluator.play(greedy_policy(q_values), steps)
+    finally:
+        env.close()
+    return _Learned(greedy_policy(q_values), steps, {"q_values": q_values})
+
+
+def _solve(config: RunConfig, mdp: TabularMDP, horizon: int | None) -> _Learned:
+    """The optimum over the time limit, or the discounted one where there is none (Spec 9.1)."""
+    if horizon is None:
+        values, actions = value_iteration(mdp, _hyperparameters(config)["gamma"])
+    else:
+        values, actions = finite_horizon_policy(mdp, horizon)
+    return _Learned(actions, 0, {"values": values, "actions": actions})
+
+
+def finite_horizon_policy(mdp: TabularMDP, horizon: int) -> tuple[npt.NDArray[np.float64], Actions]:
+    """The best expected return of ``horizon`` steps, and what to do at each of them (Spec 9.1).
+
+    V_H(s) = max_a Σ_{s'} P (R + V_{H−1}(s')), V_0 = 0; the action at step t is the greedy one
+    for H − t steps to go.
+
+    Args:
+        mdp: the MDP.
+        horizon: H ≥ 1.
+
+    Returns:
+        V_H (S,) and the actions (H, S).
+    """
+    values, actions = np.zeros(mdp.n_states), np.zeros((horizon, mdp.n_states), np.int64)
+    for step in reversed(range(horizon)):
+        q_values = action_values(mdp, values, 1.0)
+        actions[step], values = greedy_policy(q_values), q_values.max(axis=1)
+    return values, actions
+
+
+def exact_return(mdp: TabularMDP, actions: Actions, horizon: int) -> float:
+    """The expected return of ``horizon`` steps from the start when playing a table (Spec 9.3).
+
+    Args:
+        mdp: the MDP.
+        actions: (S,) or (H, S), as ``TablePolicy`` plays them.
+        horizon: steps.
+    """
+    rows, states = np.atleast_2d(actions), np.arange(mdp.n_states)
+    values = np.zeros(mdp.n_states)
+    for step in reversed(range(horizon)):
+        chosen = rows[min(step, len(rows) - 1)]
+        values = action_values(mdp, values, 1.0)[states, chosen]
+    return float(mdp.start @ values)

@@ -1,0 +1,225 @@
+"""``python -m ppo_lab.zoo``: RL Zoo's own scripts, with ``spec_ppo`` among the algorithms."""
+
+import argparse
+import importlib
+import runpy
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ppo_lab  # registers the environments
+from ppo_lab.command import CommandError, CommandParser, run_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import optuna
+
+__all__ = ["main", "register_with_zoo"]
+
+PROGRAM = "ppo_lab.zoo"
+ALGORITHM = "spec_ppo"
+SCRIPTS: Mapping[str, tuple[str, str | None]] = {
+    "train": ("rl_zoo3.train", "train"),
+    "enjoy": ("rl_zoo3.enjoy", "enjoy"),
+    "plot_train": ("rl_zoo3.plots", "plot_train"),
+    "plot_from_file": ("rl_zoo3.plots", "plot_from_file"),
+    "all_plots": ("rl_zoo3.plots", "all_plots"),
+    "record_video": ("rl_zoo3.record_video", None),
+}
+"""Script → (module, function); None: the module itself, run as a program."""
+
+
+# ------------------------------------------------------------------ what the zoo gets from us
+
+
+def sample_spec_ppo(
+    trial: "optuna.Trial",
+    n_actions: int,  # noqa: ARG001 - the zoo's signature
+    n_envs: int,  # noqa: ARG001
+    additional_args: Mapping[str, Any],  # noqa: ARG001
+) -> dict[str, Any]:
+    """Propose SpecPPO's hyperparameters from :data:`tuning.spaces.SPACES`, as the zoo asks."""
+    from tuning.spaces import SPACES, suggest
+
+    return convert_spec_ppo(suggest(trial, SPACES[ALGORITHM]))
+
+
+def convert_spec_ppo(sampled: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's parameters as the algorithm's keyword arguments: they carry the same names."""
+    return dict(sampled)
+
+
+def register_with_zoo() -> None:
+    """Make ``spec_ppo`` an algorithm of ``rl_zoo3``, with our sampler; more than once does no harm.
+
+    The dictionaries are the zoo's own, which its modules share: they are filled, never replaced.
+    Call it before a function of the zoo parses its command line.
+
+    Raises:
+        ModuleNotFoundError: ``rl_zoo3`` is not installed.
+    """
+    from rl_zoo3 import ALGOS
+    from rl_zoo3.exp_manager import ExperimentManager
+    from rl_zoo3.hyperparams_opt import HYPERPARAMS_CONVERTER, HYPERPARAMS_SAMPLER
+
+    ALGOS[ALGORITHM] = ppo_lab.SpecPPO
+    HYPERPARAMS_SAMPLER[ALGORITHM] = sample_spec_ppo
+    HYPERPARAMS_CONVERTER.update({ALGORITHM: convert_spec_ppo})  # type: ignore[dict-item]
+    setattr(ExperimentManager, "trial_id", _TrialNumber())  # noqa: B010 - mypy reads an attribute
+
+
+class _TrialNumber:
+    """``ExperimentManager.trial_id``, where 0 counts as given.
+
+    The zoo asks ``if … and self.trial_id`` and so ignores ``--trial-id 0``.
+    """
+
+    class _Given(int):
+        def __bool__(self) -> bool:
+            return True
+
+    def __set__(self, manager: Any, value: int | None) -> None:
+        vars(manager)["trial_id"] = None if value is None else self._Given(value)
+
+    def __get__(self, manager: Any, _owner: type | None = None) -> int | None:
+        trial: int | None = vars(manager)["trial_id"]
+        return trial
+
+
+# ------------------------------------------------------------------ the command
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        prog=f"python -m {PROGRAM}",
+        description="RL Zoo's scripts with spec_ppo beside its own algorithms. Every flag after "
+        "the script's name goes to rl_zoo3 as it is; SCRIPT --help lists them. Training spec_ppo "
+        "without -conf takes the settings that come with PPO Lab, and the zoo's of ppo for an "
+        "environment that has none there.",
+        epilog="The zoo loads models and VecNormalize statistics by unpickling them and evaluates "
+        "-params as Python: only give it files and flags that you trust. "
+        f"'python -X dev -m {PROGRAM} …' shows the traceback of an error.",
+    )
+    parser.add_argument("script", choices=SCRIPTS, metavar="SCRIPT", help=", ".join(SCRIPTS))
+    parser.add_argument("flags", nargs=argparse.REMAINDER, help="rl_zoo3's own")
+    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a script of the zoo.
+
+    Args:
+        arguments: the command line without the program; None: ``sys.argv``.
+
+    Returns:
+        The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    return run_command(PROGRAM, partial(_run, options.script, options.flags))
+
+
+def _run(script: str, flags: Sequence[str]) -> None:
+    from ppo_lab.errors import ArgumentError, NonFiniteError
+
+    try:
+        _call(script, flags)
+    except ModuleNotFoundError as error:
+        raise CommandError(_missing(script, error)) from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except (ArgumentError, CommandError, NonFiniteError):
+        raise
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        raise CommandError(_in_one_line(script, error)) from error
+
+
+def _call(script: str, flags: Sequence[str]) -> None:
+    register_with_zoo()
+    module, function = SCRIPTS[script]
+    with _packaged_settings() as packaged:
+        if script == "train":
+            flags = [*flags, *_settings_flags(flags, packaged)]
+        with _command_line(f"python -m {PROGRAM} {script}", *flags):
+            if function is None:
+                runpy.run_module(module, run_name="__main__")
+            else:
+                run: Callable[[], None] = getattr(importlib.import_module(module), function)
+                run()
+
+
+@contextmanager
+def _command_line(*words: str) -> "Iterator[None]":
+    """Put these words in ``sys.argv``, which is where the zoo's functions read their flags."""
+    before = sys.argv
+    sys.argv = list(words)
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def _packaged_settings() -> "Iterator[Path]":
+    with as_file(files("ppo_lab") / "hyperparams" / f"{ALGORITHM}.yml") as path:
+        yield path
+
+
+def _settings_flags(flags: Sequence[str], packaged: Path) -> list[str]:
+    """The ``-conf`` that the user left out; nothing for an algorithm of the zoo's.
+
+    SpecPPO takes every setting of ``ppo``, with the same meaning: the zoo's serve where ours have
+    none, the ``default`` that they hold included.
+    """
+    import rl_zoo3
+    import yaml
+
+    ours = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    ours.add_argument("--algo")
+    ours.add_argument("--env", default="CartPole-v1")
+    ours.add_argument("-conf", "--conf-file")
+    try:
+        given, _ = ours.parse_known_args(flags)
+    except argparse.ArgumentError:
+        return []  # a flag without its value: the zoo says so
+    if given.algo != ALGORITHM or given.conf_file is not None:
+        return []
+    if given.env in yaml.safe_load(packaged.read_text(encoding="utf-8")):
+        return ["-conf", str(packaged)]
+    return ["-conf", str(Path(rl_zoo3.__file__).parent / "hyperparams" / "ppo.yml")]
+
+
+# ------------------------------------------------------------------ its errors, in one line
+
+
+def _missing(script: str, error: ModuleNotFoundError) -> str:
+    from ppo_lab.extras import EXTRA_OF, missing_package
+
+    name = (error.name or "").partition(".")[0]
+    return missing_package(name, f"'{script}'") if name in EXTRA_OF else f"{script}: {error}"
+
+
+def _in_one_line(script: str, error: Exception) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    if "moviepy" in text.lower():
+        from ppo_lab.extras import missing_package
+
+        return missing_package("moviepy", f"'{script}'")
+    hint = (
+        "; rl_zoo3 plots from a file only where every algorithm has two runs or more"
+        if script == "plot_from_file" and isinstance(error, TypeError | ValueError)
+        else ""
+    )
+    plain = isinstance(error, ValueError | AssertionError | OSError)
+    return f"{script}: {text if plain else f'{type(error).__name__}: {text}'}{hint}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,374 @@
+"""``python -m ppo_lab.train`` and ``python -m ppo_lab.evaluate``: one run, from start to score."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from stable_baselines3 import A2C
+
+from ppo_lab import SpecPPO
+from ppo_lab.evaluate import main as evaluate
+from ppo_lab.evaluate import mean_interval
+from ppo_lab.single_run import read_run
+from ppo_lab.train import main as train
+
+HOME = Path(__file__).resolve().parents[2]
+SMALL = ["--timesteps", "512", "--eval-episodes", "3", "-P", "n_steps:64", "batch_size:32",
+         "n_epochs:1", "--seed", "3"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _keep_signal_handlers() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small run, finished."""
+    handler = signal.getsignal(signal.SIGTERM)
+    logs = tmp_path_factory.mktemp("logs")
+    assert train([*SMALL, "--log-folder", str(logs)]) == 0
+    signal.signal(signal.SIGTERM, handler)
+    return logs / "spec_ppo" / "CartPole-v1_1"
+
+
+def test_run_lies_where_the_zoo_looks_with_everything_to_repeat_it(run: Path) -> None:
+    config, record = read_run(run)
+    assert record["status"] == "completed"
+    assert (config.seed, config.timesteps, config.settings) == (3, 512, "given")
+    assert config.hyperparameters == {"n_steps": 64, "batch_size": 32, "n_epochs": 1}
+    assert SpecPPO.load(run / "CartPole-v1.zip", device="cpu").num_timesteps == 512
+    # A tenth of the budget is 52 steps: the first rollout that ends after it, eight in all.
+    steps = np.load(run / "evaluations.npz")["timesteps"]
+    assert steps.tolist() == [0, 64, 128, 192, 256, 320, 384, 448, 512]
+    assert not list(run.parent.glob("*unfinished*")) + list(run.glob("rl_model_*"))
+
+
+def test_the_same_command_finds_its_run_and_another_seed_gets_its_own(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = (run / "run.json").stat().st_mtime_ns
+    logs = str(run.parents[1])
+    assert train([*SMALL, "--log-folder", logs]) == 0
+    assert f"{run} is this run, finished: mean return" in capsys.readouterr().out
+    assert (run / "run.json").stat().st_mtime_ns == written
+    assert train([*SMALL, "--seed", "4", "--timesteps", "64", "--log-folder", logs]) == 0
+    assert read_run(run.with_name("CartPole-v1_2"))[0].seed == 4
+
+
+def test_the_same_command_elsewhere_gives_the_same_scores(run: Path, tmp_path: Path) -> None:
+    assert train([*SMALL, "--log-folder", str(tmp_path)]) == 0
+    again = np.load(tmp_path / "spec_ppo" / "CartPole-v1_1" / "evaluations.npz")
+    np.testing.assert_array_equal(again["results"], np.load(run / "evaluations.npz")["results"])
+
+
+def test_resume_goes_on_with_parameters_optimisers_and_step_count(
+    run: Path, tmp_path: Path
+) -> None:
+    command = ["--resume", str(run), "--timesteps", "768", "--log-folder", str(tmp_path)]
+    assert train(command) == 0
+    more = tmp_path / "spec_ppo" / "CartPole-v1_1"
+    before, after = (
+        SpecPPO.load(folder / "CartPole-v1.zip", device="cpu") for folder in (run, more)
+    )
+    assert (before.num_timesteps, after.num_timesteps) == (512, 768)
+    # Adam's count: two minibatches for each rollout of 64 steps.
+    counts = [
+        int(optimizer.state_dict()["state"][0]["step"])
+        for model in (before, after)
+        for optimizer in (model.policy.optimizer, model.policy.critic_optimizer)
+    ]
+    assert counts == [16, 16, 24, 24]
+    record = json.loads((more / "run.json").read_text())
+    assert record["resumed_from"] == (run / "CartPole-v1.zip").as_posix()
+    assert record["timesteps"] == 768
+    # The first evaluation is of the policy that was loaded: the earlier run's last.
+    steps = np.load(more / "evaluations.npz")["timesteps"]
+    assert (steps[0], steps[-1]) == (512, 768)
+    first, last = (np.load(folder / "evaluations.npz")["results"] for folder in (more, run))
+    np.testing.assert_array_equal(first[0], last[-1])
+
+
+def test_killed_run_says_how_to_go_on_and_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--timesteps", "20000", "--eval-freq", "0", "--save-freq", "256", "--n-envs", "2",
+             "-P", "n_steps:64", "normalize:True", "--eval-episodes", "1",
+             "--log-folder", str(tmp_path)]  # fmt: skip
+    aside = tmp_path / "spec_ppo" / "CartPole-v1_1.unfinished"
+    with subprocess.Popen(
+        [sys.executable, "-m", "ppo_lab.train", *flags],
+        env={**os.environ, "PYTHONPATH": str(HOME), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while len(list(aside.glob("rl_model_*_steps.zip"))) < 2:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.kill()
+    assert not (tmp_path / "spec_ppo" / "CartPole-v1_1").exists()
+    assert train(flags) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"'python -m ppo_lab.train --resume {aside}' goes on from its checkpoint at" in told
+    at = int(re.search(r"at step (\d+)", told)[1])  # type: ignore[index]
+    go_on = ["--resume", str(aside), "--save-freq", "256", "--timesteps", str(at + 256)]
+    assert train([*go_on, "--log-folder", str(tmp_path)]) == 0
+    finished = aside.with_name("CartPole-v1_1")
+    assert read_run(finished)[1]["status"] == "completed"
+    assert SpecPPO.load(finished / "CartPole-v1.zip", device="cpu").num_timesteps == at + 256
+    assert (finished / "CartPole-v1" / "vecnormalize.pkl").is_file()
+    assert (finished / "rl_model_256_steps.zip").is_file()
+    assert not aside.exists()
+
+
+def test_settings_come_from_a_file_in_the_zoos_format_and_flags_go_on_top(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text(
+        yaml.safe_dump(
+            {"default": {"n_steps": 32, "n_envs": 2, "n_timesteps": 128, "gamma": 0.9,
+                         "policy_kwargs": "dict(net_arch=[8])", "n_epochs": 1}}
+        )
+    )  # fmt: skip
+    assert train(
+        ["--conf", str(file), "--env", "Acrobot-v1", "--eval-freq", "0", "--eval-episodes", "1",
+         "-P", "gamma:0.95", "critic_learning_rate:lin_0.001", "--log-folder", str(tmp_path)]
+    ) == 0  # fmt: skip
+    config, _ = read_run(tmp_path / "spec_ppo" / "Acrobot-v1_1")
+    assert (config.n_envs, config.timesteps) == (2, 128)
+    assert config.hyperparameters["gamma"] == 0.95
+    assert config.hyperparameters["n_steps"] == 32
+    model = SpecPPO.load(tmp_path / "spec_ppo" / "Acrobot-v1_1" / "Acrobot-v1.zip", device="cpu")
+    assert model.critic_lr_schedule(1.0) == 0.001
+    assert model.policy.net_arch == [8]
+
+
+def test_tensorboard_and_progress_bar_are_shown_and_decide_nothing(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorboard")
+    pytest.importorskip("tqdm")
+    flags = ["--progress", "--tensorboard", str(tmp_path / "tb"), "--verbose"]
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "ppo_lab.train", *SMALL, *flags,
+         "--log-folder", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(HOME)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert list((tmp_path / "tb").glob("*/events.out.*"))
+    assert "train/" in answer.stdout
+    again = np.load(tmp_path / "spec_ppo" / "CartPole-v1_1" / "evaluations.npz")
+    np.testing.assert_array_equal(again["results"], np.load(run / "evaluations.npz")["results"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--env", "CartPol-v1"], 2, r"unknown environment 'CartPol-v1'; closest: CartPole-v1"),
+        (["--algo", "spec_pp"], 2, r"unknown algorithm 'spec_pp'; closest: spec_ppo"),
+        (["--algo", "q_learning"], 2, r"python -m ppo_lab.compare runs it"),
+        (["--timesteps", "0"], 2, r"--timesteps 0: expected at least 1"),
+        (["-P", "gamma"], 2, r"-P 'gamma': expected name:value"),
+        (["-P", "gama:0.9"], 2, r"gama"),
+        (["-P", "gamma:2"], 2, r"gamma=2: expected a number in 0…1"),
+        (["-P", "policy_kwargs:__import__('os')"], 2, r"policy_kwargs=.*: expected dict"),
+        (["--preset", "no such"], 2, r"unknown preset 'no such'; closest"),
+        (["--conf", "none.yml"], 2, r"none.yml cannot be read"),
+        (["--resume", "none"], 2, r"none is no run of ppo_lab.train: it is no folder"),
+        (["--nonsense"], 2, r"unrecognized arguments: --nonsense"),
+        (["--log-folder", "/proc/none"], 2, r"--log-folder /proc/none: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_usage_of_train_is_one_line(
+    flags: list[str], code: int, message: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    try:
+        found = train(flags)
+    except SystemExit as end:
+        found = int(str(end.code))
+    errors = capsys.readouterr().err
+    assert found == code
+    assert errors.count("\n") == 1
+    assert errors.startswith("ppo_lab.train: ")
+    assert re.search(message, errors)
+    assert not list(tmp_path.glob("**/run.json"))
+
+
+def test_a_finished_run_needs_a_larger_budget_to_go_on(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(["--resume", str(run), "--log-folder", str(run.parents[1])]) == 2
+    assert "has 512 steps already: --timesteps 512 must be more" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ evaluate
+
+
+def test_score_has_an_interval_and_repeats_with_its_seed(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = []
+    for seed in ("0", "0", "1"):
+        assert evaluate([str(run), "--episodes", "12", "--seed", seed, "--stochastic"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] != printed[2]
+    match = re.search(r"mean return ([\d.]+), 95 % bootstrap interval \[(.*), (.*)\]", printed[0])
+    assert match is not None
+    mean, low, high = map(float, match.groups())
+    assert low < mean < high
+    assert "12 episodes from seed 0, sampled actions" in printed[0]
+    assert "normalised" in printed[0]
+
+
+def test_interval_is_the_bootstraps() -> None:
+    # For the mean of n values of spread s, about mean ± 1.96 · s/√n: 0 … 99 gives 49.5 ± 5.66.
+    mean, low, high = mean_interval(list(range(100)), seed=0)
+    assert mean == 49.5
+    assert (low, high) == (pytest.approx(49.5 - 5.66, abs=0.3), pytest.approx(49.5 + 5.66, abs=0.3))
+    assert mean_interval([3.0], seed=0) == (3.0, 3.0, 3.0)
+
+
+@pytest.mark.filterwarnings("ignore")  # moviepy's and pygame's own
+@pytest.mark.parametrize("target", ["film.mp4", "films"])
+def test_video_is_a_file_or_goes_into_a_folder(target: str, run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("moviepy")
+    assert evaluate([str(run), "--episodes", "1", "--video", str(tmp_path / target)]) == 0
+    (film,) = tmp_path.rglob("*.mp4")
+    assert film.relative_to(tmp_path).as_posix() in ("film.mp4", "films/CartPole-v1.mp4")
+    assert film.stat().st_size > 1000
+
+
+def test_rendering_without_a_screen_is_one_line(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    assert evaluate([str(run), "--render"]) == 1
+    assert "there is no screen here" in capsys.readouterr().err
+
+
+def test_missing_moviepy_says_which_extra_adds_it(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ppo_lab.extras.find_spec", lambda _name: None)
+    assert evaluate([str(run), "--video", str(tmp_path / "film.mp4")]) == 1
+    assert 'pip install "ppo-lab[video]"' in capsys.readouterr().err
+
+
+def copied(run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "CartPole-v1_1"))
+
+
+def test_damaged_model_is_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(run, tmp_path)
+    file = folder / "CartPole-v1.zip"
+    whole = file.read_bytes()
+    for content in (b"", b"no zip", whole[: len(whole) // 2]):
+        file.write_bytes(content)
+        assert evaluate([str(folder), "--episodes", "1"]) == 1
+        errors = capsys.readouterr().err
+        assert errors.count("\n") == 1
+        assert "is damaged or no model of 'spec_ppo'" in errors
+
+
+def test_model_of_another_algorithm_is_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(run, tmp_path)
+    A2C("MlpPolicy", "CartPole-v1", device="cpu").save(folder / "CartPole-v1.zip")
+    assert evaluate([str(folder), "--episodes", "1"]) == 1
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert "is damaged or no model of 'spec_ppo'" in errors
+
+
+def test_zip_that_holds_no_model_is_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(run, tmp_path)
+    with zipfile.ZipFile(folder / "CartPole-v1.zip", "w") as archive:
+        archive.writestr("readme.txt", "no model")
+    assert evaluate([str(folder), "--episodes", "1"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--env", "Pendulum-v1"], 1, "was trained on other spaces than 'Pendulum-v1' has"),
+        (["--env", "CartPol-v1"], 2, "unknown environment 'CartPol-v1'"),
+        (["--episodes", "0"], 2, "--episodes 0: expected at least 1"),
+        (["--video", "film.avi"], 2, "--video film.avi: expected a file .mp4, or a folder"),
+    ],
+)
+def test_bad_usage_of_evaluate_is_one_line(
+    flags: list[str], code: int, message: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate([str(run), *flags]) == code
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
+def test_folder_that_is_no_run_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate([str(tmp_path / "none")]) == 2
+    assert "is no run: there is no such folder" in capsys.readouterr().err
+    assert evaluate([str(tmp_path)]) == 2
+    assert "is no run: expected one <environment>/args.yml in it" in capsys.readouterr().err
+
+
+def test_the_zoos_tags_are_read_as_data_and_nothing_else_is_made(tmp_path: Path) -> None:
+    from ppo_lab.saved_model import find_saved_run
+
+    inner = tmp_path / "CartPole-v1"
+    inner.mkdir()
+    (inner / "config.yml").write_text(
+        "!!python/object/apply:collections.OrderedDict\n- - - frame_stack\n    - 2\n"
+        "  - - evil\n    - !!python/object/apply:os.system [touch pwned]\n"
+    )
+    (inner / "args.yml").write_text(
+        "!!python/object/apply:collections.OrderedDict\n- - - algo\n    - ppo\n"
+        "  - - env\n    - CartPole-v1\n  - - env_kwargs\n    - null\n"
+    )
+    run = find_saved_run(tmp_path)
+    assert (run.algo, run.env, run.frame_stack) == ("ppo", "CartPole-v1", 2)
+    assert not Path("pwned").exists()
+
+
+def test_the_zoo_plays_and_plots_our_run(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rl_zoo3")
+    logs = str(run.parents[1])
+    for flags in (
+        ["enjoy", "--algo", "spec_ppo", "--env", "CartPole-v1", "-f", logs, "--exp-id", "1",
+         "--no-render", "-n", "600"],
+        ["all_plots", "-a", "spec_ppo", "-e", "CartPole-v1", "-f", logs, "--no-display"],
+    ):  # fmt: skip
+        answer = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "ppo_lab.zoo", *flags],
+            env={**os.environ, "PYTHONPATH": str(HOME), "OMP_NUM_THREADS": "1"},
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert "Mean reward" in answer.stdout or "|CartPole-v1 |" in answer.stdout
