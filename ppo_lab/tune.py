@@ -61,6 +61,7 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
         "finalists": (4, "best trials, which are trained again on fresh tuning seeds"),
         "replicas": (10, "fresh tuning seeds of each finalist"),
         "seeds": (10, "test seeds behind each row of the table"),
+        "episodes": (100, "evaluation episodes behind each score"),
         "seed": (0, "decides every seed of the study"),
         "window": (8, "trial n knows the trials up to n - WINDOW; as many can run at once"),
     }
@@ -174,6 +175,7 @@ def _tune(options: argparse.Namespace) -> None:
         timesteps=options.timesteps,
         trials=options.trials,
         seeds=options.seeds,
+        episodes=options.episodes,
         seed=options.seed,
         n_envs=options.n_envs,
         screen_seeds=options.screen_seeds,
