@@ -69,7 +69,7 @@ class Real:
         return f"one_minus_{self.name}" if self.scale == "one_minus_log" else self.name
 
     @property
-    def distribution(self) -> BaseDistribution:
+    def distribution(self) -> FloatDistribution:
         """What is suggested."""
         if self.scale == "one_minus_log":
             return FloatDistribution(_rounded(1 - self.high), _rounded(1 - self.low), log=True)
