@@ -3,9 +3,10 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ppo_lab  # registers the environments
 from ppo_lab.command import (
@@ -17,6 +18,9 @@ from ppo_lab.command import (
     spent,
     writable_folder,
 )
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 __all__ = ["main"]
 
@@ -120,6 +124,12 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         "--study-name", default=None, help="folder and study; None: made from the environment"
     )
     parser.add_argument(
+        "--plots",
+        action="store_true",
+        help="draw Optuna's plots of the trials, HTML and PNG, into the study's folder; on a "
+        "finished study that is all that is done",
+    )
+    parser.add_argument(
         "--log-folder", type=Path, default=Path("logs"), help="where the study's folder goes"
     )
 
@@ -214,7 +224,22 @@ def _tune(options: argparse.Namespace) -> None:
     console.print(outcome.time)
     for algo, path in outcome.settings.items():
         console.print(f"Best settings of {algo}, for -conf and for ours: {path}")
+    if options.plots:
+        _draw_plots(outcome.trials, folder / "plots", console.print)
     console.print(f"Report: {folder / 'report.html'} ({spent(started)})")
+
+
+def _draw_plots(
+    trials: Mapping[str, Sequence["FrozenTrial"]], folder: Path, say: Callable[[str], None]
+) -> None:
+    """Optuna's plots of each algorithm's trials, and a line on what became of them."""
+    from tuning.plots import write_plots
+
+    for algo, of_algo in trials.items():
+        plotted = write_plots(algo, of_algo, folder / algo)
+        say(f"Plots of {algo}: {len(plotted.files)} files in {folder / algo}/")
+        for plot, reason in plotted.left_out.items():
+            say(f"! no {plot} of {algo}: {reason}")
 
 
 if __name__ == "__main__":
