@@ -171,17 +171,31 @@ def repeat(
 ) -> tuple[list[Finding], list[Finding]]:
     """The zoo's findings and ours in units of the seed noise, study by study."""
     setting.folder.mkdir(parents=True, exist_ok=True)
-    unit = noise_of(setting).seed
+    noise = noise_of(setting)
     pairs = []
     for index in range(studies):
         pairs.append(study_pair(setting, index))
         say(f"{ENV}: {index + 1} of {studies} studies")
     zoo, ours = zip(*pairs, strict=True)
-    return [_scaled(each, unit) for each in zoo], [_scaled(each, unit) for each in ours]
+    return [_scaled(each, noise) for each in zoo], [_scaled(each, noise) for each in ours]
 
 
-def _scaled(finding: Finding, unit: float) -> Finding:
-    return Finding(*(value / unit for value in asdict(finding).values()))
+def describe(setting: Setting, studies: int) -> str:
+    """A sentence on the real studies."""
+    noise = noise_of(setting)
+    return (
+        f"- NoisyGridWorld: {studies} pairs of studies of real runs of {setting.timesteps} steps, "
+        f"proposals by {setting.sampler}, the core space of {ALGO}; our side is `run_study`, the "
+        f"zoo's protocol gets the same runs and scores. Over {NOISE_CONFIGURATIONS} random "
+        f"settings the seed noise is {noise.seed:.3f} in returns (root mean square of the standard "
+        f"deviations over seeds), the true qualities' spread {noise.spread:.3f}, their mean "
+        f"{noise.mean:.3f}, which is 0 in the table. True quality: the mean over {TRUTH_SEEDS} "
+        "fresh seeds."
+    )
+
+
+def _scaled(finding: Finding, noise: Noise) -> Finding:
+    return Finding(*((value - noise.mean) / noise.seed for value in asdict(finding).values()))
 
 
 def _drawn(setting: Setting, rng: np.random.Generator) -> dict[str, Any]:

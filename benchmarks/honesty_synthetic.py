@@ -36,10 +36,11 @@ ZOO_STARTUP_TRIALS = 10
 """``rl_zoo3.train --n-startup-trials``, its default."""
 
 SPACE = tuple(Real(f"x{i}", 0.0, 1.0) for i in range(DIMENSIONS))
-TRUE_QUALITY = {
-    "independent": "every configuration's quality is drawn on its own, N(0, 1): nothing to learn",
-    "smooth, random": f"quality is a smooth function of {DIMENSIONS} hyperparameters, searched at "
-    "random",
+KINDS = {
+    "independent": "every configuration's true quality is drawn on its own, N(0, 1), and nothing "
+    "can be learned from others",
+    "smooth, random": f"true quality is a smooth function of {DIMENSIONS} hyperparameters, with "
+    "mean 0 and variance 1 over all settings, searched at random",
     "smooth, TPE": "the same, searched by TPE",
 }
 
