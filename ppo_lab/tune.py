@@ -3,9 +3,10 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ppo_lab  # registers the environments
 from ppo_lab.command import (
@@ -17,6 +18,9 @@ from ppo_lab.command import (
     spent,
     writable_folder,
 )
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 __all__ = ["main"]
 
@@ -61,6 +65,7 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
         "finalists": (4, "best trials, which are trained again on fresh tuning seeds"),
         "replicas": (10, "fresh tuning seeds of each finalist"),
         "seeds": (10, "test seeds behind each row of the table"),
+        "episodes": (100, "evaluation episodes behind each score"),
         "seed": (0, "decides every seed of the study"),
         "window": (8, "trial n knows the trials up to n - WINDOW; as many can run at once"),
     }
@@ -119,6 +124,12 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         "--study-name", default=None, help="folder and study; None: made from the environment"
     )
     parser.add_argument(
+        "--plots",
+        action="store_true",
+        help="draw Optuna's plots of the trials, HTML and PNG, into the study's folder; on a "
+        "finished study that is all that is done",
+    )
+    parser.add_argument(
         "--log-folder", type=Path, default=Path("logs"), help="where the study's folder goes"
     )
 
@@ -173,6 +184,7 @@ def _tune(options: argparse.Namespace) -> None:
         timesteps=options.timesteps,
         trials=options.trials,
         seeds=options.seeds,
+        episodes=options.episodes,
         seed=options.seed,
         n_envs=options.n_envs,
         screen_seeds=options.screen_seeds,
@@ -212,7 +224,22 @@ def _tune(options: argparse.Namespace) -> None:
     console.print(outcome.time)
     for algo, path in outcome.settings.items():
         console.print(f"Best settings of {algo}, for -conf and for ours: {path}")
+    if options.plots:
+        _draw_plots(outcome.trials, folder / "plots", console.print)
     console.print(f"Report: {folder / 'report.html'} ({spent(started)})")
+
+
+def _draw_plots(
+    trials: Mapping[str, Sequence["FrozenTrial"]], folder: Path, say: Callable[[str], None]
+) -> None:
+    """Optuna's plots of each algorithm's trials, and a line on what became of them."""
+    from tuning.plots import write_plots
+
+    for algo, of_algo in trials.items():
+        plotted = write_plots(algo, of_algo, folder / algo)
+        say(f"Plots of {algo}: {len(plotted.files)} files in {folder / algo}/")
+        for plot, reason in plotted.left_out.items():
+            say(f"! no {plot} of {algo}: {reason}")
 
 
 if __name__ == "__main__":

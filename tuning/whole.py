@@ -32,6 +32,7 @@ class Outcome:
         notes: plain sentences on the protocol and the choice, the same for the same seed.
         time: a sentence on the time that the runs took, which never is.
         settings: algorithm → the file with its best settings, in the zoo's format.
+        trials: algorithm → its trials of screening, in their order.
     """
 
     judged: Path
@@ -39,6 +40,7 @@ class Outcome:
     notes: tuple[str, ...]
     time: str
     settings: Mapping[str, Path]
+    trials: Mapping[str, Sequence[FrozenTrial]]
 
 
 def run_study(
@@ -157,7 +159,12 @@ def _outcome(
         for study in studies
     }
     return Outcome(
-        folder / "judge", tuple(tuned), tuple(notes), time_spent(studies, everything), settings
+        folder / "judge",
+        tuple(tuned),
+        tuple(notes),
+        time_spent(studies, everything),
+        settings,
+        {study.algo: [trial for _, trial in sorted(study.outcomes().items())] for study in studies},
     )
 
 

@@ -1,0 +1,300 @@
+"""Trials per hour and core: ``ppo_lab.tune`` against ``rl_zoo3.train --optimize-hyperparameters``.
+
+``python benchmarks/tuning_speed.py`` runs both commands, start-up and end included, one after the
+other on the same cores. The space and the shapes are the zoo's. Ours goes first, with settings
+drawn at random; the very same settings are queued in the zoo's study, so that trial by trial both
+do the same: steps, environments, minibatches, epochs, networks, one evaluation of as many
+episodes. Ours also replicates, judges and writes its report in that time: runs that are not
+counted as trials. Exits with 1 if a goal is missed.
+
+Each side's time is kept in ``--log-folder``, and measured again only if its file is gone.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from compiled import machine, verdict
+from optuna.trial import TrialState
+
+ROOT = Path(__file__).resolve().parent.parent
+GOALS = {"CartPole-v1": 15.0, "ppo_lab/GridWorld-v0": 30.0}
+N_ENVS = 8
+EPISODES = 5
+"""The zoo's default."""
+NETWORKS = {"tiny": [64], "small": [64, 64], "medium": [256, 256]}
+LARGEST_ROLLOUT = 2048
+"""The zoo's own 4096 steps would exceed the budget of 20,000 on 8 environments."""
+SPACE: Mapping[str, Any] = {
+    "n_steps": {"low": 32, "high": LARGEST_ROLLOUT, "scale": "power_of_two"},
+    "batch_size": {"low": 4, "high": 1024, "scale": "power_of_two"},
+    "n_epochs": [1, 5, 10, 20],
+    "net_arch": {"choices": list(NETWORKS.values())},
+    "gamma": {"low": 0.97, "high": 0.9999, "scale": "one_minus_log"},
+    "gae_lambda": {"low": 0.9, "high": 0.9999, "scale": "one_minus_log"},
+    "learning_rate": {"low": 1e-5, "high": 0.002, "scale": "log"},
+    "ent_coef": {"low": 1e-8, "high": 0.1, "scale": "log"},
+    "clip_range": [0.1, 0.2, 0.3, 0.4],
+    "max_grad_norm": {"low": 0.3, "high": 2.0, "scale": "linear"},
+    "critic_learning_rate": "default",
+    "vf_coef": "default",
+    "target_kl": "default",
+}
+"""The zoo's space for PPO, without its second activation function, in our words."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a command took.
+
+    Attributes:
+        trials: finished ones.
+        failed: of them.
+        wall: seconds.
+        cpu: seconds of processor time of the command and all its processes.
+        cores: that it was given.
+    """
+
+    trials: int
+    failed: int
+    wall: float
+    cpu: float
+    cores: int
+
+    @property
+    def rate(self) -> float:
+        """Trials per hour and core."""
+        return self.trials / self.wall / self.cores * 3600
+
+    @property
+    def cpu_rate(self) -> float:
+        """Trials per hour of processor time: what a busy machine disturbs least."""
+        return self.trials / self.cpu * 3600
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One comparison."""
+
+    env: str
+    trials: int
+    timesteps: int
+    jobs: int
+    folder: Path
+
+    def ours(self) -> list[str]:
+        """Our command."""
+        numbers = {
+            "trials": self.trials,
+            "timesteps": self.timesteps,
+            "n-envs": N_ENVS,
+            "episodes": EPISODES,
+            "finalists": 1,
+            "replicas": 1,
+            "seeds": 1,
+            "jobs": self.jobs,
+        }
+        flags = [word for name, value in numbers.items() for word in (f"--{name}", str(value))]
+        files = ["--space", "wide", str(self.folder / "space.yml"), "--sampler", "random"]
+        where = ["--log-folder", str(self.folder), "--study-name", "ours"]
+        return [
+            "-m",
+            "ppo_lab.tune",
+            "--env",
+            self.env,
+            "--algo",
+            "spec_ppo",
+            *flags,
+            *files,
+            *where,
+        ]
+
+    def zoo(self) -> list[str]:
+        """The zoo's."""
+        flags = {
+            "--algo": "ppo",
+            "--env": self.env,
+            "--n-trials": self.trials,
+            "--n-jobs": self.jobs,
+            "--n-timesteps": self.timesteps,
+            "--n-evaluations": 1,
+            "--eval-episodes": EPISODES,
+            "--sampler": "random",
+            "--pruner": "none",
+            "--storage": self.storage,
+            "--study-name": "zoo",
+            "--conf-file": self.folder / "zoo.yml",
+            "--log-folder": self.folder / "zoo",
+            "--num-threads": 1,
+            "--device": "cpu",
+            "--verbose": 0,
+            "--gym-packages": "ppo_lab",
+        }
+        words = [str(word) for pair in flags.items() for word in pair]
+        return ["-m", "rl_zoo3.train", "--optimize-hyperparameters", "--no-optim-plots", *words]
+
+    @property
+    def storage(self) -> str:
+        """Of the zoo's study, which holds the settings to try."""
+        return f"sqlite:///{self.folder / 'zoo.db'}"
+
+
+def measure(plan: Plan, side: str) -> Timing:
+    """Time one side, or take its time from the log folder."""
+    kept = plan.folder / f"{side}.json"
+    if not kept.exists():
+        _prepare(plan, side)
+        cpu, started = _cpu_of_children(), time.perf_counter()
+        command = plan.ours() if side == "ours" else plan.zoo()
+        with (plan.folder / f"{side}.log").open("w", encoding="utf-8") as log:
+            subprocess.run(
+                [sys.executable, *command], cwd=ROOT, env=_environment(), check=True,
+                stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        wall, cpu = time.perf_counter() - started, _cpu_of_children() - cpu
+        states = [trial.state for trial in _trials(plan, side)]
+        failed = sum(state != TrialState.COMPLETE for state in states)
+        timing = Timing(len(states), failed, wall, cpu, plan.jobs)
+        kept.write_text(json.dumps(asdict(timing), indent=1), encoding="utf-8")
+    return Timing(**json.loads(kept.read_text(encoding="utf-8")))
+
+
+def _prepare(plan: Plan, side: str) -> None:
+    if side == "ours":
+        shutil.rmtree(plan.folder / "ours", ignore_errors=True)
+        (plan.folder / "space.yml").write_text(yaml.safe_dump(dict(SPACE)), encoding="utf-8")
+        return
+    (plan.folder / "zoo.db").unlink(missing_ok=True)
+    settings = {"n_envs": N_ENVS, "n_timesteps": plan.timesteps, "policy": "MlpPolicy"}
+    (plan.folder / "zoo.yml").write_text(yaml.safe_dump({plan.env: settings}), encoding="utf-8")
+    study = optuna.create_study(study_name="zoo", storage=plan.storage, direction="maximize")
+    for trial in _trials(plan, "ours"):
+        study.enqueue_trial(zoo_parameters(trial.user_attrs["hyperparameters"]))
+
+
+def zoo_parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Our settings as the zoo's sampler suggests them."""
+    network = settings["policy_kwargs"]["net_arch"]
+    return {
+        "batch_size_pow": settings["batch_size"].bit_length() - 1,
+        "n_steps_pow": settings["n_steps"].bit_length() - 1,
+        "one_minus_gamma": 1 - settings["gamma"],
+        "one_minus_gae_lambda": 1 - settings["gae_lambda"],
+        "net_arch": next(name for name, sizes in NETWORKS.items() if sizes == network),
+        "activation_fn": "tanh",
+        **{
+            name: settings[name]
+            for name in ("learning_rate", "ent_coef", "clip_range", "n_epochs", "max_grad_norm")
+        },
+    }
+
+
+def _trials(plan: Plan, side: str) -> list[optuna.trial.FrozenTrial]:
+    if side == "zoo":
+        study = optuna.load_study(study_name="zoo", storage=plan.storage)
+        return [t for t in study.trials if t.state.is_finished()]
+    storage = f"sqlite:///{plan.folder / 'ours' / 'study.db'}"
+    study = optuna.load_study(study_name="ours-spec_ppo", storage=storage)
+    trials = [t for t in study.trials if t.state.is_finished() and "number" in t.user_attrs]
+    return sorted(trials, key=lambda trial: int(trial.user_attrs["number"]))
+
+
+def _environment() -> dict[str, str]:
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return {**os.environ, **threads, "PYTHONPATH": str(ROOT)}
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def compare(plan: Plan) -> bool:
+    """Measure and print both sides; whether the goal is met."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    ours = measure(plan, "ours")
+    zoo = measure(plan, "zoo")
+    print(
+        f"\n{plan.env}: {plan.trials} trials of {plan.timesteps:,} steps, {N_ENVS} environments, "
+        f"1 evaluation of {EPISODES} episodes, {plan.jobs} worker(s), the same settings"
+    )
+    heads = ("trials/h/core", "s/trial", "wall s", "cpu s", "failed")
+    print(f"{'':42}" + "".join(f"{head:>15}" for head in heads))
+    for name, timing in (("rl_zoo3 --optimize, PPO", zoo), ("ppo_lab.tune, SpecPPO", ours)):
+        each = timing.wall / timing.trials
+        print(
+            f"{name:42}{timing.rate:15,.0f}{each:15.2f}{timing.wall:15.1f}{timing.cpu:15.1f}"
+            f"{timing.failed:15}"
+        )
+    ratio, goal = ours.rate / zoo.rate, GOALS.get(plan.env)
+    told = f"goal ≥ {goal:.0f}: {verdict(ratio >= goal)}" if goal else "no goal"
+    print(f"ratio {ratio:.1f} ({told}); by processor time {ours.cpu_rate / zoo.cpu_rate:.1f}")
+    same = ours.trials == zoo.trials == plan.trials
+    if not same:
+        print(f"not comparable: {ours.trials} and {zoo.trials} of {plan.trials} trials")
+    return same and (goal is None or ratio >= goal)
+
+
+def _warm_up(env: str, folder: Path, jobs: int) -> None:
+    """Compile the kernels: numba keeps them, and a user compiles them once."""
+    warm = Plan(env, max(4, jobs), N_ENVS * LARGEST_ROLLOUT, jobs, folder / "warm-up")
+    warm.folder.mkdir(parents=True, exist_ok=True)
+    (warm.folder / "ours.json").unlink(missing_ok=True)
+    measure(warm, "ours")
+    shutil.rmtree(warm.folder)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the arguments choose; 0 if every goal is met."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--envs", nargs="+", default=list(GOALS))
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--timesteps", type=int, default=20_000)
+    parser.add_argument("--jobs", type=int, default=1, help="workers and cores of both sides")
+    parser.add_argument("--log-folder", type=Path, default=Path("logs/tuning-speed"))
+    options = parser.parse_args(arguments)
+    if options.timesteps < N_ENVS * LARGEST_ROLLOUT:
+        parser.error(
+            f"--timesteps {options.timesteps}: expected {N_ENVS * LARGEST_ROLLOUT} or more"
+        )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))[-options.jobs :]
+        os.sched_setaffinity(0, cores)
+    packages = ("ppo-lab", "rl_zoo3", "stable-baselines3", "gymnasium", "optuna", "torch", "numba")
+    print(f"{machine()}, {options.jobs} core(s); {platform.platform()}")
+    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
+    print(f"Python {platform.python_version()}, {versions}")
+    met = []
+    for env in options.envs:
+        folder = options.log_folder.resolve() / env.replace("/", "-")
+        if not (folder / "ours.json").exists():
+            _warm_up(env, folder, options.jobs)
+        met.append(compare(Plan(env, options.trials, options.timesteps, options.jobs, folder)))
+    print("\nEvery goal is met." if all(met) else "\nA goal is missed.")
+    return 0 if all(met) else 1
+
+
+def _version(package: str) -> str:
+    if package == "ppo-lab":
+        import ppo_lab
+
+        return ppo_lab.__version__
+    return version(package)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
