@@ -40,7 +40,10 @@ from ppo_lab.schedules import as_schedule
 from ppo_lab.trust_region import adapt_clip_range, adapt_kl_coef
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ppo_lab.compiled_path import CompiledPath
+    from ppo_lab.kernels.layout import Layout
 
 __all__ = ["SpecPPO"]
 
@@ -212,6 +215,15 @@ class SpecPPO(OnPolicyAlgorithm):
             ArgumentError: ``backend="compiled"`` on a model that the kernels cannot serve.
         """
         return self._backend_choice.path(self, self._overridden())
+
+    def compiled_parameters(self) -> "tuple[Layout, NDArray[np.float32]] | None":
+        """The policy as the kernels have it, for ``CompiledVecEnv.evaluate``.
+
+        Returns:
+            Its shapes and all its parameters (P,) as they now are; None on the torch path.
+        """
+        path = self._compiled_path()
+        return None if path is None else path.parameters()
 
     def _overridden(self) -> str | None:
         kind = type(self)

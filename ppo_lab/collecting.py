@@ -92,11 +92,11 @@ class Player:
 
     def for_the_environment(self, step: int) -> NDArray[Any]:
         """The actions of a step, (K, …), within the bounds of their space."""
-        space, moves = self._space, self._moves[step]
+        space = self._space
+        moves: NDArray[Any] = self._moves[step]
         if isinstance(space, spaces.Box):
             chosen = moves.reshape(-1, *space.shape)
-            within: NDArray[Any] = np.minimum(np.maximum(chosen, space.low), space.high)
-            return within
+            moves = np.minimum(np.maximum(chosen, space.low), space.high)
         return moves
 
 

@@ -16,6 +16,7 @@ from ppo_lab.diagnostics import UpdateDiagnostics
 from ppo_lab.errors import broken_update
 from ppo_lab.kernels import advantages as adv
 from ppo_lab.kernels.acting import predict_values
+from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import UpdateSettings
 from ppo_lab.kernels.update import DIAGNOSTICS, Memory, Rollout, rollout_kl, update
 from ppo_lab.packing import PackedPolicy
@@ -52,6 +53,11 @@ class CompiledPath:
             and isinstance(policy, SpecActorCriticPolicy)
             and self._packed.is_of(policy)
         )
+
+    def parameters(self) -> tuple[Layout, NDArray[np.float32]]:
+        """The networks' shapes, and a copy of all parameters (P,) as they now are."""
+        self._packed.read()
+        return self._packed.layout, self._packed.params.copy()
 
     def collect(
         self, env: VecEnv, callback: BaseCallback, buffer: SpecRolloutBuffer, n_steps: int

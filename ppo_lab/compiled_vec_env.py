@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -22,6 +23,7 @@ from ppo_lab.environments import make_checked
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels import why_not
 from ppo_lab.kernels.layout import Layout
+from ppo_lab.monitor_files import MonitorFiles
 from ppo_lab.vec_env import GOING_ON, STATISTICS_DIGITS
 
 __all__ = ["CompiledVecEnv", "has_world"]
@@ -68,6 +70,7 @@ class CompiledVecEnv(VecEnv):
         n_envs: K ≥ 1.
         seed: of the first ``reset``; copy i gets ``seed + i``.
         monitor: False leaves ``episode`` out and answers no to ``env_is_wrapped(Monitor)``.
+        monitor_dir: folder for SB3's ``0.monitor.csv``, one file a copy; None: no files.
         **kwargs: for ``gymnasium.make``.
 
     Attributes:
@@ -87,6 +90,7 @@ class CompiledVecEnv(VecEnv):
         n_envs: int = 1,
         seed: int | None = None,
         monitor: bool = True,
+        monitor_dir: str | None = None,
         **kwargs: Any,
     ) -> None:
         _check(env_id, n_envs)
@@ -103,6 +107,7 @@ class CompiledVecEnv(VecEnv):
             )
         super().__init__(n_envs, self.env.observation_space, self.env.action_space)
         self.monitor = monitor
+        self._files = MonitorFiles(Path(monitor_dir), n_envs, env_id) if monitor_dir else None
         self.spec = self.env.spec
         self.metadata = {**self.env.metadata, **self.metadata}
         self.max_episode_steps = world.max_episode_steps
@@ -201,16 +206,25 @@ class CompiledVecEnv(VecEnv):
             total, length, cut = self._endings[copy].tolist()
             info = {"TimeLimit.truncated": cut == 1.0, "terminal_observation": last[copy]}
             if self.monitor:
-                info["episode"] = _episode(total, length, seconds)
+                info["episode"] = self._noted(copy, total, length, seconds)
             infos[copy] = info
             self.reset_infos[copy] = {}
 
     def _seconds(self) -> float:
         return round(time.time() - self._began, STATISTICS_DIGITS)
 
+    def _noted(self, copy: int, total: float, length: float, seconds: float) -> dict[str, Any]:
+        """Monitor's record of an episode, written to its file too."""
+        episode = {"r": round(total, STATISTICS_DIGITS), "l": int(length), "t": seconds}
+        if self._files:
+            self._files.write(copy, episode)
+        return episode
+
     def close(self) -> None:
-        """Close the environment that holds the shared attributes."""
+        """Close the environment that holds the shared attributes, and the monitor files."""
         self.env.close()
+        if self._files:
+            self._files.close()
 
     # ------------------------------------------------------------------ whole rollouts
 
@@ -268,7 +282,10 @@ class CompiledVecEnv(VecEnv):
             last_observations=self._shown(self._observations),
             last_values=last_values,
             dones=self._dones.copy(),
-            episodes=[_episode(total, n, seconds) for total, n in rows[:, 2:4].tolist()],
+            episodes=[
+                self._noted(int(copy), total, length, seconds)
+                for copy, total, length in rows[:, 1:4].tolist()
+            ],
             ended_at=rows[:, :2].astype(np.int64),
             truncated=rows[:, 4] == 1.0,
             failure=None if cause < 0 else whole.RolloutFailure(whole.CAUSES[cause], step, copy),
@@ -396,11 +413,6 @@ class CompiledVecEnv(VecEnv):
         if self.monitor and issubclass(Monitor, wrapper_class):
             wrapped = True
         return [wrapped for _ in self._get_indices(indices)]
-
-
-def _episode(total: float, length: float, seconds: float) -> dict[str, Any]:
-    """Monitor's record of an episode."""
-    return {"r": round(total, STATISTICS_DIGITS), "l": int(length), "t": seconds}
 
 
 def _check(env_id: str, n_envs: int) -> None:

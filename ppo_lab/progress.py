@@ -35,7 +35,9 @@ class StageProgress:
     def stage(self, name: str, total: int) -> Iterator[Self]:
         """Show one stage of ``total`` runs, and leave a line that says how it went."""
         self._name, self._total = name, total
-        self._done = self._failed = self._reused = 0
+        self._done = self._failed = self._reused = self._stopped = self._elsewhere = 0
+        self._running = 0
+        self._best: dict[str, float] = {}
         self._started = self._printed = time.perf_counter()
         columns = (
             TextColumn("{task.description:<10}"),
@@ -43,32 +45,60 @@ class StageProgress:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[state]}"),
         )
         terminal = self._console.is_terminal
         with Progress(
             *columns, console=self._console, transient=True, disable=not terminal
         ) as self._bar:
-            self._task = self._bar.add_task(name, total=total, rate="")
+            self._task = self._bar.add_task(name, total=total, rate="", state="")
             yield self
         parts = [f"{name}: {self._done} runs in {time.perf_counter() - self._started:.0f} s"]
         if self._reused:
             parts.append(f"{self._reused} of them from an earlier call")
+        if self._elsewhere:
+            parts.append(f"{self._elsewhere} of them on other machines")
+        if self._stopped:
+            parts.append(f"{self._stopped} stopped early")
         if self._failed:
             parts.append(f"{self._failed} failed")
         self._console.print(", ".join(parts))
 
-    def advance(self, result: RunResult) -> None:
-        """One more run has its result."""
+    def running(self, count: int) -> None:
+        """How many runs are being made on this machine."""
+        self._running = count
+        self._bar.update(self._task, state=self._state())
+
+    def advance(self, result: RunResult, label: str = "", elsewhere: bool = False) -> None:
+        """One more run has its result.
+
+        Args:
+            result: the run's.
+            label: the best score is shown for each label apart; empty: not shown.
+            elsewhere: another machine made it.
+        """
         self._done += 1
         self._failed += result.score is None
         self._reused += result.reused
+        self._stopped += result.stopped
+        self._elsewhere += elsewhere
+        if label and result.score is not None and not result.stopped:
+            self._best[label] = max(result.score, self._best.get(label, result.score))
         now = time.perf_counter()
         rate = (self._done - self._reused) / (now - self._started)  # runs a second, of new runs
         shown = f"{60 * rate:.0f} runs/min" if rate else ""
-        self._bar.update(self._task, advance=1, rate=shown)
+        self._bar.update(self._task, advance=1, rate=shown, state=self._state())
         if not self._console.is_terminal and rate and now - self._printed >= self._interval:
             self._printed = now
             left = (self._total - self._done) / rate
-            self._console.print(
-                f"{self._name}: {self._done}/{self._total}, {shown}, {left:.0f} s left",
-            )
+            line = f"{self._name}: {self._done}/{self._total}, {shown}, {left:.0f} s left"
+            self._console.print(", ".join(filter(None, (line, self._state()))))
+
+    def _state(self) -> str:
+        """Running, stopped, failed and best so far, as far as there is any."""
+        counts = {"running": self._running, "stopped": self._stopped, "failed": self._failed}
+        parts = [f"{count} {name}" for name, count in counts.items() if count]
+        if self._best:
+            best = ", ".join(f"{label} {score:.3f}" for label, score in self._best.items())
+            parts.append(f"best {best}")
+        return ", ".join(parts)

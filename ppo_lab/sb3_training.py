@@ -1,5 +1,6 @@
 """Training of one run with an SB3 algorithm: environments, evaluations, files."""
 
+import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from ppo_lab.algorithms import ALGORITHMS, algorithm_class
 from ppo_lab.callbacks import AfterUpdateEvalCallback, FiniteGuard
+from ppo_lab.compiled_evaluation import CompiledEvalCallback, can_evaluate
+from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
 from ppo_lab.hyperparameters import constructor_arguments
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
 from ppo_lab.session import Session
@@ -46,15 +49,12 @@ def train(
     session = session or Session()
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
-    make_env = environment_maker(config)
-    env = _normalized(
-        config, make_vec_env(make_env, config.n_envs, config.seed, monitor_dir=str(folder))
-    )
+    env = _normalized(config, _environments(config, config.n_envs, config.seed, str(folder)))
     count = min(MAX_EVALUATION_ENVS, config.evaluation.episodes)
-    eval_env = _normalized(config, make_vec_env(make_env, count), training=False)
+    eval_env = _normalized(config, _environments(config, count), training=False)
     try:
         model = _build(config, env, session)
-        evaluator = _evaluator(config, eval_env, folder, watcher)
+        evaluator = _evaluator(config, model, eval_env, folder, watcher)
         model.learn(
             config.timesteps - model.num_timesteps,
             CallbackList([FiniteGuard(), evaluator, *session.callbacks]),
@@ -75,7 +75,7 @@ def check(config: RunConfig) -> None:
     Raises:
         Exception: whatever the environment or the algorithm raises.
     """
-    env = _normalized(config, make_vec_env(environment_maker(config), config.n_envs, config.seed))
+    env = _normalized(config, _environments(config, config.n_envs, config.seed))
     try:
         _build(config, env, Session())
     finally:
@@ -91,10 +91,21 @@ def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
     return partial(gym.make, config.env, disable_env_checker=True, **config.env_kwargs)
 
 
+def _environments(
+    config: RunConfig, count: int, seed: int | None = None, monitor_dir: str | None = None
+) -> VecEnv:
+    """Copies of the run's environment: compiled where they can be, which changes no number."""
+    # Masks are asked of each environment apart.
+    if not ALGORITHMS[config.algo].needs_masks and has_world(config.env, dict(config.env_kwargs)):
+        return CompiledVecEnv(config.env, count, seed, monitor_dir=monitor_dir, **config.env_kwargs)
+    return make_vec_env(environment_maker(config), count, seed, monitor_dir=monitor_dir)
+
+
 def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     if session.start is not None:
         return session.loaded(config, env)
-    arguments = constructor_arguments(config.hyperparameters)
+    # A copy: SB3's A2C writes into the policy_kwargs that it is given.
+    arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)))
     return algorithm_class(config.algo)(
         config.policy, env, seed=config.seed, device="cpu", **session.arguments, **arguments
     )
@@ -113,10 +124,16 @@ def _normalized(config: RunConfig, env: VecEnv, training: bool = True) -> VecEnv
 
 
 def _evaluator(
-    config: RunConfig, eval_env: VecEnv, folder: Path, watcher: Watcher | None
+    config: RunConfig,
+    model: BaseAlgorithm,
+    eval_env: VecEnv,
+    folder: Path,
+    watcher: Watcher | None,
 ) -> AfterUpdateEvalCallback:
     evaluation = config.evaluation
     kind = AfterUpdateEvalCallback
+    if can_evaluate(model, eval_env, evaluation.deterministic):
+        kind = CompiledEvalCallback
     if ALGORITHMS[config.algo].needs_masks:
         from ppo_lab.masked_evaluation import MaskedAfterUpdateEvalCallback
 

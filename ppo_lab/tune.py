@@ -22,6 +22,7 @@ __all__ = ["main"]
 
 PROGRAM = "ppo_lab.tune"
 DEFAULT_ENV = "ppo_lab/NoisyGridWorld-v0"
+SHORTEST_GRACE = 4
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,24 +33,71 @@ def _parser() -> argparse.ArgumentParser:
         "stopped; the same --seed gives the same table.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    _add_what(parser)
+    _add_budget(parser)
+    _add_search(parser)
+    _add_where(parser)
+    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    return parser
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", default=DEFAULT_ENV, help="Gymnasium's id, or module:id")
     parser.add_argument(
         "--algo",
         nargs="+",
         default=["spec_ppo", "ppo"],
         metavar="NAME",
-        help="algorithms to compare: spec_ppo, ppo",
+        help="algorithms to compare: spec_ppo, ppo, a2c, trpo, ppo_lstm",
+    )
+
+
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    whole: dict[str, tuple[int, str]] = {
+        "trials": (24, "settings that Optuna proposes, per algorithm; more of them go on later"),
+        "timesteps": (3000, "environment steps of each training run"),
+        "n-envs": (8, "parallel environments of each training run"),
+        "screen-seeds": (1, "tuning seeds that each trial is trained on"),
+        "finalists": (4, "best trials, which are trained again on fresh tuning seeds"),
+        "replicas": (10, "fresh tuning seeds of each finalist"),
+        "seeds": (10, "test seeds behind each row of the table"),
+        "seed": (0, "decides every seed of the study"),
+        "window": (8, "trial n knows the trials up to n - WINDOW; as many can run at once"),
+    }
+    for name, (default, meaning) in whole.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=meaning)
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--space",
+        nargs="+",
+        default=["core"],
+        metavar="SPACE",
+        help="what is searched: core (clip range, lambda, learning rates), wide, and files of YAML "
+        "that change it",
     )
     parser.add_argument(
-        "--trials", type=int, default=24, help="settings that Optuna proposes, per algorithm"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=...",
+        help="change the space: NAME=VALUE fixes, NAME=LOW:HIGH or LOW:HIGH:log searches, "
+        "NAME=A,B,C chooses, NAME=default leaves alone; ALGO.NAME for one algorithm",
     )
     parser.add_argument(
-        "--timesteps", type=int, default=3000, help="environment steps of each training run"
+        "--sampler", default="tpe", metavar="NAME", help="tpe, gp, cmaes, qmc or random"
     )
     parser.add_argument(
-        "--seeds", type=int, default=10, help="test seeds behind each row of the table"
+        "--pruner",
+        default="none",
+        metavar="NAME",
+        help="stops bad trials early: none, halving, hyperband, or wilcoxon (with --screen-seeds)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="decides every seed of the study")
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=None, help="processes, one core each; None: all cores"
     )
@@ -57,7 +105,15 @@ def _parser() -> argparse.ArgumentParser:
         "--storage",
         default=None,
         metavar="URL",
-        help="Optuna's storage; None: an SQLite file in the study's folder",
+        help="Optuna's storage, such as postgresql://user@host/base, shared by the same command on "
+        "many machines; None: an SQLite file in the study's folder",
+    )
+    parser.add_argument(
+        "--grace",
+        type=int,
+        default=120,
+        metavar="SECONDS",
+        help="a machine that has been silent for this long is taken for lost, its trials retried",
     )
     parser.add_argument(
         "--study-name", default=None, help="folder and study; None: made from the environment"
@@ -65,8 +121,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--log-folder", type=Path, default=Path("logs"), help="where the study's folder goes"
     )
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,14 +142,16 @@ def _guarded(options: argparse.Namespace) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from tuning.stages import StudyError
+    from tuning.storage import without_password
 
     try:
         _tune(options)
     except StudyError as error:
         raise CommandError(str(error)) from error
     except (OptunaError, SQLAlchemyError) as error:
+        reason = without_password(str(error), options.storage or "")
         raise CommandError(
-            f"the study's storage failed: {type(error).__name__}: {error}"
+            f"the study's storage failed: {type(error).__name__}: {reason[:300]}"
         ) from error
 
 
@@ -107,16 +163,11 @@ def _tune(options: argparse.Namespace) -> None:
     from ppo_lab.runs import environment_folder_name
     from reports.report import write_report
     from tuning.protocol import Protocol
-    from tuning.spaces import SPACES
+    from tuning.space_files import spaces_for
     from tuning.whole import run_study
 
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
-    for name in algos:
-        if name not in SPACES:
-            raise ArgumentError(
-                f"--algo {name}: no search space comes with it; those with one: {', '.join(SPACES)}"
-            )
     protocol = Protocol(
         env=options.env,
         policy=inspect_environment(options.env, {}),
@@ -124,7 +175,17 @@ def _tune(options: argparse.Namespace) -> None:
         trials=options.trials,
         seeds=options.seeds,
         seed=options.seed,
+        n_envs=options.n_envs,
+        screen_seeds=options.screen_seeds,
+        finalists=options.finalists,
+        replicas=options.replicas,
+        window=options.window,
+        sampler=options.sampler,
+        pruner=options.pruner,
     )
+    spaces = spaces_for(algos, options.space, options.set)
+    if options.grace < SHORTEST_GRACE:
+        raise ArgumentError(f"--grace {options.grace}: expected at least {SHORTEST_GRACE}")
     jobs = checked_jobs(options.jobs)
     name = options.study_name or f"tune-{environment_folder_name(options.env)}"
     folder = writable_folder(options.log_folder, name, "--study-name")
@@ -140,11 +201,16 @@ def _tune(options: argparse.Namespace) -> None:
         jobs=jobs,
         progress=StageProgress(console),
         say=console.print,
+        spaces=spaces,
+        grace=options.grace,
     )
     report = write_report(outcome.judged, folder, seed=options.seed, notes=outcome.notes)
     console.print(report.table.rich())
     for note in outcome.notes:
         console.print(note)
+    console.print(outcome.time)
+    for algo, path in outcome.settings.items():
+        console.print(f"Best settings of {algo}, for -conf and for ours: {path}")
     console.print(f"Report: {folder / 'report.md'} ({spent(started)})")
 
 

@@ -43,15 +43,23 @@ def sample_spec_ppo(
     n_envs: int,  # noqa: ARG001
     additional_args: Mapping[str, Any],  # noqa: ARG001
 ) -> dict[str, Any]:
-    """Propose SpecPPO's hyperparameters from :data:`tuning.spaces.SPACES`, as the zoo asks."""
-    from tuning.spaces import SPACES, suggest
+    """Propose SpecPPO's hyperparameters from the ``core`` space of tune, as the zoo asks."""
+    from tuning.parameters import Real
+    from tuning.spaces import SPACES
 
-    return convert_spec_ppo(suggest(trial, SPACES[ALGORITHM]))
+    ranges = {p.key: p.distribution for p in SPACES["core"][ALGORITHM] if isinstance(p, Real)}
+    sampled = {
+        key: trial.suggest_float(key, range_.low, range_.high, log=range_.log)
+        for key, range_ in ranges.items()
+    }
+    return convert_spec_ppo(sampled)
 
 
 def convert_spec_ppo(sampled: Mapping[str, Any]) -> dict[str, Any]:
-    """A trial's parameters as the algorithm's keyword arguments: they carry the same names."""
-    return dict(sampled)
+    """A trial's parameters as the algorithm's keyword arguments."""
+    from tuning.spaces import SPACES, convert
+
+    return convert(SPACES["core"][ALGORITHM], sampled, shape={}, n_envs=1)
 
 
 def register_with_zoo() -> None:

@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.runs import Evaluation
 
-__all__ = ["MAX_SEED", "Block", "Protocol"]
+__all__ = ["MAX_SEED", "Block", "Protocol", "Pruner", "Sampler"]
+
+Sampler = Literal["tpe", "gp", "cmaes", "qmc", "random"]
+"""Who proposes settings: Optuna's samplers of these names."""
+Pruner = Literal["none", "halving", "hyperband", "wilcoxon"]
+"""Who stops a trial: on the learning curve of its first seed, or seed by seed."""
 
 SEED_STRIDE = 100
 """A run's parallel environments take the seeds that follow its own: this many are kept free."""
@@ -18,6 +23,9 @@ ROLLOUT_SAMPLES = 512
 """Samples of a rollout, nearly: small, so that short budgets hold several updates."""
 MAX_SEED = 9999
 """Largest study seed whose seeds fit SB3's 32 bits."""
+CURVE_PRUNERS = ("halving", "hyperband")
+WILCOXON_SEEDS = 4
+"""Fewest pairs that can be told apart at Wilcoxon's p < 0.1: one-sided, 1/2⁴ = 0.0625."""
 
 
 class Block(IntEnum):
@@ -33,8 +41,9 @@ class Block(IntEnum):
 class Protocol:
     """What every algorithm of a study gets, the same for all.
 
-    Screening trains each trial on one tuning seed; the best ``finalists`` are trained again on
-    ``replicas`` fresh tuning seeds, and the best mean of those wins; the winner and the defaults
+    Screening trains each trial on ``screen_seeds`` tuning seeds, all trials on the same; the best
+    ``finalists`` are trained again on ``replicas`` fresh tuning seeds, and the best mean of those
+    wins (of equal means, the higher lower end of the 95 % interval); the winner and the defaults
     are judged on ``seeds`` test seeds of their own.
 
     Attributes:
@@ -44,11 +53,20 @@ class Protocol:
         trials: screened settings of each algorithm, ≥ 1.
         seeds: test seeds, the runs behind each row of the final table, ≥ 1.
         seed: 0…9999, decides every other seed.
-        finalists: trials that are replicated.
-        replicas: fresh seeds of each finalist.
-        episodes: behind each evaluation.
+        finalists: trials that are replicated, ≥ 1.
+        replicas: fresh seeds of each finalist, ≥ 1.
+        episodes: behind each evaluation, ≥ 1.
         curve_points: evaluations of a judged run.
-        batch: trials proposed together; fixed, so that the proposals do not depend on ``jobs``.
+        window: trial n is proposed, and stopped, by what trials 0 … n − window came to, and by
+            nothing else: so neither depends on how many work on the study, or on who is quicker.
+            As many trials as this can run at once.
+        sampler: who proposes.
+        pruner: who stops a trial early.
+        screen_seeds: tuning seeds of each trial; ``wilcoxon`` needs 4 or more.
+        rungs: points of the learning curve at which ``halving`` and ``hyperband`` may stop it.
+
+    Raises:
+        ArgumentError: a count below 1, a seed out of range, or an unknown name.
     """
 
     env: str
@@ -63,16 +81,46 @@ class Protocol:
     curve_points: int = 4
     n_envs: int = 8
     n_epochs: int = 10
-    batch: int = 8
+    window: int = 8
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "none"
+    screen_seeds: int = 1
+    rungs: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("timesteps", "trials", "seeds"):
+        counts = ("timesteps", "trials", "seeds", "finalists", "replicas", "episodes")
+        for name in (*counts, "n_envs", "window", "screen_seeds", "rungs"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name}={getattr(self, name)}: expected at least 1")
+        if self.n_envs > SEED_STRIDE:
+            raise ArgumentError(f"n_envs={self.n_envs}: expected at most {SEED_STRIDE}")
         if self.seeds > BLOCK_SIZE:
             raise ArgumentError(f"seeds={self.seeds}: expected at most {BLOCK_SIZE}")
+        if self.screen_seeds + self.replicas > BLOCK_SIZE:
+            raise ArgumentError(
+                f"screen_seeds={self.screen_seeds} and replicas={self.replicas}: expected at most "
+                f"{BLOCK_SIZE} together"
+            )
         if not 0 <= self.seed <= MAX_SEED:
             raise ArgumentError(f"seed={self.seed}: expected 0 to {MAX_SEED}")
+        if self.timesteps < self.n_envs:
+            raise ArgumentError(
+                f"timesteps={self.timesteps} is too small for one update: {self.n_envs} "
+                "environments take a step each; raise --timesteps or lower --n-envs"
+            )
+        self._check_names()
+
+    def _check_names(self) -> None:
+        for name, known in (("sampler", get_args(Sampler)), ("pruner", get_args(Pruner))):
+            if getattr(self, name) not in known:
+                raise ArgumentError(
+                    f"{name}={getattr(self, name)!r}: expected one of {', '.join(known)}"
+                )
+        if self.pruner == "wilcoxon" and self.screen_seeds < WILCOXON_SEEDS:
+            raise ArgumentError(
+                f"screen_seeds={self.screen_seeds} with pruner='wilcoxon', which compares trials "
+                f"seed by seed: expected at least {WILCOXON_SEEDS} (--screen-seeds)"
+            )
 
     @property
     def shape(self) -> dict[str, int]:
@@ -94,14 +142,15 @@ class Protocol:
         return ((self.seed * len(Block) + block) * BLOCK_SIZE + index) * SEED_STRIDE
 
     @property
-    def screen_seed(self) -> int:
-        """The one tuning seed that every trial is screened on."""
-        return self.run_seed(Block.TUNING, 0)
+    def screening_seeds(self) -> list[int]:
+        """The tuning seeds that every trial is screened on."""
+        return [self.run_seed(Block.TUNING, i) for i in range(self.screen_seeds)]
 
     @property
     def replica_seeds(self) -> list[int]:
         """The tuning seeds that screening did not use."""
-        return [self.run_seed(Block.TUNING, 1 + i) for i in range(self.replicas)]
+        first = self.screen_seeds
+        return [self.run_seed(Block.TUNING, first + i) for i in range(self.replicas)]
 
     @property
     def judge_seeds(self) -> list[int]:
@@ -109,13 +158,21 @@ class Protocol:
         return [self.run_seed(Block.TEST, i) for i in range(self.seeds)]
 
     def evaluation(self, judging: bool) -> Evaluation:
-        """Tuning scores the final policy alone; judging also draws the learning curve."""
+        """Tuning scores the final policy, and the curve where a pruner reads it.
+
+        Judging also draws the learning curve.
+        """
         block = Block.TEST_EVALUATION if judging else Block.TUNING_EVALUATION
-        points = self.curve_points if judging else 1
+        screening = self.rungs + 1 if self.pruner in CURVE_PRUNERS else 1
+        points = self.curve_points if judging else screening
         return Evaluation(self.episodes, self.run_seed(block, 0), points)
 
     def fixed(self) -> Mapping[str, Any]:
-        """What must not change while a study goes on: all but the number of test seeds."""
+        """What must not change while a study goes on: all but the numbers of trials and seeds.
+
+        More of either are more of the same: a study that is gone on with comes to what it would
+        have come to if all had been asked for at once.
+        """
         settings = asdict(self)
-        del settings["seeds"]
+        del settings["seeds"], settings["trials"]
         return settings

@@ -1,23 +1,30 @@
 """The three stages of a study: screen, replicate, judge (design: honest comparisons)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
 
 import numpy as np
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, TrialState
+from scipy import stats
 
 from ppo_lab.environments import ReferenceScores
-from ppo_lab.runs import RunConfig, RunResult, environment_folder_name
-from ppo_lab.workers import execute_runs
-from tuning.protocol import Protocol
-from tuning.spaces import SPACES, defaults
-from tuning.study import AlgorithmStudy
+from ppo_lab.runs import RunConfig, RunResult
+from tuning.records import former_settings, restore_run
+from tuning.study import AlgorithmStudy, Runs, Screening, Workload, reason_of
+from tuning.tasks import Claim, TaskList
+from tuning.work import TaskPool
 
-__all__ = ["Candidate", "Progress", "StudyError", "Tuned", "judge", "replicate", "screen"]
+__all__ = ["Candidate", "Progress", "Stages", "StudyError", "Tuned", "judge", "replicate", "screen"]
+
+POLL_SECONDS = 0.5
+"""Between two looks at what other machines have done."""
 
 
 class StudyError(RuntimeError):
@@ -28,10 +35,13 @@ class Progress(Interface):
     """What shows how far a stage is."""
 
     def stage(self, name: str, total: int) -> AbstractContextManager["Progress"]:
-        """Begin a stage of ``total`` runs."""
+        """Begin a stage of ``total`` runs or trials."""
 
-    def advance(self, result: RunResult) -> None:
-        """One more run has its result."""
+    def advance(self, result: RunResult, label: str = "", elsewhere: bool = False) -> None:
+        """One more has its result, of this algorithm, here or on another machine."""
+
+    def running(self, count: int) -> None:
+        """How many are being worked on here."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +50,13 @@ class Candidate:
 
     Attributes:
         trial: its number.
-        hyperparameters: what Optuna proposed.
+        hyperparameters: the algorithm's arguments.
         screened: its score in screening, which chose it and is too high for that reason.
         scores: on the fresh seeds, in their order.
     """
 
     trial: int
-    hyperparameters: Mapping[str, float]
+    hyperparameters: Mapping[str, Any]
     screened: float
     scores: tuple[float, ...]
 
@@ -54,6 +64,11 @@ class Candidate:
     def mean(self) -> float:
         """What the choice rests on: the mean over the fresh seeds alone."""
         return float(np.mean(self.scores))
+
+    @property
+    def lower(self) -> float:
+        """The lower end of the mean's 95 % t-interval, by which equal means are told apart."""
+        return lower_end(self.scores)
 
 
 @dataclass(frozen=True)
@@ -71,75 +86,48 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Stages:
-    """Where a study's runs go and how they are made.
+    """How a study's work gets done.
 
     Attributes:
-        protocol: budgets and seeds.
-        folder: the study's folder.
-        jobs: worker processes.
+        pool: the worker processes.
         progress: told of every result.
+        grace: seconds of silence after which a worker elsewhere is taken for lost.
+        companion: name → the task list of the companion study of that name.
     """
 
-    protocol: Protocol
-    folder: Path
-    jobs: int
+    pool: TaskPool
     progress: Progress
+    grace: float
+    companion: Callable[[str], TaskList]
 
-    def execute(self, runs: Mapping[Path, RunConfig]) -> Iterable[tuple[Path, RunResult]]:
-        """Execute runs and show progress."""
-        for folder, result in execute_runs(runs, self.jobs):
-            self.progress.advance(result)
-            yield folder, result
 
-    def run(self, algo: str, stage: str, seed: int, searched: Mapping[str, Any]) -> RunConfig:
-        """A run under the protocol: its shape, and the searched hyperparameters."""
-        return RunConfig(
-            algo=algo,
-            env=self.protocol.env,
-            seed=seed,
-            timesteps=self.protocol.timesteps,
-            n_envs=self.protocol.n_envs,
-            policy=self.protocol.policy,
-            hyperparameters={**self.protocol.shape, **searched},
-            evaluation=self.protocol.evaluation(judging=stage == "judge"),
-            settings="trial",
-            stage=stage,
-        )
+def lower_end(scores: Sequence[float]) -> float:
+    """Lower end of the 95 % t-interval of a mean; −∞ for a single score."""
+    n = len(scores)
+    if n < 2:
+        return -math.inf
+    half_width = stats.t.ppf(0.975, n - 1) * np.std(scores, ddof=1) / math.sqrt(n)
+    return float(np.mean(scores) - half_width)
 
-    def place(self, index: int, *parts: str) -> Path:
-        """The zoo's place for a run: ``<parts>/<environment>_<index>``, indices from 1."""
-        name = environment_folder_name(self.protocol.env)
-        return self.folder.joinpath(*parts) / f"{name}_{index}"
+
+def ranked(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Best first: by mean over fresh seeds, then the lower end of its interval, then age."""
+    return tuple(sorted(candidates, key=lambda c: (-c.mean, -c.lower, c.trial)))
 
 
 def screen(stages: Stages, studies: Sequence[AlgorithmStudy]) -> None:
-    """Train every trial of every algorithm once, on the screening seed.
+    """Train every trial of every algorithm on the screening seeds.
 
     Raises:
         StudyError: an algorithm has no trial that finished; gives the first failure's reason.
     """
-    seed = stages.protocol.screen_seed
-    missing = sum(stages.protocol.trials - study.finished() for study in studies)
-    with stages.progress.stage("screen", missing):
-        generators = [study.unfinished_batches() for study in studies]
-        while any(batches := [next(generator, []) for generator in generators]):
-            asked: dict[Path, tuple[AlgorithmStudy, Trial]] = {}
-            runs: dict[Path, RunConfig] = {}
-            for study, batch in zip(studies, batches, strict=True):
-                for trial in batch:
-                    place = stages.place(trial.number + 1, "screen", study.algo)
-                    asked[place] = study, trial
-                    runs[place] = stages.run(study.algo, "screen", seed, trial.params)
-            for place, result in stages.execute(runs):
-                study, trial = asked[place]
-                study.tell(trial, result, seed)
+    carry_out(stages, "screen", {study.algo: Screening(study) for study in studies})
     for study in studies:
         if not study.best(1):
-            failures = study.failures()
-            reason = failures[0].user_attrs.get("reason") if failures else "none was run"
+            failures = study.of_state(TrialState.FAIL)
             raise StudyError(
                 f"no trial of {study.algo} finished: all {len(failures)} failed, the first with "
-                f"{reason}"
+                f"{reason_of(failures[0])}"
             )
 
 
@@ -149,66 +137,210 @@ def replicate(stages: Stages, studies: Sequence[AlgorithmStudy]) -> list[Tuned]:
     Raises:
         StudyError: every finalist of an algorithm failed on a fresh seed.
     """
-    protocol = stages.protocol
-    finalists = [
-        (study.algo, trial) for study in studies for trial in study.best(protocol.finalists)
-    ]
-    runs = {
-        stages.place(i, "replicate", algo, f"trial_{trial.number + 1}"): stages.run(
-            algo, "replicate", seed, trial.params
-        )
-        for algo, trial in finalists
-        for i, seed in enumerate(protocol.replica_seeds, 1)
-    }
-    with stages.progress.stage("replicate", len(runs)):
-        results = dict(stages.execute(runs))
-    candidates: dict[str, list[Candidate]] = {study.algo: [] for study in studies}
-    for algo, trial in finalists:
-        parts = "replicate", algo, f"trial_{trial.number + 1}"
-        scores = [results[stages.place(i, *parts)].score for i in range(1, protocol.replicas + 1)]
+    work = {study.algo: _replication(stages, study) for study in studies}
+    carry_out(stages, "replicate", work)
+    return [_tuned(study, work[study.algo].tasks) for study in studies]
+
+
+def _replication(stages: Stages, study: AlgorithmStudy) -> Runs:
+    protocol = study.protocol
+    runs = {}
+    for number, trial in study.best(protocol.finalists):
+        hyperparameters = study.hyperparameters(trial.params)
+        for i, seed in enumerate(protocol.replica_seeds, 1):
+            place = study.place(i, "replicate", study.algo, f"trial_{number + 1}")
+            runs[f"{number}/{i}"] = place, study.run("replicate", seed, hyperparameters)
+    return Runs(stages.companion(f"{study.algo}-replicate"), runs)
+
+
+def _tuned(study: AlgorithmStudy, tasks: TaskList) -> Tuned:
+    candidates, reasons = [], []
+    for number, trial in study.best(study.protocol.finalists):
+        outcomes = _settled(tasks, [f"{number}/{i}" for i in range(1, study.protocol.replicas + 1)])
+        scores = [o.value for o in outcomes if o.state == TrialState.COMPLETE]
         finished = tuple(score for score in scores if score is not None)
-        if len(finished) == protocol.replicas and trial.value is not None:
-            candidates[algo].append(Candidate(trial.number, trial.params, trial.value, finished))
-    for algo, of_algo in candidates.items():
-        if not of_algo:
-            reason = next(r.reason for r in results.values() if r.reason)
-            raise StudyError(f"no finalist of {algo} finished on every fresh seed: {reason}")
-    return [
-        Tuned(algo, tuple(sorted(of_algo, key=lambda c: (-c.mean, c.trial))))
-        for algo, of_algo in candidates.items()
-    ]
+        if len(finished) == study.protocol.replicas and trial.value is not None:
+            settings = study.hyperparameters(trial.params)
+            candidates.append(Candidate(number, settings, trial.value, finished))
+        else:
+            reasons.append(next(reason_of(o) for o in outcomes if o.state == TrialState.FAIL))
+    if not candidates:
+        raise StudyError(f"no finalist of {study.algo} finished on every fresh seed: {reasons[0]}")
+    return Tuned(study.algo, ranked(candidates))
+
+
+def _settled(tasks: TaskList, names: Sequence[str]) -> list[FrozenTrial]:
+    return [outcome for name in names if (outcome := tasks.outcome(name)) is not None]
 
 
 def judge(
-    stages: Stages, tuned: Sequence[Tuned], reference: ReferenceScores
-) -> dict[Path, RunResult]:
+    stages: Stages,
+    studies: Sequence[AlgorithmStudy],
+    tuned: Sequence[Tuned],
+    reference: ReferenceScores,
+) -> dict[Path, FrozenTrial]:
     """Train the winners and the defaults on the test seeds.
 
+    Every run's folder is on this machine afterwards, whichever machine made it.
+
     Args:
-        stages: where and how.
-        tuned: the outcome of replication.
+        stages: how.
+        studies: the algorithms.
+        tuned: their outcomes of replication, in the same order.
         reference: what the report normalises by; written into each run.
 
     Returns:
-        Run folder → result; the folders lie below ``judge``.
+        Run folder → the trial that made it; the folders lie below ``judge``.
 
     Raises:
         StudyError: every run failed.
     """
-    runs: dict[Path, RunConfig] = {}
-    for outcome in tuned:
-        settings = {
-            "tuned": outcome.winner.hyperparameters,
-            "default": defaults(SPACES[outcome.algo]),
-        }
-        for name, searched in settings.items():
-            for i, seed in enumerate(stages.protocol.judge_seeds, 1):
-                run = stages.run(outcome.algo, "judge", seed, searched)
-                runs[stages.place(i, "judge", f"{outcome.algo}-{name}")] = replace(
-                    run, settings=name, reference=reference.as_dict()
-                )
-    with stages.progress.stage("judge", len(runs)):
-        results = dict(stages.execute(runs))
-    if all(result.score is None for result in results.values()):
-        raise StudyError(f"every judged run failed: {next(iter(results.values())).reason}")
+    work = {
+        study.algo: _judging(stages, study, outcome, reference)
+        for study, outcome in zip(studies, tuned, strict=True)
+    }
+    carry_out(stages, "judge", work)
+    results: dict[Path, FrozenTrial] = {}
+    for runs in work.values():
+        for task, (folder, config) in runs.runs.items():
+            outcome = _settled(runs.tasks, [task])[0]
+            restore_run(folder, config, outcome)
+            results[folder] = outcome
+    if all(trial.state == TrialState.FAIL for trial in results.values()):
+        raise StudyError(f"every judged run failed: {reason_of(next(iter(results.values())))}")
     return results
+
+
+def _judging(
+    stages: Stages, study: AlgorithmStudy, outcome: Tuned, reference: ReferenceScores
+) -> Runs:
+    winner = outcome.winner
+    settings = {
+        "tuned": (str(winner.trial), winner.hyperparameters),
+        "default": ("default", study.default_hyperparameters),
+    }
+    _set_former_winner_aside(study, winner)
+    runs: dict[str, tuple[Path, RunConfig]] = {}
+    for name, (task, hyperparameters) in settings.items():
+        for i, seed in enumerate(study.protocol.judge_seeds, 1):
+            run = study.run("judge", seed, hyperparameters)
+            place = study.place(i, "judge", f"{study.algo}-{name}")
+            runs[f"{task}/{i}"] = (
+                place,
+                replace(run, settings=name, reference=reference.as_dict()),
+            )
+    return Runs(stages.companion(f"{study.algo}-judge"), runs, keep_evaluations=True)
+
+
+def _set_former_winner_aside(study: AlgorithmStudy, winner: Candidate) -> None:
+    """With more trials another one may win: the former one's runs leave the report's folder."""
+    place = study.folder / "judge" / f"{study.algo}-tuned"
+    former = former_settings(place, winner.hyperparameters)
+    if former is not None:
+        target = study.folder / "former" / f"{study.algo}-{former}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            shutil.rmtree(target)
+        place.rename(target)
+
+
+def carry_out(stages: Stages, name: str, work: Mapping[str, Workload]) -> None:
+    """Get a stage's tasks done, together with whoever else works on the study.
+
+    A worker process that is free takes the next task that is ready, of the algorithm with the
+    fewest begun. Returns when every task has an outcome, here or elsewhere. An exception gives
+    the tasks in hand back.
+    """
+    for workload in work.values():
+        workload.tasks.offer(workload.wanted)
+    _Shift(stages, work).carry_out(name)
+    for workload in work.values():
+        workload.tasks.refresh()
+
+
+class _Shift:
+    """One stage's work in this process."""
+
+    def __init__(self, stages: Stages, work: Mapping[str, Workload]) -> None:
+        self._stages, self._work = stages, work
+        self._open = {label: self._unfinished(label) for label in work}
+        self._mine: dict[tuple[str, str], Claim] = {}
+        self._begun = dict.fromkeys(work, 0)
+
+    def carry_out(self, name: str) -> None:
+        pool = self._stages.pool
+        total = sum(map(len, self._open.values()))
+        with self._stages.progress.stage(name, total):
+            try:
+                while any(self._open.values()):
+                    self._look_around()
+                    while pool.free and self._begin_one():
+                        pass
+                    self._stages.progress.running(pool.busy)
+                    if pool.busy:
+                        for key, result in pool.finished(POLL_SECONDS):
+                            self._conclude(key, result)
+                    elif any(self._open.values()):
+                        time.sleep(POLL_SECONDS)
+            except BaseException:
+                pool.kill()
+                for (label, _), claim in self._mine.items():
+                    # The storage may be what has failed: then others find these lost.
+                    with suppress(Exception):
+                        self._work[label].tasks.release(claim)
+                raise
+
+    def _unfinished(self, label: str) -> list[str]:
+        workload = self._work[label]
+        return [task for task in workload.wanted if workload.tasks.outcome(task) is None]
+
+    def _look_around(self) -> None:
+        """Read what others have done, and take up what they have lost."""
+        for label, workload in self._work.items():
+            workload.tasks.refresh()
+            workload.tasks.retry_lost(self._stages.grace / 4)
+            for task in self._open[label]:
+                outcome = workload.tasks.outcome(task)
+                if outcome is not None and (label, task) not in self._mine:
+                    self._stages.progress.advance(_as_result(outcome), label, elsewhere=True)
+            self._open[label] = self._unfinished(label)
+
+    def _begin_one(self) -> bool:
+        for label in sorted(self._work, key=self._begun.__getitem__):
+            workload = self._work[label]
+            # A task of mine that others took for lost is not begun again while it runs here.
+            open_tasks = [task for task in self._open[label] if (label, task) not in self._mine]
+            claim = workload.tasks.claim(open_tasks, workload.ready)
+            if claim is not None:
+                self._mine[label, claim.task] = claim
+                self._begun[label] += 1
+                self._stages.pool.submit((label, claim.task), workload.make(claim))
+                workload.tasks.refresh()
+                return True
+        return False
+
+    def _conclude(self, key: Any, result: Any) -> None:
+        label, task = key
+        self._work[label].conclude(self._mine.pop(key), result)
+        if task in self._open[label]:
+            self._open[label].remove(task)
+            shown = RunResult(
+                result.score,
+                result.reason,
+                result.seconds,
+                result.reused,
+                result.steps,
+                result.stopped,
+            )
+            self._stages.progress.advance(shown, label)
+
+
+def _as_result(trial: FrozenTrial) -> RunResult:
+    failed = trial.state == TrialState.FAIL
+    return RunResult(
+        None if failed else trial.value,
+        reason_of(trial) if failed else None,
+        trial.user_attrs.get("seconds", 0.0),
+        steps=trial.user_attrs.get("steps", 0),
+        stopped=trial.state == TrialState.PRUNED,
+    )

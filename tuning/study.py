@@ -1,137 +1,276 @@
-"""One algorithm's Optuna study: opened, gone on with, asked and told."""
+"""One algorithm's study: what is proposed, what is run, what is written down."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from typing import Protocol as Interface
 
-import optuna
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from ppo_lab.errors import ArgumentError
-from ppo_lab.runs import RunResult
+from ppo_lab.runs import RunConfig, environment_folder_name
+from tuning.hindsight import Hindsight
 from tuning.protocol import Protocol
-from tuning.spaces import SPACES, defaults, suggest
+from tuning.spaces import (
+    Space,
+    convert,
+    default_suggestion,
+    defaults,
+    distributions,
+    own_shape,
+    space_as_data,
+)
+from tuning.tasks import Claim, TaskList
+from tuning.work import Task, TaskResult
 
-__all__ = ["AlgorithmStudy", "open_study"]
+__all__ = ["AlgorithmStudy", "Runs", "Screening", "Workload", "study_settings"]
 
-_FINISHED = (TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)
+_LSTM_POLICIES = {
+    "MlpPolicy": "MlpLstmPolicy",
+    "CnnPolicy": "CnnLstmPolicy",
+    "MultiInputPolicy": "MultiInputLstmPolicy",
+}
+
+
+class Workload(Interface):
+    """Tasks that a stage has to get done."""
+
+    @property
+    def tasks(self) -> TaskList:
+        """Where they are shared out."""
+
+    @property
+    def wanted(self) -> Iterable[str]:
+        """The tasks' names, in the order in which they are begun."""
+
+    def ready(self, task: str) -> bool:
+        """Whether a task can be begun."""
+
+    def make(self, claim: Claim) -> Task:
+        """What a worker process has to do for it."""
+
+    def conclude(self, claim: Claim, result: TaskResult) -> None:
+        """Write down what came of it."""
 
 
 @dataclass(frozen=True)
 class AlgorithmStudy:
-    """An algorithm's study under a protocol.
+    """An algorithm under a protocol.
 
     Attributes:
         algo: the algorithm's name.
-        protocol: written into the study.
-        study: Optuna's.
+        protocol: budgets and seeds.
+        space: what is searched.
+        folder: the study's folder; its name is the study's.
+        tasks: the trials.
     """
 
     algo: str
     protocol: Protocol
-    study: optuna.Study
+    space: Space
+    folder: Path
+    tasks: TaskList
 
-    def unfinished_batches(self) -> Iterator[list[Trial]]:
-        """Propose trials, a batch at a time, until the protocol's number of them is finished.
+    @property
+    def shape(self) -> dict[str, int]:
+        """The protocol's n_steps, batch_size and n_epochs as far as the algorithm has them."""
+        return own_shape(self.algo, self.protocol.shape)
 
-        A batch is proposed whole before any of it is run, each trial with a sampler seeded by
-        the study's seed and the trial's number: the proposals depend on nothing else than the
-        scores of earlier batches, however many workers there are and wherever a call was cut
-        off. A trial that an earlier call left running is proposed again as it was.
+    @property
+    def policy(self) -> str:
+        """SB3's policy name, the recurrent one where the algorithm needs it."""
+        policy = self.protocol.policy
+        return _LSTM_POLICIES[policy] if self.algo == "ppo_lstm" else policy
 
-        Yields:
-            The trials of a batch that have no result yet.
-        """
-        for start in range(0, self.protocol.trials, self.protocol.batch):
-            numbers = range(start, min(start + self.protocol.batch, self.protocol.trials))
-            batch = [self._propose(number) for number in numbers]
-            unfinished = [trial for trial in batch if trial is not None]
-            if unfinished:
-                yield unfinished
+    def hyperparameters(self, suggested: Mapping[str, Any]) -> dict[str, Any]:
+        """The algorithm's arguments for a suggestion."""
+        return convert(self.space, suggested, self.shape, self.protocol.n_envs)
 
-    def _propose(self, number: int) -> Trial | None:
-        self.study.sampler = _sampler(self.protocol.seed, number)
-        trials = self.study.get_trials(deepcopy=False)
-        known = trials[number] if number < len(trials) else None
-        if known is not None and known.state in _FINISHED:
-            return None
-        if known is not None and known.state == TrialState.RUNNING:
-            trial = Trial(self.study, known._trial_id)
-        else:
-            trial = self.study.ask()
-        trial.set_user_attr("hyperparameters", suggest(trial, SPACES[self.algo]))
-        return trial
+    @property
+    def default_hyperparameters(self) -> dict[str, Any]:
+        """The algorithm's own settings under the protocol's shape and what the space fixes."""
+        return defaults(self.algo, self.space, self.shape, self.protocol.n_envs)
 
-    def tell(self, trial: Trial, result: RunResult, seed: int) -> None:
-        """Record a trial's result: its score, or failed with the reason; never pruned."""
-        trial.set_user_attr("seed", seed)
-        trial.set_user_attr("seconds", result.seconds)
-        if result.score is None:
-            trial.set_user_attr("reason", result.reason)
-            self.study.tell(trial, state=TrialState.FAIL)
-        else:
-            self.study.tell(trial, result.score)
-
-    def failures(self) -> list[FrozenTrial]:
-        """The protocol's trials that failed."""
-        return [t for t in self._trials() if t.state == TrialState.FAIL]
-
-    def best(self, count: int) -> list[FrozenTrial]:
-        """The finished trials of the highest scores, the earlier of equals first."""
-        finished = [t for t in self._trials() if t.state == TrialState.COMPLETE]
-        return sorted(finished, key=lambda t: (-(t.value or 0.0), t.number))[:count]
-
-    def finished(self) -> int:
-        """How many of the protocol's trials have a result."""
-        return sum(t.state in _FINISHED for t in self._trials())
-
-    def _trials(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False)[: self.protocol.trials]
-
-
-def open_study(name: str, storage: str, algo: str, protocol: Protocol) -> AlgorithmStudy:
-    """Create an algorithm's study, or go on with the one of that name.
-
-    Args:
-        name: the study's name; the algorithm's is added.
-        storage: Optuna's storage URL.
-        algo: the algorithm's name.
-        protocol: must agree with the one in the study, but for the number of test seeds.
-
-    Raises:
-        ArgumentError: the storage cannot be opened, or the study has another protocol.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(
-            study_name=f"{name}-{algo}",
-            storage=storage,
-            direction="maximize",
-            load_if_exists=True,
+    def run(self, stage: str, seed: int, hyperparameters: Mapping[str, Any]) -> RunConfig:
+        """A run under the protocol."""
+        return RunConfig(
+            algo=self.algo,
+            env=self.protocol.env,
+            seed=seed,
+            timesteps=self.protocol.timesteps,
+            n_envs=self.protocol.n_envs,
+            policy=self.policy,
+            hyperparameters=hyperparameters,
+            evaluation=self.protocol.evaluation(judging=stage == "judge"),
+            settings="trial",
+            stage=stage,
         )
-        fixed = json.loads(json.dumps(protocol.fixed()))
-        stored = study.user_attrs.get("protocol")
-        if stored is None:
-            study.set_user_attr("protocol", fixed)
-            study.enqueue_trial(defaults(SPACES[algo]), skip_if_exists=True)
-    except Exception as error:  # SQLAlchemy, drivers and Optuna each have their own
-        reason = " ".join(str(error).split())
-        raise ArgumentError(
-            f"the study's storage cannot be used: {type(error).__name__}: {reason[:200]}"
-        ) from error
-    if stored is not None and stored != fixed:
-        differing = [
-            f"{key} {stored.get(key)!r} there, {fixed.get(key)!r} here"
-            for key in sorted({*stored, *fixed})
-            if stored.get(key) != fixed.get(key)
+
+    def place(self, index: int, *parts: str) -> Path:
+        """The zoo's place for a run: ``<parts>/<environment>_<index>``, indices from 1."""
+        name = environment_folder_name(self.protocol.env)
+        return self.folder.joinpath(*parts) / f"{name}_{index}"
+
+    def outcomes(self) -> dict[int, FrozenTrial]:
+        """The protocol's finished trials: number → the attempt that counts."""
+        found = {n: self.tasks.outcome(str(n)) for n in range(self.protocol.trials)}
+        return {number: trial for number, trial in found.items() if trial is not None}
+
+    def best(self, count: int) -> list[tuple[int, FrozenTrial]]:
+        """The completed trials of the highest scores, the earlier of equals first."""
+        completed = [
+            (number, trial)
+            for number, trial in self.outcomes().items()
+            if trial.state == TrialState.COMPLETE
         ]
-        raise ArgumentError(
-            f"study {name!r} exists with other settings ({'; '.join(differing)}); "
-            "choose another --study-name or --log-folder"
+        return sorted(completed, key=lambda each: (-(each[1].value or 0.0), each[0]))[:count]
+
+    def of_state(self, state: TrialState) -> list[FrozenTrial]:
+        """The protocol's trials that ended so."""
+        return [trial for trial in self.outcomes().values() if trial.state == state]
+
+
+def study_settings(algo: str, protocol: Protocol, space: Space) -> dict[str, Any]:
+    """All that must not change while a study goes on, as JSON."""
+    settings = {**protocol.fixed(), "algorithm": algo, "space": space_as_data(space)}
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
+
+
+def reason_of(trial: FrozenTrial) -> str:
+    """Why a trial failed or was stopped."""
+    reason = trial.user_attrs.get("reason")
+    return str(reason) if reason else "its worker was lost again and again"
+
+
+@dataclass(frozen=True)
+class Screening:
+    """The trials of an algorithm."""
+
+    study: AlgorithmStudy
+
+    @property
+    def tasks(self) -> TaskList:
+        """The study's."""
+        return self.study.tasks
+
+    @property
+    def wanted(self) -> list[str]:
+        """The protocol's trials."""
+        return [str(number) for number in range(self.study.protocol.trials)]
+
+    def ready(self, task: str) -> bool:
+        """All that the trial is allowed to know is known."""
+        last = int(task) - self.study.protocol.window
+        return all(self.tasks.outcome(str(number)) is not None for number in range(last + 1))
+
+    def make(self, claim: Claim) -> Task:
+        """Propose the trial and lay out its runs."""
+        study, number = self.study, int(claim.task)
+        known = distributions(study.space)
+        hindsight = self._hindsight(number)
+        proposal = hindsight.propose(
+            known, default_suggestion(study.algo, study.space, study.shape)
         )
-    return AlgorithmStudy(algo, protocol, study)
+        hyperparameters = study.hyperparameters(proposal.params)
+        seeds = study.protocol.screening_seeds
+        attributes = {"number": number, "hyperparameters": hyperparameters, "seeds": seeds}
+        self.tasks.describe(claim, proposal.params, known, attributes)
+        for key, value in proposal.system_attrs.items():
+            self.tasks.storage.set_trial_system_attr(claim.trial_id, key, value)
+        return Task(
+            runs=tuple(
+                (self._place(number, i), study.run("screen", seed, hyperparameters))
+                for i, seed in enumerate(seeds)
+            ),
+            hindsight=None if study.protocol.pruner == "none" else hindsight,
+            params=proposal.params,
+            distributions=known,
+        )
+
+    def conclude(self, claim: Claim, result: TaskResult) -> None:
+        """Complete with its score, stopped, or failed with the reason; never both of these."""
+        attributes = {
+            "scores": list(result.scores),
+            "seconds": round(result.seconds, 3),
+            "steps": result.steps,
+        }
+        if result.reason:
+            attributes["reason"] = result.reason
+        state = TrialState.PRUNED if result.stopped else TrialState.COMPLETE
+        self.tasks.finish(
+            claim,
+            TrialState.FAIL if result.score is None else state,
+            result.score,
+            attributes=attributes,
+            system_attributes=result.system_attrs,
+            points=result.points,
+        )
+
+    def _place(self, number: int, seed_index: int) -> Path:
+        parts = ["screen", self.study.algo]
+        if seed_index:
+            parts.append(f"seed_{seed_index + 1}")
+        return self.study.place(number + 1, *parts)
+
+    def _hindsight(self, number: int) -> Hindsight:
+        protocol = self.study.protocol
+        past = []
+        for earlier in range(number - protocol.window + 1):
+            trial = self.tasks.outcome(str(earlier))
+            assert trial is not None
+            past.append(trial)
+        name = f"{self.study.folder.name}-{self.study.algo}"
+        return Hindsight(name, protocol, number, tuple(past))
 
 
-def _sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """TPE, from a generator of this trial's own (Bergstra et al. 2011)."""
-    return optuna.samplers.TPESampler(seed=seed * 100_000 + number, multivariate=True)
+@dataclass(frozen=True)
+class Runs:
+    """Single runs, known beforehand: those of replication and judging.
+
+    Attributes:
+        tasks: of a companion study.
+        runs: task → (run folder, run).
+        keep_evaluations: write the curve down too, for a report on another machine.
+    """
+
+    tasks: TaskList
+    runs: Mapping[str, tuple[Path, RunConfig]]
+    keep_evaluations: bool = False
+
+    @property
+    def wanted(self) -> list[str]:
+        """Every run."""
+        return list(self.runs)
+
+    def ready(self, task: str) -> bool:
+        """A run waits for nothing."""
+        return task in self.runs
+
+    def make(self, claim: Claim) -> Task:
+        """The run."""
+        config = self.runs[claim.task][1]
+        attributes = {"hyperparameters": dict(config.hyperparameters), "seeds": [config.seed]}
+        self.tasks.describe(claim, {}, {}, attributes)
+        return Task(runs=(self.runs[claim.task],))
+
+    def conclude(self, claim: Claim, result: TaskResult) -> None:
+        """Its score, or failed with the reason; and what its folder holds."""
+        attributes: dict[str, Any] = {
+            "seconds": round(result.seconds, 3),
+            "steps": result.steps,
+            "record": result.record,
+        }
+        if self.keep_evaluations:
+            attributes["evaluations"] = result.evaluations
+        if result.reason:
+            attributes["reason"] = result.reason
+        self.tasks.finish(
+            claim,
+            TrialState.FAIL if result.score is None else TrialState.COMPLETE,
+            result.score,
+            attributes=attributes,
+            system_attributes={},
+            points={},
+        )

@@ -1,15 +1,23 @@
-"""A whole study: every stage in turn, and the words that say what was chosen and how."""
+"""A whole study: every stage in turn, and what it leaves behind."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
+
 from ppo_lab.environments import reference_scores
-from ppo_lab.runs import RunResult
+from tuning.notes import decisions, notes_of, time_spent
 from tuning.protocol import Protocol
+from tuning.records import settings_yaml, trials_table, write_whole
+from tuning.spaces import SPACES, Space, fit_to_budget
 from tuning.stages import Progress, Stages, Tuned, judge, replicate, screen
-from tuning.study import AlgorithmStudy, open_study
+from tuning.storage import GRACE_SECONDS, open_storage, open_study
+from tuning.study import AlgorithmStudy, study_settings
+from tuning.tasks import Heart, TaskList
+from tuning.work import TaskPool
 
 __all__ = ["Outcome", "run_study"]
 
@@ -22,11 +30,15 @@ class Outcome:
         judged: the folder of the judged runs, for the report.
         tuned: each algorithm's candidates, best first.
         notes: plain sentences on the protocol and the choice, the same for the same seed.
+        time: a sentence on the time that the runs took, which never is.
+        settings: algorithm → the file with its best settings, in the zoo's format.
     """
 
     judged: Path
     tuned: tuple[Tuned, ...]
     notes: tuple[str, ...]
+    time: str
+    settings: Mapping[str, Path]
 
 
 def run_study(
@@ -38,88 +50,129 @@ def run_study(
     jobs: int,
     progress: Progress,
     say: Callable[[str], None],
+    spaces: Mapping[str, Space] | None = None,
+    grace: int = GRACE_SECONDS,
 ) -> Outcome:
-    """Screen, replicate and judge; whatever an earlier call finished is taken as it is.
+    """Screen, replicate and judge; whatever an earlier call or another machine did is taken.
 
     Args:
         protocol: budgets, shapes and seeds, the same for every algorithm.
         algos: names of the algorithms.
         folder: the study's folder; its name is the study's.
-        storage: Optuna's URL; None: ``study.db`` in the folder.
+        storage: see :func:`tuning.storage.open_storage`; None: ``study.db`` in the folder.
         jobs: worker processes.
         progress: told of every result.
         say: told in a line what is being gone on with.
+        spaces: algorithm → what is searched; None: the core space.
+        grace: seconds of silence after which a worker elsewhere is taken for lost.
 
     Raises:
-        ArgumentError: the storage or the folder holds a study of other settings.
+        ArgumentError: the storage or the folder holds a study of other settings, or the budget is
+            too small for the space.
         StudyError: a stage has nothing to hand on.
         OSError: the folder cannot be written.
     """
+    spaces = spaces or {algo: SPACES["core"][algo] for algo in algos}
+    fitted = {
+        algo: fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps) for algo in algos
+    }
     folder.mkdir(parents=True, exist_ok=True)
     url = storage or f"sqlite:///{folder.resolve() / 'study.db'}"
-    studies = [open_study(folder.name, url, algo, protocol) for algo in algos]
-    trials = sum(study.finished() for study in studies)
+    opened = open_storage(url, grace)
+    heart = Heart(opened)
+    pool = TaskPool(jobs)
+
+    def task_list(name: str, settings: Mapping[str, object]) -> TaskList:
+        study = open_study(f"{folder.name}-{name}", opened, url, settings)
+        return TaskList(study, opened, heart)
+
+    try:
+        studies = [
+            AlgorithmStudy(
+                algo,
+                protocol,
+                fitted[algo],
+                folder,
+                task_list(algo, study_settings(algo, protocol, fitted[algo])),
+            )
+            for algo in algos
+        ]
+        _say_what_is_there(studies, say)
+        stages = Stages(pool, progress, grace, lambda name: task_list(name, {"companion": name}))
+        screen(stages, studies)
+        tuned = replicate(stages, studies)
+        judged = judge(stages, studies, tuned, reference_scores(protocol.env, {}))
+        return _outcome(studies, tuned, judged, stages)
+    finally:
+        heart.stop()
+        _disconnect(opened)
+
+
+def _say_what_is_there(studies: Sequence[AlgorithmStudy], say: Callable[[str], None]) -> None:
+    protocol, folder = studies[0].protocol, studies[0].folder
+    for study in studies:
+        study.tasks.refresh()
+    trials = sum(len(study.outcomes()) for study in studies)
     runs = sum(1 for _ in folder.glob("*/**/run.json"))
     if trials or runs:
         say(
             f"Going on with study {folder.name}: {trials} of "
             f"{protocol.trials * len(studies)} trials are finished, {runs} runs are on disk."
         )
-    stages = Stages(protocol, folder, jobs, progress)
-    screen(stages, studies)
-    tuned = replicate(stages, studies)
-    reference = reference_scores(protocol.env, {})
-    results = judge(stages, tuned, reference)
-    notes = [
-        *_protocol_notes(protocol),
-        *_choice_notes(studies, tuned),
-        *_failure_notes(studies, results),
-    ]
-    return Outcome(folder / "judge", tuple(tuned), tuple(notes))
 
 
-def _protocol_notes(protocol: Protocol) -> list[str]:
-    shape = ", ".join(f"{name} {value}" for name, value in protocol.shape.items())
-    return [
-        f"Tuning, for each algorithm alike: {protocol.trials} trials of {protocol.timesteps} "
-        f"steps on one tuning seed, then the best {protocol.finalists} again on "
-        f"{protocol.replicas} fresh tuning seeds; the best mean over the fresh seeds won.",
-        f"Every run: {protocol.n_envs} environments, {shape}; all else SB3's defaults. A score is "
-        f"the mean return of the policy after its last update over {protocol.episodes} episodes.",
-        f"Tuning seeds {protocol.screen_seed} and {_span(protocol.replica_seeds)}; test seeds from "
-        f"{protocol.judge_seeds[0]} on; no seed serves both.",
-    ]
-
-
-def _choice_notes(studies: Sequence[AlgorithmStudy], tuned: Sequence[Tuned]) -> list[str]:
-    notes = []
+def _outcome(
+    studies: Sequence[AlgorithmStudy],
+    tuned: Sequence[Tuned],
+    judged: Mapping[Path, FrozenTrial],
+    stages: Stages,
+) -> Outcome:
+    protocol, folder = studies[0].protocol, studies[0].folder
+    replicated = {study.algo: _replications(study, stages) for study in studies}
+    notes = notes_of(protocol, studies, tuned, judged, replicated)
+    settings = {}
     for study, outcome in zip(studies, tuned, strict=True):
-        winner = outcome.winner
-        chosen = ", ".join(f"{name} {value:.4g}" for name, value in winner.hyperparameters.items())
-        notes.append(
-            f"{study.algo} (tuned) is trial {winner.trial + 1}: {chosen}; screened at "
-            f"{winner.screened:.3f}, {winner.mean:.3f} on the fresh seeds."
+        decided = decisions(study, outcome)
+        study.tasks.study.set_user_attr(
+            "decisions", {str(number + 1): text for number, text in decided.items()}
         )
-    return notes
+        table = trials_table(study.outcomes(), decided)
+        write_whole(folder / f"trials-{study.algo}.csv", table)
+        settings[study.algo] = folder / f"{study.algo}.yml"
+        comments = [
+            f"{study.algo}, tuned by python -m ppo_lab.tune: trial {outcome.winner.trial + 1} of "
+            f"{protocol.trials}, study seed {protocol.seed};",
+            f"{outcome.winner.mean:.3f} on average over {protocol.replicas} seeds that did not "
+            "propose it (the best of several, so a little too high: see the judged score).",
+        ]
+        write_whole(
+            settings[study.algo],
+            settings_yaml(protocol, study.policy, outcome.winner.hyperparameters, comments),
+        )
+    everything = {
+        study.algo: [
+            *replicated[study.algo],
+            *(t for f, t in judged.items() if f.parent.name.startswith(f"{study.algo}-")),
+        ]
+        for study in studies
+    }
+    return Outcome(
+        folder / "judge", tuple(tuned), tuple(notes), time_spent(studies, everything), settings
+    )
 
 
-def _failure_notes(
-    studies: Sequence[AlgorithmStudy], judged: Mapping[Path, RunResult]
-) -> list[str]:
-    notes = []
-    for study in studies:
-        failures = study.failures()
-        if failures:
-            reason = failures[0].user_attrs.get("reason")
-            notes.append(f"{len(failures)} trials of {study.algo} failed, the first: {reason}")
-    reasons = [result.reason for result in judged.values() if result.reason]
-    if reasons:
-        notes.append(f"{len(reasons)} judged runs failed, the first: {reasons[0]}")
-    return notes
+def _replications(study: AlgorithmStudy, stages: Stages) -> list[FrozenTrial]:
+    tasks = stages.companion(f"{study.algo}-replicate")
+    tasks.refresh()
+    finalists = study.best(study.protocol.finalists)
+    names = [f"{n}/{i}" for n, _ in finalists for i in range(1, study.protocol.replicas + 1)]
+    return [trial for name in names if (trial := tasks.outcome(name)) is not None]
 
 
-def _span(seeds: Sequence[int]) -> str:
-    return f"{seeds[0]}–{seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
+def _disconnect(storage: BaseStorage) -> None:
+    engine = getattr(storage, "engine", None)
+    if engine is not None:
+        engine.dispose()
 
 
 def check_writable(folder: Path) -> None:

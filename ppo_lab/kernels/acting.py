@@ -62,7 +62,10 @@ def act(
                 log_probs[first + i] = draw_categorical(
                     plan, i, outputs, probabilities, part_noise, part
                 )
-        values[first:last] = forward(params, plan, CRITIC, inputs, work, rows)[:, 0]
+        judged = forward(params, plan, CRITIC, inputs, work, rows)
+        # A loop: assigning arrays would compile the message for shapes that do not match.
+        for i in range(last - first):
+            values[first + i] = judged[i, 0]
     for i in range(observations.shape[0]):
         if not (math.isfinite(values[i]) and math.isfinite(log_probs[i])):
             return i
@@ -86,4 +89,5 @@ def predict_values(
     for first in range(0, observations.shape[0], rows):
         last = min(first + rows, observations.shape[0])
         outputs = forward(params, plan, CRITIC, observations[first:last], work, rows)
-        values[first:last] = outputs[:, 0]
+        for i in range(last - first):
+            values[first + i] = outputs[i, 0]

@@ -69,7 +69,7 @@ def view(work: Floats, rows: int, offset: int, n: int, width: int) -> Matrix:
 
 
 @kernel
-def output_of(plan: Integers, network: int, work: Floats, rows: int, n: int) -> Matrix:
+def output_of(plan: Integers, network: np.int64, work: Floats, rows: int, n: int) -> Matrix:
     """(n, outputs of the last layer): where :func:`forward` left them."""
     last = plan[FIRST_LAYER + network] + (plan[N_LAYERS + network] - 1) * LAYER_FIELDS
     return view(work, rows, plan[last + LAYER_UNITS], n, plan[last + LAYER_OUTPUTS])
@@ -77,7 +77,7 @@ def output_of(plan: Integers, network: int, work: Floats, rows: int, n: int) -> 
 
 @kernel
 def forward(
-    params: Floats, plan: Integers, network: int, inputs: Matrix, work: Floats, rows: int
+    params: Floats, plan: Integers, network: np.int64, inputs: Matrix, work: Floats, rows: int
 ) -> Matrix:
     """a_l = f(a_{l−1} W_lᵀ + b_l) for every layer, the last without f.
 
@@ -131,7 +131,7 @@ def add_bias_and_activate(above: Matrix, bias: Floats, kind: int) -> None:
 def backward(
     params: Floats,
     plan: Integers,
-    network: int,
+    network: np.int64,
     inputs: Matrix,
     work: Floats,
     rows: int,

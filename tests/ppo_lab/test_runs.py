@@ -207,3 +207,25 @@ def test_dead_worker_fails_its_own_run_and_no_other(
     results = dict(execute_runs(configs, jobs=2))
     assert results[deadly].reason == "the worker process died twice (killed, or out of memory)"
     assert all(results[folder].score is not None for folder in configs if folder != deadly)
+
+
+def test_run_keeps_its_settings_where_sb3_writes_into_them(tmp_path: Path) -> None:
+    # A2C puts its optimiser's class into the policy_kwargs that it is given.
+    settings = {"n_steps": 8, "policy_kwargs": {"net_arch": [8]}}
+    config = replace(CONFIG, algo="a2c", timesteps=64, hyperparameters=settings)
+    assert execute_run(config, tmp_path / "run").reason is None
+    assert settings == {"n_steps": 8, "policy_kwargs": {"net_arch": [8]}}
+
+
+def test_watched_run_stops_where_its_watcher_says(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def watcher(steps: int, score: float) -> str | None:
+        seen.append(steps)
+        return "enough" if steps else None
+
+    result = execute_run(CONFIG, tmp_path / "run", watcher=watcher)
+    assert (result.stopped, result.reason, result.steps) == (True, "enough", 128)
+    assert seen == [0, 128]
+    # It is no finished run: a later call makes it anew.
+    assert finished_run(CONFIG, tmp_path / "run") is None

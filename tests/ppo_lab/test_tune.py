@@ -1,5 +1,6 @@
 """The main job: ``python -m ppo_lab.tune``."""
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import optuna
 import pandas as pd
 import pytest
+import yaml
 
 from ppo_lab.tune import main
 from tuning.protocol import Protocol
@@ -160,7 +162,7 @@ def test_interrupted_command_says_that_it_goes_on(tmp_path: Path) -> None:
         (["--env", "no_such_module:Foo-v0"], r"cannot be made: .*no_such_module"),
         (["--env", ""], r"environment '' cannot be made"),
         (["--algo", "spec_pp"], r"unknown algorithm 'spec_pp'; closest: spec_ppo"),
-        (["--algo", "a2c"], r"--algo a2c: no search space comes with it; those with one: spec_ppo"),
+        (["--algo", "dqn"], r"algorithm 'dqn' has no search space; one of spec_ppo, ppo, a2c"),
         (["--trials", "0"], r"trials=0: expected at least 1"),
         (["--timesteps", "-1"], r"timesteps=-1: expected at least 1"),
         (["--seeds", "0"], r"seeds=0: expected at least 1"),
@@ -171,6 +173,12 @@ def test_interrupted_command_says_that_it_goes_on(tmp_path: Path) -> None:
         (["--study-name", "../up"], r"--study-name '../up': expected a plain file name"),
         (["--log-folder", "/proc/none"], r"--log-folder /proc/none: "),
         (["--storage", "foo://bar"], r"the study's storage cannot be used"),
+        (["--set", "clip_rang=0.1"], r"--set: unknown hyperparameter 'clip_rang'.*clip_range"),
+        (["--set", "n_steps=64"], r"timesteps=128 is too small for one update of n_steps × 8"),
+        (["--space", "no.yml"], r"--space no.yml: No such file.*expected core, wide or a file"),
+        (["--sampler", "tp"], r"sampler='tp': expected one of tpe, gp"),
+        (["--pruner", "wilcoxon"], r"screen_seeds=1 with pruner='wilcoxon'.*at least 4"),
+        (["--grace", "1"], r"--grace 1: expected at least 4"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -248,7 +256,8 @@ def test_help_documents_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    flags = "env algo trials timesteps seeds seed jobs storage study-name log-folder"
+    flags = "env algo trials timesteps n-envs screen-seeds finalists replicas seeds seed window"
+    flags += " space set sampler pruner jobs storage grace study-name log-folder"
     for flag in (f"--{name}" for name in flags.split()):
         assert re.search(rf"^  {flag} .*\n?.*\w", text, re.MULTILINE), flag
 
@@ -258,9 +267,11 @@ def test_flags_default_to_the_protocols_own_defaults(capsys: pytest.CaptureFixtu
         main(["--help"])
     text = " ".join(capsys.readouterr().out.partition("options:")[2].split())
     own = Protocol("", "")
-    for flag in ("trials", "timesteps", "seeds", "seed"):
-        assert re.search(rf"--{flag} \w+ .*?\(default: (\d+)\)", text)[1] == str(  # type: ignore[index]
-            getattr(own, flag)
+    flags = ("trials", "timesteps", "n_envs", "screen_seeds", "finalists", "replicas", "seeds")
+    for name in (*flags, "seed", "window", "sampler", "pruner"):
+        flag = name.replace("_", "-")
+        assert re.search(rf"--{flag} \w+ .*?\(default: (\w+)\)", text)[1] == str(  # type: ignore[index]
+            getattr(own, name)
         )
 
 
@@ -271,3 +282,63 @@ def test_one_algorithm_and_an_environment_without_a_stated_score(tmp_path: Path)
     report = (tmp_path / "tune-Pendulum-v1" / "report.md").read_text()
     assert "high: low + 1, as no label beats the random policy" in report  # after 64 steps
     assert "No run is of ppo (tuned): spec_ppo (default) is the baseline instead." in report
+
+
+PRUNED = ["--algo", "ppo", "--trials", "8", "--window", "2", "--pruner", "halving", "--seeds", "1"]
+PRUNED += ["--finalists", "1", "--replicas", "1", "--timesteps", "512", "--set", "n_steps=16"]
+
+
+def test_study_with_stopped_trials_repeats_whatever_the_number_of_processes(tmp_path: Path) -> None:
+    for jobs in ("1", "2"):
+        assert main([*PRUNED, "--jobs", jobs, "--log-folder", str(tmp_path / jobs)]) == 0
+    for file in (*REPORT, "trials-ppo.csv", "ppo.yml"):
+        one, two = ((tmp_path / jobs / STUDY / file).read_bytes() for jobs in "12")
+        assert one == two, file
+    table = pd.read_csv(tmp_path / "1" / STUDY / "trials-ppo.csv")
+    stopped = table[table["state"] == "stopped"]
+    assert 0 < len(stopped) < 8
+    assert (stopped["steps"] < 512).all()
+    assert stopped["decision"].str.match(r"stopped by halving at step \d+ with ").all()
+    report = (tmp_path / "1" / STUDY / "report.md").read_text()
+    assert f"8 trials ({len(stopped)} stopped, 0 failed)" in report
+
+
+def test_best_settings_are_left_in_the_zoos_format(finished: Path) -> None:
+    content = yaml.safe_load((finished / "spec_ppo.yml").read_text())
+    settings = content["ppo_lab/NoisyGridWorld-v0"]
+    assert {"n_envs", "n_timesteps", "policy", "n_steps", "clip_range"} <= set(settings)
+    winner = json.loads(next(finished.glob("judge/spec_ppo-tuned/*/run.json")).read_text())
+    given = {k: v for k, v in settings.items() if k not in ("n_envs", "n_timesteps", "policy")}
+    assert given == winner["hyperparameters"]
+
+
+def test_every_trial_has_its_decision(finished: Path) -> None:
+    for algo in ("spec_ppo", "ppo"):
+        table = pd.read_csv(finished / f"trials-{algo}.csv")
+        assert table["trial"].tolist() == [1, 2]
+        assert table["decision"].str.contains("wins").sum() == 1
+
+
+def test_full_disk_is_one_line_and_the_study_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    mounted = subprocess.run(
+        ("mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(tmp_path)), check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    arguments = command(*SMALL, "--algo", "ppo", "--log-folder", str(tmp_path))
+    try:
+        answer = subprocess.run(
+            arguments, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 1, answer.stderr
+        assert answer.stderr.count("\n") == 1
+        assert re.search("No space left on device|disk is full", answer.stderr)
+        subprocess.run(("mount", "-o", "remount,size=100m", str(tmp_path)), check=True)
+        again = subprocess.run(
+            arguments, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert again.returncode == 0, again.stderr
+        table = pd.read_csv(tmp_path / STUDY / "trials-ppo.csv")
+        assert table["state"].tolist() == ["completed"] * 2
+    finally:
+        subprocess.run(("umount", str(tmp_path)), check=True)

@@ -14,19 +14,21 @@ def protocol(**changes: int) -> Protocol:
     return Protocol("ppo_lab/GridWorld-v0", "MlpPolicy", **changes)
 
 
-@given(st.integers(0, MAX_SEED), st.integers(1, 1000), st.integers(1, 998))
-def test_no_tuning_seed_is_a_test_seed(seed: int, seeds: int, replicas: int) -> None:
-    used = protocol(seed=seed, seeds=seeds, replicas=replicas)
-    tuning = {used.screen_seed, *used.replica_seeds}
+@given(st.integers(0, MAX_SEED), st.integers(1, 1000), st.integers(1, 900), st.integers(1, 100))
+def test_no_tuning_seed_is_a_test_seed(
+    seed: int, seeds: int, replicas: int, screen_seeds: int
+) -> None:
+    used = protocol(seed=seed, seeds=seeds, replicas=replicas, screen_seeds=screen_seeds)
+    tuning = {*used.screening_seeds, *used.replica_seeds}
     evaluation = {used.evaluation(judging=False).seed, used.evaluation(judging=True).seed}
-    assert len(tuning) == 1 + replicas
+    assert len(tuning) == screen_seeds + replicas
     assert len(set(used.judge_seeds)) == seeds
-    assert len(tuning | set(used.judge_seeds) | evaluation) == 1 + replicas + seeds + 2
+    assert len(tuning | set(used.judge_seeds) | evaluation) == (screen_seeds + replicas + seeds + 2)
 
 
 def test_parallel_environments_of_two_runs_share_no_seed() -> None:
     used = protocol(n_envs=8)
-    runs = sorted([used.screen_seed, *used.replica_seeds, *used.judge_seeds])
+    runs = sorted([*used.screening_seeds, *used.replica_seeds, *used.judge_seeds])
     # A run's environments take seed, seed + 1, …, seed + n_envs − 1.
     assert min(b - a for a, b in pairwise(runs)) == SEED_STRIDE
     assert used.n_envs <= SEED_STRIDE
@@ -44,7 +46,7 @@ def test_the_largest_seed_fits_sb3s_32_bits() -> None:
     assert protocol(seed=MAX_SEED).run_seed(Block.TEST_EVALUATION, 999) + SEED_STRIDE < 2**32
 
 
-@given(st.integers(1, 200_000))
+@given(st.integers(8, 200_000))
 def test_rollouts_divide_the_budget(timesteps: int) -> None:
     used = protocol(timesteps=timesteps)
     shape = used.shape
@@ -61,7 +63,9 @@ def test_default_budget_is_six_rollouts_of_504_samples() -> None:
     assert protocol().shape == {"n_steps": 63, "batch_size": 126, "n_epochs": 10}
 
 
-@pytest.mark.parametrize("name", ["timesteps", "trials", "seeds"])
+@pytest.mark.parametrize(
+    "name", ["timesteps", "trials", "seeds", "window", "screen_seeds", "finalists", "n_envs"]
+)
 @pytest.mark.parametrize("value", [0, -3])
 def test_counts_below_one_are_refused(name: str, value: int) -> None:
     with pytest.raises(ArgumentError, match=rf"^{name}={value}: expected at least 1$"):
@@ -72,3 +76,32 @@ def test_counts_below_one_are_refused(name: str, value: int) -> None:
 def test_seed_out_of_range_is_refused(seed: int) -> None:
     with pytest.raises(ArgumentError, match=f"seed={seed}: expected 0 to {MAX_SEED}"):
         protocol(seed=seed)
+
+
+def test_budget_without_a_step_of_every_environment_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"^timesteps=7 is too small for one update: 8 "):
+        protocol(timesteps=7)
+
+
+def test_unknown_sampler_and_pruner_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(ArgumentError, match=r"sampler='tp': expected one of tpe, gp, cmaes"):
+        Protocol("e", "p", sampler="tp")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match=r"pruner='median': expected one of none, halving"):
+        Protocol("e", "p", pruner="median")  # type: ignore[arg-type]
+
+
+def test_wilcoxon_needs_seeds_enough_to_tell_anything() -> None:
+    # One-sided signed-rank test of n pairs: the smallest p is 1/2ⁿ; 1/8 > 0.1 > 1/16.
+    with pytest.raises(ArgumentError, match="expected at least 4"):
+        Protocol("e", "p", pruner="wilcoxon", screen_seeds=3)
+    assert Protocol("e", "p", pruner="wilcoxon", screen_seeds=4).screening_seeds == [
+        0,
+        100,
+        200,
+        300,
+    ]
+
+
+def test_a_study_may_go_on_with_more_trials_and_more_test_seeds_alone() -> None:
+    assert protocol(trials=5, seeds=3).fixed() == protocol(trials=9, seeds=4).fixed()
+    assert protocol(replicas=5).fixed() != protocol(replicas=6).fixed()

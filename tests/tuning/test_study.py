@@ -1,143 +1,219 @@
-"""The study: what is proposed, that it repeats, what is recorded."""
+"""The study: what is proposed, that it repeats, what is recorded, what is refused."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.runs import RunResult
+from tuning.parameters import Real
 from tuning.protocol import Protocol
-from tuning.spaces import SPACES, defaults
-from tuning.study import AlgorithmStudy, open_study
+from tuning.spaces import SPACES
+from tuning.stages import Candidate, lower_end, ranked
+from tuning.storage import open_storage, open_study, without_password
+from tuning.study import AlgorithmStudy, Screening, study_settings
+from tuning.tasks import Heart, TaskList
+from tuning.work import Task, TaskResult
 
-PROTOCOL = Protocol("ppo_lab/GridWorld-v0", "MlpPolicy", trials=20, batch=8, seed=3)
+PROTOCOL = Protocol("ppo_lab/GridWorld-v0", "MlpPolicy", trials=14, window=4, seed=3)
+SPACE = SPACES["core"]["spec_ppo"]
 
 
-def quality(params: dict[str, float]) -> float:
+def opened(folder: Path, protocol: Protocol = PROTOCOL, space: Any = SPACE) -> AlgorithmStudy:
+    folder.mkdir(exist_ok=True)
+    url = f"sqlite:///{folder / 'study.db'}"
+    storage = open_storage(url)
+    settings = study_settings("spec_ppo", protocol, space)
+    study = open_study("study-spec_ppo", storage, url, settings)
+    # One name for all: Hyperband draws by it.
+    named = folder.parent / "study"
+    return AlgorithmStudy(
+        "spec_ppo", protocol, space, named, TaskList(study, storage, Heart(storage))
+    )
+
+
+def scored(task: Task) -> TaskResult:
     """A smooth made-up score, so that TPE has something to follow."""
-    return -abs(params["clip_range"] - 0.3) - abs(params["gae_lambda"] - 0.9)
+    params = task.runs[0][1].hyperparameters
+    score = -abs(params["clip_range"] - 0.3) - abs(params["gae_lambda"] - 0.9)
+    return TaskResult(scores=(score,), seconds=1.0, steps=3000)
 
 
-def opened(folder: Path, protocol: Protocol = PROTOCOL, algo: str = "spec_ppo") -> AlgorithmStudy:
-    return open_study("study", f"sqlite:///{folder / 'study.db'}", algo, protocol)
-
-
-def screened(study: AlgorithmStudy, stop_after: int | None = None, backwards: bool = False) -> None:
+def screened(
+    study: AlgorithmStudy,
+    jobs: int = 1,
+    stop_after: int | None = None,
+    result: Callable[[Task], TaskResult] = scored,
+) -> None:
+    """Screen with ``jobs`` made-up workers, the last begun finishing first."""
+    work = Screening(study)
+    work.tasks.offer(work.wanted)
+    running: list[Any] = []
     told = 0
-    for batch in study.unfinished_batches():
-        for trial in reversed(batch) if backwards else batch:
-            if told == stop_after:
-                return
-            study.tell(trial, RunResult(quality(trial.params), None, 1.0), seed=5)
-            told += 1
+    while True:
+        while len(running) < jobs and (claim := work.tasks.claim(work.wanted, work.ready)):
+            running.append((claim, work.make(claim)))
+            work.tasks.refresh()
+        if not running:
+            return
+        claim, task = running.pop()
+        if told == stop_after:
+            for left in (claim, *(c for c, _ in running)):
+                work.tasks.release(left)
+            return
+        work.conclude(claim, result(task))
+        work.tasks.refresh()
+        told += 1
 
 
-def proposals(study: AlgorithmStudy) -> list[dict[str, float]]:
-    return [trial.params for trial in study.study.trials]
+def proposals(study: AlgorithmStudy) -> list[dict[str, Any]]:
+    return [trial.params for _, trial in sorted(study.outcomes().items())]
 
 
 def test_first_trial_is_the_default(tmp_path: Path) -> None:
-    study = opened(tmp_path)
-    screened(study)
-    assert proposals(study)[0] == defaults(SPACES["spec_ppo"])
+    screened(study := opened(tmp_path / "a"))
+    trial = study.outcomes()[0]
+    assert trial.user_attrs["hyperparameters"] == study.default_hyperparameters
 
 
-def test_defaults_are_sb3s_own() -> None:
-    import inspect
-
-    from stable_baselines3 import PPO
-
-    sb3 = inspect.signature(PPO).parameters
-    for algo, space in SPACES.items():
-        for name, value in defaults(space).items():
-            expected = sb3["learning_rate" if name == "critic_learning_rate" else name].default
-            assert value == expected, (algo, name)
-
-
-def test_proposals_lie_in_their_ranges_and_cover_all_that_is_searched(tmp_path: Path) -> None:
-    study = opened(tmp_path)
-    screened(study)
-    assert len(study.study.trials) == 20
-    for params in proposals(study):
-        assert set(params) == {"clip_range", "gae_lambda", "learning_rate", "critic_learning_rate"}
-        for p in SPACES["spec_ppo"]:
-            assert p.low <= params[p.name] <= p.high
-
-
-def test_proposals_repeat_whatever_the_order_of_results_and_wherever_a_call_was_cut_off(
+def test_proposals_repeat_whatever_the_number_of_workers_and_wherever_a_call_was_cut_off(
     tmp_path: Path,
 ) -> None:
-    for name in ("plain", "cut", "backwards"):
-        (tmp_path / name).mkdir()
     screened(plain := opened(tmp_path / "plain"))
-    for stop_after in (3, 6, 4):
-        screened(opened(tmp_path / "cut"), stop_after)
+    for stop_after in (3, 6):
+        screened(opened(tmp_path / "cut"), stop_after=stop_after)
     screened(cut := opened(tmp_path / "cut"))
-    screened(backwards := opened(tmp_path / "backwards"), backwards=True)
+    screened(many := opened(tmp_path / "many"), jobs=4)
+    assert len(proposals(plain)) == 14
     assert proposals(cut) == proposals(plain)
-    assert proposals(backwards) == proposals(plain)
+    assert proposals(many) == proposals(plain)
 
 
-def test_another_seed_proposes_other_settings(tmp_path: Path) -> None:
-    from dataclasses import replace
+def test_study_goes_on_with_more_trials_as_if_all_had_been_asked_for_at_once(
+    tmp_path: Path,
+) -> None:
+    screened(opened(tmp_path / "a", replace(PROTOCOL, trials=5)))
+    screened(extended := opened(tmp_path / "a"), jobs=3)
+    screened(at_once := opened(tmp_path / "b"))
+    assert proposals(extended) == proposals(at_once)
+    assert extended.best(4)[0][0] == at_once.best(4)[0][0]
 
-    (tmp_path / "other").mkdir()
-    screened(study := opened(tmp_path))
-    screened(other := opened(tmp_path / "other", replace(PROTOCOL, seed=4)))
-    assert proposals(study)[1] != proposals(other)[1]
+
+def test_no_more_trials_run_at_once_than_the_window_holds(tmp_path: Path) -> None:
+    work = Screening(opened(tmp_path / "a"))
+    work.tasks.offer(work.wanted)
+    begun = 0
+    while claim := work.tasks.claim(work.wanted, work.ready):
+        work.make(claim)
+        work.tasks.refresh()
+        begun += 1
+    assert begun == PROTOCOL.window
 
 
-def test_failed_trial_is_failed_with_its_reason_and_never_pruned(tmp_path: Path) -> None:
-    study = opened(tmp_path)
-    batch = next(study.unfinished_batches())
-    study.tell(batch[0], RunResult(None, "NonFiniteError: reward is nan", 1.0), seed=5)
-    trial = study.study.trials[0]
+def test_true_settings_and_spending_stand_in_the_trials_attributes(tmp_path: Path) -> None:
+    space = (Real("gamma", 0.9, 0.999, "one_minus_log"),)
+    study = opened(tmp_path / "a", replace(PROTOCOL, trials=2), space)
+    result = TaskResult(scores=(0.5,), seconds=1.0, steps=3000)
+    screened(study, result=lambda task: result)
+    trial = study.outcomes()[1]
+    hyperparameters = trial.user_attrs["hyperparameters"]
+    assert hyperparameters["gamma"] == 1 - trial.params["one_minus_gamma"]
+    assert hyperparameters["n_steps"] == PROTOCOL.shape["n_steps"]
+    assert trial.user_attrs["seeds"] == PROTOCOL.screening_seeds
+    assert (trial.user_attrs["steps"], trial.user_attrs["seconds"]) == (3000, 1.0)
+
+
+def test_failed_trial_is_failed_with_its_reason_and_the_study_goes_on(tmp_path: Path) -> None:
+    def result(task: Task) -> TaskResult:
+        first = task.runs[0][0].name.endswith("_1")
+        return TaskResult(reason="NonFiniteError: reward is nan") if first else scored(task)
+
+    screened(study := opened(tmp_path / "a"), result=result)
+    trial = study.outcomes()[0]
     assert trial.state == TrialState.FAIL
     assert trial.user_attrs["reason"] == "NonFiniteError: reward is nan"
-    assert [t.number for t in study.failures()] == [0]
-    assert study.best(5) == []
-    assert study.finished() == 1
+    assert len(study.of_state(TrialState.COMPLETE)) == 13
+    assert 0 not in [number for number, _ in study.best(14)]
+
+
+def test_stopped_trial_is_pruned_with_what_it_had_and_never_a_finalist(tmp_path: Path) -> None:
+    def result(task: Task) -> TaskResult:
+        if task.runs[0][0].name.endswith("_2"):
+            return TaskResult(reason="stopped", stopped=True, points={1: 9.0}, steps=750)
+        return scored(task)
+
+    screened(study := opened(tmp_path / "a"), result=result)
+    trial = study.outcomes()[1]
+    assert (trial.state, trial.value) == (TrialState.PRUNED, 9.0)
+    assert trial.intermediate_values == {1: 9.0}
+    assert 1 not in [number for number, _ in study.best(14)]
 
 
 def test_best_are_the_highest_scores_the_earlier_of_equals_first(tmp_path: Path) -> None:
-    study = opened(tmp_path)
-    batch = next(study.unfinished_batches())
-    for trial, score in zip(batch, [0.1, 0.5, 0.9, 0.5, 0.2, 0.0, -1.0, 0.4], strict=True):
-        study.tell(trial, RunResult(score, None, 1.0), seed=5)
-    assert [t.number for t in study.best(3)] == [2, 1, 3]
+    scores = dict(enumerate([0.1, 0.5, 0.9, 0.5, 0.2, 0.0, -1.0, 0.4], 1))
+    study = opened(tmp_path / "a", replace(PROTOCOL, trials=8))
+    screened(
+        study,
+        result=lambda task: TaskResult(
+            scores=(scores[int(task.runs[0][0].name.rpartition("_")[2])],)
+        ),
+    )
+    assert [number for number, _ in study.best(3)] == [2, 1, 3]
+
+
+def candidate(trial: int, *scores: float) -> Candidate:
+    return Candidate(trial, {}, 0.0, scores)
+
+
+def test_best_mean_wins_and_of_equal_means_the_higher_lower_end() -> None:
+    wide, narrow, worse = candidate(0, 0.0, 2.0), candidate(5, 0.5, 1.5), candidate(1, 0.9, 0.9)
+    assert ranked([worse, wide, narrow]) == (narrow, wide, worse)
+    # Mean 1, s = 0.7071, t(0.975, 1) = 12.7062: 1 − 12.7062·0.7071/√2 = −5.3531
+    assert lower_end((0.5, 1.5)) == pytest.approx(-5.3531, abs=1e-4)
+    assert ranked([candidate(3, 1.0, 1.0), candidate(2, 1.0, 1.0)])[0].trial == 2
 
 
 def test_study_of_other_settings_is_refused_with_the_difference(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    opened(tmp_path)
+    opened(tmp_path / "a")
     with pytest.raises(ArgumentError, match=r"timesteps 3000 there, 99 here.*--study-name"):
-        opened(tmp_path, replace(PROTOCOL, timesteps=99))
-    assert opened(tmp_path, replace(PROTOCOL, seeds=50)).finished() == 0
+        opened(tmp_path / "a", replace(PROTOCOL, timesteps=99))
+    with pytest.raises(ArgumentError, match=r"space clip_range high 0.5 there, 0.3 here"):
+        opened(tmp_path / "a", space=(Real("clip_range", 0.05, 0.3), *SPACE[1:]))
+    opened(tmp_path / "a", replace(PROTOCOL, seeds=50, trials=99))
 
 
 @pytest.mark.parametrize("storage", ["nonsense", "foo://bar", "sqlite:////proc/none/study.db"])
 def test_storage_that_cannot_be_used_is_one_clear_error(storage: str) -> None:
     with pytest.raises(ArgumentError, match="the study's storage cannot be used") as caught:
-        open_study("study", storage, "ppo", PROTOCOL)
+        open_storage(storage)
     assert "\n" not in str(caught.value)
 
 
 def test_damaged_study_file_is_one_clear_error_and_left_as_it_is(tmp_path: Path) -> None:
-    file = tmp_path / "study.db"
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a" / "study.db"
     file.write_bytes(b"not a database" * 100)
     with pytest.raises(ArgumentError, match="the study's storage cannot be used"):
-        opened(tmp_path)
+        opened(tmp_path / "a")
     assert file.read_bytes() == b"not a database" * 100
 
 
+@pytest.mark.parametrize("url", ["postgresql://me:p%40ss@host/x", "postgresql://me:p@ss@host/x"])
+def test_no_password_is_shown_as_written_or_as_meant(url: str) -> None:
+    shown = without_password(f"cannot reach {url} as me with p@ss", url)
+    assert "p%40ss" not in shown
+    assert "p@ss" not in shown
+
+
 def test_the_study_can_be_read_by_optuna_with_its_protocol(tmp_path: Path) -> None:
-    screened(opened(tmp_path))
+    screened(made := opened(tmp_path / "a"))
     study = optuna.load_study(
-        study_name="study-spec_ppo", storage=f"sqlite:///{tmp_path / 'study.db'}"
+        study_name="study-spec_ppo", storage=f"sqlite:///{tmp_path / 'a' / 'study.db'}"
     )
     assert study.user_attrs["protocol"]["env"] == "ppo_lab/GridWorld-v0"
-    assert study.trials[0].user_attrs["seed"] == 5
-    assert study.best_value == max(quality(t.params) for t in study.trials)
+    assert study.user_attrs["protocol"]["space"]["clip_range"]["high"] == 0.5
+    assert study.best_value == made.best(1)[0][1].value

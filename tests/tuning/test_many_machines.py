@@ -1,0 +1,126 @@
+"""Many machines on one PostgreSQL server: the loss of one loses no trial and counts none twice."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+if importlib.util.find_spec("psycopg") is None:
+    pytest.skip("psycopg is not installed", allow_module_level=True)
+
+from ppo_lab.tune import main
+from tests.tuning.postgresql import PASSWORD, binaries, server
+from tuning.storage import open_storage
+
+HOME = Path(__file__).resolve().parents[2]
+PROGRAMS = binaries()
+pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="no PostgreSQL server is installed")
+
+NAME = "shared"
+SMALL = ["--algo", "ppo", "--trials", "6", "--window", "4", "--finalists", "2", "--replicas", "2"]
+SMALL += ["--seeds", "2", "--timesteps", "128", "--jobs", "1", "--study-name", NAME]
+TASKS = {NAME + "-ppo": 6, NAME + "-ppo-replicate": 4, NAME + "-ppo-judge": 4}
+REPORT = ["report.md", "table.csv", "scores.csv", "trials-ppo.csv", "ppo.yml"]
+
+MACHINE = (
+    # Another host's name makes a process of this machine one of another: its death shows by its
+    # silence alone.
+    "import socket, sys; socket.gethostname = lambda: sys.argv[1]\n"
+    "from ppo_lab.tune import main; sys.exit(main(sys.argv[2:]))"
+)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    assert PROGRAMS is not None
+    with server(PROGRAMS) as address:
+        yield address
+
+
+def machine(name: str, url: str, logs: Path) -> "subprocess.Popen[str]":
+    arguments = [*SMALL, "--storage", url, "--grace", "4", "--log-folder", str(logs / name)]
+    return subprocess.Popen(
+        [sys.executable, "-c", MACHINE, name, *arguments],
+        env={**os.environ, "PYTHONPATH": str(HOME)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def trials(url: str, study: str) -> list[FrozenTrial]:
+    storage = open_storage(url)
+    try:
+        return optuna.load_study(study_name=study, storage=storage).get_trials()
+    except KeyError:
+        return []
+    finally:
+        storage.engine.dispose()  # type: ignore[attr-defined]
+
+
+def wait_for_claim(url: str, owner: str) -> None:
+    deadline = time.monotonic() + 120
+    while not any(
+        t.state == TrialState.RUNNING and t.user_attrs.get("owner", {}).get("host") == owner
+        for t in trials(url, f"{NAME}-ppo")
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_four_machines_one_of_them_killed_come_to_what_one_alone_comes_to(
+    url: str, tmp_path: Path
+) -> None:
+    machines = {name: machine(name, url, tmp_path) for name in "abcd"}
+    wait_for_claim(url, "a")
+    machines["a"].kill()
+    outputs = {name: process.communicate(timeout=300) for name, process in machines.items()}
+    for name in "bcd":
+        assert machines[name].returncode == 0, outputs[name][1]
+
+    for study, tasks in TASKS.items():
+        made = trials(url, study)
+        completed = Counter(t.user_attrs["task"] for t in made if t.state == TrialState.COMPLETE)
+        assert len(completed) == tasks
+        assert set(completed.values()) == {1}
+        assert not [t for t in made if t.state == TrialState.RUNNING]
+    lost = [t for t in trials(url, f"{NAME}-ppo") if t.state == TrialState.FAIL]
+    assert [t.user_attrs["owner"]["host"] for t in lost] == ["a"]
+
+    assert main([*SMALL, "--log-folder", str(tmp_path / "alone")]) == 0
+    for file in REPORT:
+        alone = (tmp_path / "alone" / NAME / file).read_bytes()
+        for name in "bcd":
+            assert (tmp_path / name / NAME / file).read_bytes() == alone, file
+
+
+def test_wrong_password_is_one_line_that_does_not_show_it(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = url.replace("s3cr", "wr0ng")
+    assert main([*SMALL, "--storage", wrong, "--log-folder", str(tmp_path)]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert "the study's storage cannot be used" in errors
+    assert "wr0ng" not in errors
+    assert PASSWORD not in errors
+
+
+def test_server_that_is_not_there_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = "postgresql://lab:hush@127.0.0.1:1/none"
+    assert main([*SMALL, "--storage", address, "--log-folder", str(tmp_path)]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert "refused" in errors
+    assert "hush" not in errors

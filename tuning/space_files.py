@@ -1,0 +1,238 @@
+"""Spaces changed by words: the flags of a command and files of YAML.
+
+One entry, of a file or a flag, is one parameter:
+
+=========================== ================================ =================================
+on the command line         in YAML                          meaning
+=========================== ================================ =================================
+``gamma=0.99``              ``gamma: 0.99``                  fixed, for the default row too
+``clip_range=0.1:0.3``      ``{low: 0.1, high: 0.3}``        searched in a range
+``learning_rate=1e-5:1e-2:log`` ``{low: 1e-5, high: 1e-2, scale: log}`` on another scale
+``n_epochs=3,5,10``         ``[3, 5, 10]``                   one of these
+``ent_coef=default``        ``default``                      searched no more: the default
+=========================== ================================ =================================
+
+A range that names no scale keeps the one that the space has for it. Sizes of layers are ``64x64``
+on the command line. ``spec_ppo.clip_range``, or a section ``spec_ppo:`` of a file, is for one
+algorithm; without, an entry is for every algorithm that knows the name.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ppo_lab.algorithms import ALGORITHMS, closest
+from ppo_lab.errors import ArgumentError
+from tuning.parameters import Choice, Fixed, Parameter, Real, Value, Whole
+from tuning.spaces import SPACES, Space, known_names, merge
+
+__all__ = ["parse_flag", "read_file", "spaces_for"]
+
+_DEFAULT = "default"
+_RANGE_KEYS = {"low", "high", "scale"}
+
+Entry = tuple[str | None, str, Any]
+"""Algorithm or None for all, name, content as YAML has it."""
+
+
+def spaces_for(
+    algos: Sequence[str], bases: Sequence[str], changes: Sequence[str]
+) -> dict[str, Space]:
+    """The space of each algorithm.
+
+    Args:
+        algos: names of the algorithms.
+        bases: ``core``, ``wide`` or files of YAML, applied in this order.
+        changes: the command line's ``NAME=…``, applied last.
+
+    Raises:
+        ArgumentError: an unknown name, a value that cannot be read, a range that cannot be; says
+            where it stands.
+    """
+    named = [base for base in bases if base in SPACES]
+    spaces = dict(_base(algo, named[-1] if named else "core") for algo in algos)
+    entries: list[tuple[str, Entry]] = []
+    for base in bases:
+        if base not in SPACES:
+            entries += [(base, entry) for entry in read_file(Path(base))]
+    entries += [("--set", parse_flag(text)) for text in changes]
+    for source, entry in entries:
+        _apply(spaces, entry, source)
+    return spaces
+
+
+def _base(algo: str, name: str) -> tuple[str, Space]:
+    if algo not in SPACES[name]:
+        raise ArgumentError(
+            f"algorithm {algo!r} has no search space; one of {', '.join(SPACES[name])} has"
+        )
+    return algo, SPACES[name][algo]
+
+
+def read_file(path: Path) -> list[Entry]:
+    """The entries of a file, in its order.
+
+    Raises:
+        ArgumentError: it cannot be read, is no YAML (line and column), or holds something else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = ", ".join(SPACES)
+        raise ArgumentError(
+            f"--space {path}: {error.strerror}; expected {known} or a file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"--space {path}: not a text in UTF-8") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ArgumentError(f"--space {path}{place}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ArgumentError(f"--space {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ArgumentError(f"--space {path}: expected NAME: VALUE lines")
+    entries: list[Entry] = []
+    for key, value in content.items():
+        if key in ALGORITHMS and isinstance(value, dict):
+            entries += [(str(key), str(name), part) for name, part in value.items()]
+        else:
+            entries.append((None, str(key), value))
+    return entries
+
+
+def parse_flag(text: str) -> Entry:
+    """One ``NAME=…`` of the command line as YAML would have it.
+
+    Raises:
+        ArgumentError: it is not of that form.
+    """
+    name, separator, value = text.partition("=")
+    if not separator or not name or not value:
+        raise ArgumentError(
+            f"--set {text!r}: expected NAME=VALUE, NAME=LOW:HIGH, NAME=LOW:HIGH:log, "
+            "NAME=A,B,C or NAME=default"
+        )
+    algo, dot, rest = name.partition(".")
+    entry_name = (algo, rest) if dot else (None, name)
+    if ":" in value:
+        bounds = value.split(":")
+        if len(bounds) > 3:
+            raise ArgumentError(f"--set {text!r}: expected NAME=LOW:HIGH or NAME=LOW:HIGH:SCALE")
+        content: Any = {"low": _scalar(bounds[0]), "high": _scalar(bounds[1])}
+        if len(bounds) == 3:
+            content["scale"] = bounds[2]
+    elif "," in value:
+        content = [_scalar(part) for part in value.split(",")]
+    else:
+        content = _scalar(value)
+    return (*entry_name, content)
+
+
+def _scalar(text: str) -> Any:
+    parts = text.split("x")
+    if all(part.isdigit() for part in parts) and len(parts) > 1:
+        return [int(part) for part in parts]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return text if isinstance(value, dict | list) else value
+
+
+def _apply(spaces: dict[str, Space], entry: Entry, source: str) -> None:
+    """Change the spaces that an entry is meant for."""
+    algo, name, content = entry
+    if algo is not None and algo not in ALGORITHMS:
+        raise ArgumentError(
+            f"{source}: unknown algorithm {algo!r}; closest: {closest(algo, ALGORITHMS)}"
+        )
+    meant = [a for a in spaces if algo in (None, a)]
+    knowing = [a for a in meant if name in known_names(a)]
+    if meant and not knowing:
+        names = {known for a in meant for known in known_names(a)}
+        raise ArgumentError(
+            f"{source}: unknown hyperparameter {name!r} of {', '.join(meant)}; closest: "
+            f"{closest(name, names)}"
+        )
+    for a in knowing:
+        if content == _DEFAULT:
+            spaces[a] = merge(spaces[a], (), (name,))
+            continue
+        present = next((p for p in spaces[a] if p.name == name), None)
+        try:
+            parameter = _parameter(name, content, present, known_names(a)[name])
+        except ArgumentError as error:
+            raise ArgumentError(f"{source}: {error}") from error
+        spaces[a] = merge(spaces[a], (parameter,))
+
+
+def _parameter(name: str, content: Any, present: Parameter | None, default: Any) -> Parameter:
+    if isinstance(content, dict):
+        return _range(name, content, present, default)
+    is_layers = name == "net_arch" and isinstance(content, list) and _all_whole(content)
+    if isinstance(content, list) and not is_layers:
+        return Choice(name, tuple(_value(name, part, default) for part in content))
+    return Fixed(name, _value(name, content, default))
+
+
+def _range(
+    name: str, content: Mapping[str, Any], present: Parameter | None, default: Any
+) -> Parameter:
+    if "choices" in content and set(content) == {"choices"}:
+        return _parameter(name, list(content["choices"]), present, default)
+    if not {"low", "high"} <= set(content) <= _RANGE_KEYS:
+        raise ArgumentError(
+            f"{name}: {dict(content)}; expected low, high and perhaps scale, or choices"
+        )
+    low, high = (_number(name, content[bound]) for bound in ("low", "high"))
+    known_scale = present.scale if isinstance(present, Real | Whole) else "linear"
+    scale = content.get("scale", known_scale)
+    whole = isinstance(present, Whole) or (isinstance(default, int) and default is not True)
+    if isinstance(default, bool) or name == "net_arch":
+        raise ArgumentError(f"{name}: {low:g} to {high:g}; expected choices, not a range")
+    if whole:
+        if low != int(low) or high != int(high):
+            raise ArgumentError(f"{name}: {low:g} to {high:g}; expected whole numbers")
+        return Whole(name, int(low), int(high), scale)
+    return Real(name, float(low), float(high), scale)
+
+
+def _number(name: str, value: Any) -> float:
+    """A number; YAML 1.1 reads 1e-5, without a point, as a text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ArgumentError(f"{name}: {value!r}; expected a number")
+    try:
+        return float(value)
+    except ValueError:
+        raise ArgumentError(f"{name}: {value!r}; expected a number") from None
+
+
+def _value(name: str, value: Any, default: Any) -> Value:
+    """A single value, of the type that the algorithm's default has."""
+    if name == "net_arch":
+        if isinstance(value, list) and _all_whole(value) and min(value) > 0:
+            return [int(size) for size in value]
+        raise ArgumentError(f"{name}: {value!r}; expected sizes of layers, [64, 64] or 64x64")
+    if value is None or (isinstance(value, str) and value.startswith("lin_")):
+        return value
+    if isinstance(default, bool):
+        if isinstance(value, bool):
+            return value
+        raise ArgumentError(f"{name}: {value!r}; expected true or false")
+    if isinstance(default, str):
+        if isinstance(value, str):
+            return value
+        raise ArgumentError(f"{name}: {value!r}; expected a word such as {default!r}")
+    number = _number(name, value)
+    if isinstance(default, int):
+        if number != int(number):
+            raise ArgumentError(f"{name}: {value!r}; expected a whole number")
+        return int(number)
+    return number
+
+
+def _all_whole(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)

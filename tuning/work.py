@@ -1,0 +1,283 @@
+"""Tasks in worker processes: one core each, and the next task for a core as soon as it is free."""
+
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from loky import get_reusable_executor
+from optuna.distributions import BaseDistribution
+
+from ppo_lab.runs import RunConfig, RunResult, execute_run
+from ppo_lab.workers import IDLE_SECONDS, WORKER_DIED, initialize_worker
+from tuning.hindsight import Hindsight, Watch
+from tuning.protocol import CURVE_PRUNERS
+
+__all__ = ["Task", "TaskPool", "TaskResult", "run_task"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """The runs of a trial, one after another.
+
+    Attributes:
+        runs: (run folder, run), at least one, a seed each.
+        hindsight: by which the trial may be stopped; None: it is not.
+        params: what was suggested, where there is hindsight.
+        distributions: from what.
+    """
+
+    runs: tuple[tuple[Path, RunConfig], ...]
+    hindsight: Hindsight | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What a task came to.
+
+    Attributes:
+        scores: of the final policies, a seed each, as far as they were trained.
+        reason: why it failed or was stopped, one line; None if neither.
+        stopped: by the pruner.
+        seconds: of its runs.
+        steps: environment steps of its runs.
+        points: step → intermediate score, as Optuna's pruners read them.
+        system_attrs: what the pruner wants to find again.
+        record: ``run.json`` of its last run.
+        evaluations: that run's (timesteps, returns of every episode).
+        reused: an earlier call left its runs on disk.
+    """
+
+    scores: tuple[float, ...] = ()
+    reason: str | None = None
+    stopped: bool = False
+    seconds: float = 0.0
+    steps: int = 0
+    points: Mapping[int, float] = field(default_factory=dict)
+    system_attrs: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] | None = None
+    evaluations: tuple[list[int], list[list[float]]] | None = None
+    reused: bool = False
+
+    @property
+    def score(self) -> float | None:
+        """The mean over its seeds; of a stopped trial the last that was heard of it."""
+        if self.stopped:
+            return self.points[max(self.points)]
+        return None if self.reason else float(np.mean(self.scores))
+
+
+def run_task(task: Task) -> TaskResult:
+    """Train and score a task's runs; in a worker process.
+
+    Raises:
+        ArgumentError: a run folder holds a finished run of another configuration.
+        OSError: a run folder cannot be written.
+    """
+    spectator = _Spectator(task)
+    scores: list[float] = []
+    seconds, steps, reused = 0.0, 0, True
+    result = RunResult(None, "no run", 0.0)
+    for index, (folder, config) in enumerate(task.runs):
+        result = execute_run(config, folder, watcher=spectator.on_curve(index, config))
+        seconds, steps = seconds + result.seconds, steps + result.steps
+        reused = reused and result.reused
+        if result.score is None or result.stopped:
+            break
+        scores.append(result.score)
+        if result.reused:
+            spectator.catch_up(index, config, _evaluations(folder))
+        reason = spectator.after_seed(index, len(task.runs), result.score)
+        if reason:
+            result = RunResult(result.score, reason, 0.0, stopped=True)
+            break
+    folder = task.runs[-1][0]
+    return TaskResult(
+        scores=tuple(scores),
+        reason=result.reason,
+        stopped=result.stopped,
+        seconds=seconds,
+        steps=steps,
+        points=spectator.points,
+        system_attrs=spectator.system_attrs,
+        record=_record(folder),
+        evaluations=_evaluations(folder),
+        reused=reused,
+    )
+
+
+class _Spectator:
+    """Passes a trial's intermediate scores to its pruner."""
+
+    def __init__(self, task: Task) -> None:
+        self.points: dict[int, float] = {}
+        self._hindsight = task.hindsight
+        self._watch: Watch | None = None
+        if task.hindsight is not None:
+            self._watch = task.hindsight.watch(task.params, task.distributions)
+
+    @property
+    def system_attrs(self) -> dict[str, Any]:
+        return self._watch.system_attrs if self._watch else {}
+
+    def on_curve(self, index: int, config: RunConfig) -> "_Curve | None":
+        """What a run calls after each evaluation: the curve of the first seed decides."""
+        if self._hindsight is None or index > 0:
+            return None
+        protocol = self._hindsight.protocol
+        if protocol.pruner not in CURVE_PRUNERS:
+            return None
+        return _Curve(self, protocol.rungs, config.timesteps, protocol.pruner)
+
+    def catch_up(
+        self, index: int, config: RunConfig, evaluations: tuple[list[int], list[list[float]]] | None
+    ) -> None:
+        """Hear of the curve of a run that an earlier call finished."""
+        curve = self.on_curve(index, config)
+        if curve is not None and evaluations is not None:
+            for steps, returns in zip(*evaluations, strict=True):
+                curve(steps, float(np.mean(returns)))
+
+    def after_seed(self, index: int, seeds: int, score: float) -> str | None:
+        """Why the trial is stopped before its next seed; None if it is not."""
+        if self._hindsight is None or self._hindsight.protocol.pruner in CURVE_PRUNERS:
+            return None
+        if self._hears(index, score) and index + 1 < seeds:
+            return f"stopped by wilcoxon after seed {index + 1} of {seeds}"
+        return None
+
+    def _hears(self, step: int, score: float) -> bool:
+        assert self._watch is not None
+        self.points[step] = score
+        return self._watch.stops(step, score)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    spectator: _Spectator
+    rungs: int
+    timesteps: int
+    pruner: str
+
+    def __call__(self, steps: int, score: float) -> str | None:
+        rung = min(self.rungs, steps * self.rungs // self.timesteps)
+        if rung < 1 or rung in self.spectator.points:
+            return None
+        # A trial that is at its end has nothing left to be spared.
+        if self.spectator._hears(rung, score) and rung < self.rungs:
+            return f"stopped by {self.pruner} at step {steps} with {score:.4g}"
+        return None
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    try:
+        record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record
+
+
+def _evaluations(folder: Path) -> tuple[list[int], list[list[float]]] | None:
+    try:
+        with np.load(folder / "evaluations.npz", allow_pickle=False) as archive:
+            return archive["timesteps"].tolist(), archive["results"].tolist()
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+class TaskPool:
+    """Worker processes that are kept busy.
+
+    A task whose worker dies is tried once more, alone, and then counts as failed.
+
+    Args:
+        jobs: worker processes, ≥ 1.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._tasks: dict[object, Task] = {}
+        self._futures: dict[Future[TaskResult], object] = {}
+        self._suspects: list[object] = []
+
+    @property
+    def free(self) -> int:
+        """How many tasks more would be begun at once."""
+        return 0 if self._suspects else self._jobs - len(self._tasks)
+
+    @property
+    def busy(self) -> int:
+        """How many tasks have been submitted and not come back."""
+        return len(self._tasks)
+
+    def submit(self, key: object, task: Task) -> None:
+        """Begin a task; ``key`` names it when it comes back."""
+        self._tasks[key] = task
+        self._begin(key)
+
+    def finished(self, timeout: float) -> list[tuple[object, TaskResult]]:
+        """The tasks that have come back, after waiting for at least one up to a timeout.
+
+        Raises:
+            ArgumentError: as :func:`run_task`; the workers are killed.
+            OSError: likewise.
+        """
+        try:
+            if self._suspects:
+                return [self._alone(self._suspects.pop(0))]
+            done, _ = wait(self._futures, timeout, FIRST_COMPLETED)
+            results = []
+            for future in done:
+                key = self._futures.pop(future)
+                try:
+                    results.append((key, future.result()))
+                except BrokenExecutor:
+                    # One of those that ran has died, and has taken all with it.
+                    self._suspects.append(key)
+                    continue
+                del self._tasks[key]
+            if self._suspects:
+                self._suspects.extend(self._futures.values())
+                self._futures.clear()
+            return results
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End the workers; what they had not finished leaves no run folder."""
+        if self._tasks:
+            self._executor(self._jobs).shutdown(wait=True, kill_workers=True)
+            self._tasks.clear()
+            self._futures.clear()
+
+    def _begin(self, key: object) -> None:
+        try:
+            future = self._executor(self._jobs).submit(run_task, self._tasks[key])
+        except BrokenExecutor:
+            self._suspects.append(key)
+        else:
+            self._futures[future] = key
+
+    def _alone(self, key: object) -> tuple[object, TaskResult]:
+        task = self._tasks[key]
+        try:
+            result = self._executor(1).submit(run_task, task).result()
+        except BrokenExecutor:
+            result = TaskResult(reason=WORKER_DIED)
+        del self._tasks[key]
+        return key, result
+
+    def _executor(self, jobs: int) -> Any:
+        return get_reusable_executor(
+            jobs,
+            timeout=IDLE_SECONDS,
+            initializer=initialize_worker,
+            initargs=(os.getpid(),),
+        )
