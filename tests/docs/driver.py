@@ -2,7 +2,8 @@
 
 Everything heavy is imported once; each page then runs in a process forked from this one, in a
 folder of its own, its blocks in their order: Python in one namespace, each command in a further
-fork, as alone as ``python -m`` would have it. The last line printed is JSON: page, line, what and
+fork, as alone as ``python -m`` would have it, and worker
+processes' tasks in that fork. The last line printed is JSON: page, line, what and
 output of every block that failed, and how many ran.
 """
 
@@ -13,6 +14,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,24 @@ import optuna  # noqa: F401 - for the forks
 import torch as th
 
 import ppo_lab.algorithm
-import ppo_lab.runs
-import reports.report  # noqa: F401 - for the forks
+import ppo_lab.workers
+import reports.report
+import tuning.work
 from docs.snippets import HOME, Snippet, snippets
 from tests.docs.budgets import RUN_ELSEWHERE, learning_little, smaller
 
-Failure = dict[str, Any]
+
+class InPlace(Executor):
+    """Runs each task at once, in this process: worker processes would import all anew."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def submit(self, task: Any, /, *arguments: Any, **named: Any) -> "Future[Any]":  # noqa: D102
+        future: Future[Any] = Future()
+        future.set_result(task(*arguments, **named))
+        return future
+
+    def shutdown(self, *_: object, **__: object) -> None: ...  # noqa: D102
 
 
 def in_fork(body: Callable[[], None], output: Path) -> int:
@@ -54,7 +68,7 @@ def in_fork(body: Callable[[], None], output: Path) -> int:
 def run_command(words: list[str]) -> None:
     """What ``python …`` does, in this process."""
     warnings.resetwarnings()
-    sys.path.insert(0, str(Path.cwd()))
+    ppo_lab.workers.get_reusable_executor = tuning.work.get_reusable_executor = InPlace
     if words[1] == "-m":
         sys.argv = words[2:]
         runpy.run_module(words[2], run_name="__main__", alter_sys=True)
@@ -93,6 +107,7 @@ def run_page(page: Path, folder: Path) -> dict[str, Any]:
 
     def body() -> None:
         os.chdir(folder)
+        sys.path.insert(0, str(folder))
         namespace: dict[str, Any] = {"__name__": "__main__"}
         ran = 0
         for snippet in snippets(page):

@@ -56,7 +56,9 @@ def test_every_program_and_file_that_a_page_names_exists(name: str) -> None:
     for module in re.findall(r"python -m ((?:ppo_lab|benchmarks|docs)[\w.]*)", text):
         path = HOME / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), module
-    for file in re.findall(r"\b(?:benchmarks|docs|tests|ppo_lab|envs|tuning|reports)/[\w/]+\.\w+", text):
+    for file in re.findall(
+        r"\b(?:benchmarks|docs|tests|ppo_lab|envs|tuning|reports)/[\w/]+\.\w+", text
+    ):
         assert (HOME / file).exists(), file
 
 
