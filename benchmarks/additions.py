@@ -29,7 +29,9 @@ from ppo_lab.progress import StageProgress
 from ppo_lab.run_config import Evaluation, RunConfig, environment_folder_name
 from ppo_lab.runs import check_run
 from ppo_lab.workers import execute_runs
-from reports.statistics import bootstrap, probability_of_improvement
+from reports.aggregates import aggregates
+from reports.improvement import improvements
+from reports.intervals import Estimate
 from tuning.protocol import Block, Protocol
 
 PROGRAM = "benchmarks.additions"
@@ -258,22 +260,11 @@ def measure(experiment: Experiment, jobs: int, progress: StageProgress) -> Measu
     return Measured(scores, failures, sum(result.seconds for result in results.values()))
 
 
-def estimated(statistic: Callable[..., Matrix], key: str, *samples: Matrix) -> str:
-    """``0.953 [0.941, 0.962]``: a statistic with its 95 % stratified-bootstrap interval."""
-    point, low, high = bootstrap(statistic, *samples, draws=DRAWS, seed=SEED, key=key)
-    if low is None or high is None:
-        return f"{point[0]:z.3f}"
-    return f"{point[0]:z.3f} [{low[0]:z.3f}, {high[0]:z.3f}]"
-
-
-def mean(scores: Matrix) -> Matrix:
-    """Over runs and environments, (1,)."""
-    return np.array([scores.mean()])
-
-
-def improvement(scores: Matrix, default: Matrix) -> Matrix:
-    """P(a run scores above one of the default's), averaged over environments, (1,)."""
-    return np.array([probability_of_improvement(scores, default)])
+def shown(found: Estimate) -> str:
+    """``0.953 [0.941, 0.962]``: an estimate with its 95 % interval."""
+    if found.low is None or found.high is None:
+        return f"{found.value:z.3f}"
+    return f"{found.value:z.3f} [{found.low:z.3f}, {found.high:z.3f}]"
 
 
 def table(measured: Measured, envs: Sequence[str]) -> str:
@@ -285,11 +276,12 @@ def table(measured: Measured, envs: Sequence[str]) -> str:
     default = measured.matrix(DEFAULT, envs)
     for name in measured.scores:
         scores = measured.matrix(name, envs)
-        key = f"{name} on {', '.join(envs)}"
-        better = "–" if name == DEFAULT else estimated(improvement, f"P {key}", scores, default)
-        lines.append(
-            f"| {name} | {scores.size} | {estimated(mean, f'mean {key}', scores)} | {better} |"
-        )
+        mean = aggregates(scores, seed=SEED, key=name, draws=DRAWS).mean
+        better = "–"
+        if name != DEFAULT:
+            pair = improvements({name: scores, DEFAULT: default}, seed=SEED, draws=DRAWS)
+            better = shown(pair.estimates[name, DEFAULT])
+        lines.append(f"| {name} | {scores.size} | {shown(mean)} | {better} |")
     return "\n".join(lines)
 
 
@@ -303,8 +295,8 @@ def page(experiment: Experiment, measured: Measured, command: str) -> str:
         f"{experiment.seeds} seeds a row and environment; each row changes one thing of the "
         "default, which is SB3's PPO with the settings named below. A score is the mean return of "
         f"the policy after its last update over {EPISODES} episodes, normalised: 0 is the random "
-        "policy, 1 the high score named below. [ ] are 95 % stratified-bootstrap intervals, "
-        f"{DRAWS:,} draws. The last column is the probability that a run of the row scores above a "
+        "policy, 1 the high score named below. [ ] are 95 % stretched stratified-bootstrap intervals "
+        f"(docs/calibration.md), {DRAWS:,} draws. The last column is the probability that a run of the row scores above a "
         "run of the default, ties counting half; an interval that leaves out 0.5 tells the two "
         "apart, and of so many intervals one in twenty does so by chance.\n",
         f"## All environments\n\n{table(measured, envs)}\n",

@@ -28,7 +28,7 @@ from ppo_lab.exact import model_policy
 from ppo_lab.settings import committed_settings
 from ppo_lab.vec_env import make_native_vec_env
 from ppo_lab.workers import default_jobs
-from reports.statistics import bootstrap
+from reports.aggregates import aggregates
 
 ENV_IDS = tuple(
     f"ppo_lab/{name}-v0" for name in ("GridWorld", "NoisyGridWorld", "CliffGrid", "Crawler")
@@ -75,18 +75,17 @@ def train(env_id: str, seed: int) -> Outcome:
 
 def report(env_id: str, outcomes: Sequence[Outcome]) -> bool:
     """Print one line of the table; whether both goals are met."""
-    scores = np.array([[outcome.score] for outcome in outcomes])
-    points, low, high = bootstrap(
-        lambda runs: np.array([runs.mean()]), scores, draws=DRAWS, seed=0, key=env_id
-    )
-    interval = "          —" if low is None else f"{low[0]:.3f}–{high[0]:.3f}"
+    scores = np.array([outcome.score for outcome in outcomes])
+    mean = aggregates([scores], seed=0, key=env_id, draws=DRAWS).mean
+    unknown = mean.low is None or mean.high is None
+    interval = "          —" if unknown else f"{mean.low:.3f}–{mean.high:.3f}"
     print(
-        f"{env_id:27} {len(outcomes):5} {points[0]:6.3f}  {interval}  {scores.min():6.3f} "
+        f"{env_id:27} {len(outcomes):5} {mean.value:6.3f}  {interval}  {scores.min():6.3f} "
         f"{np.mean([outcome.sampled for outcome in outcomes]):8.3f} {outcomes[0].steps:8} "
         f"{np.median([outcome.seconds for outcome in outcomes]):8.1f}",
         flush=True,
     )
-    return bool(points[0] >= GOAL_MEAN and (low is None or low[0] >= GOAL_LOW))
+    return mean.value >= GOAL_MEAN and (mean.low is None or mean.low >= GOAL_LOW)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ def main(study: Path) -> None:
     finding = lines[0].removeprefix("# ")
     figure = HOME / "docs" / "figures" / "learning_curves.png"
     figure.parent.mkdir(exist_ok=True)
-    shutil.copyfile(study / "learning_curves.png", figure)
+    shutil.copyfile(study / "figures" / "learning_curves.png", figure)
     image = f"![IQM of the normalised return over environment steps]({figure.relative_to(HOME)})"
     readme = HOME / "README.md"
     text = readme.read_text(encoding="utf-8")

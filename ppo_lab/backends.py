@@ -70,6 +70,7 @@ class BackendChoice:
 
         if self._path is None or not self._path.is_of(model):
             self._path = CompiledPath(model)
+            self._path.warm_up()
         return self._path
 
     def _say(self, model: "SpecPPO", message: str) -> None:

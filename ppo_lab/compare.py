@@ -128,7 +128,7 @@ def _compare(options: argparse.Namespace) -> None:
     console.print(report.table.rich())
     for note in said:
         console.print(note)
-    console.print(f"Report: {folder / 'report.md'} ({spent(started)})")
+    console.print(f"Report: {folder / 'report.html'} ({spent(started)})")
     if failed:
         raise CommandError(f"{len(failed)} of {len(results)} runs failed, the first: {failed[0]}")
 

@@ -14,11 +14,13 @@ from ppo_lab.buffers import SpecRolloutBuffer
 from ppo_lab.collecting import collect, encode
 from ppo_lab.diagnostics import UpdateDiagnostics
 from ppo_lab.errors import broken_update
+from ppo_lab.first_use import announced
 from ppo_lab.kernels import advantages as adv
 from ppo_lab.kernels.acting import predict_values
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import UpdateSettings
 from ppo_lab.kernels.update import DIAGNOSTICS, Memory, Rollout, rollout_kl, update
+from ppo_lab.kernels.warm_up import warm_up
 from ppo_lab.packing import PackedPolicy
 from ppo_lab.policies import SpecActorCriticPolicy
 
@@ -44,6 +46,11 @@ class CompiledPath:
         self._packed = PackedPolicy(model.policy)
         self._work = self._packed.layout.workspace(WORKSPACE_ROWS)
         self._memory: tuple[int, Memory] | None = None
+
+    def warm_up(self) -> None:
+        """Load the kernels, or compile them where this machine has not."""
+        with announced("the kernels of PPO"):
+            warm_up(self._packed.layout)
 
     def is_of(self, model: "SpecPPO") -> bool:
         """Whether this path was made for this model, whose networks are still the same."""

@@ -94,6 +94,7 @@ class CompiledVecEnv(VecEnv):
         **kwargs: Any,
     ) -> None:
         _check(env_id, n_envs)
+        from ppo_lab.first_use import announced
         from ppo_lab.worlds.randomness import new_stream
         from ppo_lab.worlds.registry import world_of
         from ppo_lab.worlds.stepping import begin_all, step_all
@@ -112,6 +113,7 @@ class CompiledVecEnv(VecEnv):
         self.metadata = {**self.env.metadata, **self.metadata}
         self.max_episode_steps = world.max_episode_steps
         self._begin_all, self._step_all, self._new_stream = begin_all, step_all, new_stream
+        self._announced, self._what = announced, type(self.env.unwrapped).__name__
         self._world = world.parameters
         self._is_index = isinstance(self.observation_space, spaces.Discrete)
         self._make_arrays(world.n_numbers)
@@ -264,18 +266,19 @@ class CompiledVecEnv(VecEnv):
         T, K = arrays.rewards.shape
         last_values = np.empty(K, np.float32)
         ended, failure = np.empty((T * K, 5)), np.empty(3, np.int64)
-        n_ended = whole.roll_out(
-            self._copies(),
-            whole.Actor.of(layout, params, self.action_space, K),
-            arrays,
-            np.asarray(episode_starts, np.float32),
-            noise,
-            float(gamma),
-            self._is_index,
-            last_values,
-            ended,
-            failure,
-        )
+        with self._announced(self._what):
+            n_ended = whole.roll_out(
+                self._copies(),
+                whole.Actor.of(layout, params, self.action_space, K),
+                arrays,
+                np.asarray(episode_starts, np.float32),
+                noise,
+                float(gamma),
+                self._is_index,
+                last_values,
+                ended,
+                failure,
+            )
         seconds, rows = self._seconds(), ended[:n_ended]
         cause, step, copy = failure.tolist()
         return whole.RolloutOutcome(
@@ -324,7 +327,8 @@ class CompiledVecEnv(VecEnv):
         actions = np.empty((K, layout.n_actions), self._action_dtype)
         played = np.empty((n_episodes, 2))
         actor = Actor.of(layout, params, self.action_space, K)
-        play(self._copies(), actor, wanted, self._is_index, actions, played)
+        with self._announced(self._what):
+            play(self._copies(), actor, wanted, self._is_index, actions, played)
         return played[:, 0].copy(), played[:, 1].astype(np.int64)
 
     def _copies(self) -> Any:

@@ -21,7 +21,7 @@ from ppo_lab.settings import (
     zoo_settings,
 )
 from ppo_lab.workers import execute_runs
-from reports.cautions import counted
+from reports.text import counted
 
 __all__ = ["Cell", "Matrix", "Source", "cells", "execute", "notes"]
 

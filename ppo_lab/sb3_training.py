@@ -1,6 +1,7 @@
 """Training of one run with an SB3 algorithm: environments, evaluations, files."""
 
 import copy
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ def train(
             reset_num_timesteps=session.start is None,
         )
         model.save(folder / f"{name}.zip")
+        if config.evaluation.points == 1:  # the final policy is the only one that was scored
+            shutil.copyfile(folder / f"{name}.zip", folder / "best_model.zip")
         if isinstance(env, VecNormalize):
             env.save(str(folder / name / "vecnormalize.pkl"))
     finally:
@@ -145,7 +148,7 @@ def _evaluator(
         n_eval_episodes=evaluation.episodes,
         eval_freq=-(-config.timesteps // max(1, evaluation.points - 1)),
         log_path=str(folder),
-        best_model_save_path=str(folder),
+        best_model_save_path=str(folder) if evaluation.points > 1 else None,
         deterministic=evaluation.deterministic,
         callback_after_eval=WatchCallback(watcher) if watcher else None,
         verbose=0,

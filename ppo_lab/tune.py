@@ -161,7 +161,6 @@ def _tune(options: argparse.Namespace) -> None:
     from ppo_lab.errors import ArgumentError
     from ppo_lab.progress import StageProgress
     from ppo_lab.runs import environment_folder_name
-    from reports.report import write_report
     from tuning.protocol import Protocol
     from tuning.space_files import spaces_for
     from tuning.whole import run_study
@@ -204,6 +203,8 @@ def _tune(options: argparse.Namespace) -> None:
         spaces=spaces,
         grace=options.grace,
     )
+    from reports.report import write_report  # rliable takes seconds to import
+
     report = write_report(outcome.judged, folder, seed=options.seed, notes=outcome.notes)
     console.print(report.table.rich())
     for note in outcome.notes:
@@ -211,7 +212,7 @@ def _tune(options: argparse.Namespace) -> None:
     console.print(outcome.time)
     for algo, path in outcome.settings.items():
         console.print(f"Best settings of {algo}, for -conf and for ours: {path}")
-    console.print(f"Report: {folder / 'report.md'} ({spent(started)})")
+    console.print(f"Report: {folder / 'report.html'} ({spent(started)})")
 
 
 if __name__ == "__main__":

@@ -2,81 +2,111 @@
 
 from collections.abc import Sequence
 
-import numpy as np
+from reports.arrangement import Arrangement
+from reports.document import Aggregate
+from reports.protocol import mixes_hyperparameters
+from reports.records import LoadedRuns
+from reports.references import FALLBACK
+from reports.summaries import doubts
+from reports.text import counted
 
-from reports.comparison import Comparison, LabelScores
-from reports.runs import LoadedRuns, Run
-from reports.statistics import LabelStatistics
-
-ENOUGH_RUNS = 10
-"""Below this, percentile intervals miss the true value clearly more often than they promise."""
+_STATED_ELSEWHERE = ("step budget", "kind of score")
+"""What ``arrangement.statements`` says already, with the numbers."""
 
 
 def cautions(
-    comparison: Comparison, rows: Sequence[LabelStatistics], loaded: LoadedRuns
+    arrangement: Arrangement, rows: Sequence[Aggregate], loaded: LoadedRuns
 ) -> tuple[str, ...]:
     """List every reason to doubt the numbers that can be seen in the runs themselves."""
-    sentences = [
-        sentence for scores in comparison.labels for sentence in _on_label(scores, comparison.runs)
-    ]
+    sentences = [*_doubts(arrangement), *_on_settings(arrangement)]
     if any(row.improvement is not None and row.improvement.value in (0, 1) for row in rows):
         sentences.append(
-            "A probability of 0 or 1 has an interval without width, because no draw of these runs "
-            "could turn out otherwise; that is no certainty about other seeds."
+            "A probability of 0 or 1 says that no run of the one beat a run of the other here; "
+            "that is no certainty about other seeds."
         )
-    sentences.extend(comparison.omissions)
-    sentences.extend(_on_protocol(comparison))
+    sentences.extend(arrangement.statements)
+    sentences.extend(_on_protocol(arrangement))
+    sentences.extend(_on_scale(arrangement))
+    sentences.extend(_on_remarks(arrangement))
     if loaded.set_aside:
         sentences.append(
-            f"{counted(len(loaded.set_aside), 'run folder')} set aside, each listed in the report "
-            "with its reason: the statistics describe the other runs only."
+            f"{_files(len(loaded.set_aside))} set aside, each listed in the report with its "
+            "reason: the statistics describe the other runs only."
         )
-    return tuple(sentences)
+    return tuple(dict.fromkeys(sentences))
 
 
-def counted(number: int, noun: str) -> str:
-    """Return ``1 run``, ``2 runs``, ``1,000 runs``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def _files(number: int) -> str:
+    return "1 file or folder" if number == 1 else f"{number:,} files or folders"
 
 
-def _on_label(scores: LabelScores, runs: Sequence[Run]) -> list[str]:
-    count = len(scores.scores)
-    label = scores.label
+def _doubts(arrangement: Arrangement) -> list[str]:
+    """Each doubt once, with the labels that it is about."""
+    about: dict[str, list[str]] = {}
+    for label in arrangement.labels:
+        scores = arrangement.shared(label) or tuple(arrangement.by_task(label).values())
+        for doubt in doubts(scores):
+            about.setdefault(doubt.sentence, []).append(label)
+    return [
+        f"{_named(labels, arrangement.labels)}: {sentence[0].lower()}{sentence[1:]}"
+        for sentence, labels in about.items()
+    ]
+
+
+def _named(labels: Sequence[str], every: Sequence[str]) -> str:
+    if len(labels) == len(every) > 1:
+        return "Every label"
+    return ", ".join(labels)
+
+
+def _on_settings(arrangement: Arrangement) -> list[str]:
     sentences: list[str] = []
-    if count == 1:
+    tuning: dict[str, list[str]] = {}
+    for label in arrangement.labels:
+        runs = [run for run in arrangement.runs if run.label == label]
+        if mixes_hyperparameters(runs):
+            sentences.append(f"The runs of {label} do not all have the same hyperparameters.")
+        tuning.setdefault("; ".join(sorted({run.tuning for run in runs})), []).append(label)
+    if len(tuning) > 1:
+        listed = ". ".join(f"{', '.join(labels)}: {what}" for what, labels in tuning.items())
         sentences.append(
-            f"{label} has one run per environment: no interval can be given, and another seed may "
-            "score very differently."
+            f"The labels did not receive the same tuning, which alone can decide. {listed}."
         )
-    elif count < ENOUGH_RUNS:
-        sentences.append(
-            f"{label} has {count} runs per environment: with fewer than {ENOUGH_RUNS}, the "
-            "intervals cover the true value less often than 95 % of the time."
-        )
-    if count > 1 and (np.ptp(scores.scores, axis=0) == 0).all():
-        sentences.append(
-            f"All runs of {label} scored the same: its intervals have no width, which is no proof "
-            "that another seed would score the same."
-        )
-    if _mixes_hyperparameters([run for run in runs if run.label == label]):
-        sentences.append(f"The runs of {label} do not all have the same hyperparameters.")
     return sentences
 
 
-def _mixes_hyperparameters(runs: Sequence[Run]) -> bool:
-    """Whether one environment was run with different hyperparameters."""
-    settings = {(run.task, run.hyperparameters) for run in runs}
-    return len(settings) > len({run.task for run in runs})
-
-
-def _on_protocol(comparison: Comparison) -> list[str]:
+def _on_protocol(arrangement: Arrangement) -> list[str]:
     sentences: list[str] = []
-    for task in comparison.tasks:
-        protocols = [dict(run.protocol) for run in comparison.runs if run.task == task]
+    for task in arrangement.tasks:
+        protocols = [dict(run.protocol) for run in arrangement.runs if run.task == task]
+        whats = dict.fromkeys(what for protocol in protocols for what in protocol)
         sentences.extend(
             f"The runs of {task} do not all have the same {what}: their scores are not strictly "
             "comparable."
-            for what in protocols[0]
-            if len({protocol[what] for protocol in protocols}) > 1
+            for what in whats
+            if what not in _STATED_ELSEWHERE
+            and len({protocol.get(what) for protocol in protocols}) > 1
         )
     return sentences
+
+
+def _on_scale(arrangement: Arrangement) -> list[str]:
+    tasks = dict.fromkeys(run.task for run in arrangement.runs if FALLBACK in run.source)
+    if not tasks:
+        return []
+    return [
+        f"No good score is known for {', '.join(tasks)}: 1 is the best label's own mean there, so "
+        "ranks and differences stand, and an optimality gap is no distance from an optimum."
+    ]
+
+
+def _on_remarks(arrangement: Arrangement) -> list[str]:
+    """Each remark once, with how many runs it is about."""
+    about: dict[str, int] = {}
+    for run in arrangement.runs:
+        for remark in run.remarks:
+            about[remark] = about.get(remark, 0) + 1
+    return [
+        f"Of {counted(count, 'run')}: {remark[:1].lower()}{remark[1:]}"
+        for remark, count in about.items()
+    ]

@@ -1,143 +1,271 @@
-"""The report's words: what was found, what the numbers rest on, and the page around them."""
+"""The document as one HTML page that needs nothing but itself.
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+Charts are SVG drawn here, so the page is whole with scripts off; a small script adds tips,
+switches and downloads. A content security policy forbids everything that is not in the file.
+"""
 
-from reports.cautions import ENOUGH_RUNS, counted
-from reports.comparison import Comparison
-from reports.runs import LoadedRuns
-from reports.statistics import Draws, Estimate, LabelStatistics
-from reports.tables import ScoreTable, shown
-from reports.text import markdown, one_line, shortened
+import base64
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
-_LONGEST_REASON = 300
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from reports import charts, svg
+from reports.charts import Chart
+from reports.document import Document
+from reports.formats import column_scales, csv_header, csv_row, parts
+from reports.tables import (
+    Cell,
+    Column,
+    Table,
+    brief_main_table,
+    overall_table,
+    report_tables,
+    split_tests,
+)
+from reports.text import counted, one_line, shortened
+
+_SECTIONS = (
+    ("summary", "Summary"),
+    ("main-table", "Table"),
+    ("figures", "Figures"),
+    ("tasks", "Tasks"),
+    ("protocol-section", "Protocol"),
+    ("runs-section", "Runs"),
+)
+_LONGEST_CELL = 300
+_SHARED = ("measure", "versions", "circumstances")
+_MOST_NUMBERED = 12
+_WIDE = ("folder", "hyperparameters", "reason")
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The main result: a headline without numbers, and the numbers behind it as sentences."""
+class _Cell:
+    value: str
+    interval: str
+    kind: str
+    mark: str
+    wide: bool
 
-    headline: str
-    detail: str
+
+@dataclass(frozen=True)
+class _Shown:
+    """A table ready for the template."""
+
+    title: str
+    caption: str
+    columns: tuple[Any, ...]
+    view: tuple[tuple[_Cell, ...], ...]
+    rows: tuple[Any, ...]
+    common: tuple[str, ...]
 
 
-def find(rows: Sequence[LabelStatistics], baseline: str) -> Finding:
-    """Say which label leads, and whether the runs tell it from the baseline.
+@dataclass(frozen=True)
+class _TaskSection:
+    name: str
+    anchor: str
+    scale: str
+    scores: _Shown
+    tests: _Shown
+    effects: _Shown
+    speed: _Shown
+    strip: Chart | None
+    curves: Chart | None
 
-    The baseline meets the label with the highest IQM among the others. The two are told apart
-    where the interval of the probability of improvement leaves out one half.
+
+def render_page(document: Document) -> str:
+    """Return the page: the same document gives the same text.
 
     Args:
-        rows: one per label, at least one.
-        baseline: the label that ``improvement`` is over.
+        document: any; what it lacks is left out.
     """
-    ranked = sorted(rows, key=lambda row: -row.iqm.value)
-    level = [row.label for row in ranked if row.iqm.value == ranked[0].iqm.value]
-    verb = "has" if len(level) == 1 else "share"
-    detail = f"{' and '.join(level)} {verb} the highest IQM, {shown(ranked[0].iqm)}."
-    if len(rows) == 1:
-        lead = ranked[0]
-        detail = f"Its IQM is {shown(lead.iqm)} over {counted(lead.runs, 'run')} per environment."
-        return Finding(f"{lead.label} stands alone", detail)
-    challenger = next(row for row in ranked if row.label != baseline)
-    improvement = challenger.improvement
-    if improvement is None:
-        raise ValueError(f"{challenger.label} was not compared with {baseline}")
-    detail += (
-        f" A run of {challenger.label} scores above a run of {baseline} with probability "
-        f"{shown(improvement)}."
+    tables = {table.name: table for table in report_tables(document)}
+    anchors = [f"task-{number}" for number in range(1, len(document.tasks) + 1)]
+    drawn = {
+        "curves": charts.curve_chart(document, None, "learning-curves"),
+        "intervals": charts.interval_chart(document),
+        "profiles": charts.profile_chart(document),
+        "pairs": charts.matrix_chart(document),
+    }
+    tables["curves"] = tables["curves"].where("")
+    embedded = dict(tables)
+    sections = []
+    for task, anchor in zip(document.tasks, anchors, strict=True):
+        section = _task_section(document, task.name, anchor, tables)
+        sections.append(section)
+        embedded[f"{anchor}-scores"] = tables["tasks"].where(task.name)
+        tests, effects = split_tests(tables["tests"].where(task.name))
+        embedded[f"{anchor}-tests"], embedded[f"{anchor}-effects"] = tests, effects
+        embedded[f"{anchor}-speed"] = tables["efficiency"].where(task.name)
+        if section.curves:
+            embedded[f"{anchor}-curves"] = section.curves.table
+    embedded["overall"] = overall_table(document)
+    for split in ("tasks", "tests", "efficiency"):
+        del embedded[split]
+    script = _resource("script.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    with_aggregates = bool(document.aggregates)
+    page: str = _template().render(
+        document=document,
+        facts=_facts(document),
+        sections=[
+            {"id": anchor, "title": title}
+            for anchor, title in _SECTIONS
+            if with_aggregates or anchor not in ("main-table", "figures")
+        ],
+        tables={
+            **{name: _shown(table) for name, table in tables.items()},
+            "scores": _shown(_numbered(tables["scores"].without({"algo", "settings"}))),
+            "table": _shown(brief_main_table(document)),
+            "overall": _shown(embedded["overall"]),
+        },
+        charts=drawn,
+        tasks=sections,
+        swatches=[_swatch(index) for index in range(len(document.labels))],
+        data={
+            "labels": [one_line(label) for label in document.labels],
+            "tables": {name: _embedded(document, table) for name, table in embedded.items()},
+        },
+        style=Markup(_style()),
+        script=Markup(script),
+        script_hash=Markup(f"sha256-{digest}"),
     )
-    fewest = min(row.runs for row in rows if row.label in (challenger.label, baseline))
-    return Finding(_headline(challenger.label, baseline, improvement, fewest), detail)
+    return page
 
 
-def _headline(challenger: str, baseline: str, improvement: Estimate, fewest: int) -> str:
-    low, high = improvement.low, improvement.high
-    if low is None or high is None or low <= 0.5 <= high:
-        return f"These runs do not tell {challenger} from {baseline}"
-    better, worse = (challenger, baseline) if low > 0.5 else (baseline, challenger)
-    verb = "seems to score" if fewest < ENOUGH_RUNS else "scores"
-    return f"{better} {verb} higher than {worse}"
-
-
-def footer(comparison: Comparison, loaded: LoadedRuns, draws: Draws) -> tuple[str, ...]:
-    """List what the numbers rest on: runs, tasks, seeds, episodes, scale, draws."""
-    tasks = comparison.tasks
-    episodes = sorted({run.evaluation_episodes for run in comparison.runs})
-    scales = sorted(
-        {
-            f"in {run.task}, low {run.low:.6g} and high {run.high:.6g} ({run.source})"
-            for run in comparison.runs
-        }
+def _task_section(
+    document: Document, name: str, anchor: str, tables: dict[str, Table]
+) -> _TaskSection:
+    task = next(task for task in document.tasks if task.name == name)
+    scale = f"Normalised: 0 is {task.low:.6g}, 1 is {task.high:.6g} ({task.source})."
+    if not task.compared:
+        scale += " Not every label ran this task, so it is in no number across tasks."
+    tests, effects = split_tests(tables["tests"].where(name))
+    return _TaskSection(
+        name=name,
+        anchor=anchor,
+        scale=scale,
+        scores=_shown(tables["tasks"].where(name)),
+        tests=_shown(tests),
+        effects=_shown(effects),
+        speed=_shown(tables["efficiency"].where(name)),
+        strip=charts.strip_chart(document, name, f"{anchor}-{slug(name)}-scores"),
+        curves=charts.curve_chart(document, name, f"{anchor}-{slug(name)}-curves"),
     )
-    lines = [
-        f"{counted(len(comparison.runs), 'run')} of {counted(len(comparison.labels), 'label')} on "
-        f"{counted(len(tasks), 'task')}: {', '.join(tasks)}. The column counts runs per task.",
-        "A score is the mean return of the final policy over "
-        f"{' or '.join(map(str, episodes))} evaluation episodes.",
-        "Mean, IQM, median and optimality gap are of the normalised score (score − low)/(high − "
-        f"low); {'; '.join(scales)}.",
-        *_seeds(comparison),
-        f"[…, …] are 95 % stratified-bootstrap percentile intervals (rliable): {draws.table:,} "
-        f"draws for the table, {draws.curve:,} for the learning curves, seed {draws.seed}.",
-        "P(better than …) is the probability that a run of the row scores above a run of the "
-        "baseline, ties counting half.",
+
+
+def slug(name: str) -> str:
+    """Return a name fit for a file: letters, digits, dots, dashes and underscores only."""
+    return shortened(re.sub(r"[^A-Za-z0-9._-]+", "-", name), 48).strip("-.…") or "task"
+
+
+def _facts(document: Document) -> list[str]:
+    settings = document.settings
+    compared = sum(task.compared for task in document.tasks)
+    facts = [
+        counted(len(document.runs), "run"),
+        counted(len(document.labels), "label"),
+        counted(len(document.tasks), "task")
+        + ("" if compared == len(document.tasks) else f", {compared} in common"),
+        f"{100 * settings.level:g} % intervals",
+        f"{settings.table_draws:,} bootstrap draws",
+        f"seed {settings.seed}",
     ]
-    if len(tasks) == 1:
-        lines.append("The median is over tasks, so with one task it equals the mean.")
-    if loaded.tuning_runs:
-        lines.append(
-            f"{counted(loaded.tuning_runs, 'tuning run')} left out: seeds that chose "
-            "hyperparameters never judge them."
-        )
-    return tuple(lines)
+    if document.set_aside:
+        facts.append(f"{counted(len(document.set_aside), 'file')} set aside")
+    return facts
 
 
-def compose(table: ScoreTable, found: Finding, notes: Sequence[str], loaded: LoadedRuns) -> str:
-    """Return the Markdown page: finding, table, figures, notes, footer, folders set aside."""
-    parts = [
-        f"# {markdown(found.headline)}\n",
-        f"{markdown(found.detail)}\n",
-        table.markdown(),
-        _bullets(table.footer),
-    ]
-    if table.cautions:
-        parts += ["## Read with care\n", _bullets(table.cautions)]
-    if notes:
-        parts += ["## Notes\n", _bullets(notes)]
-    parts += [
-        "## Figures\n",
-        "![IQM of the normalised return over environment steps](learning_curves.png)\n",
-        "![Point estimates and intervals of every label](intervals.png)\n",
-        "Numbers: [every run's score](scores.csv), [the table](table.csv).\n",
-    ]
-    if loaded.set_aside:
-        lines = [
-            f"{aside.folder}: {shortened(one_line(aside.reason), _LONGEST_REASON)}"
-            for aside in loaded.set_aside
-        ]
-        parts += ["## Run folders set aside\n", _bullets(lines)]
-    return "\n".join(parts)
+def _shown(table: Table) -> _Shown:
+    """Prepare a table; a column that says the same in every row becomes a sentence."""
+    same = [_same(table, place) for place in range(len(table.columns))]
+    kept = [place for place, text in enumerate(same) if text is None]
+    titled = [(column.title, text) for column, text in zip(table.columns, same, strict=True)]
+    alike = "; ".join(f"{title}: {text}" for title, text in titled if text)
+    nowhere = ", ".join(title for title, text in titled if text == "")
+    common = [f"In every row, {alike}."] if alike else []
+    if nowhere:
+        common.append(f"No row has a value of: {nowhere}.")
+    view = tuple(
+        tuple(_cell(row[n], table.columns[n], marks[n], scales[n]) for n in kept)
+        for row, marks, scales in zip(table.rows, table.marks, column_scales(table), strict=True)
+    )
+    columns = tuple(table.columns[n] for n in kept)
+    return _Shown(table.title, table.caption, columns, view, table.rows, tuple(common))
 
 
-def _seeds(comparison: Comparison) -> list[str]:
-    labels_of = Counter(scores.seeds for scores in comparison.labels)
-    if len(labels_of) == 1:
-        return [f"Seeds of every label: {ranges(comparison.labels[0].seeds)}."]
-    return [f"Seeds of {scores.label}: {ranges(scores.seeds)}." for scores in comparison.labels]
+def _numbered(table: Table) -> Table:
+    """Replace the long texts that many runs share by numbers, and say below what they stand for."""
+    rows = [list(row) for row in table.rows]
+    caption = table.caption
+    for place, column in enumerate(table.columns):
+        texts = list(dict.fromkeys(str(row[place]) for row in rows))
+        if column.key not in _SHARED or not 1 < len(texts) <= _MOST_NUMBERED:
+            continue
+        listed = "; ".join(f"({n}) {text or 'unknown'}" for n, text in enumerate(texts, start=1))
+        caption += f" {column.title.capitalize()}: {listed}."
+        for row in rows:
+            row[place] = f"({texts.index(str(row[place])) + 1})"
+    return replace(table, rows=tuple(map(tuple, rows)), caption=caption)
 
 
-def ranges(numbers: Sequence[int]) -> str:
-    """Write ascending distinct whole numbers as ``1–3, 7``."""
-    spans: list[tuple[int, int]] = []
-    for number in numbers:
-        if spans and number == spans[-1][1] + 1:
-            spans[-1] = (spans[-1][0], number)
-        else:
-            spans.append((number, number))
-    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in spans)
+def _same(table: Table, place: int) -> str | None:
+    """Return what a column says in every row, empty for nothing; None for a column to show."""
+    values = {row[place] for row in table.rows}
+    if place == 0 or len(table.rows) < 2 or len(values) > 1:
+        return None
+    (value,) = values
+    if value is None or value == "":
+        return ""
+    return one_line(value) if isinstance(value, str) else None
 
 
-def _bullets(lines: Sequence[str]) -> str:
-    return "".join(f"- {markdown(line)}\n" for line in lines)
+def _cell(cell: Cell, column: Column, mark: str, scale: float) -> _Cell:
+    value, interval = parts(cell, column.kind, scale)
+    if column.kind != "text":
+        value, interval = value.replace("-", "−"), interval.replace("-", "−")
+    return _Cell(shortened(value, _LONGEST_CELL), interval, column.kind, mark, column.key in _WIDE)
+
+
+def _embedded(document: Document, table: Table) -> dict[str, object]:
+    """Return a table as the page's script takes it: CSV cells, and each curve's label."""
+    plain: dict[str, object] = {
+        "columns": csv_header(table.columns),
+        "rows": [csv_row(table.columns, row) for row in table.rows],
+    }
+    if table.name in ("curves", "profiles"):
+        named = dict.fromkeys(row[0] for row in table.rows)
+        plain["series"] = [document.labels.index(str(label)) for label in named]
+        plain["x"] = table.columns[1].title
+    return plain
+
+
+def _swatch(index: int) -> Markup:
+    content = svg.join([svg.polyline([(1, 7), (29, 7)], index), svg.mark(15, 7, index)])
+    return Markup('<svg viewBox="0 0 30 14" aria-hidden="true">{}</svg>').format(content)
+
+
+def _line(text: str) -> str:
+    return one_line(text)
+
+
+def _resource(name: str) -> str:
+    return (files("reports") / "html" / name).read_text(encoding="utf-8")
+
+
+def _style() -> str:
+    return _resource("style.css").replace("/*DARK*/", _resource("dark.css"))
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["line"] = _line
+    return environment.from_string(_resource("page.html"))

@@ -1,20 +1,34 @@
-"""From run folders to a report: page, tables and figures in one folder."""
+"""From logs to a report: pages, tables and figures in one folder."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
-from reports.cautions import cautions
-from reports.comparison import Comparison, compare
-from reports.figures import interval_figure, learning_curve_figure
-from reports.page import Finding, compose, find, footer
+from reports import aggregates, bands, figures
+from reports.arrangement import arrange
+from reports.assembly import Choices, assemble
+from reports.document import Document, to_json
+from reports.findings import Finding
+from reports.formats import csv_text, latex_table, markdown_table
+from reports.markdown import compose
+from reports.page import render_page
+from reports.records import LoadedRuns
 from reports.references import fill_references
-from reports.runs import LoadedRuns, Run, load_runs
-from reports.statistics import CURVE_DRAWS, TABLE_DRAWS, Draws, label_statistics, learning_curves
-from reports.tables import ScoreTable, csv_text
+from reports.runs import load_runs
+from reports.tables import TABLE_NAMES, Table, brief_main_table, report_tables
+from reports.terminal import TerminalTable
 
-BASELINE = "ppo (tuned)"
+TABLE_DRAWS = aggregates.DRAWS
+CURVE_DRAWS = bands.DRAWS
+MARGIN = 0.05
+THRESHOLD = 0.9
+
+Format = Literal["html", "md", "csv", "tex"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_CSV_ONLY = ("scores", "curves", "profiles", "set_aside")
 
 
 @dataclass(frozen=True)
@@ -22,107 +36,142 @@ class Report:
     """What was written.
 
     Attributes:
-        finding: the main result in words, headline and detail.
-        table: the statistics; ``rich.print(report.table.rich())`` shows them on a terminal.
+        document: every number.
         files: the files, in the order in which they appeared.
     """
 
-    finding: Finding
-    table: ScoreTable
+    document: Document
     files: tuple[Path, ...]
+
+    @property
+    def finding(self) -> Finding:
+        """The main result in words, headline and detail."""
+        return Finding(self.document.headline, self.document.detail)
+
+    @property
+    def table(self) -> TerminalTable:
+        """The main table; ``rich.print(report.table.rich())`` shows it on a terminal."""
+        return TerminalTable(self.document)
 
 
 def write_report(
     source: str | Path | LoadedRuns,
     out: str | Path,
     *,
-    baseline: str = BASELINE,
+    baseline: str | None = None,
     seed: int = 0,
     notes: Sequence[str] = (),
     table_draws: int = TABLE_DRAWS,
     curve_draws: int = CURVE_DRAWS,
+    margin: float = MARGIN,
+    threshold: float = THRESHOLD,
+    formats: Collection[Format] = FORMATS,
+    best: bool = False,
+    title: str | None = None,
 ) -> Report:
-    """Write ``report.md``, its numbers as CSV and its figures as PNG into one folder.
+    """Write a report's pages, tables and figures into one folder.
 
-    The files: ``scores.csv``, ``table.csv``, ``learning_curves.png``, ``intervals.png``,
-    ``report.md``. The same run folders, baseline, seed and notes give the same bytes, wherever
-    the folders lie. Every file appears whole or not at all, the page last.
+    Always ``report.json`` with every number; by ``formats`` ``report.html``, ``report.md``, and
+    ``tables/*.md, *.csv, *.tex``; with ``md`` or ``tex`` also ``figures/*.png, *.svg``. The same
+    logs, baseline, seed and notes give the same bytes, wherever the logs lie. All files are
+    written beside their places before the first takes its place: where the disk is full, nothing
+    changes.
 
     Args:
-        source: a folder with run folders at any depth, or what ``load_runs`` returned for it.
+        source: a folder with logs at any depth, or what ``load_runs`` returned.
         out: folder to write to, made where it is missing.
-        baseline: the label ``algo (settings)`` that the others are compared with. If no run has
-            it, the first label takes its place, and the report says so.
-        seed: seed of the bootstrap.
+        baseline: the label ``algo (settings)`` that the others are compared with; the algorithm's
+            name alone serves where it has one label. None: SB3's PPO if it is there, the tuned one
+            of several, else the first label; this also where no one label answers to the name,
+            and the report says so.
+        seed: seed of the resampling.
         notes: plain sentences for the page.
-        table_draws: bootstrap draws for each of the table's intervals, at least 1.
-        curve_draws: bootstrap draws for each learning curve's band, at least 1.
+        table_draws: bootstrap draws for each of the main table's intervals, at least 1.
+        curve_draws: bootstrap draws for each other interval and each band, at least 1.
+        margin: means closer than this share of a task's normalised scale are practically equal.
+        threshold: normalised return that the steps to the threshold are counted up to.
+        formats: which of ``html``, ``md``, ``csv``, ``tex`` to write.
+        best: judge the best checkpoints in place of the final policies; the report says so.
+        title: of the pages; None: the main result alone.
 
     Raises:
-        NoRunsError: no run can be used, or no environment was run by every label.
+        NoRunsError: no run can be used.
+        ValueError: a format that there is not.
         OSError: the folder cannot be written to.
     """
+    if unknown := set(formats) - set(FORMATS):
+        raise ValueError(f"formats {sorted(unknown)}: expected of {', '.join(FORMATS)}")
     loaded = source if isinstance(source, LoadedRuns) else load_runs(source)
     loaded = replace(loaded, runs=fill_references(loaded.runs))
-    comparison = compare(loaded.runs)
-    draws = Draws(table=table_draws, curve=curve_draws, seed=seed)
-    table = _table(comparison, loaded, baseline, draws)
-    found = find(table.rows, table.baseline)
-    labels = [row.label for row in table.rows]
-    contents = {
-        "scores.csv": _scores_csv(loaded.runs).encode(),
-        "table.csv": table.csv().encode(),
-        "learning_curves.png": learning_curve_figure(learning_curves(comparison, draws), labels),
-        "intervals.png": interval_figure(table.rows),
-        "report.md": compose(table, found, notes, loaded).encode("utf-8", "replace"),
-    }
+    choices = Choices(
+        baseline, seed, table_draws, curve_draws, margin, threshold, best, title or ""
+    )
+    document = assemble(arrange(loaded.runs), loaded, choices, notes)
+    contents = report_files(document, formats)
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        _write_whole(folder / name, content)
-    return Report(found, table, tuple(folder / name for name in contents))
+    _write_all(folder, contents)
+    _remove_stale(folder, contents, formats)
+    return Report(document, tuple(folder / name for name in contents))
 
 
-def _table(comparison: Comparison, loaded: LoadedRuns, baseline: str, draws: Draws) -> ScoreTable:
-    labels = [scores.label for scores in comparison.labels]
-    stated: tuple[str, ...] = ()
-    if baseline not in labels:
-        stated = (f"No run is of {baseline}: {labels[0]} is the baseline instead.",)
-        baseline = labels[0]
-    rows = label_statistics(comparison, baseline, draws)
-    return ScoreTable(
-        rows=rows,
-        baseline=baseline,
-        footer=footer(comparison, loaded, draws),
-        cautions=(*stated, *cautions(comparison, rows, loaded)),
-    )
+def report_files(document: Document, formats: Collection[Format]) -> dict[str, bytes]:
+    """Return every file of a report by its path, the pages last: a pure function."""
+    files: dict[str, bytes] = {}
+    with_figures = "md" in formats or "tex" in formats
+    drawn = figures.report_figures(document) if with_figures else ()
+    for figure in drawn:
+        files[f"figures/{figure.name}.png"] = figure.png
+        files[f"figures/{figure.name}.svg"] = figure.svg
+    tables = [table for table in report_tables(document) if table.rows]
+    for table in tables:
+        files.update(_table_files(document, table, formats))
+    files["report.json"] = to_json(document).encode()
+    if "md" in formats:
+        shown = [(figure.shows, f"figures/{figure.name}.png") for figure in drawn]
+        page = compose(document, shown, tables if "csv" in formats else ())
+        files["report.md"] = page.encode("utf-8", "replace")
+    if "html" in formats:
+        files["report.html"] = render_page(document).encode("utf-8", "replace")
+    return files
 
 
-def _scores_csv(runs: Sequence[Run]) -> str:
-    header = ("label", "algo", "settings", "env", "seed", "steps", "score", "normalised_score")
-    ordered = sorted(runs, key=lambda run: (run.label, run.task, run.seed))
-    return csv_text(
-        header,
-        [
-            (
-                run.label,
-                run.algo,
-                run.settings,
-                run.task,
-                run.seed,
-                run.steps,
-                run.score,
-                run.normalised_score,
-            )
-            for run in ordered
-        ],
-    )
+def _table_files(
+    document: Document, table: Table, formats: Collection[Format]
+) -> Mapping[str, bytes]:
+    files: dict[str, bytes] = {}
+    path = f"tables/{table.name}"
+    if "csv" in formats:
+        files[f"{path}.csv"] = csv_text(table).encode()
+    if table.name in _CSV_ONLY:
+        return files
+    brief = brief_main_table(document) if table.name == "table" else table
+    if "md" in formats:
+        files[f"{path}.md"] = markdown_table(brief).encode()
+    if "tex" in formats:
+        files[f"{path}.tex"] = latex_table(brief).encode()
+    return files
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+def _remove_stale(folder: Path, contents: Mapping[str, bytes], formats: Collection[Format]) -> None:
+    """Remove an earlier report's tables and figures that this report, of these formats, has not."""
+    kinds = [f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in formats]
+    if "md" in formats or "tex" in formats:
+        kinds += [f"figures/{name}.{kind}" for name in figures.NAMES for kind in ("png", "svg")]
+    for name in kinds:
+        if name not in contents:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    beside: dict[Path, Path] = {}
     try:
-        beside.write_bytes(content)
-        beside.replace(path)
+        for name, content in contents.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside[path] = path.with_name(f".{path.name}.{os.getpid()}")
+            beside[path].write_bytes(content)
+        for path, written in beside.items():
+            written.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        for written in beside.values():
+            written.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Names and reasons come from files that anyone may have written; here they become safe to show."""
 
 import re
+from collections.abc import Sequence
 
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 _MARKUP = re.compile(r"[\\`*~|$#]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
@@ -24,3 +25,19 @@ def markdown(text: str) -> str:
     """
     escaped = _MARKUP.sub(lambda match: "\\" + match[0], one_line(text))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 run``, ``2 runs``, ``1,000 runs``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Write ascending distinct whole numbers as ``1–3, 7``."""
+    spans: list[tuple[int, int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1] = (spans[-1][0], number)
+        else:
+            spans.append((number, number))
+    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in spans)

@@ -19,6 +19,9 @@ from tuning.protocol import CURVE_PRUNERS
 
 __all__ = ["Task", "TaskPool", "TaskResult", "run_task"]
 
+AHEAD = 1
+"""Tasks prepared beyond the workers: proposing one takes as long as a short run."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -208,8 +211,8 @@ class TaskPool:
 
     @property
     def free(self) -> int:
-        """How many tasks more would be begun at once."""
-        return 0 if self._suspects else self._jobs - len(self._tasks)
+        """How many tasks more it takes: one each worker, and one that waits for the next free."""
+        return 0 if self._suspects else self._jobs + AHEAD - len(self._tasks)
 
     @property
     def busy(self) -> int:

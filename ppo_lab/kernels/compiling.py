@@ -23,7 +23,7 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_listeners: list[Callable[[], None]] = []
+_listeners: list[Callable[[Path], None]] = []
 
 
 def kernel(function: F) -> F:
@@ -56,11 +56,11 @@ def _compiled(function: F, fastmath: set[str] | bool) -> F:
 
 
 @contextmanager
-def on_compiling(call: Callable[[], None]) -> Iterator[None]:
+def on_compiling(call: Callable[[Path], None]) -> Iterator[None]:
     """Within the block, call this whenever a kernel must be compiled, before it is.
 
     Args:
-        call: with no arguments; not called for what memory or the disk already hold.
+        call: given the folder of the cache; not called for what memory or the disk already hold.
     """
     _listeners.append(call)
     try:
@@ -87,6 +87,15 @@ class MendingCache(FunctionCache):  # type: ignore[misc]  # numba has no types
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function for these types, or None where it must be compiled."""
+        found = self._load(sig, target_context)
+        if found is None and _listeners:
+            for call in _listeners:
+                call(Path(self._cache_path))
+            # A listener may have waited for a process that compiled it.
+            found = self._load(sig, target_context)
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         try:
             found = super().load_overload(sig, target_context)
             # Two processes that save at once may have swapped their files.
@@ -95,9 +104,6 @@ class MendingCache(FunctionCache):  # type: ignore[misc]  # numba has no types
         except Exception:  # whatever a broken file makes pickle or LLVM raise
             self._drop()
             found = None
-        if found is None:
-            for call in _listeners:
-                call()
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def warm_up(layout: Layout, say: Callable[[], None] | None = None) -> float:
     started = time.perf_counter()
     said: list[bool] = []
 
-    def say_once() -> None:
+    def say_once(_folder: Path) -> None:
         if say is not None and not said:
             said.append(True)
             say()

@@ -25,7 +25,13 @@ HOME = Path(__file__).resolve().parents[2]
 GRID, NOISY = "ppo_lab/GridWorld-v0", "ppo_lab/NoisyGridWorld-v0"
 SMALL = ["--seeds", "2", "--timesteps", "64", "--jobs", "2", "--episodes", "5", "--points", "2"]
 MATRIX = [*SMALL, "--algos", "spec_ppo", "ppo", "optimal", "--envs", GRID, NOISY]
-REPORT = ["report.md", "table.csv", "scores.csv", "learning_curves.png", "intervals.png"]
+REPORT = [
+    "report.md",
+    "tables/table.csv",
+    "tables/scores.csv",
+    "figures/intervals.png",
+    "report.html",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -72,13 +78,13 @@ def test_every_algorithm_runs_every_environment_with_every_seed(finished: Path) 
     # Both sides get the same budget, seeds and evaluation.
     for key in ("timesteps", "evaluation", "reference"):
         assert runs.groupby("env")[key].agg(lambda of_env: of_env.map(str).nunique()).eq(1).all()
-    table = pd.read_csv(finished / "table.csv")
+    table = pd.read_csv(finished / "tables" / "table.csv")
     assert table["label"].tolist() == ["optimal (exact)", "ppo (given)", "spec_ppo (given)"]
     assert set(table["baseline"]) == {"ppo (given)"}
 
 
 def test_same_settings_of_spec_ppo_and_ppo_give_the_same_scores(finished: Path) -> None:
-    scores = pd.read_csv(finished / "scores.csv").sort_values(["env", "seed"])
+    scores = pd.read_csv(finished / "tables" / "scores.csv").sort_values(["env", "seed"])
     ours, theirs = (scores[scores["algo"] == algo]["score"] for algo in ("spec_ppo", "ppo"))
     assert ours.tolist() == theirs.tolist()
 

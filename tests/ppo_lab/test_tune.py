@@ -21,7 +21,15 @@ from tuning.protocol import Protocol
 HOME = Path(__file__).resolve().parents[2]
 SMALL = ["--trials", "2", "--seeds", "2", "--timesteps", "128", "--jobs", "2"]
 STUDY = "tune-ppo_lab-NoisyGridWorld-v0"
-REPORT = ["report.md", "table.csv", "scores.csv", "learning_curves.png", "intervals.png"]
+REPORT = [
+    "report.html",
+    "report.json",
+    "report.md",
+    "tables/table.csv",
+    "tables/scores.csv",
+    "figures/learning_curves.png",
+    "figures/intervals.svg",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +62,7 @@ def environment() -> dict[str, str]:
 
 
 def test_table_has_tuned_and_default_settings_of_both_algorithms(finished: Path) -> None:
-    table = pd.read_csv(finished / "table.csv")
+    table = pd.read_csv(finished / "tables" / "table.csv")
     labels = ["ppo (default)", "ppo (tuned)", "spec_ppo (default)", "spec_ppo (tuned)"]
     assert table["label"].tolist() == labels
     assert (table["runs"] == 2).all()
@@ -65,7 +73,7 @@ def test_table_has_tuned_and_default_settings_of_both_algorithms(finished: Path)
 
 
 def test_default_rows_of_both_algorithms_are_the_same_to_the_last_digit(finished: Path) -> None:
-    scores = pd.read_csv(finished / "scores.csv")
+    scores = pd.read_csv(finished / "tables" / "scores.csv")
     ours, reference = (
         scores[scores["label"] == f"{algo} (default)"].sort_values("seed")["score"].tolist()
         for algo in ("spec_ppo", "ppo")
@@ -280,8 +288,8 @@ def test_one_algorithm_and_an_environment_without_a_stated_score(tmp_path: Path)
     arguments += ["--seeds", "1", "--timesteps", "64", "--log-folder", str(tmp_path)]
     assert main(arguments) == 0
     report = (tmp_path / "tune-Pendulum-v1" / "report.md").read_text()
-    assert "high: low + 1, as no label beats the random policy" in report  # after 64 steps
-    assert "No run is of ppo (tuned): spec_ppo (default) is the baseline instead." in report
+    assert "high: best mean of RL Zoo's benchmark.md for Pendulum-v1" in report
+    assert "P(better than spec_ppo (default))" in report  # the first label, without a PPO of SB3's
 
 
 PRUNED = ["--algo", "ppo", "--trials", "8", "--window", "2", "--pruner", "halving", "--seeds", "1"]

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reports.document import Document
+from reports.report import Report, write_report
+
 MakeRun = Callable[..., Path]
 
 STEPS = (2048, 4096, 6144, 8192, 10240)
@@ -98,3 +101,46 @@ def write_four_labels(logs: Path, runs: int = 10) -> None:
         for seed in range(200000, 200000 + runs):
             score = 0.5 + 0.12 * place + 0.05 * generator.standard_normal()
             write_run(logs, algo=algo, settings=settings, seed=seed, score=score)
+
+
+HOSTILE = '=1+1, "<script>alert(1)</script>" & 算法 {$_}'
+"""A name that would break CSV, HTML, JSON in HTML, SVG, Markdown, LaTeX, or start a formula."""
+
+
+def write_hostile_study(logs: Path) -> None:
+    """Write three labels on two tasks, uneven numbers of runs, one failed run, hostile names."""
+    generator = np.random.default_rng(1)
+    tasks = (("ppo_lab/NoisyGridWorld-v0", -0.1, 1.0), ("../<b>Task</b>|-v0", -1500.0, -150.0))
+    for place, (algo, settings) in enumerate(
+        [("ppo", "default"), ("spec_ppo", "tuned"), (HOSTILE, "tuned")]
+    ):
+        for number, (env, low, high) in enumerate(tasks):
+            for seed in range(200000, 200006 - place):
+                share = 0.4 + 0.15 * place + 0.05 * generator.standard_normal()
+                write_run(
+                    logs,
+                    algo=algo,
+                    settings=settings,
+                    env=env,
+                    seed=seed,
+                    score=low + share * (high - low),
+                    low=low,
+                    high=high,
+                    folder=f"{place}/{number}_{seed}",
+                )
+    write_run(logs, folder="bad <img src=x>", status="failed", reason="<script>alert(2)</script>")
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """A whole report of ``write_hostile_study``, written once for all tests."""
+    folder = tmp_path_factory.mktemp("report")
+    write_hostile_study(folder / "logs")
+    return write_report(
+        folder / "logs", folder / "out", table_draws=60, curve_draws=40, notes=["A <note>."]
+    )
+
+
+@pytest.fixture(scope="session")
+def document(report: Report) -> Document:
+    return report.document

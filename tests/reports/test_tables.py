@@ -1,73 +1,83 @@
-"""One table three ways: terminal, Markdown, CSV."""
+"""Tables: what is best, what is tied, what a column is left out of."""
 
-import csv
-import io
+import pytest
 
-from rich.console import Console
-
-from reports.statistics import Estimate, LabelStatistics
-from reports.tables import ScoreTable, shown
-
-THIRD = Estimate(1 / 3, 0.25, 2 / 3)
-
-
-def row(label: str, improvement: Estimate | None = None) -> LabelStatistics:
-    return LabelStatistics(label, 10, 0.125, THIRD, THIRD, THIRD, THIRD, improvement)
-
-
-def table(*labels: str, baseline: str = "ppo (tuned)") -> ScoreTable:
-    rows = tuple(row(label, None if label == baseline else THIRD) for label in labels)
-    return ScoreTable(rows, baseline, ("Ten runs.",), ("[bold]Careful[/bold]",))
+from reports.document import Document, Interval
+from reports.tables import (
+    TABLE_NAMES,
+    Cell,
+    Column,
+    Mark,
+    Table,
+    brief_main_table,
+    report_tables,
+    split_tests,
+)
 
 
-def printed(of: ScoreTable, width: int = 200) -> str:
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(of.rich())
-    file = console.file
-    assert isinstance(file, io.StringIO)
-    return file.getvalue()
+def table(*cells: Cell, better: int = 1, groups: str = "") -> Table:
+    columns = (Column("group", "group"), Column("x", "x", "unit", better, True))
+    names = groups or "a" * len(cells)
+    rows = tuple(zip(names, cells, strict=True))
+    return Table("t", "T", "", columns, rows, grouped=bool(groups))
 
 
-def test_numbers_show_three_decimals_and_no_negative_zero() -> None:
-    assert shown(THIRD) == "0.333 [0.250, 0.667]"
-    assert shown(Estimate(-0.0001, None, None)) == "0.000"
+@pytest.mark.parametrize(
+    ("cells", "marks"),
+    [
+        ((Interval(1, 0, 2), Interval(2, 1.5, 2.5)), ("tied", "best")),  # 2 ≥ 1.5
+        ((Interval(1, 0, 1.4), Interval(2, 1.5, 2.5)), ("", "best")),
+        ((Interval(2, None, None), Interval(1, 0, 3)), ("best", "")),  # no interval, no tie
+        ((Interval(1, 0, 2), Interval(1, 0, 2)), ("", "")),  # all equal: none is best
+        ((Interval(1, 0, 2), None), ("", "")),  # alone
+        ((3, 1.0, 3), ("best", "", "best")),
+    ],
+)
+def test_best_and_tied(cells: tuple[Cell, ...], marks: tuple[Mark, ...]) -> None:
+    assert tuple(row[1] for row in table(*cells).marks) == marks
 
 
-def test_markdown_has_a_row_per_label_and_nothing_for_the_baseline_over_itself() -> None:
-    lines = table("ppo (tuned)", "spec_ppo (tuned)").markdown().splitlines()
-    assert lines[0].startswith("| label | runs | score | mean | IQM | median | optimality gap | P(")
-    number = "0.333 [0.250, 0.667]"
-    assert (
-        lines[2] == f"| ppo (tuned) | 10 | 0.125 | {number} | {number} | {number} | {number} | – |"
-    )
-    assert lines[3].endswith(f"| {number} |")
-    assert len(lines) == 4
+def test_of_a_gap_less_is_better() -> None:
+    assert [row[1] for row in table(3, 1.0, None, better=-1).marks] == ["", "best", ""]
 
 
-def test_csv_keeps_full_precision_and_leaves_what_is_missing_empty() -> None:
-    alone = Estimate(1 / 3, None, None)
-    lonely = LabelStatistics('a, "b"\n|c', 1, None, alone, alone, alone, alone, None)
-    text = ScoreTable((lonely, row("d", THIRD)), "a", (), ()).csv()
-    first, second = csv.DictReader(io.StringIO(text, newline=""))
-    assert first["label"] == 'a, "b"\n|c'
-    assert float(first["iqm"]) == 1 / 3
-    assert (first["score"], first["iqm_low"], first["p_better"]) == ("", "", "")
-    assert [float(second[f"p_better{end}"]) for end in ("", "_low", "_high")] == [
-        1 / 3,
-        1 / 4,
-        2 / 3,
-    ]
-    assert second["baseline"] == "a"
+def test_best_is_judged_within_a_group() -> None:
+    marks = table(1, 2, 9, 8, groups="aabb").marks
+    assert [row[1] for row in marks] == ["", "best", "best", ""]
 
 
-def test_terminal_table_shows_names_and_sentences_as_they_are() -> None:
-    text = printed(table("ppo (tuned)", "[red]x[/red]\x1b[2J"))
-    assert "[red]x[/red] [2J" in text
-    assert "! [bold]Careful[/bold]" in text
-    assert "Ten runs." in text
-    assert "0.333" in text
-    assert "[0.250, 0.667]" in text
+def test_a_group_can_be_taken_out() -> None:
+    (row,) = table(1, 2, groups="ab").where("b").rows
+    assert row == (2,)
 
 
-def test_terminal_table_fits_a_common_terminal() -> None:
-    assert all(len(line) <= 80 for line in printed(table("ppo (tuned)"), 80).splitlines())
+def test_every_table_is_rectangular_and_named_once(document: Document) -> None:
+    tables = report_tables(document)
+    assert tuple(of.name for of in tables) == TABLE_NAMES
+    for of in tables:
+        assert all(len(row) == len(of.columns) for row in of.rows)
+        assert len({column.key for column in of.columns}) == len(of.columns)
+
+
+def test_tables_have_a_row_for_each_record(document: Document) -> None:
+    rows = {of.name: len(of.rows) for of in report_tables(document)}
+    labels, tasks = len(document.labels), len(document.tasks)
+    assert rows["table"] == labels == 3
+    assert rows["tasks"] == rows["efficiency"] == labels * tasks == 6
+    assert rows["tests"] == 3 * tasks  # pairs of three labels
+    assert rows["pairs"] == labels * (labels - 1)
+    assert rows["scores"] == len(document.runs) == 2 * (6 + 5 + 4)
+    assert rows["curves"] == sum(len(curve.steps) for curve in document.curves)
+    assert rows["set_aside"] == 1
+
+
+def test_the_brief_table_drops_what_says_nothing(document: Document) -> None:
+    keys = [column.key for column in brief_main_table(document).columns]
+    assert keys == ["label", "runs", "mean", "iqm", "median", "optimality_gap", "p_better"]
+
+
+def test_the_tests_split_in_two_keep_every_column(document: Document) -> None:
+    whole = next(of for of in report_tables(document) if of.name == "tests")
+    first, second = split_tests(whole)
+    keys = {column.key for column in (*first.columns, *second.columns)}
+    assert keys == {column.key for column in whole.columns}

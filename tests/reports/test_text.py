@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports.text import markdown, one_line, shortened
+from reports.text import counted, markdown, one_line, ranges, shortened
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,12 @@ def test_shortened_texts_fit_and_keep_their_beginning(text: str, length: int) ->
     short = shortened(text, length)
     assert len(short) <= length
     assert short == text or (short[-1] == "…" and text.startswith(short[:-1]))
+
+
+def test_ranges_join_neighbours() -> None:
+    assert ranges([1, 2, 3, 7, 9, 10]) == "1–3, 7, 9–10"
+    assert ranges([]) == ""
+
+
+def test_things_are_counted_in_english() -> None:
+    assert [counted(n, "run") for n in (0, 1, 1000)] == ["0 runs", "1 run", "1,000 runs"]

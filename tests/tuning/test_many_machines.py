@@ -28,7 +28,7 @@ NAME = "shared"
 SMALL = ["--algo", "ppo", "--trials", "6", "--window", "4", "--finalists", "2", "--replicas", "2"]
 SMALL += ["--seeds", "2", "--timesteps", "128", "--jobs", "1", "--study-name", NAME]
 TASKS = {NAME + "-ppo": 6, NAME + "-ppo-replicate": 4, NAME + "-ppo-judge": 4}
-REPORT = ["report.md", "table.csv", "scores.csv", "trials-ppo.csv", "ppo.yml"]
+REPORT = ["report.md", "tables/table.csv", "tables/scores.csv", "trials-ppo.csv", "ppo.yml"]
 
 MACHINE = (
     # Another host's name makes a process of this machine one of another: its death shows by its

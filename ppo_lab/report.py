@@ -1,0 +1,134 @@
+"""``python -m ppo_lab.report``: a report on the logs of PPO Lab, RL Zoo, SB3, or a CSV file."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ppo_lab
+from ppo_lab.command import CommandParser, make_console, run_command
+
+if TYPE_CHECKING:
+    from reports.runs import Source
+
+__all__ = ["main"]
+
+PROGRAM = "ppo_lab.report"
+FORMATS = ("html", "md", "csv", "tex")
+SHOWN = 10
+"""Lines on what was set aside; the report lists all of it."""
+LONGEST_LINE = 300
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        prog="python -m ppo_lab.report",
+        description="Report on runs: statistics, tables, figures, one page. The same logs and the "
+        "same --seed give the same bytes.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "logs",
+        nargs="+",
+        metavar="LOGS",
+        help="folders of PPO Lab, RL Zoo or SB3, searched at any depth, or a CSV file with the "
+        "columns algorithm, environment, seed, step, score; NAME=LOGS puts NAME into the labels "
+        "of its runs, so that two sources of one algorithm stay apart",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument(
+        "--baseline",
+        default=None,
+        metavar="LABEL",
+        help="what the others are compared with: a label, or an algorithm that has one label",
+    )
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=FORMATS,
+        default=list(FORMATS),
+        metavar="FORMAT",
+        help=f"what to write: {', '.join(FORMATS)}",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument(
+        "--references",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="YAML with the scores that normalise an environment: 'ENV: {low: 0, high: 1, source: "
+        "where from}'",
+    )
+    parser.add_argument(
+        "--best",
+        action="store_true",
+        help="judge the best checkpoints in place of the final policies; flatters, and says so",
+    )
+    parser.add_argument("--title", default=None, help="of the page; None: the main result")
+    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: the command line without the program; None: ``sys.argv``.
+
+    Returns:
+        The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    return run_command(PROGRAM, lambda: _report(options))
+
+
+def _report(options: argparse.Namespace) -> None:
+    from ppo_lab.errors import ArgumentError
+    from reports.arrangement import baseline_label
+    from reports.references import fill_references, load_references
+    from reports.report import write_report
+    from reports.runs import load_runs
+    from reports.text import one_line, shortened
+
+    if options.seed < 0:
+        raise ArgumentError(f"--seed {options.seed}: expected 0 or above")
+    references = load_references(options.references) if options.references else None
+    loaded = load_runs(*map(_source, options.logs))
+    loaded = replace(loaded, runs=fill_references(loaded.runs, references))
+    try:
+        baseline = baseline_label(loaded.runs, options.baseline)
+    except ValueError as error:
+        raise ArgumentError(f"--baseline {options.baseline}: {error}") from error
+    report = write_report(
+        loaded,
+        options.out,
+        baseline=baseline,
+        seed=options.seed,
+        formats=options.format,
+        best=options.best,
+        title=options.title,
+    )
+    console = make_console()
+    console.print(report.table.rich())
+    for aside in loaded.set_aside[:SHOWN]:
+        line = one_line(f"set aside: {aside.folder}: {aside.reason}")
+        console.print(shortened(line, LONGEST_LINE))
+    if len(loaded.set_aside) > SHOWN:
+        console.print(f"and {len(loaded.set_aside) - SHOWN:,} more, each listed in the report")
+    console.print(f"Report: {report.files[-1]}")
+
+
+def _source(text: str) -> "Source":
+    """``LOGS`` or ``NAME=LOGS``; a path that exists as it stands is no name."""
+    from reports.runs import Source
+
+    name, equals, path = text.partition("=")
+    if equals and name and "/" not in name and path and not Path(text).exists():
+        return Source(path, settings=name)
+    return Source(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

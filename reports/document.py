@@ -1,0 +1,367 @@
+"""The document: every number of a report, as frozen records that are JSON and back again.
+
+Page, tables and figures are functions of a ``Document`` and of nothing else, so what is not in
+``report.json`` is on no page either. A number that does not exist is None, ``null`` in JSON; there
+is no NaN.
+"""
+
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+FORMAT = 1
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its interval; the ends are None where the runs allow none."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the numbers depend on besides the runs.
+
+    Attributes:
+        baseline: the label that others are compared with.
+        seed: seed of every resampling.
+        table_draws: bootstrap draws behind each number of the main and the per-task tables.
+        curve_draws: bootstrap draws behind each point of a curve and each pair of labels.
+        level: nominal coverage of the intervals, in (0, 1).
+        interval_method: how the intervals are made, in words.
+        equivalence_margin: half-width of "practically equal", as a share of a task's scale from 0
+            to 1.
+        threshold: normalised score that the steps to the threshold are counted up to.
+        best_checkpoints: whether the best checkpoints are judged in place of the final policies.
+    """
+
+    baseline: str
+    seed: int
+    table_draws: int
+    curve_draws: int
+    level: float
+    interval_method: str
+    equivalence_margin: float
+    threshold: float
+    best_checkpoints: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """One environment with the scores that normalise it.
+
+    Attributes:
+        name: the environment id, with its arguments where it has any.
+        compared: whether it enters the aggregates over tasks.
+        low: the score that normalises to 0.
+        high: the score that normalises to 1.
+        source: where ``low`` and ``high`` come from.
+    """
+
+    name: str
+    compared: bool
+    low: float
+    high: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One label over all compared tasks: a row of the main table.
+
+    Attributes:
+        label: ``algo (settings)``.
+        runs: runs per task, the fewest of any task.
+        score: mean score in the environment's own units; None with several tasks.
+        mean: mean of the normalised scores.
+        iqm: interquartile mean of the normalised scores.
+        median: median over tasks of the mean normalised score.
+        optimality_gap: 1 − mean(min(normalised score, 1)).
+        improvement: P(a run scores above a run of the baseline); None for the baseline.
+        best_checkpoint: IQM of the best evaluation of each run, an optimistic number.
+        area: IQM of the mean height of the learning curve, normalised.
+    """
+
+    label: str
+    runs: int
+    score: float | None
+    mean: Interval
+    iqm: Interval
+    median: Interval
+    optimality_gap: Interval
+    improvement: Interval | None
+    best_checkpoint: Interval | None
+    area: Interval | None
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """One label on one task, in the environment's own units.
+
+    Attributes:
+        interval: the mean with its interval.
+        success_rate: share of runs (or episodes, where recorded) that succeeded, in [0, 1].
+        best_checkpoint: mean of the runs' best evaluations.
+        area: IQM over runs of the mean height of the normalised learning curve.
+        reached: share of runs whose return passed the threshold; None without shared steps.
+        median_steps: steps by which half of the runs had; None where fewer did.
+        mean_steps: mean of min(steps to the threshold, horizon).
+        horizon: steps for which every run of the task was watched.
+        scores: every run's score, by seed.
+    """
+
+    task: str
+    label: str
+    runs: int
+    mean: Interval
+    median: float | None
+    iqm: Interval
+    std: float | None
+    minimum: float | None
+    maximum: float | None
+    success_rate: float | None
+    best_checkpoint: float | None
+    area: Interval | None
+    reached: Interval | None
+    median_steps: float | None
+    mean_steps: Interval | None
+    horizon: int | None
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TaskTest:
+    """Two labels on one task.
+
+    Attributes:
+        difference: mean of ``label`` minus mean of ``other``, own units, with its interval.
+        welch: p-value of Welch's t test; ``welch_holm`` after Holm's correction.
+        permutation: p-value of the permutation test; ``permutation_holm`` after the correction.
+        effect: standardised difference (Hedges' g).
+        superiority: P(a run of ``label`` scores above one of ``other``), ties counting half.
+        equivalence: p-value of the two one-sided tests at ``margin``.
+        margin: the equivalence margin in the task's own units.
+        seeds_needed: runs of each that Welch's test needs to tell a difference of the observed
+            size four times in five; None where there is no such number.
+        seeds_sentence: the same in words, with what it rests on.
+    """
+
+    task: str
+    label: str
+    other: str
+    difference: Interval
+    welch: float | None
+    welch_holm: float | None
+    permutation: float | None
+    permutation_holm: float | None
+    effect: float | None
+    superiority: float | None
+    equivalence: float | None
+    margin: float
+    seeds_needed: int | None
+    seeds_sentence: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """P(a run of ``label`` scores above a run of ``other``), averaged over the tasks of both."""
+
+    label: str
+    other: str
+    improvement: Interval
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A value over environment steps.
+
+    Attributes:
+        label: the label.
+        task: the task, or None for the normalised curve over all compared tasks.
+        runs: the fewest runs behind any point.
+        steps: ascending.
+        value: IQM at each step.
+        low: lower end of the pointwise band; empty where there is none.
+        high: as ``low``.
+    """
+
+    label: str
+    task: str | None
+    runs: int
+    steps: tuple[int, ...]
+    value: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Share of runs above each normalised score τ (Agarwal et al. 2021, section 4.3)."""
+
+    label: str
+    taus: tuple[float, ...]
+    share: tuple[float, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class ProtocolRow:
+    """How one label's runs were made, in words ready to read."""
+
+    label: str
+    tuning: str
+    tasks: int
+    runs: int
+    seeds: str
+    steps: str
+    episodes: str
+    hyperparameters: str
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run that was read; ``source`` is what wrote its logs, ``measure`` what its score is."""
+
+    label: str
+    algo: str
+    settings: str
+    task: str
+    seed: int | None
+    steps: int
+    score: float
+    normalised_score: float
+    best_checkpoint: float
+    episodes: int | None
+    source: str
+    measure: str
+    folder: str
+    versions: str
+    circumstances: str
+
+
+@dataclass(frozen=True)
+class SetAsideRow:
+    """A file or folder that does not enter the statistics, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """Everything a report says.
+
+    Attributes:
+        format: version of this record's layout.
+        title: the caller's title; empty for none.
+        headline: the main result in a few words.
+        detail: the numbers behind it, as sentences.
+        settings: what the numbers depend on besides the runs.
+        labels: in the order of every table and of the colours.
+        tasks: in alphabetical order.
+        aggregates: a row per label.
+        cautions: what a reader should not conclude.
+        footer: what the numbers rest on.
+        notes: the caller's own sentences.
+    """
+
+    format: int
+    title: str
+    headline: str
+    detail: str
+    settings: Settings
+    labels: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    aggregates: tuple[Aggregate, ...]
+    task_scores: tuple[TaskScore, ...]
+    tests: tuple[TaskTest, ...]
+    pairs: tuple[Pair, ...]
+    curves: tuple[Curve, ...]
+    profiles: tuple[Profile, ...]
+    protocol: tuple[ProtocolRow, ...]
+    cautions: tuple[str, ...]
+    footer: tuple[str, ...]
+    notes: tuple[str, ...]
+    runs: tuple[RunRow, ...]
+    set_aside: tuple[SetAsideRow, ...]
+
+
+def to_json(document: Document) -> str:
+    """Return the document as JSON: an entry of a list per line, floats exact, no NaN.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which None should have stood for.
+    """
+    lines = []
+    for field in fields(document):
+        value = getattr(document, field.name)
+        if isinstance(value, tuple) and value:
+            body = "[\n  " + ",\n  ".join(_line(item) for item in value) + "\n ]"
+        else:
+            body = _line(value)
+        lines.append(f" {json.dumps(field.name)}: {body}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def from_json(text: str) -> Document:
+    """Read what ``to_json`` wrote.
+
+    Raises:
+        ValueError: the text is not JSON, of another format, or an entry is missing or of another
+            type; the message names the entry.
+    """
+    plain = json.loads(text)
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+        raise ValueError(f"report.json: expected an object of format {FORMAT}")
+    document: Document = _build(Document, plain, "report")
+    return document
+
+
+def _line(value: object) -> str:
+    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _build(kind: Any, plain: object, where: str) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _record(kind, plain, where)
+    if get_origin(kind) is tuple:
+        if not isinstance(plain, list):
+            raise ValueError(f"{where}: expected a list")
+        item = get_args(kind)[0]
+        return tuple(_build(item, entry, f"{where}[{n}]") for n, entry in enumerate(plain))
+    if get_origin(kind) in (Union, types.UnionType):
+        if plain is None:
+            return None
+        kind = next(option for option in get_args(kind) if option is not type(None))
+        return _build(kind, plain, where)
+    if kind is float and isinstance(plain, int) and not isinstance(plain, bool):
+        return float(plain)
+    if not isinstance(plain, kind) or (kind is int and isinstance(plain, bool)):
+        raise ValueError(f"{where}: expected {kind.__name__}, got {type(plain).__name__}")
+    return plain
+
+
+def _record(kind: type[Record], plain: object, where: str) -> Record:
+    if not isinstance(plain, Mapping):
+        raise ValueError(f"{where}: expected an object")
+    hints = get_type_hints(kind)
+    missing, unknown = hints.keys() - plain.keys(), plain.keys() - hints.keys()
+    if missing or unknown:
+        raise ValueError(f"{where}: missing {sorted(missing)}, unknown {sorted(unknown)}")
+    return kind(**{name: _build(hints[name], plain[name], f"{where}.{name}") for name in hints})

@@ -1,0 +1,163 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const tip = document.getElementById("tip");
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const hidden = new Set();
+
+  // Theme: automatic, light, dark; the choice is kept where the browser lets a page keep one.
+  const root = document.documentElement;
+  const themes = ["auto", "light", "dark"];
+  const button = document.getElementById("theme");
+  const stored = () => { try { return localStorage.getItem("ppo-lab-theme"); } catch { return null; } };
+  function setTheme(name) {
+    if (name === "auto") root.removeAttribute("data-theme"); else root.dataset.theme = name;
+    button.textContent = name[0].toUpperCase() + name.slice(1);
+    button.setAttribute("aria-label", `Colours: ${name === "auto" ? "automatic" : name}`);
+    button.dataset.now = name;
+    try { localStorage.setItem("ppo-lab-theme", name); } catch { /* a page may be forbidden to */ }
+  }
+  button.addEventListener("click", () =>
+    setTheme(themes[(themes.indexOf(button.dataset.now) + 1) % themes.length]));
+  button.hidden = false;
+  setTheme(themes.includes(stored()) ? stored() : "auto");
+
+  // Legends become switches: a label is shown or hidden in every figure at once.
+  function toggle(label) {
+    if (!hidden.delete(label)) hidden.add(label);
+    for (const group of all(`.series[data-label="${label}"]`))
+      group.classList.toggle("off", hidden.has(label));
+    for (const key of all(`button.key[data-label="${label}"]`))
+      key.setAttribute("aria-pressed", String(!hidden.has(label)));
+  }
+  for (const key of all(".legend .key")) {
+    const control = document.createElement("button");
+    control.type = "button";
+    control.className = key.className;
+    control.dataset.label = key.dataset.label;
+    control.setAttribute("aria-pressed", "true");
+    control.append(...key.childNodes);
+    control.addEventListener("click", () => toggle(key.dataset.label));
+    key.replaceWith(control);
+  }
+
+  // Tips.
+  function showTip(nodes, x, y) {
+    tip.replaceChildren(...nodes);
+    tip.hidden = false;
+    const box = tip.getBoundingClientRect();
+    const left = x + 14 + box.width > innerWidth ? x - 14 - box.width : x + 14;
+    tip.style.left = `${Math.max(8, Math.min(left, innerWidth - box.width - 8))}px`;
+    tip.style.top = `${Math.max(8, Math.min(y + 14, innerHeight - box.height - 8))}px`;
+  }
+  const line = (text) => { const p = document.createElement("div"); p.textContent = text; return p; };
+  for (const group of all("[data-tip]")) {
+    group.querySelector("title")?.remove();
+    group.addEventListener("pointermove", (event) =>
+      showTip([line(group.dataset.tip)], event.clientX, event.clientY));
+    group.addEventListener("pointerleave", () => { tip.hidden = true; });
+  }
+
+  // Lines: the values of every visible curve nearest to the pointer's x; arrow keys move along.
+  const figures = (value) => value === null ? "–" : Number(value).toLocaleString("en", {
+    maximumFractionDigits: Math.abs(value) < 10 ? 3 : Math.abs(value) < 1000 ? 1 : 0 });
+  function seriesOf(table) {
+    const found = new Map();
+    for (const [name, x, y, low, high] of table.rows) {
+      if (!found.has(name)) found.set(name, []);
+      found.get(name).push({ x, y, low, high });
+    }
+    return [...found.values()].map((points, place) => ({ points, label: table.series[place] }));
+  }
+  function hover(figure, svg) {
+    const table = data.tables[figure.dataset.table];
+    const series = seriesOf(table);
+    const [left, right, from, to, , , bottom, top] = svg.dataset.frame.split(" ").map(Number);
+    const cross = document.createElementNS("http://www.w3.org/2000/svg", "line");
+    for (const [key, value] of [["class", "cross"], ["y1", top], ["y2", bottom]])
+      cross.setAttribute(key, value);
+    const xs = [...new Set(series.flatMap((of) => of.points.map((p) => p.x)))].sort((a, b) => a - b);
+    const nearest = (points, x, get) => points.reduce((best, p) =>
+      Math.abs(get(p) - x) < Math.abs(get(best) - x) ? p : best);
+    let at = 0;
+    function show(x, clientX, clientY) {
+      const step = nearest(xs, x, (v) => v);
+      at = xs.indexOf(step);
+      const place = from + (step - left) / (right - left) * (to - from);
+      cross.setAttribute("x1", place);
+      cross.setAttribute("x2", place);
+      svg.append(cross);
+      const shown = series.filter((of) => !hidden.has(String(of.label)))
+        .map((of) => ({ label: of.label, point: nearest(of.points, step, (p) => p.x) }))
+        .sort((a, b) => b.point.y - a.point.y);
+      const rows = shown.map(({ label, point }) => {
+        const row = line("");
+        const dot = document.createElement("i");
+        row.className = `c${label % 7}`;
+        const ends = point.low === null ? "" : ` [${figures(point.low)}, ${figures(point.high)}]`;
+        const other = point.x === step ? "" : ` at ${figures(point.x)}`;
+        row.append(dot, `${data.labels[label]}: ${figures(point.y)}${ends}${other}`);
+        return row;
+      });
+      showTip([line(`${table.x} ${figures(step)}`), ...rows], clientX, clientY);
+    }
+    const leave = () => { tip.hidden = true; cross.remove(); };
+    svg.addEventListener("pointermove", (event) => {
+      const point = new DOMPoint(event.clientX, event.clientY)
+        .matrixTransform(svg.getScreenCTM().inverse());
+      show(left + (point.x - from) / (to - from) * (right - left), event.clientX, event.clientY);
+    });
+    svg.addEventListener("pointerleave", leave);
+    svg.addEventListener("blur", leave);
+    svg.tabIndex = 0;
+    svg.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!move) return;
+      event.preventDefault();
+      const box = svg.getBoundingClientRect();
+      const next = xs[Math.max(0, Math.min(at + move, xs.length - 1))];
+      show(next, box.left + box.width * (next - left) / (right - left), box.top + 20);
+    });
+  }
+  for (const figure of all(".lines")) for (const svg of all(".plot svg", figure)) hover(figure, svg);
+
+  // Downloads.
+  function save(name, type, text) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+  const quoted = (cell) => cell === null ? "" : /[",\r\n]/.test(cell)
+    ? `"${String(cell).replaceAll('"', '""')}"` : String(cell);
+  const csv = (table) => [table.columns, ...table.rows]
+    .map((row) => row.map(quoted).join(",") + "\n").join("");
+  function standalone(svg) {
+    const copy = svg.cloneNode(true);
+    for (const node of all(".cross", copy)) node.remove();
+    for (const node of all(".series.off", copy)) node.remove();
+    for (const node of all("[data-tip]", copy)) {
+      const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+      title.textContent = node.dataset.tip;
+      node.prepend(title);
+    }
+    const [, , width, height] = copy.getAttribute("viewBox").split(" ").map(Number);
+    const full = height + Number(copy.dataset.legend);
+    copy.setAttribute("viewBox", `0 0 ${width} ${full}`);
+    copy.setAttribute("width", width);
+    copy.setAttribute("height", full);
+    const paper = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    for (const [key, value] of [["width", width], ["height", full], ["fill", "#ffffff"]])
+      paper.setAttribute(key, value);
+    copy.prepend(paper);
+    return new XMLSerializer().serializeToString(copy);
+  }
+  for (const tools of all(".tools")) tools.hidden = false;
+  for (const control of all("[data-csv]")) control.addEventListener("click", () =>
+    save(`${control.dataset.csv}.csv`, "text/csv", csv(data.tables[control.dataset.csv])));
+  for (const control of all("[data-svg]")) control.addEventListener("click", () => {
+    const figure = control.closest("figure");
+    save(`${figure.dataset.name}.svg`, "image/svg+xml", standalone(figure.querySelector(".plot svg")));
+  });
+})();

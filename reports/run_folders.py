@@ -1,0 +1,177 @@
+"""Our own run folders: ``run.json`` of format 1 beside ``evaluations.npz``."""
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from reports.evaluations import FILE, read_evaluations
+from reports.reading import read_json
+from reports.records import EVALUATION, UNKNOWN, Run, UnusableError, clean, named
+
+RECORD = "run.json"
+FORMAT = 1
+TUNING_STAGES = ("screen", "replicate")
+"""Stages whose seeds chose hyperparameters, so they never judge them."""
+
+_TUNING = {
+    "tuned": "tuned by the study that the run belongs to",
+    "default": "none: default settings",
+}
+
+
+def read_record(folder: Path) -> Mapping[str, object]:
+    """Return what ``run.json`` holds.
+
+    Raises:
+        UnusableError: it is unreadable or of another format.
+    """
+    record = read_json(folder / RECORD)
+    if record.get("format") != FORMAT:
+        raise UnusableError(f"{RECORD} is not of format {FORMAT}")
+    return record
+
+
+def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
+    """Make a run of a finished run folder.
+
+    Args:
+        record: of :func:`read_record`.
+        folder: on disk.
+        name: in the report.
+
+    Raises:
+        UnusableError: failed, malformed, truncated, NaN, or at odds with itself.
+    """
+    status = _text(record, "status")
+    if status != "completed":
+        reason = record.get("reason")
+        raise UnusableError(f"{status}: {clean(str(reason))}" if reason else status)
+    reference = _object(record, "reference")
+    low = _number(reference, "low")
+    high = math.nan if reference.get("high") is None else _number(reference, "high")
+    if low >= high:
+        raise UnusableError(f"{RECORD}: the reference's low must lie below its high")
+    evaluations = read_evaluations(folder / FILE)
+    with np.errstate(over="ignore"):
+        normalised = (evaluations.returns - low) / (1.0 if math.isnan(high) else high - low)
+    if not np.isfinite(normalised).all():
+        raise UnusableError(f"{FILE} holds returns too large to normalise")
+    score = float(evaluations.returns[-1])
+    stated = record.get("score")
+    if stated is not None and not math.isclose(
+        _number(record, "score"), score, rel_tol=1e-6, abs_tol=1e-9
+    ):
+        raise UnusableError(
+            f"{RECORD} states a score of {stated}, the last evaluation's mean is {score}"
+        )
+    budget = _integer(record, "timesteps")
+    settings = named(_text(record, "settings"), "")
+    return Run(
+        folder=name,
+        algo=named(_text(record, "algo"), "unnamed"),
+        settings=settings,
+        task=_task(record),
+        seed=_integer(record, "seed"),
+        steps=_integer(record, "steps"),
+        score=score,
+        low=low,
+        high=high,
+        source=_text(reference, "source"),
+        evaluation_episodes=evaluations.episodes,
+        evaluation_steps=evaluations.steps,
+        evaluation_returns=evaluations.returns,
+        protocol=protocol(budget, canonical(record.get("evaluation")), EVALUATION, low, high),
+        hyperparameters=canonical(record.get("hyperparameters")),
+        budget=budget,
+        success_rate=evaluations.success_rate,
+        stage=clean(str(record.get("stage") or "")),
+        tuning=_TUNING.get(settings, f"{settings or UNKNOWN}: what tuning, is not stated"),
+        versions=_pairs(record.get("versions")),
+        circumstances=tuple(
+            (what, clean(str(record[key])))
+            for key, what in (
+                ("git_commit", "commit"),
+                ("device", "device"),
+                ("machine", "machine"),
+                ("seconds", "seconds"),
+                ("n_envs", "environments"),
+                ("policy", "policy"),
+            )
+            if record.get(key) is not None
+        ),
+    )
+
+
+def protocol(
+    budget: int | None, evaluation: str, measure: str, low: float, high: float
+) -> tuple[tuple[str, str], ...]:
+    """What must agree between the runs of one task, for :attr:`Run.protocol`."""
+    return (
+        ("step budget", UNKNOWN if budget is None else str(budget)),
+        ("evaluation protocol", evaluation),
+        ("kind of score", measure),
+        ("reference scores", UNKNOWN if math.isnan(low) else f"{low} to {high}"),
+    )
+
+
+def task_name(env: str, env_kwargs: object) -> str:
+    """The environment's id, followed by its keyword arguments where there are any."""
+    name = named(env, "unknown environment")
+    return f"{name} {canonical(env_kwargs)}" if env_kwargs else name
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys, so that equal settings are equal texts.
+
+    Raises:
+        UnusableError: nested too deeply.
+    """
+    try:
+        return clean(json.dumps(value, sort_keys=True, ensure_ascii=False))
+    except RecursionError as error:
+        raise UnusableError(f"{RECORD} is nested too deeply") from error
+
+
+def _task(record: Mapping[str, object]) -> str:
+    return task_name(_text(record, "env"), record.get("env_kwargs"))
+
+
+def _pairs(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        return ()
+    return tuple(sorted((clean(str(key)), clean(str(entry))) for key, entry in value.items()))
+
+
+def _text(record: Mapping[str, object], key: str) -> str:
+    value = record.get(key)
+    if not isinstance(value, str):
+        raise UnusableError(f"{RECORD}: {key} must be a text")
+    return clean(value)
+
+
+def _integer(record: Mapping[str, object], key: str) -> int:
+    value = record.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise UnusableError(f"{RECORD}: {key} must be a whole number, 0 or above")
+    return value
+
+
+def _number(record: Mapping[str, object], key: str) -> float:
+    value = record.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise UnusableError(f"{RECORD}: {key} must be a number")
+    # JSON's whole numbers have no bound; compare before converting to a float, which has one.
+    if abs(value) <= sys.float_info.max:
+        return float(value)
+    raise UnusableError(f"{RECORD}: {key} must be a finite number")
+
+
+def _object(record: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = record.get(key)
+    if not isinstance(value, dict):
+        raise UnusableError(f"{RECORD}: {key} must be an object")
+    return value

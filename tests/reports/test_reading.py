@@ -1,0 +1,181 @@
+"""Files that anyone may have written: nothing runs, nothing hangs, nothing grows without end."""
+
+import contextlib
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reports import reading
+from reports.evaluations import read_evaluations
+from reports.reading import read_arrays, read_yaml
+from reports.records import UnusableError
+
+
+def reason_of(path: Path) -> str:
+    with pytest.raises(UnusableError) as error:
+        read_yaml(path)
+    return str(error.value)
+
+
+def test_the_zoos_own_yaml_is_read_and_plain_yaml_too(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(
+        "!!python/object/apply:collections.OrderedDict\n- - - b\n    - [1, 2.5, null]\n"
+        "  - - a\n    - {c: true}\n"
+    )
+    assert read_yaml(path) == {"b": [1, 2.5, None], "a": {"c": True}}
+    path.write_text("when: 2026-01-01\n1: x\n")
+    assert read_yaml(path) == {"when": "2026-01-01", "1": "x"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "!!python/object/apply:os.mkdir ['{trap}']",
+        "a: !!python/object/apply:os.mkdir ['{trap}']",
+        "!!python/object/new:os.mkdir ['{trap}']",
+        "!!python/object/apply:subprocess.run [[mkdir, '{trap}']]",
+        "!!python/object/apply:collections.OrderedDict\n"
+        "- - - a\n    - !!python/object/apply:os.mkdir ['{trap}']",
+        "? !!python/object/apply:os.mkdir ['{trap}']\n: 1",
+    ],
+)
+def test_yaml_that_calls_something_is_refused_by_line(tmp_path: Path, document: str) -> None:
+    trap = tmp_path / "sprung"
+    path = tmp_path / "config.yml"
+    path.write_text(document.format(trap=trap))
+    reason = reason_of(path)
+    assert "could not determine a constructor" in reason
+    assert "(line " in reason
+    assert str(tmp_path) not in reason.replace(str(trap), "")
+    assert not trap.exists()
+
+
+def test_the_traps_of_these_tests_do_spring_where_they_are_let(tmp_path: Path) -> None:
+    trap = tmp_path / "sprung"
+    yaml.unsafe_load(f"!!python/object/apply:os.mkdir ['{trap}']")
+    assert trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ("a: [1", "is not valid YAML (line "),
+        ("just text", "does not hold a mapping"),
+        ("", "does not hold a mapping"),
+        ("a: &x [1]\nb: [*x, *x]", "uses YAML aliases"),
+        ("a: &a\n  <<: *a", "uses YAML aliases"),
+        ("{" * 500 + "}" * 500, "nested too deeply"),
+        ("a: " + "[" * 60 + "]" * 60, "nested too deeply"),
+        ("a: [" + "1," * 100_001 + "]", "too many values"),
+        ("!!python/object/apply:collections.OrderedDict [1, 2]", "one list of pairs"),
+        ("!!python/object/apply:collections.OrderedDict {a: 1}", "one list of pairs"),
+        ("!!python/object/apply:collections.OrderedDict [[1]]", "cannot be read"),
+        ("a: " + "9" * 5000, "cannot be read"),
+        ("{[1]: 2}", "is not read"),
+        ("a: \x01", "cannot be read"),
+    ],
+)
+def test_yaml_that_is_unfit_is_refused(tmp_path: Path, document: str, reason: str) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(document)
+    assert reason in reason_of(path)
+
+
+def test_deep_nesting_does_not_crash_the_parser(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    for document in ("a: " + "[" * 1_000_000, "- " * 1_000_000, "? " * 1_000_000):
+        path.write_text(document)
+        assert "nested too deeply" in reason_of(path)
+
+
+def test_large_files_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.yml"
+    with path.open("wb") as file:
+        file.truncate(reading.MAX_RECORD_BYTES + 1)  # a hole: takes no disk
+    assert "is larger than 4 MB" in reason_of(path)
+    archive = tmp_path / "evaluations.npz"
+    np.savez_compressed(archive, timesteps=np.zeros(100_000, int), results=np.zeros((100_000, 1)))
+    monkeypatch.setattr(reading, "MAX_ARRAY_BYTES", 100_000)
+    assert archive.stat().st_size < 100_000  # a bomb: small on disk, large unfolded
+    with pytest.raises(UnusableError, match="unfolds to more than"):
+        read_evaluations(archive)
+
+
+def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "evaluations.npz").symlink_to("evaluations.npz")
+    with pytest.raises(UnusableError, match=r"evaluations\.npz"):
+        read_evaluations(tmp_path / "evaluations.npz")
+
+
+def test_an_array_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "evaluations.npz"
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)}
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("timesteps.npy", stream.getvalue())
+    with pytest.raises(UnusableError, match="does not hold what it states"):
+        read_arrays(path, ("timesteps",), "")
+
+
+@pytest.mark.parametrize("key", ["timesteps", "results", "successes"])
+def test_no_pickle_inside_an_archive_is_opened(tmp_path: Path, key: str) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    arrays: dict[str, np.ndarray] = {
+        "timesteps": np.array([1]),
+        "results": np.array([[1.0]]),
+        "successes": np.array([[True]]),
+    }
+    arrays[key] = np.array([Trap()], dtype=object)
+    path = tmp_path / "evaluations.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    with pytest.raises(UnusableError, match="pickled Python objects, which are never opened"):
+        read_evaluations(path)
+    path.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(UnusableError, match="cannot be read"):
+        read_evaluations(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_damage_to_an_archive_makes_it_fail_in_another_way(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "evaluations.npz"
+    save = data.draw(st.sampled_from([np.savez, np.savez_compressed]))
+    save(path, timesteps=np.arange(3), results=np.ones((3, 2)), successes=np.ones((3, 2), bool))
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    with contextlib.suppress(UnusableError):
+        assert np.isfinite(read_evaluations(path).returns).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    text=st.text(st.sampled_from("ab:-[]{}!&*<>|?'\"\n \t#%@,0.\x00é"), max_size=60),
+)
+def test_no_text_makes_yaml_fail_in_another_way(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "config.yml"
+    path.write_text(text, encoding="utf-8")
+    with contextlib.suppress(UnusableError):
+        assert isinstance(read_yaml(path), dict)

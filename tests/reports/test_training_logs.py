@@ -1,0 +1,202 @@
+"""Folders of RL Zoo and of bare SB3."""
+
+import contextlib
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reports.monitors import read_episodes, training_curve
+from reports.records import EVALUATION, TRAINING, UnusableError
+from reports.runs import NoRunsError, load_runs
+
+from .log_writers import write_evaluations, write_monitor, write_zoo_run
+
+
+def test_a_zoo_run_says_what_its_files_say(tmp_path: Path) -> None:
+    folder = write_zoo_run(
+        tmp_path, algo="a2c", seed=7, successes=np.array([[0, 0], [1, 1], [0, 1]])
+    )
+    with zipfile.ZipFile(folder / "CartPole-v1.zip", "w") as archive:
+        archive.writestr("system_info.txt", "- Python: 3.11.7\n- Stable-Baselines3: 2.9.2\n")
+    loaded = load_runs(tmp_path)
+    (run,) = loaded.runs
+    assert (run.label, run.task, run.seed, run.kind) == ("a2c", "CartPole-v1", 7, "rl_zoo")
+    assert (run.score, run.best_score, run.best_step) == (80.0, 100.0, 1000)
+    assert (run.steps, run.budget, run.evaluation_episodes) == (1500, 1500, 2)
+    assert run.success_rate == 0.5
+    assert run.measure == EVALUATION
+    np.testing.assert_array_equal(run.evaluation_steps, [500, 1000, 1500])
+    assert '"learning_rate": "lin_0.1"' in run.hyperparameters
+    assert run.versions == (("Python", "3.11.7"), ("Stable-Baselines3", "2.9.2"))
+    assert ("environments", "8") in run.circumstances
+    assert run.tuning.startswith("unknown")
+    assert loaded.set_aside == ()
+    assert loaded.sources == (f"{tmp_path.name}: 1 RL Zoo run",)
+
+
+def test_environment_arguments_and_overrides_of_the_zoo_are_seen(tmp_path: Path) -> None:
+    write_zoo_run(
+        tmp_path,
+        env="ppo_lab/Crawler-v0",
+        args={"env_kwargs": {"noise": 0.5}, "n_timesteps": -1, "hyperparams": {"gamma": 0.9}},
+    )
+    (run,) = load_runs(tmp_path).runs
+    assert run.task == 'ppo_lab/Crawler-v0 {"noise": 0.5}'
+    assert run.budget == 100_000  # the zoo's -1: config.yml decides
+    assert run.tuning.endswith("changed on the command line")
+
+
+def test_without_its_yaml_a_zoo_run_is_told_by_its_folders(tmp_path: Path) -> None:
+    write_evaluations(tmp_path / "logs" / "sac" / "Pendulum-v1_3", [-500.0])
+    (run,) = load_runs(tmp_path / "logs").runs
+    assert (run.algo, run.task, run.seed, run.kind) == ("sac", "Pendulum-v1", None, "sb3")
+
+
+@pytest.mark.parametrize(
+    ("path", "algo", "seed"),
+    [
+        ("ppo_1", "ppo", None),
+        ("ppo/seed_12", "ppo", 12),
+        ("ppo_seed3", "ppo", 3),
+        ("CartPole-v1/sac/run_2", "sac", None),
+        ("sac/CartPole-v1/4", "sac", None),
+        ("my algo/logs/eval", "my algo", None),
+    ],
+)
+def test_names_of_bare_folders(tmp_path: Path, path: str, algo: str, seed: int | None) -> None:
+    write_monitor(tmp_path / path / "monitor.csv", [1.0, 2.0])
+    (run,) = load_runs(tmp_path).runs
+    assert (run.algo, run.seed, run.task) == (algo, seed, "CartPole-v1")
+
+
+def test_a_folder_without_evaluations_gives_its_training_return_and_says_so(tmp_path: Path) -> None:
+    returns = [float(value) for value in range(150)]
+    write_monitor(
+        tmp_path / "monitor.csv", returns, is_success=[value >= 100 for value in range(150)]
+    )
+    (run,) = load_runs(tmp_path).runs
+    assert run.measure == TRAINING == "training return, not evaluation"
+    # Episodes 50 … 149: their mean is (50 + 149)/2, and half of them succeeded.
+    assert (run.score, run.evaluation_episodes, run.success_rate) == (99.5, 100, 0.5)
+    assert run.steps == 1500
+    assert "last 100 training episodes" in run.remarks[0]
+
+
+def test_parallel_environments_merge_by_the_time_their_episodes_ended(tmp_path: Path) -> None:
+    write_monitor(tmp_path / "0.monitor.csv", [1.0, 3.0], lengths=[10, 30], times=[1.0, 9.0])
+    write_monitor(tmp_path / "1.monitor.csv", [2.0], lengths=[20], times=[5.0])
+    write_monitor(tmp_path / "2.monitor.csv", [])
+    (run,) = load_runs(tmp_path).runs
+    np.testing.assert_array_equal(run.evaluation_steps, [10, 30, 60])
+    np.testing.assert_allclose(run.evaluation_returns, [1.0, 1.5, 2.0])  # 1; (1+2)/2; (1+2+3)/3
+
+
+def test_a_half_written_last_line_is_left_out_and_listed(tmp_path: Path) -> None:
+    write_monitor(tmp_path / "a" / "monitor.csv", [1.0, 3.0])
+    with (tmp_path / "a" / "monitor.csv").open("a") as file:
+        file.write("50")  # of 500.0,10,3.0
+    loaded = load_runs(tmp_path)
+    assert loaded.runs[0].score == 2.0
+    (aside,) = loaded.set_aside
+    assert (aside.folder, aside.reason[:9]) == ("a/monitor.csv", "its last ")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "no columns r and l"),
+        ('#{"t_start": 0}\nr,l,t\n', "no finished episode"),
+        ("#{}\nr,l,t\n1.0,x,2\n", "line 3, column 2 (l): expected a number, found 'x'"),
+        ("#{}\nr,l,t\n1.0\n", "line 3, column 2 (l): expected a number, found nothing"),
+        ("#{}\nr,l,t\nnan,1,2\n", "NaN, infinite or too large"),
+        ("#{}\nr,l,t\n1,0,2\n", "lengths below 1"),
+        ('#{}\nr,l,t\n"1,0,2\n', "line 3"),
+        ("\x00\xff", "cannot be read (UnicodeDecodeError)"),
+    ],
+)
+def test_a_monitor_file_that_is_none_is_set_aside(
+    tmp_path: Path, content: str, reason: str
+) -> None:
+    write_evaluations(tmp_path / "good", [1.0])
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "monitor.csv").write_bytes(content.encode("latin-1"))
+    loaded = load_runs(tmp_path)
+    assert [run.folder for run in loaded.runs] == ["good"]
+    assert loaded.set_aside[0].folder == "bad"
+    assert reason in loaded.set_aside[0].reason
+
+
+def test_a_damaged_evaluation_is_not_replaced_by_training_returns(tmp_path: Path) -> None:
+    write_zoo_run(tmp_path, number=1)
+    bad = write_zoo_run(tmp_path, number=2, seed=2) / "evaluations.npz"
+    bad.write_bytes(bad.read_bytes()[:200])
+    loaded = load_runs(tmp_path)
+    assert [run.seed for run in loaded.runs] == [1]
+    assert loaded.set_aside[0].folder == "ppo/CartPole-v1_2"
+    assert "evaluations.npz cannot be read" in loaded.set_aside[0].reason
+
+
+def test_yaml_that_runs_code_is_not_run_and_costs_only_its_facts(tmp_path: Path) -> None:
+    trap = tmp_path / "sprung"
+    folder = write_zoo_run(tmp_path / "logs") / "CartPole-v1"
+    (folder / "config.yml").write_text(f'!!python/object/apply:os.mkdir ["{trap}"]\n')
+    (folder / "args.yml").write_text(f'a: !!python/object/apply:os.mkdir ["{trap}"]\n')
+    loaded = load_runs(tmp_path / "logs")
+    (run,) = loaded.runs
+    assert (run.score, run.algo, run.task) == (80.0, "ppo", "CartPole-v1")
+    assert (run.seed, run.hyperparameters, run.budget) == (None, "", None)
+    assert [aside.folder for aside in loaded.set_aside] == [
+        f"ppo/CartPole-v1_1/CartPole-v1/{file}.yml" for file in ("config", "args")
+    ]
+    assert "could not determine a constructor" in loaded.set_aside[0].reason
+    assert not trap.exists()
+
+
+def test_a_model_archive_is_never_unpickled(tmp_path: Path) -> None:
+    folder = write_zoo_run(tmp_path)
+    (folder / "best_model.zip").write_bytes(b"not a zip")
+    (folder / "CartPole-v1.zip").write_bytes(b"not a zip")
+    (folder / "vecnormalize.pkl").write_bytes(b"cos\nmkdir\n(S'sprung'\ntR.")
+    assert load_runs(tmp_path).runs[0].versions == ()
+    assert not Path("sprung").exists()
+
+
+def test_steps_that_go_back_are_two_runs_in_one_file(tmp_path: Path) -> None:
+    write_evaluations(tmp_path, [1.0, 2.0], steps=[1000, 500])
+    with pytest.raises(NoRunsError, match="several runs in one file"):
+        load_runs(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads anything")
+def test_an_unreadable_folder_is_set_aside(tmp_path: Path) -> None:
+    write_zoo_run(tmp_path)
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0)
+    try:
+        assert "cannot be read" in load_runs(tmp_path).set_aside[0].reason
+    finally:
+        locked.chmod(0o700)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    text=st.text(st.sampled_from('0123456789.-+eEinfa,"\n\r\x00#{}rlt:é'), max_size=60),
+    header=st.sampled_from(
+        ["", '#{"t_start": 1e400}\nr,l,t\n', "#[]\nr,l\n", "r,l,t,is_success\n"]
+    ),
+)
+def test_no_text_makes_a_monitor_file_fail_in_another_way(
+    tmp_path_factory: pytest.TempPathFactory, header: str, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "monitor.csv"
+    path.write_text(header + text, encoding="utf-8", newline="")
+    with contextlib.suppress(UnusableError):
+        curve = training_curve([read_episodes(path)])
+        assert np.isfinite(curve.returns).all()
+        assert (np.diff(curve.steps) > 0).all()
