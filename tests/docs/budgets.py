@@ -21,8 +21,8 @@ EVALUATION_EPISODES = 2
 SMALLER = {
     "ppo_lab.train": "--timesteps 256 --eval-episodes 2",
     "ppo_lab.evaluate": "--episodes 2",
-    "ppo_lab.compare": "--timesteps 256 --seeds 2 --episodes 2 --points 2 --jobs 1",
-    "ppo_lab.tune": "--trials 2 --finalists 1 --replicas 2 --seeds 2 --timesteps 504 --jobs 1",
+    "ppo_lab.compare": "--timesteps 256 --seeds 1 --episodes 2 --points 2 --jobs 1",
+    "ppo_lab.tune": "--trials 2 --finalists 1 --replicas 1 --seeds 1 --timesteps 504 --jobs 1",
     "ppo_lab.report": "",
     "rl_zoo3.train": "--n-timesteps 256 --eval-episodes 2",
     "ppo_lab.zoo": "",
@@ -33,7 +33,10 @@ NOT_HERE = {
     "pip": "it would change the environment; the extras that it names are looked up instead",
     "tests": "it is what runs this",
 }
-RUN_ELSEWHERE = {"docs/zoo.md": "tests/ppo_lab/test_zoo.py"}
+RUN_ELSEWHERE = {
+    "docs/tutorial.md": "tests/docs/test_notebook.py",
+    "docs/zoo.md": "tests/ppo_lab/test_zoo.py",
+}
 """Pages whose commands have a test of their own."""
 
 

@@ -24,7 +24,6 @@ import torch as th
 
 import ppo_lab.algorithm
 import ppo_lab.workers
-import reports.report
 import tuning.work
 from docs.snippets import HOME, Snippet, snippets
 from tests.docs.budgets import RUN_ELSEWHERE, learning_little, smaller
@@ -35,12 +34,12 @@ class InPlace(Executor):
 
     def __init__(self, *_: object, **__: object) -> None: ...
 
-    def submit(self, task: Any, /, *arguments: Any, **named: Any) -> "Future[Any]":  # noqa: D102
+    def submit(self, task: Any, /, *arguments: Any, **named: Any) -> "Future[Any]":
         future: Future[Any] = Future()
         future.set_result(task(*arguments, **named))
         return future
 
-    def shutdown(self, *_: object, **__: object) -> None: ...  # noqa: D102
+    def shutdown(self, *_: object, **__: object) -> None: ...
 
 
 def in_fork(body: Callable[[], None], output: Path) -> int:
@@ -125,10 +124,17 @@ def run_page(page: Path, folder: Path) -> dict[str, Any]:
     )
 
 
+def load_kernels() -> None:
+    """Compile, or read from the cache, what nearly every fork would have to."""
+    for env_id in ("CartPole-v1", "Pendulum-v1"):
+        ppo_lab.algorithm.SpecPPO("MlpPolicy", env_id, n_steps=64, device="cpu").learn(64)
+
+
 def main() -> None:
     """Run the pages named."""
     mpl.use("agg")
     th.set_num_threads(1)
+    load_kernels()
     folder = Path(sys.argv[1]).resolve()
     pages = [HOME / name for name in sys.argv[2:] if name not in RUN_ELSEWHERE]
     print(json.dumps([run_page(page, folder / page.stem) for page in pages]))

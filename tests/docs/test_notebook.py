@@ -1,4 +1,4 @@
-"""The tutorial's notebook is the tutorial, and executes."""
+"""The tutorial's notebook is the tutorial (docs/tutorial.md), and executes."""
 
 import json
 import os
