@@ -32,10 +32,11 @@ from ppo_lab.workers import execute_runs
 from reports.aggregates import aggregates
 from reports.improvement import improvements
 from reports.intervals import Estimate
+from reports.references import known_references
 from tuning.protocol import Block, Protocol
 
 PROGRAM = "benchmarks.additions"
-SEED = 41
+SEED = 57
 """Of the protocol: its test seeds meet no other benchmark's and no study's of small seeds."""
 EPISODES = 50
 DRAWS = 2_000
@@ -69,7 +70,7 @@ class Task:
 TASKS = (
     Task(
         "ppo_lab/GridWorld-v0",
-        5_000,
+        2_048,
         8,
         {"n_steps": 64, "batch_size": 128, "learning_rate": 1e-3},
     ),
@@ -82,14 +83,14 @@ TASKS = (
     ),
     Task(
         "CartPole-v1",
-        50_000,
+        30_000,
         8,
         {"n_steps": 256, "batch_size": 256, "learning_rate": 3e-4},
         high=(500.0, "the time limit, which is the optimum"),
     ),
     Task(
         "Acrobot-v1",
-        80_000,
+        60_000,
         8,
         {"n_steps": 256, "batch_size": 256, "learning_rate": 3e-4},
     ),
@@ -98,27 +99,20 @@ TASKS = (
         100_000,
         4,
         {"n_steps": 1024, "batch_size": 64, "gamma": 0.9, "learning_rate": 1e-3},
-        high=(-150.0, "a round number that well-trained policies come near"),
     ),
-    # RL Zoo's settings for PPO: without its kind of exploration no policy meets the goal at all.
+    # A discount near 1, since the goal is hundreds of steps away; entropy keeps the search going.
     Task(
         "MountainCarContinuous-v0",
-        20_000,
-        1,
+        96_000,
+        16,
         {
-            "n_steps": 8,
-            "batch_size": 8,
+            "n_steps": 500,
+            "batch_size": 1000,
             "gamma": 0.9999,
-            "gae_lambda": 0.9,
-            "learning_rate": 7.77e-5,
-            "ent_coef": 0.00429,
-            "clip_range": 0.1,
-            "max_grad_norm": 5.0,
-            "vf_coef": 0.19,
-            "use_sde": True,
-            "policy_kwargs": "dict(log_std_init=-3.29, ortho_init=False)",
+            "gae_lambda": 0.98,
+            "learning_rate": 3e-3,
+            "ent_coef": 0.1,
         },
-        normalize=True,
     ),
 )
 
@@ -136,7 +130,6 @@ ADDITIONS: Mapping[str, Callable[[Settings], Settings]] = {
     "Monte Carlo advantages": lambda _: {"advantage_estimator": "mc"},
     "TD(0) advantages": lambda _: {"advantage_estimator": "td0"},
     "5-step advantages": lambda _: {"advantage_estimator": "nstep", "n_step": 5},
-    "preset recommended": lambda _: preset("recommended"),
 }
 """Name → what it adds to a task's settings."""
 
@@ -151,6 +144,7 @@ class Experiment:
         seeds: test seeds of each.
         scale: of every budget.
         folder: where the runs go.
+        seed: of the protocol.
     """
 
     tasks: tuple[Task, ...]
@@ -158,6 +152,7 @@ class Experiment:
     seeds: int
     scale: float
     folder: Path
+    seed: int = SEED
 
     def steps(self, task: Task) -> int:
         """The budget of a run; at least one rollout."""
@@ -166,7 +161,7 @@ class Experiment:
 
     def runs(self, references: Mapping[str, ReferenceScores]) -> dict[Path, RunConfig]:
         """Run folder → run; one seed of everything before the next."""
-        protocol = Protocol("", "", seeds=self.seeds, seed=SEED)
+        protocol = Protocol("", "", seeds=self.seeds, seed=self.seed)
         return {
             self._place(task, name, number): self._run(task, name, seed, references[task.env])
             for number, seed in enumerate(protocol.judge_seeds, 1)
@@ -175,7 +170,7 @@ class Experiment:
         }
 
     def _run(self, task: Task, name: str, seed: int, reference: ReferenceScores) -> RunConfig:
-        evaluation = Protocol("", "", seed=SEED).run_seed(Block.TEST_EVALUATION, 0)
+        evaluation = Protocol("", "", seed=self.seed).run_seed(Block.TEST_EVALUATION, 0)
         return RunConfig(
             algo="spec_ppo",
             env=task.env,
@@ -183,7 +178,7 @@ class Experiment:
             timesteps=self.steps(task),
             n_envs=task.n_envs,
             policy="MlpPolicy",
-            hyperparameters={**task.settings, **ADDITIONS[name](task.settings)},
+            hyperparameters={**task.settings, **_added(name, task.settings)},
             evaluation=Evaluation(EPISODES, evaluation),
             settings=name,
             stage="judge",
@@ -196,8 +191,15 @@ class Experiment:
         return self.folder / words / f"{environment_folder_name(task.env)}_{number}"
 
 
+def _added(name: str, settings: Settings) -> Settings:
+    return ADDITIONS[name](settings) if name in ADDITIONS else preset(name)
+
+
 def reference_of(task: Task) -> ReferenceScores:
-    """What normalises a task's scores."""
+    """What normalises a task's scores: exact, the stated high, or the table's."""
+    if task.env in known_references() and task.high is None:
+        known = known_references()[task.env]
+        return ReferenceScores(known.low, known.high, known.source)
     found = reference_scores(task.env, {})
     if task.high is None:
         return found
@@ -295,10 +297,11 @@ def page(experiment: Experiment, measured: Measured, command: str) -> str:
         f"{experiment.seeds} seeds a row and environment; each row changes one thing of the "
         "default, which is SB3's PPO with the settings named below. A score is the mean return of "
         f"the policy after its last update over {EPISODES} episodes, normalised: 0 is the random "
-        "policy, 1 the high score named below. [ ] are 95 % stretched stratified-bootstrap intervals "
-        f"(docs/calibration.md), {DRAWS:,} draws. The last column is the probability that a run of the row scores above a "
-        "run of the default, ties counting half; an interval that leaves out 0.5 tells the two "
-        "apart, and of so many intervals one in twenty does so by chance.\n",
+        "policy, 1 the high score named below. [ ] are 95 % stretched stratified-bootstrap "
+        f"intervals (docs/calibration.md), {DRAWS:,} draws. The last column is the probability "
+        "that a run of the row scores above a run of the default, ties counting half; an interval "
+        "that leaves out 0.5 tells the two apart, and of so many intervals one in twenty does so "
+        "by chance.\n",
         f"## All environments\n\n{table(measured, envs)}\n",
     ]
     for task in experiment.tasks:
@@ -328,6 +331,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=None, help="processes; all cores if not given")
     parser.add_argument("--envs", default="", help="only the environments with this in their name")
     parser.add_argument("--only", default="", help="only the additions with this in their name")
+    parser.add_argument(
+        "--preset", help="compare this preset alone with the default, on seeds of its own"
+    )
     parser.add_argument("--log-folder", type=Path, default=Path("logs"), help="where the runs go")
     parser.add_argument("--write", type=Path, help="write the page to this file")
     return parser
@@ -344,13 +350,19 @@ def _measure_and_print(options: argparse.Namespace) -> None:
         raise ArgumentError(f"--scale {options.scale}: expected a number in (0, 1]")
     tasks = tuple(task for task in TASKS if options.envs in task.env)
     additions = tuple(name for name in ADDITIONS if name == DEFAULT or options.only in name)
+    seed = SEED
+    if options.preset is not None:
+        preset(options.preset)
+        # What is in a preset was chosen by the additions' seeds: others judge it.
+        additions, seed = (DEFAULT, options.preset), SEED + 1
     if not tasks:
         raise ArgumentError(f"--envs {options.envs}: none of {', '.join(t.env for t in TASKS)}")
     # Smoke tests do not stand in the way of the full run.
-    name = "additions" if options.scale == 1 else f"additions-{options.scale:g}"
-    experiment = Experiment(
-        tasks, additions, options.seeds, options.scale, options.log_folder / name
-    )
+    name = "additions" if options.preset is None else f"preset-{options.preset}"
+    if options.scale != 1:
+        name = f"{name}-{options.scale:g}"
+    folder = options.log_folder / name
+    experiment = Experiment(tasks, additions, options.seeds, options.scale, folder, seed)
     measured = measure(experiment, checked_jobs(options.jobs), StageProgress(make_console()))
     command = " ".join([f"python -m {PROGRAM}", *sys.argv[1:]])
     text = page(experiment, measured, command)

@@ -66,9 +66,9 @@ class _Faulty(gym.Env[Any, Any]):
 @pytest.fixture
 def faulty() -> Any:
     """Registered in this process; a worker process registers it by ``module:id``."""
-    gym.register("Faulty-v0", entry_point=_Faulty)
-    yield "Faulty-v0"
-    del gym.registry["Faulty-v0"]
+    gym.register("FaultyRun-v0", entry_point=_Faulty)
+    yield "FaultyRun-v0"
+    del gym.registry["FaultyRun-v0"]
 
 
 def test_run_folder_has_the_zoos_files_and_everything_to_repeat_the_run(tmp_path: Path) -> None:
