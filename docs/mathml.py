@@ -10,6 +10,8 @@ from mkdocs.exceptions import PluginError
 FORMULA = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>', re.DOTALL
 )
+NAMED = re.compile(r"(<mi>(?:log|exp|min|max|tanh)</mi>)(?!<mo[^>]*>(?:&#x00028;|\()|</mrow>)")
+THIN_SPACE = r'\1<mspace width="0.167em" />'
 
 
 def on_page_content(content: str, page: Any, **_: Any) -> str:
@@ -19,6 +21,7 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
         latex = html.unescape(found["latex"]).strip()
         try:
             mathml = convert(latex, display="block" if found["tag"] == "div" else "inline")
+            mathml = NAMED.sub(THIN_SPACE, mathml)  # as TeX sets a function's argument off
         except Exception as error:
             raise PluginError(f"{page.file.src_uri}: {latex}: {error!r}") from error
         return f"<{found['tag']}>{mathml}</{found['tag']}>"

@@ -65,3 +65,12 @@ def test_a_formula_becomes_mathml() -> None:
     assert converted.startswith("<p>so <span><math")
     assert "<msub><mi>b</mi><mn>1</mn></msub>" in converted
     assert "&#x0003C;" in converted
+
+
+def test_a_functions_name_is_set_off_from_its_argument_unless_in_brackets() -> None:
+    def space(latex: str) -> int:
+        marked = rf'<span class="arithmatex">\({latex}\)</span>'
+        return on_page_content(marked, page=None).count("<mspace")
+
+    assert space(r"\log p") == 1
+    assert space(r"\min(a, b)") == 0
