@@ -135,7 +135,7 @@ def page(tests: Sequence[PairTest], seeds: int, tasks: Sequence[Task]) -> str:
         "# Both backends learn alike\n",
         f"Made by `python -m {PROGRAM}`. Final scores of {seeds} seeds a side, normalised (0: "
         "random policy, 1: optimum or reference). Two one-sided Welch tests: the means differ by "
-        f"less than {MARGIN} where p < {LEVEL}. The seeds are the same numbers on both sides, but the "
+        f"less than {MARGIN} where p < {LEVEL}. The seeds are the same on both sides, but the "
         f"paths draw differently from them, so the runs are independent. {budgets}.\n",
         "| environment | torch − compiled | 95 % interval | p of equivalence | equivalent |",
         "|:--|--:|--:|--:|:--|",

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-__all__ = ["exact_kernel", "kernel", "on_compiling"]
+__all__ = ["exact_kernel", "inlined_kernel", "kernel", "on_compiling"]
 
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 """What lets loops vectorise. Not ``nnan`` and ``ninf``: the guards look for NaN and infinity."""
@@ -40,6 +40,17 @@ def kernel(function: F) -> F:
         The compiled function; ``py_func`` is the one given.
     """
     return _compiled(function, FASTMATH)
+
+
+def inlined_kernel(function: F) -> F:
+    """As :func:`kernel`, but compiled into each caller instead of on its own.
+
+    A kernel that is called from one place only is otherwise optimised twice.
+    """
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, inline="always")(
+        function
+    )
+    return compiled  # type: ignore[no-any-return]
 
 
 def exact_kernel(function: F) -> F:

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from ppo_lab.kernels.compiling import kernel
+from ppo_lab.kernels.compiling import inlined_kernel, kernel
 from ppo_lab.kernels.heads import (
     categorical_entropy,
     categorical_gradient,
@@ -155,7 +155,7 @@ def value_term(
     return slope * error
 
 
-@kernel
+@inlined_kernel
 def actor_portion(
     params: Floats,
     plan: Integers,
@@ -208,7 +208,7 @@ def actor_portion(
     backward(params, plan, ACTOR, inputs, work, rows, gradient)
 
 
-@kernel
+@inlined_kernel
 def critic_portion(
     params: Floats,
     plan: Integers,
@@ -241,7 +241,7 @@ def gather(observations: Matrix, indices: Integers, into: Matrix) -> None:
             into[i, j] = observations[indices[i], j]
 
 
-@kernel
+@inlined_kernel
 def loss_and_gradient(
     params: Floats,
     plan: Integers,

@@ -14,7 +14,7 @@ import sys; sys.path.insert(0, sys.argv[1])
 import helpers, kernels
 from ppo_lab.kernels.compiling import on_compiling
 compiled = []
-with on_compiling(lambda: compiled.append(1)):
+with on_compiling(lambda _folder: compiled.append(1)):
     print(kernels.twice(3), len(compiled))
 """
 
