@@ -77,7 +77,7 @@ TASKS = (
     # Episodes are 100 steps: rollouts are whole ones. Entropy keeps the first gait from being last.
     Task(
         "ppo_lab/Crawler-v0",
-        100_000,
+        48_000,
         32,
         {"n_steps": 100, "batch_size": 800, "learning_rate": 3e-3, "ent_coef": 0.1},
     ),
