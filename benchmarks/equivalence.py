@@ -61,9 +61,9 @@ TASKS = (
     ),
     Task(
         "CartPole-v1",
-        40_960,
+        81_920,
         8,
-        {"n_steps": 128, "batch_size": 256, "learning_rate": 1e-3, "target_kl": 0.02},
+        {"n_steps": 256, "batch_size": 256, "learning_rate": 3e-4},
     ),
     Task(
         "Pendulum-v1",
