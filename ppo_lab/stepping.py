@@ -37,7 +37,9 @@ class VecEnvSteps:
     def step(self, actions: NDArray[Any]) -> Step:
         """Step with (K, …) actions within the bounds of the action space."""
         observations, rewards, dones, infos = self._env.step(actions)
-        ended = [(index, infos[index]) for index in np.flatnonzero(dones)] if dones.any() else ()
+        ended: list[tuple[int, dict[str, Any]]] = []
+        if np.count_nonzero(dones):  # several times faster than ``any`` on so few
+            ended = [(index, infos[index]) for index in np.flatnonzero(dones).tolist()]
         return Step(observations, rewards, dones, infos, ended)  # type: ignore[arg-type]
 
 

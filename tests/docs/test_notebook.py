@@ -44,6 +44,7 @@ def test_the_notebook_is_the_tutorial() -> None:
     assert stored == notebook(), "python -m docs.notebook writes it anew"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_the_notebook_executes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     book = nbformat.read(NOTEBOOK, as_version=4)

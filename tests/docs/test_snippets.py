@@ -15,6 +15,7 @@ from tests.docs.budgets import RUN_ELSEWHERE, check_extras, smaller
 NAMES = [page.relative_to(HOME).as_posix() for page in pages()]
 
 
+@pytest.mark.slow
 def test_every_snippet_of_the_documentation_runs(tmp_path: Path) -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "tests.docs.driver", str(tmp_path), *NAMES],

@@ -51,7 +51,16 @@ def test_one_copy_repeats_the_single_environment(env_id, mode):
     assert endings >= 9
 
 
+@pytest.fixture
+def _gymnasiums_own_time_limit(monkeypatch):
+    """RL Zoo, once imported by another test, puts its own in this place for the whole process."""
+    known = gym.envs.registration.TimeLimit
+    own = next(kind for kind in known.__mro__ if kind.__module__.startswith("gymnasium."))
+    monkeypatch.setattr(gym.envs.registration, "TimeLimit", own)
+
+
 @BOTH_MODES
+@pytest.mark.usefixtures("_gymnasiums_own_time_limit")
 @pytest.mark.parametrize("observation", ["index", "coordinates", "image"])
 def test_without_chance_it_agrees_with_gymnasiums_vector_environment(mode, observation):
     kwargs = {"observation": observation, "max_episode_steps": 9}

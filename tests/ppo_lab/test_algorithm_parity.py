@@ -85,6 +85,7 @@ def test_parameters_equal_those_of_ppo_bit_for_bit(
     assert_bit_for_bit(lambda: make_vec_env(env_id, n_envs, seed=2), **options)
 
 
+@pytest.mark.slow
 def test_ppo_defaults_give_the_same_parameters_at_their_full_size() -> None:
     assert_bit_for_bit(
         lambda: make_vec_env("CartPole-v1", 1, seed=2), n_steps=2048, batch_size=64, n_epochs=10

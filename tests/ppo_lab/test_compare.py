@@ -117,6 +117,7 @@ def test_another_budget_in_the_same_folder_is_refused_and_loses_nothing(
     assert before == {path: path.read_bytes() for path in finished.glob("**/*.json")}
 
 
+@pytest.mark.slow
 def test_killed_command_goes_on_and_ends_with_the_same_report(
     finished: Path, conf: str, tmp_path: Path
 ) -> None:

@@ -358,6 +358,7 @@ def test_the_zoos_tags_are_read_as_data_and_nothing_else_is_made(tmp_path: Path)
     assert not Path("pwned").exists()
 
 
+@pytest.mark.slow
 def test_the_zoo_plays_and_plots_our_run(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("rl_zoo3")
     logs = str(run.parents[1])

@@ -130,7 +130,7 @@ def test_killed_command_goes_on_and_ends_with_the_same_report(
     with subprocess.Popen(
         arguments, env=environment(), stdout=subprocess.DEVNULL, cwd=tmp_path
     ) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while not list(tmp_path.glob(f"{STUDY}/replicate/**/run.json")):
             assert process.poll() is None
             assert time.monotonic() < deadline
@@ -152,14 +152,16 @@ def test_interrupted_command_says_that_it_goes_on(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while not list(tmp_path.glob(f"{STUDY}/screen/**/run.json")):
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert errors == "ppo_lab.tune: stopped; the same command goes on from here\n"
+    # Before it, on a machine that is new: that something is being compiled.
+    assert errors.endswith("ppo_lab.tune: stopped; the same command goes on from here\n")
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize(
@@ -296,6 +298,7 @@ PRUNED = ["--algo", "ppo", "--trials", "8", "--window", "2", "--pruner", "halvin
 PRUNED += ["--finalists", "1", "--replicas", "1", "--timesteps", "512", "--set", "n_steps=16"]
 
 
+@pytest.mark.slow
 def test_study_with_stopped_trials_repeats_whatever_the_number_of_processes(tmp_path: Path) -> None:
     for jobs in ("1", "2"):
         assert main([*PRUNED, "--jobs", jobs, "--log-folder", str(tmp_path / jobs)]) == 0
@@ -327,6 +330,7 @@ def test_every_trial_has_its_decision(finished: Path) -> None:
         assert table["decision"].str.contains("wins").sum() == 1
 
 
+@pytest.mark.slow
 def test_full_disk_is_one_line_and_the_study_goes_on_when_there_is_room(tmp_path: Path) -> None:
     mounted = subprocess.run(
         ("mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(tmp_path)), check=False
