@@ -1,7 +1,6 @@
 """First use of compiled code on a machine: said aloud, compiled by one process at a time."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ WAITED = 0.5
 
 @contextlib.contextmanager
 def announced(what: str) -> Iterator[None]:
-    """Say on stderr when something must be compiled within the block, and how long it took.
+    """Say when something must be compiled within the block, and how long it took.
 
     Other processes that want to compile meanwhile wait, and then find the result on disk: of a
     pool of workers one compiles. Where there are no locks, each does so for itself.
@@ -61,7 +60,8 @@ class _First:
             self._say(f"compiled {self._what} in {time.perf_counter() - self._began:.1f} s")
 
     def _say(self, message: str) -> None:
-        print(f"ppo_lab: {message}", file=sys.stderr, flush=True)
+        # As SB3 says which device it uses: stderr is for errors, one line each.
+        print(f"ppo_lab: {message}", flush=True)
 
 
 def _locked(path: Path) -> IO[bytes] | None:

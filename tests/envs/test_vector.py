@@ -54,9 +54,9 @@ def test_one_copy_repeats_the_single_environment(env_id, mode):
 @pytest.fixture
 def _gymnasiums_own_time_limit(monkeypatch):
     """RL Zoo, once imported by another test, puts its own in this place for the whole process."""
-    known = gym.envs.registration.TimeLimit
+    known = gym.wrappers.TimeLimit
     own = next(kind for kind in known.__mro__ if kind.__module__.startswith("gymnasium."))
-    monkeypatch.setattr(gym.envs.registration, "TimeLimit", own)
+    monkeypatch.setattr(gym.wrappers, "TimeLimit", own)
 
 
 @BOTH_MODES
