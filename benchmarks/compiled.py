@@ -74,25 +74,21 @@ def trainer(job: Job) -> Any:
 
         return jax_trainer(job.env_id, **job.settings)
     import torch as th
-    from stable_baselines3 import PPO
     from stable_baselines3.common.env_util import make_vec_env
-
-    from ppo_lab import SpecPPO
-    from ppo_lab.compiled_vec_env import CompiledVecEnv
-
-    class Stepped(CompiledVecEnv):
-        """One vector step at a time, as any other native environment: no rollout in one call."""
 
     th.set_num_threads(1)
     settings = job.settings
     n_envs = settings.pop("n_envs")
-    makers = {"native": Stepped, "whole": CompiledVecEnv}
-    env = makers.get(job.side, make_vec_env)(job.env_id, n_envs, seed=0)
     common = {"seed": 0, "device": "cpu", **settings}
-    if job.side == "sb3":
-        model: Any = PPO("MlpPolicy", env, **common)
+    if job.side == "sb3":  # nothing of ours: it would count as SB3's memory
+        from stable_baselines3 import PPO
+
+        model: Any = PPO("MlpPolicy", make_vec_env(job.env_id, n_envs, seed=0), **common)
     else:
+        from ppo_lab import SpecPPO
+
         backend = "torch" if job.side == "torch" else "compiled"
+        env = vec_env_maker(job.side)(job.env_id, n_envs, seed=0)
         model = SpecPPO("MlpPolicy", env, backend=backend, **common)
     steps = settings["n_steps"] * n_envs
 
@@ -100,6 +96,20 @@ def trainer(job: Job) -> Any:
         model.learn(rollouts * steps, reset_num_timesteps=model.num_timesteps == 0)
 
     return train
+
+
+def vec_env_maker(side: str) -> Any:
+    """What makes the environments of a side of ours."""
+    from stable_baselines3.common.env_util import make_vec_env
+
+    if side not in ("native", "whole"):
+        return make_vec_env
+    from ppo_lab.compiled_vec_env import CompiledVecEnv
+
+    class Stepped(CompiledVecEnv):
+        """One vector step at a time, as any other native environment: no rollout in one call."""
+
+    return CompiledVecEnv if side == "whole" else Stepped
 
 
 def serve(job: Job, connection: Connection) -> None:
@@ -111,7 +121,7 @@ def serve(job: Job, connection: Connection) -> None:
     # Imports first: what is timed is making the model, which loads or compiles the kernels, and
     # its first rollout and update.
     importlib.import_module("stable_baselines3")
-    if job.side != "jax":
+    if job.side in GOALS:
         importlib.import_module("ppo_lab.compiled_path")
     begin = time.perf_counter()
     train = trainer(job)

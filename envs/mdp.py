@@ -7,7 +7,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -96,6 +95,8 @@ class TabularMDP:
         Row ``s * A + a``. ``R + γ · continuation @ V`` is the Bellman back-up: terminating
         outcomes are left out because nothing follows them (Spec 1).
         """
+        from scipy.sparse import csr_array  # 25 MiB, for whoever solves an MDP
+
         n_rows, k = self.n_states * self.n_actions, self.next_states.shape[2]
         weights = np.where(self.terminations, 0.0, self.probabilities).ravel()
         rows = np.repeat(np.arange(n_rows), k)

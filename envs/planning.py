@@ -8,8 +8,6 @@ former. Horizons count rewards: horizon H sums H of them.
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array, eye_array
-from scipy.sparse.linalg import spsolve
 
 from envs.mdp import FloatArray, IntArray, TabularMDP
 
@@ -103,6 +101,9 @@ def policy_evaluation(mdp: TabularMDP, policy: FloatArray, gamma: float) -> Floa
         ValueError: policy or gamma is not as stated.
         RuntimeError: γ = 1 and from some state the policy never ends the episode.
     """
+    from scipy.sparse import eye_array
+    from scipy.sparse.linalg import spsolve
+
     gamma, policy = check_gamma(gamma), check_policy(mdp, policy)
     transitions = policy_transitions(mdp, policy)
     if gamma == 1.0:
@@ -255,6 +256,8 @@ def action_values(mdp: TabularMDP, values: FloatArray, gamma: float) -> FloatArr
 
 def policy_transitions(mdp: TabularMDP, policy: FloatArray) -> Any:
     """P_π without terminating outcomes, (S, S) ``scipy.sparse.csr_array``."""
+    from scipy.sparse import csr_array
+
     n_states, n_actions = policy.shape
     rows = np.repeat(np.arange(n_states), n_actions)
     mix = csr_array((policy.ravel(), (rows, np.arange(policy.size))), shape=(n_states, policy.size))

@@ -28,6 +28,7 @@ from ppo_lab.callbacks import FiniteGuard
 from ppo_lab.diagnostics import UpdateDiagnostics
 from ppo_lab.errors import broken_distribution, broken_update
 from ppo_lab.gradients import clip_gradients, optimizers_of
+from ppo_lab.light_optimizers import no_compiler_import
 from ppo_lab.policies import (
     CnnPolicy,
     MlpPolicy,
@@ -277,7 +278,13 @@ class SpecPPO(OnPolicyAlgorithm):
         policy = getattr(self.policy, "_orig_mod", self.policy)  # torch.compile's wrapper
         if isinstance(policy, SpecActorCriticPolicy):
             parameters = policy.with_split_optimizer(parameters)
-        super().set_parameters(parameters, exact_match, device)
+        with no_compiler_import():
+            super().set_parameters(parameters, exact_match, device)
+
+    def get_parameters(self) -> dict[str, dict[str, Any]]:
+        """The states of the policy and of its optimisers, by SB3's names."""
+        with no_compiler_import():
+            return super().get_parameters()
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         if isinstance(callback, list):
@@ -412,11 +419,16 @@ class SpecPPO(OnPolicyAlgorithm):
             normalized = normalize_advantages(th.as_tensor(advantages))
             self.rollout_buffer.advantages = normalized.numpy()
 
+    @property
+    def measures_rollout_kl(self) -> bool:
+        """Whether β or ε follows the KL of whole updates (Spec 7.2, 7.5)."""
+        return self.objective == "adaptive_kl" or self.adaptive_clip_range is not None
+
     def _adapt_trust_region(self, diagnostics: UpdateDiagnostics, clip_range: float) -> None:
         """Move β and ε by the KL of the whole update (Spec 7.2, 7.5)."""
         if self.objective in ("kl", "adaptive_kl"):
             diagnostics.add(kl_coef=self.kl_coef)
-        if self.objective != "adaptive_kl" and self.adaptive_clip_range is None:
+        if not self.measures_rollout_kl:
             return
         path = self._compiled_path()
         kl = self._rollout_kl() if path is None else path.rollout_kl()

@@ -50,7 +50,11 @@ class CompiledPath:
     def warm_up(self) -> None:
         """Load the kernels, or compile them where this machine has not."""
         with announced("the kernels of PPO"):
-            warm_up(self._packed.layout)
+            buffer = self._model.rollout_buffer
+            assert isinstance(buffer, SpecRolloutBuffer)
+            warm_up(
+                self._packed.layout, buffer.advantage_estimator, self._model.measures_rollout_kl
+            )
 
     def is_of(self, model: "SpecPPO") -> bool:
         """Whether this path was made for this model, whose networks are still the same."""

@@ -18,6 +18,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.light_optimizers import no_compiler_import
 
 __all__ = [
     "CnnPolicy",
@@ -48,14 +49,11 @@ class SpecActorCriticPolicy(ActorCriticPolicy):
     critic_optimizer: th.optim.Optimizer
 
     def _build(self, lr_schedule: Schedule) -> None:
-        super()._build(lr_schedule)
-        actor, critic = self.actor_parameters(), self.critic_parameters()
-        self.optimizer = self.optimizer_class(actor, lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
-        self.critic_optimizer = self.optimizer_class(
-            critic,
-            lr=lr_schedule(1),  # type: ignore[call-arg]
-            **self.optimizer_kwargs,
-        )
+        with no_compiler_import():
+            super()._build(lr_schedule)
+            options: dict[str, Any] = {"lr": lr_schedule(1), **self.optimizer_kwargs}
+            self.optimizer = self.optimizer_class(self.actor_parameters(), **options)
+            self.critic_optimizer = self.optimizer_class(self.critic_parameters(), **options)
 
     def critic_parameters(self) -> list[nn.Parameter]:
         """What only the value depends on, in the order of ``parameters()``."""

@@ -241,6 +241,14 @@ def gather(observations: Matrix, indices: Integers, into: Matrix) -> None:
             into[i, j] = observations[indices[i], j]
 
 
+@kernel
+def add(part: Floats, total: Floats) -> None:
+    """Add the gradient of one portion to the minibatch's."""
+    # A loop: assigning arrays would compile the message for shapes that do not match.
+    for j in range(total.size):
+        total[j] += part[j]
+
+
 @inlined_kernel
 def loss_and_gradient(
     params: Floats,
@@ -317,7 +325,7 @@ def loss_and_gradient(
             sums,
         )
         if first > 0:
-            gradients[0] += gradients[1]
+            add(gradients[1], gradients[0])
     sums /= n_batch
     ess = sums[SUM_RATIO] * sums[SUM_RATIO] / sums[SUM_SQUARE] * n_batch
     diagnostics[POLICY_LOSS] = -sums[SUM_OBJECTIVE]

@@ -1,4 +1,4 @@
-"""Compiling ahead: every kernel that a training run of a layout will call."""
+"""Compiling ahead: the kernels that a training run will call."""
 
 import time
 from collections.abc import Callable
@@ -16,14 +16,21 @@ from ppo_lab.kernels.update import Adam, Rollout, rollout_kl, update
 __all__ = ["warm_up"]
 
 
-def warm_up(layout: Layout, say: Callable[[], None] | None = None) -> float:
-    """Load every kernel from the disk's cache, or compile it where it is not there.
+def warm_up(
+    layout: Layout,
+    advantage_estimator: str = "gae",
+    adaptive: bool = False,
+    say: Callable[[], None] | None = None,
+) -> float:
+    """Load a run's kernels from the disk's cache, or compile them where they are not there.
 
     Code depends on the head's kind of actions only, not on sizes: two layouts of Discrete actions
     share it, and so do Discrete and MultiDiscrete.
 
     Args:
         layout: of the policy that will train.
+        advantage_estimator: "gae", "mc", "td0" or "n_step".
+        adaptive: whether the run also measures k3 over whole rollouts (Spec 7.6).
         say: called once, before the first kernel is compiled, and not at all if none must be; for
             a line such as "compiling …".
 
@@ -39,11 +46,11 @@ def warm_up(layout: Layout, say: Callable[[], None] | None = None) -> float:
             say()
 
     with on_compiling(say_once):
-        _call_everything(layout)
+        _call_all(layout, advantage_estimator, adaptive)
     return time.perf_counter() - started
 
 
-def _call_everything(layout: Layout) -> None:
+def _call_all(layout: Layout, advantage_estimator: str, adaptive: bool) -> None:
     params = np.zeros(layout.n_parameters, np.float32)
     work = layout.workspace(2)
     rollout = Rollout(
@@ -65,18 +72,17 @@ def _call_everything(layout: Layout) -> None:
     predict_values(params, layout.plan, rollout.observations, work, rollout.old_values)
     table, row = np.zeros((2, 1), np.float32), np.zeros(1, np.float32)
     start = (table, table, row, table, row, 0.99)
-    adv.gae(*start, 0.95, table.copy(), table.copy())
-    adv.monte_carlo(*start, table.copy())
-    adv.td0(*start, table.copy())
-    adv.n_step(*start, 2, table.copy())
+    if advantage_estimator == "gae":
+        adv.gae(*start, 0.95, table.copy(), table.copy())
+    elif advantage_estimator == "mc":
+        adv.monte_carlo(*start, table.copy())
+    elif advantage_estimator == "td0":
+        adv.td0(*start, table.copy())
+    else:
+        adv.n_step(*start, 2, table.copy())
     order = np.zeros((1, 2), np.int64)
     adam, settings = AdamSettings(), UpdateSettings()
     update(layout, params, Adam.zeros(layout), rollout, order, 2, settings, adam, adam)
-    rollout_kl(
-        params,
-        layout.plan,
-        rollout.observations,
-        rollout.actions,
-        rollout.old_log_probs,
-        work,
-    )
+    if adaptive:
+        seen, taken, known = rollout.observations, rollout.actions, rollout.old_log_probs
+        rollout_kl(params, layout.plan, seen, taken, known, work)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppo_lab.worlds.compiling import compiled
+from ppo_lab.kernels.compiling import exact_kernel
 from ppo_lab.worlds.randomness import StreamArray, uniform_between
 from ppo_lab.worlds.rules import Row, Rules, State, clipped, register
 
@@ -35,7 +35,7 @@ class Acrobot(NamedTuple):
     n_torques: int
 
 
-@compiled
+@exact_kernel
 def _derivatives(s: Four, torque: float) -> Four:
     """Velocities and accelerations of both angles, the book's form."""
     upper, lower, upper_speed, lower_speed = s
@@ -54,7 +54,7 @@ def _derivatives(s: Four, torque: float) -> Four:
     return upper_speed, lower_speed, -(d2 * lower_gain + phi1) / d1, lower_gain
 
 
-@compiled
+@exact_kernel
 def _along(s: Four, seconds: float, k: Four) -> Four:
     return (
         s[0] + seconds * k[0],
@@ -64,7 +64,7 @@ def _along(s: Four, seconds: float, k: Four) -> Four:
     )
 
 
-@compiled
+@exact_kernel
 def _wrapped(angle: float) -> float:
     while angle > math.pi:
         angle -= 2 * math.pi

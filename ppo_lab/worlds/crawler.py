@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from envs.crawler_continuous import HIGHEST, LARGEST_TURN, LOWEST, START_ANGLES
 from envs.crawler_geometry import BODY_HEIGHT, BODY_WIDTH, HAND, UPPER_ARM
-from ppo_lab.worlds.compiling import compiled
+from ppo_lab.kernels.compiling import exact_kernel
 from ppo_lab.worlds.randomness import StreamArray
 from ppo_lab.worlds.rules import Row, Rules, State, clipped, register
 
@@ -27,14 +27,14 @@ class Crawler(NamedTuple):
     n_joints: int
 
 
-@compiled
+@exact_kernel
 def _tip(arm: float, hand: float) -> tuple[float, float]:
     x = BODY_WIDTH + UPPER_ARM * math.cos(arm) + HAND * math.cos(arm + hand)
     y = BODY_HEIGHT + UPPER_ARM * math.sin(arm) + HAND * math.sin(arm + hand)
     return x, y
 
 
-@compiled
+@exact_kernel
 def _drag(arm: float, hand: float, next_arm: float, next_hand: float) -> float:
     """``envs.crawler_geometry.drag`` of one move (Spec 11.4)."""
     x, y = _tip(arm, hand)

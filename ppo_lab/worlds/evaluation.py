@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ppo_lab.kernels.compiling import exact_kernel
 from ppo_lab.kernels.layout import ACTOR, GAUSSIAN, HEAD
 from ppo_lab.kernels.network import capacity, forward
-from ppo_lab.worlds.compiling import compiled
 from ppo_lab.worlds.rollout import Actor, Copies, clip_actions, write_features
 from ppo_lab.worlds.stepping import step_all
 
@@ -16,7 +16,7 @@ __all__ = ["play"]
 FloatArray = npt.NDArray[np.float64]
 
 
-@compiled
+@exact_kernel
 def choose_best(actor: Actor, features: npt.NDArray[np.float32], actions: npt.NDArray[Any]) -> None:
     """The likeliest action of each row of features (K, I), into ``actions`` (K, A).
 
@@ -34,7 +34,7 @@ def choose_best(actor: Actor, features: npt.NDArray[np.float32], actions: npt.ND
                 actions[first + row, 0] = np.argmax(outputs[row])
 
 
-@compiled
+@exact_kernel
 def play(
     copies: Copies,
     actor: Actor,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppo_lab.worlds.compiling import compiled
+from ppo_lab.kernels.compiling import exact_kernel
 from ppo_lab.worlds.randomness import StreamArray, uniform_between
 from ppo_lab.worlds.rules import Row, Rules, State, clipped, register
 
@@ -78,7 +78,7 @@ def _observe(world: MountainCar, state: State, out: Row) -> None:
     out[0], out[1] = state[0], state[1]
 
 
-@compiled
+@exact_kernel
 def _acceleration(force: float, angle: float) -> float:
     """Motor and slope; in single precision where NumPy computes so: a force within the bounds."""
     slope = GRAVITY * math.cos(angle)
@@ -87,7 +87,7 @@ def _acceleration(force: float, angle: float) -> float:
     return np.float64(np.float32(force) * SINGLE_POWER - np.float32(slope))
 
 
-@compiled
+@exact_kernel
 def _first_move(state: State, force: float) -> tuple[float, float]:
     velocity = state[1] + _acceleration(force, 3.0 * state[0])
     velocity = clipped(velocity, -FASTEST, FASTEST)
@@ -95,7 +95,7 @@ def _first_move(state: State, force: float) -> tuple[float, float]:
     return position, 0.0 if position == LEFTMOST and velocity < 0.0 else velocity
 
 
-@compiled
+@exact_kernel
 def _later_move(state: State, force: float) -> tuple[float, float]:
     position = np.float32(state[0])
     change = np.float32(_acceleration(force, np.float64(SINGLE_SLOPE * position)))

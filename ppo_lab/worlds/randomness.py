@@ -12,7 +12,7 @@ for Random Number Generation (2014), the variant XSL-RR 128/64.
 import numpy as np
 import numpy.typing as npt
 
-from ppo_lab.worlds.compiling import compiled
+from ppo_lab.kernels.compiling import exact_kernel
 
 __all__ = ["StreamArray", "new_stream", "uniform", "uniform_between"]
 
@@ -40,7 +40,7 @@ def new_stream(seed: int | None) -> StreamArray:
     return np.array(words, np.uint64)
 
 
-@compiled
+@exact_kernel
 def _multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The 128-bit product of two 64-bit integers, high and low half, by 32-bit words."""
     a_low, a_high = a & LOW_WORD, a >> WORD
@@ -51,7 +51,7 @@ def _multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     return a_high * b_high + (middle >> WORD) + (other >> WORD), a * b
 
 
-@compiled
+@exact_kernel
 def _next_bits(stream: StreamArray) -> np.uint64:
     """Move the stream on and return its next 64 bits: state ← state · multiplier + increment."""
     high, low = _multiply(stream[1], MULTIPLIER_LOW)
@@ -67,13 +67,13 @@ def _next_bits(stream: StreamArray) -> np.uint64:
     return rotated
 
 
-@compiled
+@exact_kernel
 def uniform(stream: StreamArray) -> float:
     """The next uniform number in [0, 1): ``Generator.random()``."""
     return float(_next_bits(stream) >> MANTISSA) * UNIT
 
 
-@compiled
+@exact_kernel
 def uniform_between(stream: StreamArray, low: float, high: float) -> float:
     """The next uniform number in [low, high): ``Generator.uniform(low, high)``."""
     return low + (high - low) * uniform(stream)

@@ -17,8 +17,8 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 
 from ppo_lab.kernels.acting import act, predict_values
+from ppo_lab.kernels.compiling import exact_kernel
 from ppo_lab.kernels.layout import Layout
-from ppo_lab.worlds.compiling import compiled
 from ppo_lab.worlds.randomness import StreamArray
 from ppo_lab.worlds.stepping import step_all
 
@@ -165,7 +165,7 @@ class Actor(NamedTuple):
 # shapes that differ.
 
 
-@compiled
+@exact_kernel
 def write_rows(rows: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
     """Copy ``rows`` (K, D) into ``out`` (K, D)."""
     for row in range(out.shape[0]):
@@ -173,7 +173,7 @@ def write_rows(rows: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
             out[row, column] = rows[row, column]
 
 
-@compiled
+@exact_kernel
 def write_features(observations: npt.NDArray[Any], is_index: bool, out: SingleArray) -> None:
     """What the networks see of ``observations`` (K, D): themselves, or one-hot rows (K, I)."""
     if is_index:
@@ -185,7 +185,7 @@ def write_features(observations: npt.NDArray[Any], is_index: bool, out: SingleAr
         write_rows(observations, out)
 
 
-@compiled
+@exact_kernel
 def clip_actions(actions: npt.NDArray[Any], actor: Actor, out: npt.NDArray[Any]) -> None:
     """``actions`` (K, A) within the action space, as SB3 hands them to the environment."""
     write_rows(actions, out)
@@ -194,7 +194,7 @@ def clip_actions(actions: npt.NDArray[Any], actor: Actor, out: npt.NDArray[Any])
             out[copy, index] = min(max(out[copy, index], actor.low[index]), actor.high[index])
 
 
-@compiled
+@exact_kernel
 def first_infinite(rows: npt.NDArray[Any]) -> int:
     """The first row of (K, D) with a number that is NaN or infinite, or −1."""
     for row in range(rows.shape[0]):
@@ -204,7 +204,7 @@ def first_infinite(rows: npt.NDArray[Any]) -> int:
     return -1
 
 
-@compiled
+@exact_kernel
 def add_terminal_values(
     actor: Actor,
     gamma: float,
@@ -224,7 +224,7 @@ def add_terminal_values(
             rewards[copy] += np.float32(gamma) * value[0]
 
 
-@compiled
+@exact_kernel
 def roll_out(
     copies: Copies,
     actor: Actor,
@@ -295,7 +295,7 @@ def roll_out(
     return n_ended
 
 
-@compiled
+@exact_kernel
 def check_step(
     rewards: SingleArray, copies: Copies, last: npt.NDArray[Any], n_ended: int
 ) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import overload
 
-from ppo_lab.worlds.compiling import compiled
+from ppo_lab.kernels.compiling import exact_kernel
 from ppo_lab.worlds.randomness import StreamArray
 
 __all__ = ["Rules", "accepts", "advance", "begin", "clipped", "observe", "register"]
@@ -90,7 +90,7 @@ def _observe(world: Any, state: Any, out: Any) -> Callable[..., None] | None:
     return rules and rules.observe
 
 
-@compiled
+@exact_kernel
 def clipped(value: Number, low: Number, high: Number) -> Number:
     """``value`` within [low, high]; NaN stays NaN, so that it is seen."""
     if value > high:

@@ -133,5 +133,5 @@ def test_a_layout_that_cannot_be_is_refused(changes: dict[str, object], words: s
 def test_once_warm_a_layout_of_other_sizes_compiles_nothing() -> None:
     warm_up(Layout(2, (3,), (3,), "tanh", "categorical", (2,)))
     said: list[int] = []
-    warm_up(Layout(5, (4, 4), (), "relu", "multi_categorical", (3, 2)), lambda: said.append(1))
+    warm_up(Layout(5, (4, 4), (), "relu", "multi_categorical", (3, 2)), say=lambda: said.append(1))
     assert said == []
