@@ -12,8 +12,11 @@ from ppo_lab.kernels.typing import Floats, Matrix
 
 __all__ = ["input_gradient", "outputs", "weight_gradient"]
 
-NEAR = 8192
-"""A matrix of so many floats stays in the nearest cache as it is; a larger one is copied."""
+NEAR, CLOSE = 24576, 128
+"""A panel is read where it lies if its rows span so many floats at most, so far apart at most.
+
+Else it is copied: lines at greater distances drive each other out of the nearest cache.
+"""
 ZERO = np.float32(0.0)
 
 
@@ -105,7 +108,7 @@ def multiply(
         padded = LANES if width <= LANES else 2 * LANES
         whole = width == padded
         panel, start, step = b, first, b_step
-        if b_column != 1 or not whole or k * b_step > NEAR:
+        if b_column != 1 or not whole or k * b_step > NEAR or b_step > CLOSE:
             copy_panel(b, b_step, b_column, first, width, padded, k, pack)
             panel, start, step = pack, 0, padded
         corner = k * padded  # of a tile that does not fit into C, behind the panel

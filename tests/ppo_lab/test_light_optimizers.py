@@ -15,7 +15,7 @@ model = SpecPPO("MlpPolicy", "CartPole-v1", n_steps=64, seed=0, backend="compile
 model.learn(128)
 model.save(sys.argv[1])
 SpecPPO.load(sys.argv[1]).predict([0.0, 0.0, 0.0, 0.0])
-print(*sorted({"torch._dynamo", "numba.cpython.unicode", "scipy.sparse"} & sys.modules.keys()))
+print(*sorted({"torch._dynamo", "numba.np.npyimpl", "scipy.sparse"} & sys.modules.keys()))
 """
 
 
