@@ -3,7 +3,13 @@
 import math
 
 from ppo_lab.kernels.compiling import kernel
-from ppo_lab.kernels.heads import draw_categorical, draw_gaussian, log_softmax
+from ppo_lab.kernels.heads import (
+    categorical_log_probs,
+    draw_categorical,
+    draw_gaussian,
+    gaussian_log_probs,
+    log_softmax,
+)
 from ppo_lab.kernels.layout import (
     ACTOR,
     CRITIC,
@@ -50,18 +56,17 @@ def act(
         last = min(first + rows, observations.shape[0])
         inputs = observations[first:last]
         part, part_noise = actions[first:last], noise[first:last]
+        part_log_probs = log_probs[first:last]
         outputs = forward(params, plan, ACTOR, inputs, work, rows)
         if plan[HEAD] == GAUSSIAN:
             log_std = params[plan[N_ACTOR] - plan[N_OUTPUTS] : plan[N_ACTOR]]
-            for i in range(last - first):
-                log_probs[first + i] = draw_gaussian(i, outputs, log_std, part_noise, part)
+            draw_gaussian(outputs, log_std, part_noise, part)
+            gaussian_log_probs(outputs, log_std, part, part_log_probs)
         else:
             probabilities = view(work, rows, plan[PROBABILITIES], last - first, plan[N_OUTPUTS])
-            for i in range(last - first):
-                log_softmax(plan, i, outputs, probabilities)
-                log_probs[first + i] = draw_categorical(
-                    plan, i, outputs, probabilities, part_noise, part
-                )
+            log_softmax(plan, outputs, probabilities, part_log_probs)  # as scratch
+            draw_categorical(plan, probabilities, part_noise, part)
+            categorical_log_probs(plan, outputs, part, part_log_probs)
         judged = forward(params, plan, CRITIC, inputs, work, rows)
         # A loop: assigning arrays would compile the message for shapes that do not match.
         for i in range(last - first):

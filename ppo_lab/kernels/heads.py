@@ -2,26 +2,27 @@
 
 A categorical head is a product of independent categoricals, one per sub-action (Discrete has
 one); a Gaussian head has a mean per dimension and a log standard deviation that no observation
-moves (Spec 6.4). All functions work on one sample, row i.
+moves (Spec 6.4). Rows are samples, and the inner loops: they are many, while actions are so few
+that setting up a loop over them costs more than the loop.
 """
 
 import math
 
 import numpy as np
 
-from ppo_lab.kernels.compiling import kernel
+from ppo_lab.kernels.compiling import inlined_kernel, kernel
 from ppo_lab.kernels.layout import N_ACTIONS, SIZES
 from ppo_lab.kernels.typing import Actions, Doubles, Floats, Integers, Matrix
 
 __all__ = [
     "categorical_entropy",
     "categorical_gradient",
-    "categorical_log_prob",
+    "categorical_log_probs",
     "draw_categorical",
     "draw_gaussian",
     "gaussian_entropy",
     "gaussian_gradient",
-    "gaussian_log_prob",
+    "gaussian_log_probs",
     "log_softmax",
 ]
 
@@ -30,114 +31,122 @@ ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 
 @kernel
-def log_softmax(plan: Integers, i: int, logits: Matrix, probabilities: Matrix) -> None:
+def log_softmax(plan: Integers, logits: Matrix, probabilities: Matrix, scratch: Floats) -> None:
     """p_j = e^{z_j − max} / Σ_k e^{z_k − max} and z_j ← log p_j, of every sub-action.
 
     Args:
         plan: of the layout.
-        i: the sample.
-        logits: (n, O); row i becomes the log-probabilities.
-        probabilities: (n, O); row i becomes the probabilities.
+        logits: (n, O); become the log-probabilities.
+        probabilities: (n, O); written.
+        scratch: (n,).
     """
+    n = logits.shape[0]
     start = 0
     for sub in range(plan[N_ACTIONS]):
         stop = start + plan[plan[SIZES] + sub]
-        highest = logits[i, start]
+        for i in range(n):
+            scratch[i] = logits[i, start]
         for j in range(start + 1, stop):
-            highest = max(highest, logits[i, j])
-        total = ZERO
+            for i in range(n):
+                scratch[i] = max(scratch[i], logits[i, j])
+        exponentials(logits, start, stop, scratch, probabilities)
+        divide_by_sums(probabilities, start, stop, scratch)
+        for i in range(n):
+            scratch[i] = math.log(scratch[i])
         for j in range(start, stop):
-            shifted = logits[i, j] - highest
-            logits[i, j] = shifted
-            probabilities[i, j] = math.exp(shifted)
-            total += probabilities[i, j]
-        log_total, scale = math.log(total), ONE / total
-        for j in range(start, stop):
-            logits[i, j] -= log_total
-            probabilities[i, j] *= scale
+            for i in range(n):
+                logits[i, j] -= scratch[i]
         start = stop
+
+
+@inlined_kernel
+def exponentials(z: Matrix, start: int, stop: int, highest: Floats, into: Matrix) -> None:
+    """Columns of z ← z − max, and e^z beside them."""
+    for j in range(start, stop):
+        for i in range(z.shape[0]):
+            z[i, j] -= highest[i]
+            into[i, j] = math.exp(z[i, j])
+
+
+@inlined_kernel
+def divide_by_sums(p: Matrix, start: int, stop: int, sums: Floats) -> None:
+    """Columns of p ← p / Σ_j p_j; the sums are left in ``sums``."""
+    for i in range(p.shape[0]):
+        sums[i] = ZERO
+    for j in range(start, stop):
+        for i in range(p.shape[0]):
+            sums[i] += p[i, j]
+    for j in range(start, stop):
+        for i in range(p.shape[0]):
+            p[i, j] /= sums[i]
 
 
 @kernel
 def draw_categorical(
-    plan: Integers,
-    i: int,
-    log_probs: Matrix,
-    probabilities: Matrix,
-    uniforms: Doubles,
-    actions: Actions,
-) -> np.float32:
+    plan: Integers, probabilities: Matrix, uniforms: Doubles, actions: Actions
+) -> None:
     """The first j with Σ_{k≤j} p_k > u, of every sub-action.
 
     Args:
         plan: of the layout.
-        i: the sample.
-        log_probs: (n, O) from :func:`log_softmax`.
         probabilities: (n, O) from :func:`log_softmax`.
         uniforms: (n, sub-actions) in [0, 1).
-        actions: (n, sub-actions); row i is written.
-
-    Returns:
-        Σ over the sub-actions of log p_j.
+        actions: (n, sub-actions); written.
     """
-    log_prob = ZERO
-    start = 0
-    for sub in range(plan[N_ACTIONS]):
-        stop = start + plan[plan[SIZES] + sub]
-        chosen = start
-        cumulative = 0.0
-        for j in range(start, stop):
-            if probabilities[i, j] > ZERO:  # the last possible one, where rounding leaves a gap
-                chosen = j
-            cumulative += probabilities[i, j]
-            if cumulative > uniforms[i, sub]:
-                break
-        actions[i, sub] = chosen - start
-        log_prob += log_probs[i, chosen]
-        start = stop
-    return log_prob
+    for i in range(probabilities.shape[0]):
+        start = 0
+        for sub in range(plan[N_ACTIONS]):
+            stop = start + plan[plan[SIZES] + sub]
+            chosen = start
+            cumulative = 0.0
+            for j in range(start, stop):
+                if probabilities[i, j] > ZERO:  # the last possible one, where rounding leaves a gap
+                    chosen = j
+                cumulative += probabilities[i, j]
+                if cumulative > uniforms[i, sub]:
+                    break
+            actions[i, sub] = chosen - start
+            start = stop
 
 
 @kernel
-def categorical_log_prob(
-    plan: Integers, i: int, log_probs: Matrix, row: int, actions: Actions
-) -> np.float32:
+def categorical_log_probs(plan: Integers, log_probs: Matrix, actions: Actions, out: Floats) -> None:
     """Log π(a|s) = Σ over the sub-actions of log p_a.
 
     Args:
         plan: of the layout.
-        i: the sample's row of ``log_probs``.
         log_probs: (n, O) from :func:`log_softmax`.
-        row: the sample's row of ``actions``.
-        actions: (N, sub-actions).
+        actions: (n, sub-actions).
+        out: (n,), written.
     """
-    log_prob = ZERO
-    start = 0
-    for sub in range(plan[N_ACTIONS]):
-        log_prob += log_probs[i, start + int(actions[row, sub])]
+    for i in range(out.size):
+        out[i] = log_probs[i, int(actions[i, 0])]
+    start = plan[plan[SIZES]]
+    for sub in range(1, plan[N_ACTIONS]):
+        for i in range(out.size):
+            out[i] += log_probs[i, start + int(actions[i, sub])]
         start += plan[plan[SIZES] + sub]
-    return log_prob
 
 
 @kernel
-def categorical_entropy(i: int, log_probs: Matrix, probabilities: Matrix) -> np.float32:
-    """H = −Σ_j p_j log p_j, summed over the sub-actions."""
-    entropy = ZERO
-    for j in range(log_probs.shape[1]):
-        entropy -= probabilities[i, j] * log_probs[i, j]
+def categorical_entropy(log_probs: Matrix, probabilities: Matrix) -> float:
+    """Σ_n H_n, H = −Σ_j p_j log p_j summed over the sub-actions."""
+    entropy = 0.0
+    for i in range(log_probs.shape[0]):
+        for j in range(log_probs.shape[1]):
+            entropy -= probabilities[i, j] * log_probs[i, j]
     return entropy
 
 
 @kernel
 def categorical_gradient(
     plan: Integers,
-    i: int,
     log_probs: Matrix,
     probabilities: Matrix,
-    row: int,
     actions: Actions,
-    by_log_prob: np.float32,
+    by_log_prob: Floats,
     by_entropy: np.float32,
+    scratch: Floats,
 ) -> None:
     """∂loss/∂z_j = c ([j = a] − p_j) − h p_j (log p_j + H), H of j's own sub-action.
 
@@ -145,64 +154,65 @@ def categorical_gradient(
 
     Args:
         plan: of the layout.
-        i: the sample's row of the workspace.
-        log_probs: (n, O) from :func:`log_softmax`; row i becomes the gradient.
+        log_probs: (n, O) from :func:`log_softmax`; become the gradients.
         probabilities: (n, O) from :func:`log_softmax`.
-        row: the sample's row of ``actions``.
-        actions: (N, sub-actions).
-        by_log_prob: c = ∂loss/∂ log π(a|s).
+        actions: (n, sub-actions).
+        by_log_prob: (n,) c = ∂loss/∂ log π(a|s).
         by_entropy: h = ∂loss/∂H(π(·|s)).
+        scratch: (n,).
     """
+    n = log_probs.shape[0]
     start = 0
     for sub in range(plan[N_ACTIONS]):
         stop = start + plan[plan[SIZES] + sub]
-        entropy = ZERO
+        for i in range(n):
+            scratch[i] = ZERO
         for j in range(start, stop):
-            entropy -= probabilities[i, j] * log_probs[i, j]
+            for i in range(n):
+                scratch[i] -= probabilities[i, j] * log_probs[i, j]
         for j in range(start, stop):
-            p = probabilities[i, j]
-            log_probs[i, j] = -p * (by_log_prob + by_entropy * (log_probs[i, j] + entropy))
-        log_probs[i, start + int(actions[row, sub])] += by_log_prob
+            for i in range(n):
+                p = probabilities[i, j]
+                moved = by_log_prob[i] + by_entropy * (log_probs[i, j] + scratch[i])
+                log_probs[i, j] = -p * moved
+        for i in range(n):
+            log_probs[i, start + int(actions[i, sub])] += by_log_prob[i]
         start = stop
 
 
 @kernel
-def draw_gaussian(
-    i: int, means: Matrix, log_std: Floats, normals: Doubles, actions: Actions
-) -> np.float32:
-    """a_j = μ_j + σ_j ξ_j with ξ standard normal; returns log π(a|s).
+def draw_gaussian(means: Matrix, log_std: Floats, normals: Doubles, actions: Actions) -> None:
+    """a_j = μ_j + σ_j ξ_j with ξ standard normal.
 
     Args:
-        i: the sample.
         means: (n, D) μ.
         log_std: (D,) log σ.
         normals: (n, D) ξ.
-        actions: (n, D); row i is written.
+        actions: (n, D); written.
     """
     for j in range(log_std.size):
-        noise = np.float32(normals[i, j])
-        actions[i, j] = means[i, j] + np.float32(math.exp(log_std[j])) * noise
-    return gaussian_log_prob(i, means, log_std, i, actions)
+        std = np.float32(math.exp(log_std[j]))
+        for i in range(means.shape[0]):
+            actions[i, j] = means[i, j] + std * np.float32(normals[i, j])
 
 
 @kernel
-def gaussian_log_prob(
-    i: int, means: Matrix, log_std: Floats, row: int, actions: Actions
-) -> np.float32:
+def gaussian_log_probs(means: Matrix, log_std: Floats, actions: Actions, out: Floats) -> None:
     """Log π(a|s) = −Σ_j [(a_j − μ_j)² / (2 σ_j²) + log σ_j + ½ log 2π].
 
     Args:
-        i: the sample's row of ``means``.
         means: (n, D) μ.
         log_std: (D,) log σ.
-        row: the sample's row of ``actions``.
-        actions: (N, D).
+        actions: (n, D).
+        out: (n,), written.
     """
-    log_prob = ZERO
+    for i in range(out.size):
+        out[i] = ZERO
     for j in range(log_std.size):
-        z = (np.float32(actions[row, j]) - means[i, j]) * np.float32(math.exp(-log_std[j]))
-        log_prob -= HALF * z * z + log_std[j] + HALF_LOG_TWO_PI
-    return log_prob
+        inverse, constant = np.float32(math.exp(-log_std[j])), log_std[j] + HALF_LOG_TWO_PI
+        for i in range(out.size):
+            z = (np.float32(actions[i, j]) - means[i, j]) * inverse
+            out[i] -= HALF * z * z + constant
 
 
 @kernel
@@ -216,29 +226,28 @@ def gaussian_entropy(log_std: Floats) -> np.float32:
 
 @kernel
 def gaussian_gradient(
-    i: int,
     means: Matrix,
     log_std: Floats,
-    row: int,
     actions: Actions,
-    by_log_prob: np.float32,
+    by_log_prob: Floats,
     by_entropy: np.float32,
     log_std_gradient: Floats,
 ) -> None:
     """∂loss/∂μ_j = c (a_j − μ_j)/σ_j²; ∂loss/∂log σ_j = Σ_n [c ((a_j − μ_j)²/σ_j² − 1) + h].
 
     Args:
-        i: the sample's row of ``means``.
-        means: (n, D) μ; row i becomes the gradient.
+        means: (n, D) μ; become the gradients.
         log_std: (D,) log σ.
-        row: the sample's row of ``actions``.
-        actions: (N, D).
-        by_log_prob: c = ∂loss/∂ log π(a|s).
+        actions: (n, D).
+        by_log_prob: (n,) c = ∂loss/∂ log π(a|s).
         by_entropy: h = ∂loss/∂H(π(·|s)).
-        log_std_gradient: (D,); this sample's part is added.
+        log_std_gradient: (D,), written.
     """
     for j in range(log_std.size):
         inverse = np.float32(math.exp(-log_std[j]))
-        z = (np.float32(actions[row, j]) - means[i, j]) * inverse
-        means[i, j] = by_log_prob * z * inverse
-        log_std_gradient[j] += by_log_prob * (z * z - ONE) + by_entropy
+        total = ZERO
+        for i in range(means.shape[0]):
+            z = (np.float32(actions[i, j]) - means[i, j]) * inverse
+            means[i, j] = by_log_prob[i] * z * inverse
+            total += by_log_prob[i] * (z * z - ONE) + by_entropy
+        log_std_gradient[j] = total

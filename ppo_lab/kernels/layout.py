@@ -197,7 +197,7 @@ class Layout:
         header[SIZES] = HEADER + len(layers)
         header[PROBABILITIES] = units
         header[DELTA] = units + self.n_outputs
-        header[PACK] = header[DELTA] + max((*self.actor, *self.critic, 1))
+        header[PACK] = header[DELTA] + max((*self.actor, *self.critic, 2))
         header[UNITS] = header[PACK] + PANEL
         widest = max((self.inputs, *self.actor, self.n_outputs, *self.critic))
         header[FIXED] = PANEL * widest + TILE

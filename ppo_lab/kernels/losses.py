@@ -12,10 +12,10 @@ from ppo_lab.kernels.compiling import inlined_kernel, kernel
 from ppo_lab.kernels.heads import (
     categorical_entropy,
     categorical_gradient,
-    categorical_log_prob,
+    categorical_log_probs,
     gaussian_entropy,
     gaussian_gradient,
-    gaussian_log_prob,
+    gaussian_log_probs,
     log_softmax,
 )
 from ppo_lab.kernels.layout import (
@@ -28,7 +28,7 @@ from ppo_lab.kernels.layout import (
     N_OUTPUTS,
     PROBABILITIES,
 )
-from ppo_lab.kernels.network import backward, capacity, forward, view
+from ppo_lab.kernels.network import backward, capacity, forward, spare_columns, view
 from ppo_lab.kernels.settings import (
     CLIP_RANGE,
     CLIP_RANGE_VF,
@@ -175,36 +175,32 @@ def actor_portion(
     """The actor's part of the gradient from one portion of a minibatch; see loss_and_gradient."""
     rows, n, n_outputs = capacity(plan, work), indices.size, plan[N_OUTPUTS]
     log_std = params[plan[N_ACTOR] - n_outputs : plan[N_ACTOR]]
-    log_std_gradient = gradient[plan[N_ACTOR] - n_outputs : plan[N_ACTOR]]
-    gaussian = plan[HEAD] == GAUSSIAN
     outputs = forward(params, plan, ACTOR, inputs, work, rows)
     probabilities = view(work, rows, plan[PROBABILITIES], n, n_outputs)
-    by_entropy = np.float32(-settings[ENT_COEF] / n_batch)
+    log_probs, scratch = spare_columns(plan, work, rows, n)
+    if plan[HEAD] == GAUSSIAN:
+        gaussian_log_probs(outputs, log_std, actions, log_probs)
+        sums[SUM_ENTROPY] += n * gaussian_entropy(log_std)
+    else:
+        log_softmax(plan, outputs, probabilities, scratch)
+        categorical_log_probs(plan, outputs, actions, log_probs)
+        sums[SUM_ENTROPY] += categorical_entropy(outputs, probabilities)
+    by_log_prob = log_probs  # each takes the place of its sample's log-probability
     for i in range(n):
         row = indices[i]
-        if gaussian:
-            log_prob = gaussian_log_prob(i, outputs, log_std, row, actions)
-            entropy = gaussian_entropy(log_std)
-        else:
-            log_softmax(plan, i, outputs, probabilities)
-            log_prob = categorical_log_prob(plan, i, outputs, row, actions)
-            entropy = categorical_entropy(i, outputs, probabilities)
-        sums[SUM_ENTROPY] += entropy
         advantage = np.float32((advantages[row] - moments[0]) / moments[1])
-        ratio, slope = policy_term(log_prob, old_log_probs[row], advantage, settings, sums)
+        ratio, slope = policy_term(log_probs[i], old_log_probs[row], advantage, settings, sums)
         if ratios.size > 0:
             ratios[i] = ratio
-        by_log_prob = -slope / np.float32(n_batch)
-        if gaussian:
-            if i == 0:
-                log_std_gradient[:] = ZERO
-            gaussian_gradient(
-                i, outputs, log_std, row, actions, by_log_prob, by_entropy, log_std_gradient
-            )
-        else:
-            categorical_gradient(
-                plan, i, outputs, probabilities, row, actions, by_log_prob, by_entropy
-            )
+        by_log_prob[i] = -slope / np.float32(n_batch)
+    by_entropy = np.float32(-settings[ENT_COEF] / n_batch)
+    if plan[HEAD] == GAUSSIAN:
+        log_std_gradient = gradient[plan[N_ACTOR] - n_outputs : plan[N_ACTOR]]
+        gaussian_gradient(outputs, log_std, actions, by_log_prob, by_entropy, log_std_gradient)
+    else:
+        categorical_gradient(
+            plan, outputs, probabilities, actions, by_log_prob, by_entropy, scratch
+        )
     backward(params, plan, ACTOR, inputs, work, rows, gradient)
 
 
@@ -234,11 +230,11 @@ def critic_portion(
 
 
 @kernel
-def gather(observations: Matrix, indices: Integers, into: Matrix) -> None:
+def gather(rows: Actions, indices: Integers, into: Actions) -> None:
     """Rows of a minibatch, one after the other."""
     for i in range(indices.size):
         for j in range(into.shape[1]):
-            into[i, j] = observations[indices[i], j]
+            into[i, j] = rows[indices[i], j]
 
 
 @kernel
@@ -262,6 +258,7 @@ def loss_and_gradient(
     returns: Floats,
     indices: Integers,
     work: Floats,
+    chosen: Actions,
     gradients: Matrix,
     sums: Doubles,
     diagnostics: Doubles,
@@ -281,6 +278,7 @@ def loss_and_gradient(
         returns: (N,) R̂.
         indices: (B,) the samples of this minibatch.
         work: ``layout.workspace(rows)`` of any number of rows.
+        chosen: (rows, action columns) scratch.
         gradients: (2, P); row 0 is written, row 1 is scratch.
         sums: (N_SUMS,) scratch.
         diagnostics: (N_DIAGNOSTICS,); all but the norms are written.
@@ -295,12 +293,13 @@ def loss_and_gradient(
         gradient = gradients[0] if first == 0 else gradients[1]
         inputs = view(work, rows, 0, last - first, plan[INPUTS])
         gather(observations, part, inputs)
+        gather(actions, part, chosen[: last - first])
         actor_portion(
             params,
             plan,
             inputs,
             part,
-            actions,
+            chosen[: last - first],
             old_log_probs,
             advantages,
             moments,

@@ -26,7 +26,7 @@ from ppo_lab.kernels.layout import (
 from ppo_lab.kernels.products import input_gradient, outputs, weight_gradient
 from ppo_lab.kernels.typing import Floats, Integers, Matrix
 
-__all__ = ["backward", "capacity", "forward", "output_of", "tanh"]
+__all__ = ["backward", "capacity", "forward", "output_of", "spare_columns", "tanh"]
 
 SATURATION = np.float32(8.0)
 """From here on tanh is 1 to within 2.3e-7."""
@@ -66,6 +66,13 @@ def view(work: Floats, rows: int, offset: int, n: int, width: int) -> Matrix:
     """(n, width): the region of a workspace of ``rows`` rows that starts at unit ``offset``."""
     start = rows * offset
     return work[start : start + n * width].reshape(n, width)
+
+
+@kernel
+def spare_columns(plan: Integers, work: Floats, rows: int, n: int) -> tuple[Floats, Floats]:
+    """Two vectors (n,) of a workspace that :func:`forward` leaves alone, until backward."""
+    first, second = rows * plan[DELTA], rows * (plan[DELTA] + 1)
+    return work[first : first + n], work[second : second + n]
 
 
 @kernel

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ppo_lab.kernels.compiling import kernel
-from ppo_lab.kernels.heads import categorical_log_prob, gaussian_log_prob, log_softmax
+from ppo_lab.kernels.heads import categorical_log_probs, gaussian_log_probs, log_softmax
 from ppo_lab.kernels.layout import (
     ACTOR,
     CRITIC,
@@ -27,7 +27,7 @@ from ppo_lab.kernels.losses import (
     N_SUMS,
     loss_and_gradient,
 )
-from ppo_lab.kernels.network import capacity, forward, view
+from ppo_lab.kernels.network import capacity, forward, spare_columns, view
 from ppo_lab.kernels.optimizer import adam_step, clip_factor, norm
 from ppo_lab.kernels.settings import (
     CRITIC_MAX_GRAD_NORM,
@@ -110,19 +110,25 @@ class Memory:
 
     Attributes:
         work: the networks' intermediate values, for ``PORTION`` samples or one minibatch.
+        actions: as many samples' actions.
         gradients: (2, P).
         sums: per-minibatch sums.
     """
 
     work: Floats
+    actions: Actions
     gradients: Matrix
     sums: Doubles = field(default_factory=lambda: np.zeros(N_SUMS))
 
     @classmethod
     def of(cls, layout: Layout, batch_size: int) -> "Memory":
         """Memory for updates of a layout with minibatches of this size."""
-        work = layout.workspace(min(batch_size, PORTION))
-        return cls(work, np.zeros((2, layout.n_parameters), np.float32))
+        rows = min(batch_size, PORTION)
+        return cls(
+            layout.workspace(rows),
+            np.zeros((rows, layout.n_actions), layout.action_dtype),
+            np.zeros((2, layout.n_parameters), np.float32),
+        )
 
 
 class Failure(NamedTuple):
@@ -202,6 +208,7 @@ def update(
         permutations,
         batch_size,
         memory.work,
+        memory.actions,
         memory.gradients,
         memory.sums,
         diagnostics,
@@ -243,6 +250,7 @@ def run_update(
     permutations: Integers,
     batch_size: int,
     work: Floats,
+    chosen: Actions,
     gradients: Matrix,
     sums: Doubles,
     diagnostics: Doubles,
@@ -268,6 +276,7 @@ def run_update(
         permutations: (epochs, N).
         batch_size: samples of a minibatch.
         work: a workspace.
+        chosen: (rows, action columns) scratch.
         gradients: (2, P) scratch.
         sums: (N_SUMS,) scratch.
         diagnostics: (minibatches, N_DIAGNOSTICS); a row for each that was evaluated.
@@ -295,6 +304,7 @@ def run_update(
                 returns,
                 indices,
                 work,
+                chosen,
                 gradients,
                 sums,
                 row,
@@ -388,13 +398,14 @@ def rollout_kl(
     for first in range(0, n_samples, rows):
         n = min(rows, n_samples - first)
         outputs = forward(params, plan, ACTOR, observations[first : first + n], work, rows)
-        probabilities = view(work, rows, plan[PROBABILITIES], n, n_outputs)
+        log_probs, scratch = spare_columns(plan, work, rows, n)
+        if plan[HEAD] == GAUSSIAN:
+            gaussian_log_probs(outputs, log_std, actions[first : first + n], log_probs)
+        else:
+            probabilities = view(work, rows, plan[PROBABILITIES], n, n_outputs)
+            log_softmax(plan, outputs, probabilities, scratch)
+            categorical_log_probs(plan, outputs, actions[first : first + n], log_probs)
         for i in range(n):
-            if plan[HEAD] == GAUSSIAN:
-                log_prob = gaussian_log_prob(i, outputs, log_std, first + i, actions)
-            else:
-                log_softmax(plan, i, outputs, probabilities)
-                log_prob = categorical_log_prob(plan, i, outputs, first + i, actions)
-            log_ratio = np.float64(log_prob) - np.float64(old_log_probs[first + i])
+            log_ratio = np.float64(log_probs[i]) - np.float64(old_log_probs[first + i])
             total += math.expm1(log_ratio) - log_ratio
     return float(total / n_samples)

@@ -61,6 +61,7 @@ def kernel_gradient(
         *rollout,
         indices,
         layout.workspace(rows),
+        np.empty((rows, layout.n_actions), layout.action_dtype),
         gradients,
         np.empty(N_SUMS),
         diagnostics,
