@@ -59,12 +59,12 @@ class DirectSteps:
         """Step with (K, …) actions within the bounds of the action space."""
         env, observations = self._env, self._observations
         rewards, dones = env.buf_rews, env.buf_dones
+        dones.fill(False)
         ended: list[tuple[int, dict[str, Any]]] = []
-        for index, step in enumerate(self._steps):
-            observation, rewards[index], terminated, truncated, info = step(actions[index])
-            done = terminated or truncated
-            dones[index] = done
-            if done:
+        for index, (step, action) in enumerate(zip(self._steps, actions, strict=True)):
+            observation, rewards[index], terminated, truncated, info = step(action)
+            if terminated or truncated:
+                dones[index] = True
                 info["TimeLimit.truncated"] = truncated and not terminated
                 info["terminal_observation"] = observation
                 env.buf_infos[index] = info
