@@ -264,7 +264,6 @@ class CompiledVecEnv(VecEnv):
         if not self._begun:
             raise ResetNeeded("rollout was called before the first reset; call reset first.")
         T, K = arrays.rewards.shape
-        last_values = np.empty(K, np.float32)
         ended, failure = np.empty((T * K, 5)), np.empty(3, np.int64)
         with self._announced(self._what):
             n_ended = whole.roll_out(
@@ -275,7 +274,6 @@ class CompiledVecEnv(VecEnv):
                 noise,
                 float(gamma),
                 self._is_index,
-                last_values,
                 ended,
                 failure,
             )
@@ -283,7 +281,6 @@ class CompiledVecEnv(VecEnv):
         cause, step, copy = failure.tolist()
         return whole.RolloutOutcome(
             last_observations=self._shown(self._observations),
-            last_values=last_values,
             dones=self._dones.copy(),
             episodes=[
                 self._noted(int(copy), total, length, seconds)

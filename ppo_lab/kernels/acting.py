@@ -2,7 +2,7 @@
 
 import math
 
-from ppo_lab.kernels.compiling import kernel
+from ppo_lab.kernels.compiling import entry_kernel
 from ppo_lab.kernels.heads import (
     categorical_log_probs,
     draw_categorical,
@@ -25,7 +25,7 @@ from ppo_lab.kernels.typing import Actions, Doubles, Floats, Integers, Matrix
 __all__ = ["act", "predict_values"]
 
 
-@kernel
+@entry_kernel
 def act(
     params: Floats,
     plan: Integers,
@@ -77,7 +77,7 @@ def act(
     return -1
 
 
-@kernel
+@entry_kernel
 def predict_values(
     params: Floats, plan: Integers, observations: Matrix, work: Floats, values: Floats
 ) -> None:

@@ -8,7 +8,7 @@ every end is a termination. All arrays are (T, N) float32 but ``last_values`` an
 
 import numpy as np
 
-from ppo_lab.kernels.compiling import exact_kernel
+from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
 from ppo_lab.kernels.typing import Floats, Matrix
 
 __all__ = ["gae", "monte_carlo", "n_step", "td0"]
@@ -22,7 +22,7 @@ def following(now: Matrix, after: Floats, t: int) -> Floats:
     return after if t == now.shape[0] - 1 else now[t + 1]
 
 
-@exact_kernel
+@exact_entry_kernel
 def gae(
     rewards: Matrix,
     values: Matrix,
@@ -58,7 +58,7 @@ def gae(
             returns[t, n] = advantages[t, n] + values[t, n]
 
 
-@exact_kernel
+@exact_entry_kernel
 def monte_carlo(
     rewards: Matrix,
     values: Matrix,  # noqa: ARG001 - one list of arguments for all estimators
@@ -77,7 +77,7 @@ def monte_carlo(
             returns[t, n] = rewards[t, n] + discount * (ZERO if done[n] > ZERO else tail[n])
 
 
-@exact_kernel
+@exact_entry_kernel
 def td0(
     rewards: Matrix,
     values: Matrix,
@@ -95,7 +95,7 @@ def td0(
             returns[t, n] = rewards[t, n] + discount * value[n] * (ONE - done[n])
 
 
-@exact_kernel
+@exact_entry_kernel
 def n_step(
     rewards: Matrix,
     values: Matrix,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppo_lab.kernels.compiling import kernel
+from ppo_lab.kernels.compiling import entry_kernel, kernel
 from ppo_lab.kernels.heads import categorical_log_probs, gaussian_log_probs, log_softmax
 from ppo_lab.kernels.layout import (
     ACTOR,
@@ -232,7 +232,7 @@ def _samples_in(n_minibatches: int, n_samples: int, batch_size: int) -> int:
     return epochs * n_samples + rest * batch_size
 
 
-@kernel
+@entry_kernel
 def run_update(
     params: Floats,
     m: Floats,
@@ -373,7 +373,7 @@ def clip_and_step(
     return True
 
 
-@kernel
+@entry_kernel
 def rollout_kl(
     params: Floats,
     plan: Integers,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ppo_lab.kernels.compiling import exact_kernel
+from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
 from ppo_lab.kernels.layout import ACTOR, GAUSSIAN, HEAD
 from ppo_lab.kernels.network import capacity, forward
 from ppo_lab.worlds.rollout import Actor, Copies, clip_actions, write_features
@@ -34,7 +34,7 @@ def choose_best(actor: Actor, features: npt.NDArray[np.float32], actions: npt.ND
                 actions[first + row, 0] = np.argmax(outputs[row])
 
 
-@exact_kernel
+@exact_entry_kernel
 def play(
     copies: Copies,
     actor: Actor,

@@ -17,7 +17,7 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 
 from ppo_lab.kernels.acting import act, predict_values
-from ppo_lab.kernels.compiling import exact_kernel
+from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel, inlined_kernel
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.worlds.randomness import StreamArray
 from ppo_lab.worlds.stepping import step_all
@@ -94,7 +94,6 @@ class RolloutOutcome:
 
     Attributes:
         last_observations: as ``VecEnv.step`` would have returned at the last step.
-        last_values: (K,) float32, V of those.
         dones: (K,) bool, of the last step.
         episodes: one per episode that ended, in the order of ``VecEnv.step``'s infos: Monitor's
             ``{"r": …, "l": …, "t": …}``.
@@ -104,7 +103,6 @@ class RolloutOutcome:
     """
 
     last_observations: npt.NDArray[Any]
-    last_values: SingleArray
     dones: npt.NDArray[np.bool_]
     episodes: list[dict[str, Any]]
     ended_at: npt.NDArray[np.int64]
@@ -185,7 +183,7 @@ def write_features(observations: npt.NDArray[Any], is_index: bool, out: SingleAr
         write_rows(observations, out)
 
 
-@exact_kernel
+@inlined_kernel
 def clip_actions(actions: npt.NDArray[Any], actor: Actor, out: npt.NDArray[Any]) -> None:
     """``actions`` (K, A) within the action space, as SB3 hands them to the environment."""
     write_rows(actions, out)
@@ -204,7 +202,7 @@ def first_infinite(rows: npt.NDArray[Any]) -> int:
     return -1
 
 
-@exact_kernel
+@inlined_kernel
 def add_terminal_values(
     actor: Actor,
     gamma: float,
@@ -224,7 +222,7 @@ def add_terminal_values(
             rewards[copy] += np.float32(gamma) * value[0]
 
 
-@exact_kernel
+@exact_entry_kernel
 def roll_out(
     copies: Copies,
     actor: Actor,
@@ -233,7 +231,6 @@ def roll_out(
     noise: FloatArray,
     gamma: float,
     is_index: bool,
-    last_values: SingleArray,
     ended: FloatArray,
     failure: npt.NDArray[np.int64],
 ) -> int:
@@ -247,7 +244,6 @@ def roll_out(
         noise: (T, K, A), one row of ``act``'s noise a step.
         gamma: γ.
         is_index: whether observations are indices, to be one-hot.
-        last_values: (K,), written.
         ended: (T · K, 5), written: step, copy, return, length, 1 if truncated.
         failure: (3,), written: cause, step and copy of what was not finite; cause −1: nothing.
     """
@@ -290,12 +286,10 @@ def roll_out(
                 actor, gamma, is_index, copies.dones, endings, last, features, value,
                 arrays.rewards[t],
             )  # fmt: skip
-    write_features(copies.observations, is_index, features)
-    predict_values(actor.params, actor.plan, features, actor.work, last_values)
     return n_ended
 
 
-@exact_kernel
+@inlined_kernel
 def check_step(
     rewards: SingleArray, copies: Copies, last: npt.NDArray[Any], n_ended: int
 ) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ppo_lab.kernels.compiling import exact_kernel
+from ppo_lab.kernels.compiling import exact_entry_kernel
 from ppo_lab.worlds.randomness import StreamArray
 from ppo_lab.worlds.rules import accepts, advance, begin, observe
 
@@ -26,7 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 EndingArray = npt.NDArray[np.float64]
 
 
-@exact_kernel
+@exact_entry_kernel
 def begin_all(
     world: Any,
     states: FloatArray,
@@ -41,7 +41,7 @@ def begin_all(
         episodes[copy, 0] = episodes[copy, 1] = 0.0
 
 
-@exact_kernel
+@exact_entry_kernel
 def step_all(
     world: Any,
     limit: int,

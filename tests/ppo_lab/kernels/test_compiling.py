@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ppo_lab.kernels import available, why_not
+from ppo_lab.kernels.compiling import kernel
 
 CALL = """
 import sys; sys.path.insert(0, sys.argv[1])
@@ -24,8 +25,8 @@ def room(tmp_path: Path) -> Path:
     """Two files: a kernel, and the kernel that it calls."""
     write_helper(tmp_path, 1)
     (tmp_path / "kernels.py").write_text(
-        "from helpers import helper\nfrom ppo_lab.kernels.compiling import kernel\n\n"
-        "@kernel\ndef twice(x: int) -> int:\n    return 2 * helper(x)\n"
+        "from helpers import helper\nfrom ppo_lab.kernels.compiling import entry_kernel\n\n"
+        "@entry_kernel\ndef twice(x: int) -> int:\n    return 2 * helper(x)\n"
     )
     return tmp_path
 
@@ -54,6 +55,15 @@ def call(room: Path, **environment: str) -> str:
 
 def cached(room: Path) -> list[Path]:
     return sorted(p for p in (room / "__pycache__").iterdir() if p.suffix in (".nbi", ".nbc"))
+
+
+def test_a_kernel_for_kernels_refuses_a_call_from_python() -> None:
+    @kernel
+    def inner(x: int) -> int:
+        return x + 1
+
+    with pytest.raises(TypeError, match=r"inner was called from Python.*entry_kernel"):
+        inner(1)
 
 
 def test_a_second_process_compiles_nothing(room: Path) -> None:

@@ -7,11 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.kernels import network, optimizer, products
 from ppo_lab.kernels.layout import Layout
-from ppo_lab.kernels.network import add_bias_and_activate
-from ppo_lab.kernels.optimizer import adam_step, clip_factor, norm
-from ppo_lab.kernels.products import input_gradient, outputs, weight_gradient
 from ppo_lab.kernels.warm_up import warm_up
+from tests.ppo_lab.kernels.calling import from_python
+
+add_bias_and_activate = from_python(network.add_bias_and_activate)
+adam_step, clip_factor, norm = map(
+    from_python, (optimizer.adam_step, optimizer.clip_factor, optimizer.norm)
+)
+input_gradient, outputs, weight_gradient = map(
+    from_python, (products.input_gradient, products.outputs, products.weight_gradient)
+)
 
 
 def compiled_tanh(x: np.ndarray) -> np.ndarray:
