@@ -7,16 +7,14 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
-from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import (
     GymEnv,
     MaybeCallback,
     RolloutBufferSamples,
     Schedule,
 )
-from stable_baselines3.common.utils import FloatSchedule, explained_variance, update_learning_rate
+from stable_baselines3.common.utils import FloatSchedule, explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab import objectives as obj
@@ -28,17 +26,16 @@ from ppo_lab.callbacks import FiniteGuard
 from ppo_lab.diagnostics import UpdateDiagnostics
 from ppo_lab.errors import broken_distribution, broken_update
 from ppo_lab.gradients import clip_gradients, optimizers_of
-from ppo_lab.light_optimizers import no_compiler_import
 from ppo_lab.policies import (
     CnnPolicy,
     MlpPolicy,
     MultiInputPolicy,
     SpecActorCriticPolicy,
-    critic_optimizer_of,
     with_two_optimizers,
 )
 from ppo_lab.schedules import as_schedule
 from ppo_lab.trust_region import adapt_clip_range, adapt_kl_coef
+from ppo_lab.two_optimizers import TwoOptimizerAlgorithm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +56,7 @@ TORCH_REFUSAL = "to satisfy the constraint"
 """What torch.distributions says of a mean, scale or logits that are NaN, infinite or 0."""
 
 
-class SpecPPO(OnPolicyAlgorithm):
+class SpecPPO(TwoOptimizerAlgorithm):
     """Proximal policy optimisation as Spec 2–8 states it; a drop-in for SB3's ``PPO``.
 
     Every argument of ``PPO`` is here with its meaning and default. With ``backend="torch"`` and
@@ -237,55 +234,6 @@ class SpecPPO(OnPolicyAlgorithm):
     def _maybe_recommend_cpu(self, mlp_class_name: str = SpecActorCriticPolicy.__name__) -> None:
         super()._maybe_recommend_cpu(mlp_class_name)
 
-    def _setup_lr_schedule(self) -> None:
-        self.learning_rate = as_schedule("learning_rate", self.learning_rate)
-        super()._setup_lr_schedule()
-        rate = self.critic_learning_rate
-        self.critic_lr_schedule = (
-            self.lr_schedule
-            if rate is None
-            else FloatSchedule(as_schedule("critic_learning_rate", rate))
-        )
-
-    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        state_dicts, variables = super()._get_torch_save_params()
-        if critic_optimizer_of(self.policy) is not None:
-            state_dicts = [*state_dicts, "policy.critic_optimizer"]
-        return state_dicts, variables
-
-    def set_parameters(
-        self,
-        load_path_or_dict: Any,
-        exact_match: bool = True,
-        device: th.device | str = "auto",
-    ) -> None:
-        """Load weights and optimisers, of a model of ours or of one that SB3's ``PPO`` saved.
-
-        ``PPO``'s one optimiser is split into the actor's and the critic's, so that training goes
-        on as it would have there.
-
-        Args:
-            load_path_or_dict: what ``save`` wrote, or what ``get_parameters`` gave.
-            exact_match: refuse parameters that are missing or too many.
-            device: where they are loaded to.
-
-        Raises:
-            ValueError: with ``exact_match``, the names differ.
-        """
-        parameters = load_path_or_dict
-        if not isinstance(parameters, dict):
-            _, parameters, _ = load_from_zip_file(parameters, device=device, load_data=False)
-        policy = getattr(self.policy, "_orig_mod", self.policy)  # torch.compile's wrapper
-        if isinstance(policy, SpecActorCriticPolicy):
-            parameters = policy.with_split_optimizer(parameters)
-        with no_compiler_import():
-            super().set_parameters(parameters, exact_match, device)
-
-    def get_parameters(self) -> dict[str, dict[str, Any]]:
-        """The states of the policy and of its optimisers, by SB3's names."""
-        with no_compiler_import():
-            return super().get_parameters()
-
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         if isinstance(callback, list):
             callback = CallbackList(callback)
@@ -383,14 +331,6 @@ class SpecPPO(OnPolicyAlgorithm):
             optimizer.step()
 
     # ------------------------------------------------------------------ around the update
-
-    def _update_learning_rates(self) -> None:
-        self._update_learning_rate(self.policy.optimizer)
-        critic_optimizer = critic_optimizer_of(self.policy)
-        if critic_optimizer is not None:
-            rate = self.critic_lr_schedule(self._current_progress_remaining)
-            update_learning_rate(critic_optimizer, rate)
-            self.logger.record("train/critic_learning_rate", rate)
 
     def _clip_ranges(self) -> tuple[float, float | None]:
         """ε of this update, and the value's clip range: schedules, or the adapted ε (Spec 7.5)."""

@@ -17,9 +17,10 @@ from ppo_lab.errors import broken_update
 from ppo_lab.first_use import announced
 from ppo_lab.kernels import advantages as adv
 from ppo_lab.kernels.acting import predict_values
+from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import UpdateSettings
-from ppo_lab.kernels.update import DIAGNOSTICS, Memory, Rollout, rollout_kl, update
+from ppo_lab.kernels.update import DIAGNOSTICS, Memory, Rollout, update
 from ppo_lab.kernels.warm_up import warm_up
 from ppo_lab.packing import PackedPolicy
 from ppo_lab.policies import SpecActorCriticPolicy

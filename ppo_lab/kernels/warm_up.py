@@ -9,9 +9,10 @@ import numpy as np
 from ppo_lab.kernels import advantages as adv
 from ppo_lab.kernels.acting import act, predict_values
 from ppo_lab.kernels.compiling import on_compiling
+from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
-from ppo_lab.kernels.update import Adam, Rollout, rollout_kl, update
+from ppo_lab.kernels.update import Adam, Rollout, update
 
 __all__ = ["warm_up"]
 

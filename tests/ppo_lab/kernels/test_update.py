@@ -7,9 +7,10 @@ import pytest
 import torch as th
 
 from ppo_lab import objectives as obj
+from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
-from ppo_lab.kernels.update import DIAGNOSTICS, Adam, Rollout, UpdateResult, rollout_kl, update
+from ppo_lab.kernels.update import DIAGNOSTICS, Adam, Rollout, UpdateResult, update
 
 from .reference import Reference, make_rollout, random_params, torch_update
 
