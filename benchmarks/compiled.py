@@ -132,7 +132,18 @@ def serve(job: Job, connection: Connection) -> None:
         train(rollouts)
         connection.send(time.perf_counter() - begin)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    connection.send(peak / 1024 if sys.platform.startswith("linux") else peak / 1024**2)
+    peak_mib = peak / 1024 if sys.platform.startswith("linux") else peak / 1024**2
+    connection.send((peak_mib, private_mib()))
+
+
+def private_mib() -> float:
+    """What of this process's memory is not pages of files, which the system shares and drops."""
+    try:
+        lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return float("nan")
+    found = {line.split(":")[0]: line.split(":")[1] for line in lines[1:]}
+    return int(found["Anonymous"].split()[0]) / 1024
 
 
 # ---------------------------------------------------------------------- here
@@ -174,12 +185,12 @@ class Side:
         """The median of the rounds."""
         return statistics.median(self.rates)
 
-    def end(self) -> float:
-        """End the process; its peak memory in MiB."""
+    def end(self) -> tuple[float, float]:
+        """End the process; its peak memory and what of it is not files' pages now, in MiB."""
         self._connection.send(0)
-        peak = float(self._connection.recv())
+        peak, private = self._connection.recv()
         self._process.join()
-        return peak
+        return float(peak), float(private)
 
 
 def compare(env_id: str, name: str, sides: list[str], rounds: int, core: int | None) -> list[bool]:
@@ -196,7 +207,9 @@ def compare(env_id: str, name: str, sides: list[str], rounds: int, core: int | N
     memory = {side.job.side: side.end() for side in measured}
     shape = "{n_envs} × {n_steps}, minibatch {batch_size}, {n_epochs} epochs"
     print(f"\n{env_id}, {name}: {shape.format(**CONFIGURATIONS[name])}; median of {rounds} rounds")
-    print(f"{'':42} {'steps/s':>9} {'range':>17} {'ratio':>7} {'goal':>7} {'':6} {'MiB':>6}")
+    print(
+        f"{'':42} {'steps/s':>9} {'range':>17} {'ratio':>7} {'goal':>7} {'':6} {'MiB':>6} {'private':>7}"
+    )
     met = []
     for side in measured:
         key = side.job.side
@@ -210,8 +223,8 @@ def compare(env_id: str, name: str, sides: list[str], rounds: int, core: int | N
             line += f" {'≥ ' + format(goal, '.1f'):>7} {verdict(met[-1]):6}"
         else:
             line += " " * 15
-        print(f"{line} {memory[key]:6.0f}", flush=True)
-    return met + against_others(name, rates, memory)
+        print(f"{line} {memory[key][0]:6.0f} {memory[key][1]:7.0f}", flush=True)
+    return met + against_others(name, rates, {key: peak for key, (peak, _) in memory.items()})
 
 
 def against_others(name: str, rates: dict[str, float], memory: dict[str, float]) -> list[bool]:
