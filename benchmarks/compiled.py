@@ -207,9 +207,10 @@ def compare(env_id: str, name: str, sides: list[str], rounds: int, core: int | N
     memory = {side.job.side: side.end() for side in measured}
     shape = "{n_envs} × {n_steps}, minibatch {batch_size}, {n_epochs} epochs"
     print(f"\n{env_id}, {name}: {shape.format(**CONFIGURATIONS[name])}; median of {rounds} rounds")
-    print(
-        f"{'':42} {'steps/s':>9} {'range':>17} {'ratio':>7} {'goal':>7} {'':6} {'MiB':>6} {'private':>7}"
+    heads = (
+        f"{'steps/s':>9} {'range':>17} {'ratio':>7} {'goal':>7} {'':6} {'MiB':>6} {'private':>7}"
     )
+    print(f"{'':42} {heads}")
     met = []
     for side in measured:
         key = side.job.side
