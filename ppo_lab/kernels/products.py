@@ -17,6 +17,8 @@ NEAR, CLOSE = 24576, 128
 
 Else it is copied: lines at greater distances drive each other out of the nearest cache.
 """
+FEW, SHORT = 16, 32
+"""For so few rows packing the weights costs more than it saves, unless the sums are so short."""
 ZERO = np.float32(0.0)
 
 
@@ -24,7 +26,7 @@ ZERO = np.float32(0.0)
 def outputs(below: Matrix, weight: Matrix, above: Matrix, pack: Floats) -> None:
     """Z (n, out) ← A (n, in) Wᵀ, W (out, in)."""
     n, n_out, n_in = below.shape[0], weight.shape[0], weight.shape[1]
-    if n >= ROWS and n_out >= ROWS:
+    if n >= ROWS and n_out >= ROWS and (n > FEW or n_in < SHORT):
         multiply(flat(below), n_in, 1, flat(weight), 1, n_in, flat(above), n, n_out, n_in, pack)
         return
     for i in range(n):
