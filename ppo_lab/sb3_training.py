@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
@@ -20,7 +20,7 @@ from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
 from ppo_lab.hyperparameters import constructor_arguments
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
 from ppo_lab.session import Session
-from ppo_lab.watching import WatchCallback, Watcher
+from ppo_lab.watching import StoppedError, Watcher
 
 __all__ = ["check", "train"]
 
@@ -153,3 +153,19 @@ def _evaluator(
         callback_after_eval=WatchCallback(watcher) if watcher else None,
         verbose=0,
     )
+
+
+class WatchCallback(BaseCallback):
+    """Tells the watcher of every evaluation; for ``EvalCallback``'s ``callback_after_eval``."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        super().__init__()
+        self._watcher = watcher
+
+    def _on_step(self) -> bool:
+        assert isinstance(self.parent, EvalCallback)
+        steps, score = self.parent.num_timesteps, self.parent.last_mean_reward
+        reason = self._watcher(steps, float(score))
+        if reason is not None:
+            raise StoppedError(reason, float(score), steps)
+        return True

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 
 from loky import get_reusable_executor
-from torch.distributions import Distribution
 
 from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run, record_failure
 
@@ -91,6 +90,9 @@ def initialize_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A quarter of SB3's time per step, and no number changes: what is not finite is looked for
     # where it comes in (FiniteGuard) and where it would be learned from (SpecPPO).
+    # Imported here: it takes 1.4 s, for which whoever starts workers need not wait.
+    from torch.distributions import Distribution
+
     Distribution.set_default_validate_args(False)
     # What a constructor warns of is shown once, where the first of many runs is checked.
     warnings.simplefilter("ignore", UserWarning)
