@@ -55,7 +55,7 @@ class Player:
         noise = draw_noise(packed, n_steps, n_envs)
         self.actions = np.zeros(noise.shape, layout.action_dtype)
         self._params, self._plan, self._work = packed.params, layout.plan, layout.workspace(n_envs)
-        self._space, self._observation_space = action_space, observation_space
+        self._observation_space = observation_space
         # Views of every step made at once: an index expression costs as much as a small layer.
         self._rows = list(
             zip(buffer.observations, noise, self.actions, buffer.values, buffer.log_probs)  # noqa: B905 - of the first T steps
@@ -63,8 +63,11 @@ class Player:
         is_float = buffer.observations.dtype == np.float32
         flat = buffer.observations.reshape(len(buffer.observations), n_envs, -1)
         self._inputs = list(flat) if is_float else None
-        discrete = isinstance(action_space, spaces.Discrete)
-        self._moves = list(self.actions[:, :, 0] if discrete else self.actions)
+        shape = () if isinstance(action_space, spaces.Discrete) else action_space.shape or ()
+        self._moves = list(self.actions.reshape(n_steps, n_envs, *shape))
+        self._box = action_space if isinstance(action_space, spaces.Box) else None
+        # A place for each step's: an environment may keep the action that it was given.
+        self._clipped = list(_empty_moves(self._box, n_steps, n_envs)) if self._box else []
 
     def act(self, step: int, observations: NDArray[Any]) -> tuple[NDArray[Any], bool]:
         """Choose the actions of one step, and write it into the buffer.
@@ -92,12 +95,18 @@ class Player:
 
     def for_the_environment(self, step: int) -> NDArray[Any]:
         """The actions of a step, (K, …), within the bounds of their space."""
-        space = self._space
         moves: NDArray[Any] = self._moves[step]
-        if isinstance(space, spaces.Box):
-            chosen = moves.reshape(-1, *space.shape)
-            moves = np.minimum(np.maximum(chosen, space.low), space.high)
-        return moves
+        if self._box is None:
+            return moves
+        clipped: NDArray[Any] = self._clipped[step]
+        np.maximum(moves, self._box.low, out=clipped)
+        np.minimum(clipped, self._box.high, out=clipped)
+        return clipped
+
+
+def _empty_moves(box: spaces.Box, n_steps: int, n_envs: int) -> NDArray[Any]:
+    """(T, K, …) of the type that clipping float32 actions to the bounds gives."""
+    return np.empty((n_steps, n_envs, *box.shape), np.result_type(np.float32, box.low))
 
 
 def draw_noise(packed: PackedPolicy, n_steps: int, n_envs: int) -> NDArray[np.float64]:
