@@ -26,7 +26,7 @@ from ppo_lab.kernels.layout import (
 from ppo_lab.kernels.products import input_gradient, outputs, weight_gradient
 from ppo_lab.kernels.typing import Floats, Integers, Matrix
 
-__all__ = ["backward", "capacity", "forward", "output_of", "spare_columns", "tanh"]
+__all__ = ["backward", "capacity", "forward", "spare_columns", "tanh"]
 
 SATURATION = np.float32(8.0)
 """From here on tanh is 1 to within 2.3e-7."""
@@ -73,13 +73,6 @@ def spare_columns(plan: Integers, work: Floats, rows: int, n: int) -> tuple[Floa
     """Two vectors (n,) of a workspace that :func:`forward` leaves alone, until backward."""
     first, second = rows * plan[DELTA], rows * (plan[DELTA] + 1)
     return work[first : first + n], work[second : second + n]
-
-
-@kernel
-def output_of(plan: Integers, network: np.int64, work: Floats, rows: int, n: int) -> Matrix:
-    """(n, outputs of the last layer): where :func:`forward` left them."""
-    last = plan[FIRST_LAYER + network] + (plan[N_LAYERS + network] - 1) * LAYER_FIELDS
-    return view(work, rows, plan[last + LAYER_UNITS], n, plan[last + LAYER_OUTPUTS])
 
 
 @kernel
