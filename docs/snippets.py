@@ -45,7 +45,7 @@ class Snippet:
     def commands(self) -> list[list[str]]:
         """The words of each command line of a ``bash`` or ``console`` block.
 
-        Continued lines and ``&&`` are taken apart; of a ``console`` block only ``$ …`` counts.
+        Continued lines, ``&&``, ``||`` and ``;`` are taken apart; of a ``console`` block only ``$ …`` counts.
         """
         lines = self.text.replace("\\\n", "").splitlines()
         if self.language == "console":
@@ -56,7 +56,7 @@ class Snippet:
             lexer.whitespace_split = True
             words: list[str] = []
             for word in lexer:
-                if word == "&&":
+                if word in ("&&", "||", ";"):
                     found.append(words)
                     words = []
                 else:
