@@ -45,7 +45,8 @@ class Snippet:
     def commands(self) -> list[list[str]]:
         """The words of each command line of a ``bash`` or ``console`` block.
 
-        Continued lines, ``&&``, ``||`` and ``;`` are taken apart; of a ``console`` block only ``$ …`` counts.
+        Continued lines, ``&&``, ``||`` and ``;`` are taken apart; of a ``console`` block only
+        ``$ …`` counts.
         """
         lines = self.text.replace("\\\n", "").splitlines()
         if self.language == "console":
