@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.reading import read_arrays
+from reports.archives import read_arrays
 from reports.records import MAX_RETURN, MAX_STEPS, UnusableError
 
 FILE = "evaluations.npz"

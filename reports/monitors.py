@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.reading import MAX_RECORD_BYTES, MAX_TABLE_BYTES, must_be_a_file, read_text
+from reports.opening import MAX_LINE, MAX_TABLE_BYTES, open_plain, read_text
 from reports.records import MAX_RETURN, SetAside, UnusableError, clean
 
 WINDOW = 100
@@ -67,9 +67,8 @@ class TrainingCurve:
 def header_env_id(path: Path) -> str | None:
     """The environment's id in a monitor file's first line; None where there is none."""
     try:
-        must_be_a_file(path, MAX_TABLE_BYTES)
-        with path.open("rb") as file:
-            return _header(file.readline(MAX_RECORD_BYTES).decode("utf-8", "replace"))[0]
+        with open_plain(path, MAX_TABLE_BYTES) as file:
+            return _header(file.readline(MAX_LINE).decode("utf-8", "replace"))[0]
     except (OSError, UnusableError):
         return None
 

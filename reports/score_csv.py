@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reports.reading import MAX_TABLE_BYTES, read_text
+from reports.opening import MAX_TABLE_BYTES, read_text
 from reports.records import (
     GIVEN,
     MAX_RETURN,

@@ -7,7 +7,6 @@ last training episodes, and then it says so.
 import math
 import os
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.archives import MAX_MODEL_BYTES, open_archive, read_member
 from reports.evaluations import FILE, read_evaluations
 from reports.monitors import (
     cut_lines,
@@ -42,7 +42,7 @@ _ENVIRONMENT = re.compile(r"^[\w.\-]+-v\d+$")
 _NO_NAME = frozenset({"", "run", "runs", "log", "logs", "eval", "train", "trial", "exp", "results"})
 """Folder names that say nothing about the algorithm."""
 _SYSTEM_LINE = re.compile(r"^- (?P<package>[\w .\-]+): (?P<version>[^\r\n]{1,100})$", re.M)
-_MAX_SYSTEM_BYTES = 10_000
+_MAX_SYSTEM_BYTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -265,8 +265,10 @@ def _whole(value: object) -> int | None:
 def _versions(path: Path) -> tuple[tuple[str, str], ...]:
     """The versions that SB3 noted beside the model: one text file of the archive, no pickle."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("system_info.txt") as file:
-            text = file.read(_MAX_SYSTEM_BYTES).decode("utf-8", "replace")
+        with open_archive(path, MAX_MODEL_BYTES) as archive:
+            text = read_member(archive, "system_info.txt", _MAX_SYSTEM_BYTES).decode(
+                "utf-8", "replace"
+            )
     except Exception:  # no model, or none that tells: versions stay unknown
         return ()
     found = {match["package"]: match["version"] for match in _SYSTEM_LINE.finditer(text)}
