@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from reports.archives import MAX_MODEL_BYTES, open_archive, read_member
 from reports.evaluations import FILE, read_evaluations
 from reports.monitors import (
-    cut_lines,
     header_env_id,
+    left_out,
     read_episodes,
     training_curve,
 )
@@ -70,7 +70,7 @@ class _Curve:
     returns: NDArray[np.float64]
     episodes: int
     success_rate: float | None
-    remark: str
+    remarks: tuple[str, ...]
 
 
 def monitor_files(folder: Path) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ def _run(name: str, told: _Told, curve: _Curve) -> Run:
         tuning=told.tuning,
         versions=told.versions,
         circumstances=told.circumstances,
-        remarks=(curve.remark,),
+        remarks=curve.remarks,
     )
 
 
@@ -155,14 +155,18 @@ def _evaluated(folder: Path) -> _Curve:
         returns=evaluations.returns,
         episodes=evaluations.episodes,
         success_rate=evaluations.success_rate,
-        remark="Its last evaluation was made during training: updates after it are not scored.",
+        remarks=("Its last evaluation was made during training: updates after it are not scored.",),
     )
 
 
 def _trained(folder: Path, name: str, monitors: Sequence[str], asides: list[SetAside]) -> _Curve:
     files = [read_episodes(folder / monitor) for monitor in monitors]
     curve = training_curve(files)
-    asides.extend(cut_lines(monitors, files, name))
+    asides.extend(left_out(monitors, files, name))
+    again = (
+        f"The time in its monitor files starts anew: {curve.sessions} sessions lie one after the "
+        "other in one file, and are read in that order.",
+    )
     return _Curve(
         measure=TRAINING,
         evaluation=TRAINING,
@@ -170,8 +174,11 @@ def _trained(folder: Path, name: str, monitors: Sequence[str], asides: list[SetA
         returns=curve.returns,
         episodes=curve.episodes,
         success_rate=curve.success_rate,
-        remark=f"Its score is the mean return of its last {curve.episodes} training episodes, "
-        "played by the exploring policy while it was still learning.",
+        remarks=(
+            f"Its score is the mean return of its last {curve.episodes} training episodes, "
+            "played by the exploring policy while it was still learning.",
+            *(again if curve.sessions > 1 else ()),
+        ),
     )
 
 
