@@ -15,13 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.archives import MAX_MODEL_BYTES, open_archive, read_member
+from reports.episodes import header_env_id, read_episodes
 from reports.evaluations import FILE, read_evaluations
-from reports.monitors import (
-    header_env_id,
-    left_out,
-    read_episodes,
-    training_curve,
-)
+from reports.monitors import left_out, training_curve
 from reports.reading import read_yaml
 from reports.records import (
     EVALUATION,

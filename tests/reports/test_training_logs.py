@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.monitor import Monitor
 
-from reports.monitors import read_episodes, training_curve
+from reports import episodes
+from reports.episodes import read_episodes
+from reports.monitors import training_curve
 from reports.records import EVALUATION, TRAINING, UnusableError
 from reports.runs import NoRunsError, load_runs
 
@@ -198,6 +200,28 @@ def test_rows_that_hold_no_episode_are_left_out_and_counted(tmp_path: Path) -> N
         "34 of 94 rows hold no episode and were left out; "
         "the first, line 63: expected 3 fields, found 4"
     )
+
+
+@pytest.mark.parametrize(
+    "fault", ["", "nan,1,1,1\n", "1,1,1\n", '#{"t_start": 5}\n', "1_0,2,60,0\n", "'x',1,1,1\n"]
+)
+def test_rows_read_together_are_the_rows_read_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    path = tmp_path / "monitor.csv"
+    monkeypatch.setattr(episodes, "_BLOCK", 50)
+    rows = [f"{row / 7},{row + 1},{row % 120}.5,{row % 2 == 0}\n" for row in range(300)]
+    path.write_text(
+        "".join(['#{"t_start": 9}\nr,l,t,is_success\n', *rows[:180], fault, *rows[180:]])
+    )
+    together = read_episodes(path)
+    monkeypatch.setattr(episodes._Rows, "add_sound", lambda self, lines: False)
+    singly = read_episodes(path)
+    assert len(together.returns) == 300
+    # t falls at rows 120 and 240; where a header stands before row 180, once more.
+    assert together.sessions[-1] == 2 + fault.startswith("#")
+    for attribute in vars(singly):
+        np.testing.assert_array_equal(getattr(together, attribute), getattr(singly, attribute))
 
 
 def test_where_most_of_the_last_rows_hold_no_episode_no_earlier_ones_stand_for_them(
