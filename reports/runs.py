@@ -11,7 +11,16 @@ from pathlib import Path
 
 from reports import run_folders
 from reports.evaluations import FILE as EVALUATIONS
-from reports.records import Kind, LoadedRuns, NoRunsError, Run, SetAside, UnusableError, clean
+from reports.records import (
+    MAX_RUNS,
+    Kind,
+    LoadedRuns,
+    NoRunsError,
+    Run,
+    SetAside,
+    clean,
+    reason_of,
+)
 from reports.run_folders import TUNING_STAGES
 from reports.score_csv import read_scores
 from reports.training_logs import read_training_folder
@@ -123,8 +132,8 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
         if _is_new(root, name, found, already):
             try:
                 runs, asides = read_scores(root, name)
-            except UnusableError as error:
-                found.set_aside.append(SetAside(name, str(error)))
+            except Exception as error:  # of one damaged file, whatever its damage raises
+                found.set_aside.append(SetAside(name, reason_of(error)))
             else:
                 found.runs += runs
                 found.set_aside += asides
@@ -195,11 +204,8 @@ def _read_folder(
             run, asides = read_training_folder(folder, name, parts)
             found.runs.append(run)
             found.set_aside += asides
-    except UnusableError as error:
-        found.set_aside.append(SetAside(name, str(error)))
-    except OSError as error:
-        reason = f"the folder cannot be read ({type(error).__name__})"
-        found.set_aside.append(SetAside(name, reason))
+    except Exception as error:  # of one damaged file, whatever its damage raises
+        found.set_aside.append(SetAside(name, reason_of(error)))
 
 
 def _is_new(path: Path, name: str, found: _Found, already: set[str]) -> bool:

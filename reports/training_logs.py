@@ -21,12 +21,14 @@ from reports.monitors import left_out, training_curve
 from reports.reading import read_yaml
 from reports.records import (
     EVALUATION,
+    MAX_STEPS,
     TRAINING,
     UNKNOWN,
     Kind,
     Run,
     SetAside,
     UnusableError,
+    brief,
     clean,
     named,
 )
@@ -208,7 +210,7 @@ def _told_by_zoo(
         versions=_versions(yaml_folder.with_name(f"{yaml_folder.name}.zip")),
         tuning=tuning,
         circumstances=tuple(
-            (what, clean(str(value)))
+            (what, brief(value))
             for what, value in (
                 ("device", args.get("device")),
                 ("environments", config.get("n_envs")),
@@ -260,7 +262,7 @@ def _whole(value: object) -> int | None:
     """A whole number of at least 0, also where YAML made it a float (``n_timesteps: 1e6``)."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_STEPS:
         return value
     return None
 
