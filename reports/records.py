@@ -18,8 +18,6 @@ UNKNOWN = "unknown"
 
 MAX_RETURN = 1e100
 """Beyond this a number is no return: scores, and the references that normalise them."""
-MAX_NORMALISED = 1e60
-"""Of a return as a share of its task's scale; sums of fourth powers of it are numbers yet."""
 _SMALLEST_SPAN = 1e-12
 _LEAST_SPAN = 1e-9
 """Relative to the larger score: a smaller one would make noise of every normalised score."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.archives import MAX_MODEL_BYTES, open_archive, read_member
-from reports.episodes import header_env_id, read_episodes
+from reports.episodes import Episodes, header_env_id, read_episodes
 from reports.evaluations import FILE, read_evaluations
 from reports.monitors import left_out, training_curve
 from reports.reading import read_yaml
@@ -40,6 +40,8 @@ _ENVIRONMENT = re.compile(r"^[\w.\-]+-v\d+$")
 _NO_NAME = frozenset({"", "run", "runs", "log", "logs", "eval", "train", "trial", "exp", "results"})
 """Folder names that say nothing about the algorithm."""
 _SYSTEM_LINE = re.compile(r"^- (?P<package>[\w .\-]+): (?P<version>[^\r\n]{1,100})$", re.M)
+MAX_MONITOR_BYTES = 256_000_000
+"""Of all monitor files of a run together."""
 _MAX_SYSTEM_BYTES = 100_000
 
 
@@ -158,7 +160,14 @@ def _evaluated(folder: Path) -> _Curve:
 
 
 def _trained(folder: Path, name: str, monitors: Sequence[str], asides: list[SetAside]) -> _Curve:
-    files = [read_episodes(folder / monitor) for monitor in monitors]
+    files: list[Episodes] = []
+    left = MAX_MONITOR_BYTES
+    for monitor in monitors:
+        files.append(read_episodes(folder / monitor))
+        left -= (folder / monitor).stat().st_size
+        if left < 0:
+            limit = f"{MAX_MONITOR_BYTES // 1_000_000} MB"
+            raise UnusableError(f"its monitor files are together larger than {limit}")
     curve = training_curve(files)
     asides.extend(left_out(monitors, files, name))
     again = (

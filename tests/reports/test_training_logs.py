@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.monitor import Monitor
 
-from reports import episodes
+from reports import episodes, training_logs
 from reports.episodes import read_episodes
 from reports.monitors import training_curve
 from reports.records import EVALUATION, TRAINING, UnusableError
@@ -232,6 +232,19 @@ def test_where_most_of_the_last_rows_hold_no_episode_no_earlier_ones_stand_for_t
     played(path, [2.0] * 600)
     played(path, [9.0] * 51, override_existing=False, info_keywords=("extra",))
     with pytest.raises(NoRunsError, match=r"51 of its last 100 rows hold no episode; line 603: "):
+        load_runs(tmp_path)
+
+
+def test_monitor_files_that_are_together_too_large_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        write_monitor(tmp_path / f"{number}.monitor.csv", [1.0] * 10)
+    size = (tmp_path / "0.monitor.csv").stat().st_size
+    monkeypatch.setattr(training_logs, "MAX_MONITOR_BYTES", 3 * size)
+    assert len(load_runs(tmp_path).runs) == 1
+    monkeypatch.setattr(training_logs, "MAX_MONITOR_BYTES", 3 * size - 1)
+    with pytest.raises(NoRunsError, match="its monitor files are together larger than"):
         load_runs(tmp_path)
 
 
