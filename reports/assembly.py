@@ -38,6 +38,9 @@ BEST_CHECKPOINTS = (
 )
 INTERVALS = "stratified-bootstrap intervals, stretched for few runs"
 
+MOST_PAIRED = 24
+"""Labels of which every two are compared; their pairs grow with the square."""
+
 _PASSING = ("seconds",)
 """Different each time that the same command makes the same run: it has no place in a report."""
 
@@ -90,6 +93,12 @@ def assemble(
         threshold=choices.threshold,
         best_checkpoints=choices.best,
     )
+    if len(arrangement.labels) > MOST_PAIRED:
+        stated = (
+            *stated,
+            f"With {len(arrangement.labels)} labels, more than {MOST_PAIRED}, each is compared "
+            f"with {baseline} alone: not every two with each other.",
+        )
     if choices.best:
         stated = (*stated, BEST_CHECKPOINTS)
     pairs = _pairs(arrangement, settings)
@@ -163,13 +172,19 @@ def _pairs(arrangement: Arrangement, settings: Settings) -> tuple[Pair, ...]:
         },
         seed=settings.seed,
         draws=settings.curve_draws,
+        over=_over(arrangement, settings),
     )
     return tuple(
         Pair(label, other, _interval(found.estimates[label, other]))
         for label in arrangement.labels
         for other in arrangement.labels
-        if label != other
+        if (label, other) in found.estimates
     )
+
+
+def _over(arrangement: Arrangement, settings: Settings) -> str | None:
+    """The one label that the others are compared with, where all pairs would be too many."""
+    return settings.baseline if len(arrangement.labels) > MOST_PAIRED else None
 
 
 def _aggregates(
@@ -294,6 +309,7 @@ def _tests(arrangement: Arrangement, settings: Settings) -> tuple[TaskTest, ...]
             [task],
             seed=settings.seed,
             margin=settings.equivalence_margin,
+            over=_over(arrangement, settings),
         )
     welch = significance.holm([test.welch_p for test in raw])
     permutation = significance.holm([test.permutation_p for test in raw])

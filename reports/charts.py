@@ -155,7 +155,7 @@ def strip_chart(document: Document, task: str, name: str) -> Chart | None:
 
 def matrix_chart(document: Document) -> Chart | None:
     """Return the probabilities of improvement, row over column."""
-    if not document.pairs:
+    if not document.all_paired:
         return None
     caption = (
         "Probability that a run of the row scores above a run of the column, ties counting half; "

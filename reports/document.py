@@ -293,6 +293,11 @@ class Document:
     runs: tuple[RunRow, ...]
     set_aside: tuple[SetAsideRow, ...]
 
+    @property
+    def all_paired(self) -> bool:
+        """Whether ``pairs`` holds every two labels: then they make a matrix."""
+        return 0 < len(self.pairs) == len(self.labels) * (len(self.labels) - 1)
+
 
 def to_json(document: Document) -> str:
     """Return the document as JSON: an entry of a list per line, floats exact, no NaN.

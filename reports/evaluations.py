@@ -1,15 +1,18 @@
 """``evaluations.npz`` as SB3's ``EvalCallback`` writes it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.reading import read_arrays
+from reports.archives import read_arrays
 from reports.records import MAX_RETURN, MAX_STEPS, UnusableError
 
 FILE = "evaluations.npz"
+
+_VALUES = 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +44,9 @@ def read_evaluations(path: Path) -> Evaluations:
         raise UnusableError(
             f"{path.name} must hold whole timesteps of shape (P,) and results of shape (P, E)"
         )
-    values, at = results.astype(np.float64), steps.astype(np.int64)
-    if not np.isfinite(values).all():
+    at = steps.astype(np.int64)
+    returns, largest = _means(results)
+    if not math.isfinite(largest):
         raise UnusableError(f"{path.name} holds returns that are NaN or infinite")
     if at[0] < 0 or (np.diff(at) < 0).any():
         raise UnusableError(
@@ -50,9 +54,24 @@ def read_evaluations(path: Path) -> Evaluations:
         )
     if at[-1] > MAX_STEPS:
         raise UnusableError(f"{path.name} holds steps beyond {MAX_STEPS}")
-    if np.abs(values).max() > MAX_RETURN:
+    if largest > MAX_RETURN:
         raise UnusableError(f"{path.name} holds returns beyond {MAX_RETURN:g}")
-    return Evaluations(at, values.mean(axis=1), values.shape[1], _last_rate(more, values.shape))
+    return Evaluations(at, returns, results.shape[1], _last_rate(more, results.shape))
+
+
+def _means(results: NDArray[np.generic]) -> tuple[NDArray[np.float64], float]:
+    """Mean over the episodes of every evaluation, and the largest size of any return.
+
+    Some evaluations at a time: as float64 all of them may take many times the archive's bytes.
+    """
+    rows = max(1, _VALUES // results.shape[1])
+    means, largest = [], []
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that are refused just after
+        for start in range(0, len(results), rows):
+            values = results[start : start + rows].astype(np.float64)
+            means.append(values.mean(axis=1))
+            largest.append(np.abs(values).max())
+    return np.concatenate(means), float(np.max(largest))
 
 
 def _last_rate(successes: list[NDArray[np.generic]], shape: tuple[int, ...]) -> float | None:

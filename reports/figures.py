@@ -108,7 +108,7 @@ def report_figures(document: Document) -> tuple[Drawn, ...]:
                 lambda: profile_figure(document.profiles, labels),
             )
         )
-    if document.pairs:
+    if document.all_paired:
         drawn.append(
             draw(
                 "pairs",

@@ -1,5 +1,6 @@
 """The probability that a run of one algorithm beats a run of another, for every pair."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,6 +21,8 @@ from reports.resampling import by_task, resampled_counts
 from reports.samples import Matrix, Scores, ScoresError, Strata, generator, strata
 
 DRAWS = 2_000
+_BLOCK_ENTRIES = 2**19
+"""Counts worked on at once, 4 MiB."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Improvements:
 
     Attributes:
         labels: the algorithms, in the order in which they were given.
-        estimates: ``estimates[x, y]`` for every two labels x ≠ y; that of (y, x) is one minus it.
+        estimates: ``estimates[x, y]`` for every two labels x ≠ y that were compared; that of
+            (y, x) is one minus it.
     """
 
     labels: tuple[str, ...]
@@ -41,6 +45,7 @@ def improvements(
     seed: int,
     draws: int = DRAWS,
     method: Method = DEFAULT_METHOD,
+    over: str | None = None,
 ) -> Improvements:
     """Estimate every pair's probability of improvement (Agarwal et al. 2021, section 4.3).
 
@@ -55,6 +60,7 @@ def improvements(
         seed: seed of the report.
         draws: bootstrap draws, at least 1.
         method: how the interval is made, see ``reports.intervals``.
+        over: the algorithm that every pair must hold; None: all pairs.
 
     Raises:
         ScoresError: the algorithms have different numbers of tasks, or see
@@ -71,17 +77,19 @@ def improvements(
     }
     estimates: dict[tuple[str, str], Estimate] = {}
     for x, y in combinations(checked, 2):
+        if over not in (None, x, y):
+            continue
         # Computed in one order, so that a pair has the same digits whichever label comes first.
         first, second = sorted((x, y))
-        wins = _win_matrices(checked[first], checked[second])
-        value = float(np.mean([win.mean() for win in wins]))
+        duels = _duels(checked[first], checked[second])
+        value = float(np.mean([duel.rate for duel in duels]))
         low, high = None, None
         if first in counts and second in counts:
-            drawn = _resampled(wins, counts[first], counts[second])
-            ends = interval(value, drawn, _stretch(wins, method), support=(0.0, 1.0))
+            drawn = _resampled(duels, counts[first], counts[second])
+            ends = interval(value, drawn, _stretch(duels, method), support=(0.0, 1.0))
             low, high = map(float, ends)
             if method != "percentile" and value in (0.0, 1.0):
-                low, high = _without_a_loss(value, wins)
+                low, high = _without_a_loss(value, duels)
         estimates[first, second] = estimate(value, low, high)
         estimates[second, first] = _complement(estimates[first, second])
     return Improvements(tuple(checked), estimates)
@@ -94,15 +102,44 @@ def probability_of_improvement(x: Scores, y: Scores) -> float:
         x: scores of the algorithm in question.
         y: scores of the other on the same tasks; numbers of runs may differ.
     """
-    return float(np.mean([win.mean() for win in _win_matrices(strata(x, "x"), strata(y, "y"))]))
+    return float(np.mean([duel.rate for duel in _duels(strata(x, "x"), strata(y, "y"))]))
 
 
-def _win_matrices(x: Strata, y: Strata) -> list[Matrix]:
-    """For every task (R_x, R_y): 1 where x's run scored above y's, ½ where the same, else 0."""
-    return [
-        (np.sign(ours[:, None] - theirs[None, :]) + 1) / 2
-        for ours, theirs in zip(x, y, strict=True)
-    ]
+class _Duel:
+    """The wins of one task: 1 where x's run scored above y's, ½ where the same, else 0.
+
+    By ranks, since their matrix (R_x, R_y) would grow with the square of the runs; every sum is of
+    halves, so it is exact.
+
+    Attributes:
+        sizes: R_x and R_y.
+        x_rates: (R_x,) share of y's runs that each of x's beat.
+        y_rates: (R_y,) share of x's runs that beat each of y's.
+        rate: the mean of either.
+    """
+
+    def __init__(self, x: Matrix, y: Matrix) -> None:
+        self.sizes = (len(x), len(y))
+        self._order = np.argsort(y, kind="stable")
+        ranked = y[self._order]
+        self._below = np.searchsorted(ranked, x, side="left")
+        self._upto = np.searchsorted(ranked, x, side="right")
+        at = np.sort(x)
+        lost = np.searchsorted(at, y, side="left") + np.searchsorted(at, y, side="right")
+        self.x_rates = (self._below + self._upto) / 2 / len(y)
+        self.y_rates = (len(x) - lost / 2) / len(x)
+        self.rate = float((self._below + self._upto).sum() / 2 / (len(x) * len(y)))
+
+    def resampled(self, x: Matrix, y: Matrix) -> Matrix:
+        """Map how often each run was drawn, (R_x, B) and (R_y, B), to the rate in every draw."""
+        reached = np.zeros((self.sizes[1] + 1, y.shape[1]))
+        np.cumsum(y[self._order], axis=0, out=reached[1:])
+        wins = reached[self._below] + reached[self._upto]
+        return np.asarray(np.einsum("rb,rb->b", x, wins) / 2 / math.prod(self.sizes))
+
+
+def _duels(x: Strata, y: Strata) -> list[_Duel]:
+    return [_Duel(ours, theirs) for ours, theirs in zip(x, y, strict=True)]
 
 
 def _all_counts(tasks: Strata, draws: int, rng: np.random.Generator) -> list[Matrix]:
@@ -111,33 +148,40 @@ def _all_counts(tasks: Strata, draws: int, rng: np.random.Generator) -> list[Mat
     return by_task(np.concatenate(blocks, axis=1), runs)
 
 
-def _resampled(wins: list[Matrix], x: list[Matrix], y: list[Matrix]) -> Matrix:
-    """Mean over tasks of c_xᵀ W c_y / (R_x R_y) for every draw, (draws,)."""
-    rates = [
-        np.einsum("rb,rb->b", ours, win @ theirs) / win.size
-        for win, ours, theirs in zip(wins, x, y, strict=True)
-    ]
-    return np.asarray(np.mean(rates, axis=0))
+def _resampled(duels: list[_Duel], x: list[Matrix], y: list[Matrix]) -> Matrix:
+    """Mean over tasks of the rate in every draw, (draws,), some draws at a time."""
+    draws = x[0].shape[1]
+    size = max(1, _BLOCK_ENTRIES // max(map(sum, (duel.sizes for duel in duels))))
+    return np.concatenate(
+        [
+            np.mean(
+                [
+                    duel.resampled(ours[:, start : start + size], theirs[:, start : start + size])
+                    for duel, ours, theirs in zip(duels, x, y, strict=True)
+                ],
+                axis=0,
+            )
+            for start in range(0, draws, size)
+        ]
+    )
 
 
-def _stretch(wins: list[Matrix], method: Method) -> Stretch | None:
+def _stretch(duels: list[_Duel], method: Method) -> Stretch | None:
     """To first order the estimate adds each run's own win rate, x's runs and y's runs apart."""
-    ours = [win.mean(axis=1) for win in wins]
-    theirs = [win.mean(axis=0) for win in wins]
-    placements = [*ours, *theirs]
+    placements = [*(duel.x_rates for duel in duels), *(duel.y_rates for duel in duels)]
     return stretch(
         [np.var(rates, ddof=1) for rates in placements], list(map(len, placements)), method
     )
 
 
-def _without_a_loss(value: float, wins: list[Matrix]) -> tuple[float, float]:
+def _without_a_loss(value: float, duels: list[_Duel]) -> tuple[float, float]:
     """The interval of 0 or 1, which no resample of these runs can leave.
 
     Σ_t min(R_x, R_y) pairs share no run; all of them won. Clopper and Pearson's (1934) end for as
     many independent wins without a loss is 0.025^(1/n); tasks of unequal difficulty only make it
     cautious.
     """
-    pairs = sum(min(win.shape) for win in wins)
+    pairs = sum(min(duel.sizes) for duel in duels)
     distance = 1 - ((1 - LEVEL) / 2) ** (1 / pairs)
     return (0.0, distance) if value == 0 else (1 - distance, 1.0)
 

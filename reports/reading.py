@@ -1,36 +1,28 @@
-"""Reading files that anyone may have written: bounded, typed, and nothing in them ever runs.
+"""Reading records that anyone may have written: bounded, typed, and nothing in them ever runs.
 
-JSON, YAML through a safe loader that knows the zoo's ``OrderedDict`` and no other Python tag, and
-arrays whose bytes are numbers. A pickle is never opened, neither as a file nor inside an npz.
+JSON, and YAML through a safe loader that knows the zoo's ``OrderedDict`` and no other Python tag.
+Both give plain values, and refuse what is too large, too deep, or says one thing twice.
 """
 
-import io
 import json
-import math
-import re
-import zipfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import yaml
-from numpy.lib import format as npy
-from numpy.typing import NDArray
 
+from reports.opening import read_text, shown_name
 from reports.records import UnusableError, clean
 
-MAX_RECORD_BYTES = 4_000_000
-"""A run.json or a YAML file is some kilobytes; beyond this it is something else."""
-MAX_ARRAY_BYTES = 256_000_000
-MAX_TABLE_BYTES = 128_000_000
+MAX_NUMBER = 1_000
+"""Characters of a number: beyond it none is meant, and reading it takes quadratic time."""
 
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 50
-_SUSPICIOUS = re.compile(r"(?:^|[\s,\[{:-])\*\S|^[\s\-?:]{100}", re.MULTILINE)
-"""What may be an alias or a deep nesting in block style; flow style shows by its brackets."""
-_MANY_BRACKETS = 200
-_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_TOO_MUCH = "is nested too deeply or holds too many values"
+_CACHED = 20_000
+"""Characters up to which a YAML file is worth remembering."""
 
 try:
     from yaml import CSafeLoader as _Safe
@@ -41,112 +33,150 @@ except ImportError:  # PyYAML built without libyaml: the same, some ten times sl
 class _ZooLoader(_Safe):
     """YAML's safe types, and ``OrderedDict`` as RL Zoo's ``yaml.dump`` writes it."""
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        """Refuse a key that stands twice: one of its values would be dropped unseen."""
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise _refused(f"the key {key.value[:40]!r} stands twice", key)
+                seen.add((key.tag, key.value))
+        made: dict[object, object] = super().construct_mapping(node, deep)
+        return made
+
+
+def _refused(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
 
 def _ordered_dict(loader: _ZooLoader, node: yaml.Node) -> dict[object, object]:
     arguments: list[object] = []
     if isinstance(node, yaml.SequenceNode):
         arguments = loader.construct_sequence(node, deep=True)
     if len(arguments) != 1 or not isinstance(arguments[0], list):
-        raise yaml.constructor.ConstructorError(
-            None, None, "expected an OrderedDict of one list of pairs", node.start_mark
-        )
-    return dict(arguments[0])
+        raise _refused("expected an OrderedDict of one list of pairs", node)
+    made = dict(arguments[0])
+    if len(made) < len(arguments[0]):
+        raise _refused("a key of an OrderedDict stands twice", node)
+    return made
+
+
+def _short(construct: Callable[..., object]) -> Callable[[_ZooLoader, yaml.Node], object]:
+    def checked(loader: _ZooLoader, node: yaml.Node) -> object:
+        if len(node.value) > MAX_NUMBER:
+            raise _refused(f"a number of {len(node.value):,} characters", node)
+        return construct(loader, node)
+
+    return checked
 
 
 _ZooLoader.add_constructor(
     "tag:yaml.org,2002:python/object/apply:collections.OrderedDict", _ordered_dict
 )
-
-
-def must_be_a_file(path: Path, limit: int) -> None:
-    """Refuse what is missing, no plain file (opening a pipe would wait for ever) or too large.
-
-    Raises:
-        UnusableError: says which.
-    """
-    if not path.is_file():
-        raise UnusableError(f"{path.name} is {'no file' if path.exists() else 'missing'}")
-    if path.stat().st_size > limit:
-        raise UnusableError(f"{path.name} is larger than {limit // 1_000_000} MB")
-
-
-def read_text(path: Path, limit: int = MAX_RECORD_BYTES) -> str:
-    """Return a whole UTF-8 file.
-
-    Raises:
-        UnusableError: missing, no file, too large, unreadable or not UTF-8.
-    """
-    try:
-        must_be_a_file(path, limit)
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        if isinstance(error, UnusableError):
-            raise
-        raise UnusableError(f"{path.name} cannot be read ({type(error).__name__})") from error
+for _tag, _construct in (("int", _Safe.construct_yaml_int), ("float", _Safe.construct_yaml_float)):
+    _ZooLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _short(_construct))
 
 
 def read_json(path: Path) -> Mapping[str, object]:
     """Return the object that a JSON file holds.
 
+    Args:
+        path: a plain file of at most ``opening.MAX_RECORD_BYTES``; anything else is refused
+            without waiting for it.
+
+    Returns:
+        Plain values: objects, lists, texts without lone surrogates, numbers, booleans, None.
+        Numbers have at most ``MAX_NUMBER`` characters; floats may be NaN or infinite.
+
     Raises:
-        UnusableError: unreadable, not JSON, or not an object.
+        UnusableError: unreadable, not JSON, not an object, too deep, too many values, or a key
+            that stands twice; one line that names the file, not its folder.
     """
+    name = shown_name(path)
     text = read_text(path)
     try:
-        record = json.loads(text)
+        record = json.loads(text, object_pairs_hook=_distinct, parse_int=_whole)
+    except UnusableError as error:
+        raise UnusableError(f"{name} is not read: {error}") from error
     except json.JSONDecodeError as error:
         raise UnusableError(
-            f"{path.name} is not valid JSON (line {error.lineno}, column {error.colno})"
+            f"{name} is not valid JSON (line {error.lineno}, column {error.colno})"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise UnusableError(f"{path.name} cannot be read ({type(error).__name__})") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
     if not isinstance(record, dict):
-        raise UnusableError(f"{path.name} does not hold an object")
-    return record
+        raise UnusableError(f"{name} does not hold an object")
+    return _plain_mapping(record, name)
+
+
+def _distinct(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise UnusableError(f"the key {twice[:40]!r} stands twice")
+    return made
+
+
+def _whole(text: str) -> int:
+    if len(text) > MAX_NUMBER:
+        raise UnusableError(f"a number of {len(text):,} characters")
+    return int(text)
 
 
 def read_yaml(path: Path) -> Mapping[str, object]:
     """Return the mapping that a YAML file holds, as plain JSON values.
 
+    The mapping may be shared with later calls: it is not to be changed.
+
+    Args:
+        path: as of :func:`read_json`.
+
+    Returns:
+        As :func:`read_json`; dates and bytes as texts, a set as a sorted list, keys as texts.
+
     Raises:
-        UnusableError: unreadable, not YAML, a Python tag other than ``OrderedDict``, aliases (a
-            small file of them unfolds without end), nested too deeply, or not a mapping.
+        UnusableError: unreadable, not YAML, a Python tag other than ``OrderedDict``, a value that
+            is not what its tag says, aliases (a small file of them unfolds without end), nested
+            too deeply, too many values, a key that stands twice, or not a mapping; one line that
+            names the file, not its folder.
     """
-    return _parsed_yaml(read_text(path), path.name)
+    text = read_text(path)
+    parse = _remembered_yaml if len(text) <= _CACHED else _parsed_yaml
+    return parse(text, shown_name(path))
 
 
-@lru_cache(maxsize=64)  # the runs of one algorithm have the same config.yml but for their seeds
 def _parsed_yaml(text: str, name: str) -> Mapping[str, object]:
     try:
-        if _SUSPICIOUS.search(text) or text.count("[") + text.count("{") > _MANY_BRACKETS:
-            _check_structure(text, name)
+        _check_structure(text, name)
         loaded = yaml.load(text, Loader=_ZooLoader)
     except yaml.constructor.ConstructorError as error:
         problem = " ".join(str(error.problem).split())
-        raise UnusableError(f"{name} is not read: {problem}{_place(error)}") from error
+        raise UnusableError(f"{name} is not read: {problem[:200]}{_place(error)}") from error
     except yaml.MarkedYAMLError as error:
         raise UnusableError(f"{name} is not valid YAML{_place(error)}") from error
     except UnusableError:
         raise
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except Exception as error:  # a tag may be put on any text, and its reader raise anything
         raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
     if not isinstance(loaded, dict):
         raise UnusableError(f"{name} does not hold a mapping")
-    plain = _Plain(name).value(loaded, 0)
-    assert isinstance(plain, dict)
-    return plain
+    return _plain_mapping(loaded, name)
+
+
+_remembered_yaml = lru_cache(maxsize=64)(_parsed_yaml)
+"""The runs of one algorithm have the same config.yml but for their seeds."""
 
 
 def _check_structure(text: str, name: str) -> None:
-    """Refuse what the parser must not see: it recurses in C, where too deep is a crash."""
+    """Refuse what the loader must not see: it recurses in C, where too deep is a crash."""
     depth = 0
-    for event in yaml.parse(text, Loader=_ZooLoader):
+    for count, event in enumerate(yaml.parse(text, Loader=_ZooLoader)):
         if isinstance(event, yaml.AliasEvent):
             raise UnusableError(f"{name} uses YAML aliases, which are not read")
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise UnusableError(f"{name} is nested too deeply or holds too many values")
+        if depth > _MAX_DEPTH or count > 2 * _MAX_VALUES:
+            raise UnusableError(f"{name} {_TOO_MUCH}")
 
 
 def _place(error: yaml.MarkedYAMLError) -> str:
@@ -154,8 +184,14 @@ def _place(error: yaml.MarkedYAMLError) -> str:
     return f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
 
 
+def _plain_mapping(loaded: Mapping[object, object], name: str) -> Mapping[str, object]:
+    plain = _Plain(name).value(loaded, 0)
+    assert isinstance(plain, dict)
+    return plain
+
+
 class _Plain:
-    """Turns what YAML gave into JSON's types, and stops at what is too much of it."""
+    """Turns what was read into JSON's types, and stops at what is too much of it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -164,59 +200,16 @@ class _Plain:
     def value(self, value: object, depth: int) -> object:
         self.left -= 1
         if self.left < 0 or depth > _MAX_DEPTH:
-            raise UnusableError(f"{self.name} is nested too deeply or holds too many values")
+            raise UnusableError(f"{self.name} {_TOO_MUCH}")
         if isinstance(value, dict):
-            return {clean(str(key)): self.value(item, depth + 1) for key, item in value.items()}
-        if isinstance(value, list | tuple | set):
+            made = {clean(str(key)): self.value(item, depth + 1) for key, item in value.items()}
+            if len(made) < len(value):
+                raise UnusableError(f"{self.name} holds two keys that read the same")
+            return made
+        if isinstance(value, set | frozenset):
+            value = sorted(value, key=str)  # a set's own order is another in every process
+        if isinstance(value, list | tuple):
             return [self.value(item, depth + 1) for item in value]
         if value is None or isinstance(value, bool | int | float):
             return value
         return clean(str(value))
-
-
-def read_arrays(path: Path, wanted: tuple[str, ...], optional: str) -> list[NDArray[np.generic]]:
-    """Read named arrays of numbers from an npz archive.
-
-    Args:
-        path: the archive.
-        wanted: arrays that must be in it.
-        optional: an array that may be in it.
-
-    Returns:
-        The wanted arrays, then the optional one if it is there.
-
-    Raises:
-        UnusableError: missing, truncated, too large, or holding Python objects.
-    """
-    name = path.name
-    try:
-        must_be_a_file(path, MAX_ARRAY_BYTES)
-        with path.open("rb") as file:
-            if file.read(6) == b"\x93NUMPY":
-                raise UnusableError(f"{name} is not an npz archive")
-            with zipfile.ZipFile(file) as archive:
-                held = set(archive.namelist())
-                names = [*wanted, *([optional] if f"{optional}.npy" in held else [])]
-                return [_array(archive, f"{key}.npy", name) for key in names]
-    except UnusableError:
-        raise
-    except Exception as error:  # damaged bytes can make the decoders raise anything
-        raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
-
-
-def _array(archive: zipfile.ZipFile, key: str, name: str) -> NDArray[np.generic]:
-    member = archive.getinfo(key)
-    if member.file_size > MAX_ARRAY_BYTES:
-        raise UnusableError(f"{name} unfolds to more than {MAX_ARRAY_BYTES // 1_000_000} MB")
-    data = archive.read(member)
-    stream = io.BytesIO(data)
-    shape, fortran, dtype = _READERS[npy.read_magic(stream)](stream)
-    if dtype.hasobject:
-        raise UnusableError(
-            f"{name} cannot be read: {key} holds pickled Python objects, which are never opened"
-        )
-    # Checked before anything is allocated: a header may claim any shape.
-    if math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
-        raise UnusableError(f"{name} cannot be read: {key} does not hold what it states")
-    flat: NDArray[np.generic] = np.frombuffer(data, dtype, offset=stream.tell())
-    return flat.reshape(shape, order="F" if fortran else "C")

@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.text import one_line, shortened
+
 Kind = Literal["ppo_lab", "rl_zoo", "sb3", "scores"]
 """Our run folder; an RL Zoo run folder; any other folder with SB3's logs; rows of a CSV file."""
 
@@ -15,9 +17,17 @@ GIVEN = "as given in the table of scores"
 UNKNOWN = "unknown"
 
 MAX_RETURN = 1e100
-"""Beyond this a number is no return, and its square no number."""
+"""Beyond this a number is no return: scores, and the references that normalise them."""
+_SMALLEST_SPAN = 1e-12
+_LEAST_SPAN = 1e-9
+"""Relative to the larger score: a smaller one would make noise of every normalised score."""
 
-
+MAX_NAME = 10_000
+"""Characters of an algorithm's, settings' or task's name."""
+MAX_RUNS = 20_000
+"""Runs of a report."""
+MAX_REASON = 2_000
+"""Characters of the reason why something was set aside, and of any other text that is shown."""
 MAX_STEPS = 2**53
 """Steps beyond this are no count; up to it they are exact as floating-point numbers too."""
 
@@ -158,6 +168,30 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def brief(value: object) -> str:
+    """A value as a text to show: without lone surrogates, and no longer than ``MAX_REASON``."""
+    return shortened(clean(str(value)), MAX_REASON)
+
+
 def named(text: str, otherwise: str) -> str:
-    """A name that is there: without lone surrogates, not empty; what shows it makes it safe."""
-    return clean(text).strip() or otherwise
+    """A name that is there: without lone surrogates, not empty; what shows it makes it safe.
+
+    Raises:
+        UnusableError: it is longer than ``MAX_NAME``.
+    """
+    name = clean(text).strip() or otherwise
+    if len(name) > MAX_NAME:
+        raise UnusableError(f"a name of {len(name):,} characters: {name[:40]}…")
+    return name
+
+
+def spans(low: float, high: float) -> bool:
+    """Whether two scores are far enough apart, ``low`` below, to normalise others by them."""
+    return high - low > max(_LEAST_SPAN * max(abs(low), abs(high)), _SMALLEST_SPAN)
+
+
+def reason_of(error: Exception) -> str:
+    """Why something was set aside, in one line: every exception of a reader ends here."""
+    if isinstance(error, UnusableError):
+        return shortened(one_line(clean(str(error))), MAX_REASON)
+    return f"it cannot be read ({type(error).__name__})"

@@ -18,16 +18,12 @@ from pathlib import Path
 from statistics import fmean
 
 from reports.reading import read_yaml
-from reports.records import MAX_RETURN, NoRunsError, Run, UnusableError
+from reports.records import MAX_RETURN, NoRunsError, Run, UnusableError, spans
 
 FALLBACK = "high: the best mean score of any label in this report"
 LOWEST = "low: the lowest mean return at any evaluation of any run in this report"
 UNIT_SCALE = "high: low + 1, as no label beats the random policy"
 TABLE = Path(__file__).with_name("reference_scores.yml")
-
-_SMALLEST_SPAN = 1e-12
-_LEAST_SPAN = 1e-9
-"""Relative to the larger score: a smaller one would make noise of every normalised score."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +147,9 @@ def _from_report(runs: Sequence[Run]) -> Reference:
         low, low_source = min(float(run.evaluation_returns.min()) for run in runs), LOWEST
     else:
         low, low_source = stated.low, stated.source
-    if _spans(low, best):
+    if spans(low, best):
         return Reference(low, best, f"{low_source}; {FALLBACK}")
-    return Reference(low, low + max(1.0, 2 * _LEAST_SPAN * abs(low)), f"{low_source}; {UNIT_SCALE}")
+    return Reference(low, low + max(1.0, 2e-9 * abs(low)), f"{low_source}; {UNIT_SCALE}")
 
 
 def _with(run: Run, reference: Reference, overruled: bool) -> Run:
@@ -186,16 +182,12 @@ def _stated(task: str, entry: object, file: str) -> Reference:
                 "'CartPole-v1: {low: 22, high: 500, source: where from}'"
             )
         scores.append(float(value))
-    if not _spans(*scores):
+    if not spans(*scores):
         raise UnusableError(
             f"{file}: {task}: low is {scores[0]:g} and high is {scores[1]:g}; low must lie below"
         )
     source = stated.get("source")
     return Reference(scores[0], scores[1], str(source) if source else f"given in {file}")
-
-
-def _spans(low: float, high: float) -> bool:
-    return high - low > max(_LEAST_SPAN * max(abs(low), abs(high)), _SMALLEST_SPAN)
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -2,18 +2,30 @@
 
 import json
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from reports.evaluations import FILE, read_evaluations
 from reports.reading import read_json
-from reports.records import EVALUATION, UNKNOWN, Run, UnusableError, clean, named
+from reports.records import (
+    EVALUATION,
+    MAX_RETURN,
+    MAX_STEPS,
+    UNKNOWN,
+    Run,
+    UnusableError,
+    brief,
+    clean,
+    named,
+    spans,
+)
 
 RECORD = "run.json"
 FORMAT = 1
+MAX_SETTINGS = 100_000
+"""Characters of a run's hyperparameters, or of how it was evaluated, as JSON."""
+MAX_PAIRS = 1_000
+"""Packages whose versions a run may list."""
 TUNING_STAGES = ("screen", "replicate")
 """Stages whose seeds chose hyperparameters, so they never judge them."""
 
@@ -55,11 +67,9 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
     high = math.nan if reference.get("high") is None else _number(reference, "high")
     if low >= high:
         raise UnusableError(f"{RECORD}: the reference's low must lie below its high")
+    if not math.isnan(high) and not spans(low, high):
+        raise UnusableError(f"{RECORD}: the reference's low and high are too close to normalise by")
     evaluations = read_evaluations(folder / FILE)
-    with np.errstate(over="ignore"):
-        normalised = (evaluations.returns - low) / (1.0 if math.isnan(high) else high - low)
-    if not np.isfinite(normalised).all():
-        raise UnusableError(f"{FILE} holds returns too large to normalise")
     score = float(evaluations.returns[-1])
     stated = record.get("score")
     if stated is not None and not math.isclose(
@@ -80,7 +90,7 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         score=score,
         low=low,
         high=high,
-        source=_text(reference, "source"),
+        source=brief(_text(reference, "source")),
         evaluation_episodes=evaluations.episodes,
         evaluation_steps=evaluations.steps,
         evaluation_returns=evaluations.returns,
@@ -88,11 +98,11 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         hyperparameters=canonical(record.get("hyperparameters")),
         budget=budget,
         success_rate=evaluations.success_rate,
-        stage=clean(str(record.get("stage") or "")),
+        stage=brief(record.get("stage") or ""),
         tuning=_TUNING.get(settings, f"{settings or UNKNOWN}: what tuning, is not stated"),
         versions=_pairs(record.get("versions")),
         circumstances=tuple(
-            (what, clean(str(record[key])))
+            (what, brief(record[key]))
             for key, what in (
                 ("git_commit", "commit"),
                 ("device", "device"),
@@ -121,19 +131,22 @@ def protocol(
 def task_name(env: str, env_kwargs: object) -> str:
     """The environment's id, followed by its keyword arguments where there are any."""
     name = named(env, "unknown environment")
-    return f"{name} {canonical(env_kwargs)}" if env_kwargs else name
+    return named(f"{name} {canonical(env_kwargs)}", name) if env_kwargs else name
 
 
 def canonical(value: object) -> str:
     """JSON with sorted keys, so that equal settings are equal texts.
 
     Raises:
-        UnusableError: nested too deeply.
+        UnusableError: nested too deeply, or longer than ``MAX_SETTINGS``.
     """
     try:
-        return clean(json.dumps(value, sort_keys=True, ensure_ascii=False))
+        text = clean(json.dumps(value, sort_keys=True, ensure_ascii=False))
     except RecursionError as error:
         raise UnusableError(f"{RECORD} is nested too deeply") from error
+    if len(text) > MAX_SETTINGS:
+        raise UnusableError(f"its settings are longer than {MAX_SETTINGS:,} characters")
+    return text
 
 
 def _task(record: Mapping[str, object]) -> str:
@@ -143,7 +156,9 @@ def _task(record: Mapping[str, object]) -> str:
 def _pairs(value: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict):
         return ()
-    return tuple(sorted((clean(str(key)), clean(str(entry))) for key, entry in value.items()))
+    if len(value) > MAX_PAIRS:
+        return ()
+    return tuple(sorted((brief(key), brief(entry)) for key, entry in value.items()))
 
 
 def _text(record: Mapping[str, object], key: str) -> str:
@@ -155,8 +170,8 @@ def _text(record: Mapping[str, object], key: str) -> str:
 
 def _integer(record: Mapping[str, object], key: str) -> int:
     value = record.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise UnusableError(f"{RECORD}: {key} must be a whole number, 0 or above")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_STEPS:
+        raise UnusableError(f"{RECORD}: {key} must be a whole number from 0 to {MAX_STEPS}")
     return value
 
 
@@ -165,9 +180,9 @@ def _number(record: Mapping[str, object], key: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise UnusableError(f"{RECORD}: {key} must be a number")
     # JSON's whole numbers have no bound; compare before converting to a float, which has one.
-    if abs(value) <= sys.float_info.max:
+    if abs(value) <= MAX_RETURN:
         return float(value)
-    raise UnusableError(f"{RECORD}: {key} must be a finite number")
+    raise UnusableError(f"{RECORD}: {key} must be a finite number of at most {MAX_RETURN:g}")
 
 
 def _object(record: Mapping[str, object], key: str) -> Mapping[str, object]:

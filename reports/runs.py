@@ -11,7 +11,17 @@ from pathlib import Path
 
 from reports import run_folders
 from reports.evaluations import FILE as EVALUATIONS
-from reports.records import Kind, LoadedRuns, NoRunsError, Run, SetAside, UnusableError, clean
+from reports.limits import thinned, within_limits
+from reports.records import (
+    MAX_RUNS,
+    Kind,
+    LoadedRuns,
+    NoRunsError,
+    Run,
+    SetAside,
+    clean,
+    reason_of,
+)
 from reports.run_folders import TUNING_STAGES
 from reports.score_csv import read_scores
 from reports.training_logs import read_training_folder
@@ -86,7 +96,8 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         found.set_aside += of_source.set_aside
         found.tuning_runs += of_source.tuning_runs
         summaries.append(_summary(source, of_source))
-    runs = _one_of_each(found)
+    runs, beyond = within_limits(_one_of_each(found))
+    found.set_aside += beyond
     if not runs:
         raise NoRunsError(_why_none([str(source.path) for source in wanted], found))
     return LoadedRuns(tuple(runs), tuple(found.set_aside), found.tuning_runs, tuple(summaries))
@@ -123,10 +134,10 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
         if _is_new(root, name, found, already):
             try:
                 runs, asides = read_scores(root, name)
-            except UnusableError as error:
-                found.set_aside.append(SetAside(name, str(error)))
+            except Exception as error:  # of one damaged file, whatever its damage raises
+                found.set_aside.append(SetAside(name, reason_of(error)))
             else:
-                found.runs += runs
+                found.runs += map(thinned, runs)
                 found.set_aside += asides
     elif root.exists():
         raise NoRunsError(f"{root} is not a folder and not a .csv file")
@@ -184,22 +195,23 @@ def _read_folder(
 ) -> None:
     if not _is_new(folder, name, found, already):
         return
+    if len(found.runs) >= MAX_RUNS:
+        reason = f"beyond the first {MAX_RUNS:,} runs, which is all that a report takes in"
+        found.set_aside.append(SetAside(name, reason))
+        return
     try:
         if os.path.lexists(folder / run_folders.RECORD):
             record = run_folders.read_record(folder)
             if record.get("stage") in TUNING_STAGES:
                 found.tuning_runs += 1
             else:
-                found.runs.append(run_folders.to_run(record, folder, name))
+                found.runs.append(thinned(run_folders.to_run(record, folder, name)))
         else:
             run, asides = read_training_folder(folder, name, parts)
-            found.runs.append(run)
+            found.runs.append(thinned(run))
             found.set_aside += asides
-    except UnusableError as error:
-        found.set_aside.append(SetAside(name, str(error)))
-    except OSError as error:
-        reason = f"the folder cannot be read ({type(error).__name__})"
-        found.set_aside.append(SetAside(name, reason))
+    except Exception as error:  # of one damaged file, whatever its damage raises
+        found.set_aside.append(SetAside(name, reason_of(error)))
 
 
 def _is_new(path: Path, name: str, found: _Found, already: set[str]) -> bool:

@@ -1,19 +1,23 @@
 """A CSV file of scores: algorithm, environment, seed, step, score; a row per evaluation."""
 
 import csv
-import io
+import heapq
 import math
 import re
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from reports.reading import MAX_TABLE_BYTES, read_text
+from reports.opening import text_lines
 from reports.records import (
     GIVEN,
+    MAX_NAME,
     MAX_RETURN,
+    MAX_RUNS,
     MAX_STEPS,
     UNKNOWN,
     Run,
@@ -36,6 +40,8 @@ COLUMNS = {
 """What each column may be called, in any case, preferred names first."""
 
 OPTIONAL = ("step", "settings", "success_rate")
+_Key = tuple[str, str, str, int]
+"""Algorithm, settings, environment and seed: what tells a run from another."""
 _LISTED = 20
 _DIGITS = 16
 _POINTED = re.compile(r"\d{1,20}(\.0*)?([eE]\+?\d{1,2})?", re.ASCII)
@@ -44,12 +50,39 @@ _POINTED = re.compile(r"\d{1,20}(\.0*)?([eE]\+?\d{1,2})?", re.ASCII)
 
 @dataclass
 class _Rows:
-    """The rows of one run."""
+    """The rows of one run, as arrays that grow: millions of rows are no objects."""
 
     first_line: int
-    steps: dict[int, tuple[float, int]] = field(default_factory=dict)
-    success_rate: dict[int, float] = field(default_factory=dict)
+    steps: "array[int]" = field(default_factory=lambda: array("q"))
+    scores: "array[float]" = field(default_factory=lambda: array("d"))
+    rates: "array[float]" = field(default_factory=lambda: array("d"))
+    lines: "array[int]" = field(default_factory=lambda: array("q"))
     fault: str | None = None
+
+
+@dataclass
+class _Faults:
+    """Rows that cannot be used: the first ones in full, the others counted."""
+
+    name: str
+    count: int = 0
+    first: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, line: int, reason: str) -> None:
+        self.count += 1
+        self.first.append((line, reason))
+        if len(self.first) > 2 * _LISTED:
+            self.first = heapq.nsmallest(_LISTED, self.first)
+
+    def asides(self, of_runs: Sequence[str]) -> list[SetAside]:
+        """The faults of rows by line, then those of whole runs; of many, the first and a count."""
+        reasons = [reason for _, reason in heapq.nsmallest(_LISTED, self.first)]
+        listed = [*reasons, *of_runs][:_LISTED]
+        more = self.count + len(of_runs) - len(listed)
+        asides = [SetAside(self.name, reason) for reason in listed]
+        if more:
+            asides.append(SetAside(self.name, f"and {more:,} more rows or runs"))
+        return asides
 
 
 class _RowError(ValueError):
@@ -68,6 +101,8 @@ class _Row:
         text = clean(self.fields[self.places[what]]).strip()
         if not text:
             raise _RowError(self._expected(what, "a name"))
+        if len(text) > MAX_NAME:
+            raise _RowError(self._expected(what, f"a name of at most {MAX_NAME:,} characters"))
         return text
 
     def whole(self, what: str) -> int:
@@ -80,8 +115,9 @@ class _Row:
         raise _RowError(self._expected(what, "a whole number, 0 or above"))
 
     def number(self, what: str) -> float:
+        text = self.fields[self.places[what]]
         try:
-            return float(self.fields[self.places[what]])
+            return float(text if "_" not in text else "")  # Python's 1_0 is 10
         except ValueError as error:
             raise _RowError(self._expected(what, "a number")) from error
 
@@ -124,50 +160,73 @@ def read_scores(path: Path, name: str) -> tuple[list[Run], list[SetAside]]:
     Raises:
         UnusableError: unreadable, or without the columns.
     """
-    text = read_text(path, MAX_TABLE_BYTES)
-    header_line = text.partition("\n")[0]
+    lines = text_lines(path, "")
+    header_line = next(lines, "")
     if header_line.startswith("#{"):
         raise UnusableError("a monitor file of SB3: give the folder that it lies in")
     delimiter = max(",;\t", key=header_line.count)
-    lines = _lines(text, delimiter)
-    header = next(lines, None)
+    # A quoted name may go on in the next line, so the header too is the reader's.
+    records = _records(chain([header_line], lines), delimiter)
+    header = next(records, None)
     if header is None or isinstance(header[1], str):
         raise UnusableError("line 1 holds no header")
-    places = _places(header[1])
-    runs: dict[tuple[str, str, str, int], _Rows] = {}
-    asides: list[SetAside] = []
-    for line, fields in lines:
+    runs, faults = _gathered(records, header[1], name)
+    made: list[Run] = []
+    of_runs: list[str] = []
+    for key, rows in runs.items():
+        if rows.fault:
+            of_runs.append(f"the run of {key[0]}, {key[2]}, seed {key[3]}: {rows.fault}")
+        elif rows.steps:
+            made.append(_run(key, rows, name, faults))
+    return made, faults.asides(of_runs)
+
+
+def _gathered(
+    records: Iterator[tuple[int, list[str] | str, bool]], header: Sequence[str], name: str
+) -> tuple[dict[_Key, _Rows], _Faults]:
+    places = _places(header)
+    runs: dict[_Key, _Rows] = {}
+    faults = _Faults(name)
+    for line, fields, ended in records:
         try:
             if isinstance(fields, str):
                 raise _RowError(f"line {line}: {fields}; what follows was not read")
-            if len(fields) != len(header[1]):
-                raise _RowError(_wrong_length(line, len(fields), len(header[1]), text))
+            if len(fields) != len(header):
+                cut = len(fields) < len(header) and not ended
+                what = " (half-written last line)" if cut else ""
+                raise _RowError(
+                    f"line {line}: expected {len(header)} fields, found {len(fields)}{what}"
+                )
             _add(_Row(line, fields, places), runs)
         except _RowError as error:
-            asides.append(SetAside(name, str(error)))
-    made: list[Run] = []
-    for key, rows in runs.items():
-        if rows.fault:
-            reason = f"the run of {key[0]}, {key[2]}, seed {key[3]}: {rows.fault}"
-            asides.append(SetAside(name, reason))
-        elif rows.steps:
-            made.append(_run(key, rows, name))
-    return made, _shortened(asides, name)
+            faults.add(line, str(error))
+    return runs, faults
 
 
-def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield each record's last line number and its fields; a message where quoting breaks off."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def _records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str] | str, bool]]:
+    """Yield each record's last line number, its fields, and whether its line was ended.
+
+    A message stands for the fields where quoting breaks off.
+    """
+    ended = True
+
+    def watched() -> Iterator[str]:
+        nonlocal ended
+        for line in lines:
+            ended = line.endswith(("\n", "\r"))
+            yield line
+
+    reader = csv.reader(watched(), delimiter=delimiter, strict=True)
     while True:
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, str(error)
+            yield reader.line_num, str(error), True
             return
         if fields:
-            yield reader.line_num, fields
+            yield reader.line_num, fields, ended
 
 
 def _places(header: Sequence[str]) -> dict[str, int]:
@@ -185,65 +244,60 @@ def _places(header: Sequence[str]) -> dict[str, int]:
     return places
 
 
-def _wrong_length(line: int, found: int, expected: int, text: str) -> str:
-    cut = found < expected and not text.endswith("\n") and line == text.count("\n") + 1
-    what = " (half-written last line)" if cut else ""
-    return f"line {line}: expected {expected} fields, found {found}{what}"
-
-
-def _add(row: _Row, runs: dict[tuple[str, str, str, int], _Rows]) -> None:
-    settings = row.fields[row.places["settings"]].strip() if "settings" in row.places else ""
-    key = (row.text("algorithm"), clean(settings), row.text("environment"), row.whole("seed"))
+def _add(row: _Row, runs: dict[_Key, _Rows]) -> None:
+    settings = row.text("settings") if _filled(row, "settings") else ""
+    key = (row.text("algorithm"), settings, row.text("environment"), row.whole("seed"))
+    if key not in runs and len(runs) >= MAX_RUNS:
+        raise _RowError(f"line {row.line}: beyond the first {MAX_RUNS:,} runs, which are all read")
     rows = runs.setdefault(key, _Rows(row.line))
     try:
         step = row.whole("step") if "step" in row.places else 0
         score = row.score()
-        rate = row.rate() if _filled(row, "success_rate") else None
+        rate = row.rate() if _filled(row, "success_rate") else math.nan
     except _RowError as error:
         # Left out alone, an earlier score would stand as the run's last one.
         rows.fault = rows.fault or str(error)
         return
-    if step in rows.steps:
-        raise _RowError(
-            f"line {row.line}: a second row of the same run and step as line {rows.steps[step][1]}"
-        )
-    rows.steps[step] = (score, row.line)
-    if rate is not None:
-        rows.success_rate[step] = rate
+    rows.steps.append(step)
+    rows.scores.append(score)
+    rows.rates.append(rate)
+    rows.lines.append(row.line)
 
 
 def _filled(row: _Row, what: str) -> bool:
     return what in row.places and bool(row.fields[row.places[what]].strip())
 
 
-def _run(key: tuple[str, str, str, int], rows: _Rows, name: str) -> Run:
+def _run(key: _Key, rows: _Rows, name: str, faults: _Faults) -> Run:
+    """Make a run of its rows by step; of several rows of one step the first counts."""
     algo, settings, env, seed = key
-    steps = sorted(rows.steps)
-    returns = np.array([rows.steps[step][0] for step in steps])
+    order = np.argsort(np.array(rows.steps), kind="stable")
+    steps, lines = np.array(rows.steps)[order], np.array(rows.lines)[order]
+    again = np.diff(steps, prepend=-1) == 0
+    first = lines[~again][np.cumsum(~again) - 1]
+    for at in np.flatnonzero(again).tolist():
+        reason = f"a second row of the same run and step as line {first[at]}"
+        faults.add(int(lines[at]), f"line {lines[at]}: {reason}")
+    kept = order[~again]
+    steps, returns = steps[~again], np.array(rows.scores)[kept]
+    rate = rows.rates[kept[-1]]
     return Run(
         folder=f"{name}:{rows.first_line}",
         algo=named(algo, "unnamed"),
         settings=named(settings, ""),
         task=task_name(env, None),
         seed=seed,
-        steps=steps[-1],
+        steps=int(steps[-1]),
         score=float(returns[-1]),
         low=math.nan,
         high=math.nan,
         source="",
         evaluation_episodes=0,
-        evaluation_steps=np.array(steps, dtype=np.int64),
+        evaluation_steps=steps,
         evaluation_returns=returns,
         protocol=protocol(None, UNKNOWN, GIVEN, math.nan, math.nan),
         hyperparameters="",
         kind="scores",
         measure=GIVEN,
-        success_rate=rows.success_rate.get(steps[-1]),
+        success_rate=None if math.isnan(rate) else rate,
     )
-
-
-def _shortened(asides: list[SetAside], name: str) -> list[SetAside]:
-    if len(asides) <= _LISTED:
-        return asides
-    more = SetAside(name, f"and {len(asides) - _LISTED:,} more rows or runs")
-    return [*asides[:_LISTED], more]

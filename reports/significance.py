@@ -1,20 +1,27 @@
 """Tests and effect sizes of two algorithms on one task, with Holm's correction over all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 from math import comb
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaln, stdtr, stdtrit
 
 from reports.intervals import LEVEL
 from reports.power import SeedsNeeded, seeds_needed
 from reports.samples import Matrix, Scores, ScoresError, constant, generator, strata
 
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 PERMUTATIONS = 9_999
 """Random splits of the runs where there are more different ones than this."""
+_REMEMBERED_RUNS = 400
+"""Up to as many runs in all, their splits are kept for the next pair: 32 MB of them."""
+_BLOCK_ENTRIES = 2**22
+"""Entries of splits that are worked on at once, 32 MiB."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,12 @@ class Welch:
 
 
 def pair_tests(
-    samples: Mapping[str, Scores], tasks: Sequence[str], *, seed: int, margin: float
+    samples: Mapping[str, Scores],
+    tasks: Sequence[str],
+    *,
+    seed: int,
+    margin: float,
+    over: str | None = None,
 ) -> tuple[PairTest, ...]:
     """Compare every two algorithms on every task.
 
@@ -87,6 +99,7 @@ def pair_tests(
         seed: seed of the report, for permutation tests that cannot be exact.
         margin: a difference of means smaller than this counts as none; in the scores' units,
             above 0.
+        over: the algorithm that every pair must hold; None: all pairs.
 
     Raises:
         ScoresError: an algorithm with another number of tasks, a margin that is not positive.
@@ -100,6 +113,7 @@ def pair_tests(
     raw = [
         _pair_test(task, (x, checked[x][index]), (y, checked[y][index]), seed, margin)
         for x, y in combinations(checked, 2)
+        if over in (None, x, y)
         for index, task in enumerate(tasks)
     ]
     welch = holm([test.welch_p for test in raw])
@@ -141,7 +155,8 @@ def permutation_p(x: Matrix, y: Matrix, seed: int = 0) -> float | None:
         return None
     pooled = np.concatenate([x, y])
     pooled = pooled - pooled.mean()
-    differences = np.abs(_splits(len(x), len(y), seed) @ pooled)
+    splits = _splits if len(pooled) <= _REMEMBERED_RUNS else _split_blocks
+    differences = np.abs(np.concatenate([block @ pooled for block in splits(len(x), len(y), seed)]))
     # Sums of the same numbers in another order differ by rounding, and must count as equal.
     as_large = differences >= abs(pooled[: len(x)].sum()) - 1e-12 * np.abs(pooled).sum()
     return float(as_large.mean())
@@ -178,7 +193,9 @@ def hedges_g(x: Matrix, y: Matrix) -> float | None:
 
 def cliffs_delta(x: Matrix, y: Matrix) -> float:
     """P(X > Y) − P(X < Y) over all pairs of runs (Cliff 1993); A12 is (δ + 1)/2."""
-    return float(np.sign(x[:, None] - y[None, :]).mean())
+    ranked = np.sort(y)
+    below, upto = (np.searchsorted(ranked, x, side=side) for side in _SIDES)
+    return float((below + upto - len(y)).sum() / (len(x) * len(y)))
 
 
 def equivalence_p(welch: Welch | None, margin: float) -> float | None:
@@ -226,16 +243,27 @@ def _pair_test(
     )
 
 
-@lru_cache(maxsize=8)
-def _splits(first: int, second: int, seed: int) -> Matrix:
-    """Rows of ones for the runs that go to the first group, the observed split on top."""
+def _split_blocks(first: int, second: int, seed: int) -> Iterator[Matrix]:
+    """Yield rows of ones for the runs that go to the first group, the observed split on top."""
     total = first + second
     if comb(total, first) <= PERMUTATIONS:
-        chosen = np.array(list(combinations(range(total), first)))
-    else:
-        rng = generator(seed, f"splits of {first} and {second} runs")
-        shuffled = rng.permuted(np.tile(np.arange(total), (PERMUTATIONS, 1)), axis=1)
-        chosen = np.concatenate([np.arange(first)[None], shuffled[:, :first]])
+        yield _rows(np.array(list(combinations(range(total), first))), total)
+        return
+    yield _rows(np.arange(first)[None], total)
+    rng = generator(seed, f"splits of {first} and {second} runs")
+    size = max(1, _BLOCK_ENTRIES // total)
+    for start in range(0, PERMUTATIONS, size):
+        rows = min(size, PERMUTATIONS - start)
+        shuffled = rng.permuted(np.tile(np.arange(total), (rows, 1)), axis=1)
+        yield _rows(shuffled[:, :first], total)
+
+
+def _rows(chosen: NDArray[np.int64], total: int) -> Matrix:
     rows = np.zeros((len(chosen), total))
     np.put_along_axis(rows, chosen, 1.0, axis=1)
     return rows
+
+
+@lru_cache(maxsize=8)
+def _splits(first: int, second: int, seed: int) -> tuple[Matrix]:
+    return (np.concatenate(list(_split_blocks(first, second, seed))),)

@@ -7,7 +7,6 @@ last training episodes, and then it says so.
 import math
 import os
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +14,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.archives import MAX_MODEL_BYTES, open_archive, read_member
+from reports.episodes import Episodes, header_env_id, read_episodes
 from reports.evaluations import FILE, read_evaluations
-from reports.monitors import (
-    cut_lines,
-    header_env_id,
-    read_episodes,
-    training_curve,
-)
+from reports.monitors import left_out, training_curve
 from reports.reading import read_yaml
 from reports.records import (
     EVALUATION,
+    MAX_STEPS,
     TRAINING,
     UNKNOWN,
     Kind,
     Run,
     SetAside,
     UnusableError,
+    brief,
     clean,
     named,
 )
@@ -42,7 +40,9 @@ _ENVIRONMENT = re.compile(r"^[\w.\-]+-v\d+$")
 _NO_NAME = frozenset({"", "run", "runs", "log", "logs", "eval", "train", "trial", "exp", "results"})
 """Folder names that say nothing about the algorithm."""
 _SYSTEM_LINE = re.compile(r"^- (?P<package>[\w .\-]+): (?P<version>[^\r\n]{1,100})$", re.M)
-_MAX_SYSTEM_BYTES = 10_000
+MAX_MONITOR_BYTES = 256_000_000
+"""Of all monitor files of a run together."""
+_MAX_SYSTEM_BYTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class _Curve:
     returns: NDArray[np.float64]
     episodes: int
     success_rate: float | None
-    remark: str
+    remarks: tuple[str, ...]
 
 
 def monitor_files(folder: Path) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ def _run(name: str, told: _Told, curve: _Curve) -> Run:
         tuning=told.tuning,
         versions=told.versions,
         circumstances=told.circumstances,
-        remarks=(curve.remark,),
+        remarks=curve.remarks,
     )
 
 
@@ -155,14 +155,25 @@ def _evaluated(folder: Path) -> _Curve:
         returns=evaluations.returns,
         episodes=evaluations.episodes,
         success_rate=evaluations.success_rate,
-        remark="Its last evaluation was made during training: updates after it are not scored.",
+        remarks=("Its last evaluation was made during training: updates after it are not scored.",),
     )
 
 
 def _trained(folder: Path, name: str, monitors: Sequence[str], asides: list[SetAside]) -> _Curve:
-    files = [read_episodes(folder / monitor) for monitor in monitors]
+    files: list[Episodes] = []
+    left = MAX_MONITOR_BYTES
+    for monitor in monitors:
+        files.append(read_episodes(folder / monitor))
+        left -= (folder / monitor).stat().st_size
+        if left < 0:
+            limit = f"{MAX_MONITOR_BYTES // 1_000_000} MB"
+            raise UnusableError(f"its monitor files are together larger than {limit}")
     curve = training_curve(files)
-    asides.extend(cut_lines(monitors, files, name))
+    asides.extend(left_out(monitors, files, name))
+    again = (
+        f"The time in its monitor files starts anew: {curve.sessions} sessions lie one after the "
+        "other in one file, and are read in that order.",
+    )
     return _Curve(
         measure=TRAINING,
         evaluation=TRAINING,
@@ -170,8 +181,11 @@ def _trained(folder: Path, name: str, monitors: Sequence[str], asides: list[SetA
         returns=curve.returns,
         episodes=curve.episodes,
         success_rate=curve.success_rate,
-        remark=f"Its score is the mean return of its last {curve.episodes} training episodes, "
-        "played by the exploring policy while it was still learning.",
+        remarks=(
+            f"Its score is the mean return of its last {curve.episodes} training episodes, "
+            "played by the exploring policy while it was still learning.",
+            *(again if curve.sessions > 1 else ()),
+        ),
     )
 
 
@@ -205,7 +219,7 @@ def _told_by_zoo(
         versions=_versions(yaml_folder.with_name(f"{yaml_folder.name}.zip")),
         tuning=tuning,
         circumstances=tuple(
-            (what, clean(str(value)))
+            (what, brief(value))
             for what, value in (
                 ("device", args.get("device")),
                 ("environments", config.get("n_envs")),
@@ -257,7 +271,7 @@ def _whole(value: object) -> int | None:
     """A whole number of at least 0, also where YAML made it a float (``n_timesteps: 1e6``)."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_STEPS:
         return value
     return None
 
@@ -265,8 +279,10 @@ def _whole(value: object) -> int | None:
 def _versions(path: Path) -> tuple[tuple[str, str], ...]:
     """The versions that SB3 noted beside the model: one text file of the archive, no pickle."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("system_info.txt") as file:
-            text = file.read(_MAX_SYSTEM_BYTES).decode("utf-8", "replace")
+        with open_archive(path, MAX_MODEL_BYTES) as archive:
+            text = read_member(archive, "system_info.txt", _MAX_SYSTEM_BYTES).decode(
+                "utf-8", "replace"
+            )
     except Exception:  # no model, or none that tells: versions stay unknown
         return ()
     found = {match["package"]: match["version"] for match in _SYSTEM_LINE.finditer(text)}
