@@ -73,11 +73,12 @@ class CompiledPath:
 
     def collect(
         self, env: VecEnv, callback: BaseCallback, buffer: SpecRolloutBuffer, n_steps: int
-    ) -> bool:
+    ) -> bool | None:
         """SB3's ``collect_rollouts``: fill the buffer, targets and advantages included.
 
         Returns:
-            False where the callback stopped the training.
+            False where the callback stopped the training; None where its ``on_rollout_start``
+            changed the model into one that this path does not serve, so that nothing was done.
 
         Raises:
             NonFiniteError: see :func:`ppo_lab.collecting.collect`.
@@ -86,7 +87,9 @@ class CompiledPath:
         model.policy.set_training_mode(False)
         buffer.reset()
         callback.on_rollout_start()
-        # After the callback, which may have changed the parameters.
+        # After the callback, which may have changed the parameters or exchanged them.
+        if model._compiled_path() is not self:
+            return None
         self._packed.read()
         if not collect(model, self._packed, env, callback, buffer, n_steps):
             return False
