@@ -31,6 +31,7 @@ from ppo_lab.policies import (
     MlpPolicy,
     MultiInputPolicy,
     SpecActorCriticPolicy,
+    has_joint_optimizer,
     with_two_optimizers,
 )
 from ppo_lab.schedules import as_schedule
@@ -226,7 +227,9 @@ class SpecPPO(TwoOptimizerAlgorithm):
     def _overridden(self) -> str | None:
         kind, own = type(self), vars(self)
         changed = (
-            name for name in TORCH_PATH if name in own or getattr(kind, name) is not AS_WRITTEN[name]
+            name
+            for name in TORCH_PATH
+            if name in own or getattr(kind, name) is not AS_WRITTEN[name]
         )
         return next(changed, None)
 
@@ -251,7 +254,8 @@ class SpecPPO(TwoOptimizerAlgorithm):
         n_rollout_steps: int,
     ) -> bool:
         """Fill the buffer with ``n_rollout_steps`` of every environment; SB3's arguments."""
-        path = self._compiled_path()
+        # The latest path looks again, once the callback has begun the rollout.
+        path = self._backend_choice.latest(self) or self._compiled_path()
         if path is None or not isinstance(rollout_buffer, SpecRolloutBuffer):
             return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
         goes_on = path.collect(env, callback, rollout_buffer, n_rollout_steps)
@@ -265,17 +269,17 @@ class SpecPPO(TwoOptimizerAlgorithm):
     def train(self) -> None:
         """Update actor and critic on the rollout that is in the buffer (Spec 6.3)."""
         self.policy.set_training_mode(True)
-        self._update_learning_rates()
+        path = self._compiled_path()
+        self._update_learning_rates(path is None and has_joint_optimizer(self.policy))
         clip_range, clip_range_vf = self._clip_ranges()
         diagnostics = UpdateDiagnostics(self.logger)
         self._prepare_advantages(diagnostics)
-        path = self._compiled_path()
         if path is None:
             self._gradient_step = GradientStep(self.policy)
             self._update_by_torch(clip_range, clip_range_vf, diagnostics)
         else:
             path.update(clip_range, clip_range_vf, diagnostics)
-        self._adapt_trust_region(diagnostics, clip_range)
+        self._adapt_trust_region(diagnostics, clip_range, path)
         self._record(diagnostics, clip_range, clip_range_vf)
 
     def _update_by_torch(
@@ -370,13 +374,14 @@ class SpecPPO(TwoOptimizerAlgorithm):
         """Whether β or ε follows the KL of whole updates (Spec 7.2, 7.5)."""
         return self.objective == "adaptive_kl" or self.adaptive_clip_range is not None
 
-    def _adapt_trust_region(self, diagnostics: UpdateDiagnostics, clip_range: float) -> None:
+    def _adapt_trust_region(
+        self, diagnostics: UpdateDiagnostics, clip_range: float, path: "CompiledPath | None"
+    ) -> None:
         """Move β and ε by the KL of the whole update (Spec 7.2, 7.5)."""
         if self.objective in ("kl", "adaptive_kl"):
             diagnostics.add(kl_coef=self.kl_coef)
         if not self.measures_rollout_kl:
             return
-        path = self._compiled_path()
         kl = self._rollout_kl() if path is None else path.rollout_kl()
         diagnostics.add(rollout_kl=kl)
         if self.objective == "adaptive_kl":

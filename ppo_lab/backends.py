@@ -55,6 +55,7 @@ class BackendChoice:
             ArgumentError: ``backend="compiled"`` where it does not apply; says why.
         """
         if model.backend == "torch":
+            self._path = None
             if has_joint_optimizer(model.policy):
                 self._say(model, f"Using the torch path, where {JOINT}")
             return None
@@ -71,7 +72,13 @@ class BackendChoice:
         if kernels.why_not() is not None and message != self._said:
             warnings.warn(f"SpecPPO runs by torch, because {reason}", stacklevel=4)
         self._say(model, message)
+        self._path = None
         return None
+
+    def latest(self, model: "SpecPPO") -> "CompiledPath | None":
+        """The path that was chosen last, which may no longer hold; None: torch, or none yet."""
+        is_of_model = self._path is not None and self._path.model is model
+        return self._path if is_of_model else None
 
     def _path_of(self, model: "SpecPPO") -> "CompiledPath":
         from ppo_lab.compiled_path import CompiledPath  # needs numba

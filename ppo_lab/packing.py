@@ -22,8 +22,6 @@ FloatVector = NDArray[np.float32]
 def layout_of(policy: SpecActorCriticPolicy) -> Layout:
     """The shapes of a policy that :func:`ppo_lab.backends.why_not_compiled` accepts."""
     extractor, actions = policy.mlp_extractor, policy.action_space
-    networks = extractor.policy_net, extractor.value_net
-    is_relu = any(isinstance(layer, nn.ReLU) for network in networks for layer in network)
     head: Head = "gaussian"
     sizes = [cast(nn.Linear, policy.action_net).weight.shape[0]]
     if isinstance(actions, spaces.Discrete):
@@ -34,7 +32,7 @@ def layout_of(policy: SpecActorCriticPolicy) -> Layout:
         inputs=policy.features_dim,
         actor=_widths(extractor.policy_net),
         critic=_widths(extractor.value_net),
-        activation="relu" if is_relu else "tanh",
+        activation="relu" if _is_relu(policy) else "tanh",
         head=head,
         action_sizes=tuple(sizes),
     )
@@ -58,14 +56,19 @@ class PackedPolicy:
         self.adam = Adam.zeros(self.layout)
         self._policy = policy
         self._parameters = _in_one_list(policy)
+        self._shapes = [place.shape for place in self.layout.places()]
         self._places = [slice(place.start, place.stop) for place in self.layout.places()]
         self._n_actor = sum(place.role[0] == "actor" for place in self.layout.places())
 
     def is_of(self, policy: SpecActorCriticPolicy) -> bool:
         """Whether this is the policy packed here, no layer or tensor exchanged since."""
-        if policy is not self._policy or layout_of(policy) != self.layout:
+        if policy is not self._policy or _is_relu(policy) != (self.layout.activation == "relu"):
             return False
-        return [*map(id, _in_one_list(policy))] == [*map(id, self._parameters)]
+        current = _in_one_list(policy)
+        # Its shape too, which ``parameter.data`` may change; not layout_of, for its time.
+        return [*map(id, current)] == [*map(id, self._parameters)] and [
+            p.shape for p in current
+        ] == self._shapes
 
     def read(self) -> None:
         """Copy the parameters into ``params``."""
@@ -123,6 +126,13 @@ class PackedPolicy:
 def _in_one_list(policy: SpecActorCriticPolicy) -> list[nn.Parameter]:
     actor, critic = parameters_in_order(policy)
     return [*actor, *critic]
+
+
+def _is_relu(policy: SpecActorCriticPolicy) -> bool:
+    networks = policy.mlp_extractor.policy_net, policy.mlp_extractor.value_net
+    return any(
+        type(layer) is nn.ReLU for network in networks for layer in network._modules.values()
+    )
 
 
 def _widths(network: nn.Sequential) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ Whatever is not known here to leave the computation alone is a reason for torch.
 tens of microseconds, so that it is taken anew before every rollout and every update.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -32,12 +32,23 @@ HEADS: Mapping[type[spaces.Space[Any]], type[Distribution]] = {
     spaces.MultiDiscrete: MultiCategoricalDistribution,
     spaces.Box: DiagGaussianDistribution,
 }
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-GLOBAL_HOOKS = tuple(getattr(torch_module, f"_global{name}") for name in HOOKS)
+GLOBAL_HOOKS = (
+    torch_module._global_forward_hooks,
+    torch_module._global_forward_pre_hooks,
+    torch_module._global_backward_hooks,
+    torch_module._global_backward_pre_hooks,
+)
 RESTATED: Mapping[type, tuple[str, ...]] = {
     nn.Module: ("__call__", "_call_impl", "_wrapped_call_impl"),
     SpecActorCriticPolicy: (
-        *("forward", "evaluate_actions", "predict_values", "get_distribution", "predict", "_predict"),
+        *(
+            "forward",
+            "evaluate_actions",
+            "predict_values",
+            "get_distribution",
+            "predict",
+            "_predict",
+        ),
         *("extract_features", "_get_action_dist_from_latent", "obs_to_tensor"),
     ),
     MlpExtractor: ("forward", "forward_actor", "forward_critic"),
@@ -75,12 +86,18 @@ def why_not_plain(policy: SpecActorCriticPolicy) -> str | None:
 def parameters_in_order(
     policy: SpecActorCriticPolicy,
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The actor's and the critic's parameters of a plain policy, as the kernels' vector has them."""
+    """The actor's and the critic's parameters of a plain policy, as the kernels have them."""
     extractor = policy.mlp_extractor
-    log_std = [policy.log_std] if isinstance(policy.action_space, spaces.Box) else []
-    actor = (extractor.policy_net, policy.action_net)
-    critic = (extractor.value_net, policy.value_net)
-    return [*parameters_within(*actor), *log_std], parameters_within(*critic)
+    actor = _weights(extractor.policy_net, policy.action_net)
+    if isinstance(policy.action_space, spaces.Box):
+        actor.append(policy.log_std)
+    return actor, _weights(extractor.value_net, policy.value_net)
+
+
+def _weights(network: nn.Module, head: nn.Module) -> list[nn.Parameter]:
+    layers = [*network._modules.values()][::2]
+    held = [layer._parameters for layer in (*layers, head)]  # type: ignore[union-attr]
+    return [each[name] for each in held for name in ("weight", "bias")]  # type: ignore[misc]
 
 
 def patched_method(holder: object) -> str | None:
@@ -108,14 +125,24 @@ def _torch_reason() -> str | None:
 
 
 def _reason_of(module: nn.Module, name: str, kind: type[nn.Module]) -> str | None:
+    reason = _module_reason(module, kind)
+    return None if reason is None else f"{name} {reason}"
+
+
+def _module_reason(module: nn.Module, kind: type[nn.Module]) -> str | None:
     """What keeps one module from being a plain one of its class."""
     if type(module) is not kind:
-        return f"{name} is a {type(module).__name__}, not a plain {kind.__name__}"
+        return f"is a {type(module).__name__}, not a plain {kind.__name__}"
     held = module.__dict__
-    if any(held[hooks] for hooks in HOOKS):
-        return f"{name} has forward or backward hooks"
+    if (
+        held["_forward_hooks"]
+        or held["_forward_pre_hooks"]
+        or held["_backward_hooks"]
+        or held["_backward_pre_hooks"]
+    ):
+        return "has forward or backward hooks"
     if (method := patched_method(module)) is not None:
-        return f"{name} has a {method} of its own"
+        return f"has a {method} of its own"
     return None
 
 
@@ -155,29 +182,33 @@ def _networks_reason(policy: SpecActorCriticPolicy) -> str | None:
     if reason := _reason_of(extractor, "mlp_extractor", MlpExtractor):
         return reason
     kinds: set[type[nn.Module]] = set()
-    for name, network, head_name, head, outputs in (
-        ("policy_net", extractor.policy_net, "action_net", policy.action_net, _outputs(policy)),
-        ("value_net", extractor.value_net, "the value's head", policy.value_net, 1),
+    for name, network, head, outputs in (
+        ("policy_net", extractor.policy_net, policy.action_net, _outputs(policy)),
+        ("value_net", extractor.value_net, policy.value_net, 1),
     ):
         if reason := _reason_of(network, name, nn.Sequential):
             return reason
-        width = policy.features_dim
-        for index, layer in enumerate(network):
-            where = f"{name}[{index}]"
-            if index % 2:
-                kinds.add(type(layer))
-                reason = _activation_reason(layer, where)
-            elif (reason := _linear_reason(layer, where, width)) is None:
-                width = _width(layer)
-            if reason is not None:
-                return reason
-        if len(network) % 2:
-            return f"{name} ends without an activation"
-        if reason := _linear_reason(head, head_name, width, outputs):
-            return reason
-    if len(kinds) > 1:
-        return "the networks have both Tanh and ReLU"
-    return None
+        layers = [*network._modules.values(), head]
+        if found := _chain_reason(layers, policy.features_dim, outputs):
+            index, reason = found
+            head_name = "action_net" if name == "policy_net" else "the value's head"
+            where = f"{name}[{index}]" if index < len(layers) - 1 else head_name
+            return f"{where} {reason}"
+        kinds.update([type(layer) for layer in layers[1::2]])
+    return "the networks have both Tanh and ReLU" if len(kinds) > 1 else None
+
+
+def _chain_reason(layers: Sequence[nn.Module], inputs: int, outputs: int) -> tuple[int, str] | None:
+    """What keeps layers from being Linear, activation, …, Linear that fit together, and which."""
+    for index, layer in enumerate(layers):
+        reason = _activation_reason(layer) if index % 2 else _linear_reason(layer, inputs)
+        if reason is not None:
+            return index, reason
+        if index % 2 == 0:
+            inputs = _width(layer)
+    if len(layers) % 2 == 0:
+        return len(layers) - 2, "has no activation after it"
+    return None if inputs == outputs else (len(layers) - 1, f"has {inputs} outputs, not {outputs}")
 
 
 def _outputs(policy: SpecActorCriticPolicy) -> int:
@@ -189,25 +220,24 @@ def _outputs(policy: SpecActorCriticPolicy) -> int:
     return int(np.prod(space.shape or ()))
 
 
-def _activation_reason(layer: nn.Module, where: str) -> str | None:
+def _activation_reason(layer: nn.Module) -> str | None:
     if type(layer) not in ACTIVATIONS:
-        return f"the activation is {type(layer).__name__}, not Tanh or ReLU ({where})"
-    return _reason_of(layer, where, type(layer))
+        return f"as an activation is {type(layer).__name__}, not Tanh or ReLU"
+    return _module_reason(layer, type(layer))
 
 
-def _linear_reason(
-    layer: nn.Module, where: str, inputs: int, outputs: int | None = None
-) -> str | None:
-    if reason := _reason_of(layer, where, nn.Linear):
+def _linear_reason(layer: nn.Module, inputs: int) -> str | None:
+    if reason := _module_reason(layer, nn.Linear):
         return reason
-    weight, bias = layer._parameters.get("weight"), layer._parameters.get("bias")
-    if len(layer._parameters) != 2 or layer._modules or weight is None or bias is None:
-        return f"{where} is no plain Linear with weight and bias"
+    held = layer._parameters
+    weight, bias = held.get("weight"), held.get("bias")
+    if len(held) != 2 or layer._modules or weight is None or bias is None:
+        return "is no plain Linear with weight and bias"
     if weight.dim() != 2:
-        return f"the weight of {where} is no matrix"
+        return "has a weight that is no matrix"
     n_out, n_in = weight.shape
-    if n_in != inputs or bias.shape != (n_out,) or outputs not in (None, n_out):
-        return f"{where} has {n_in} inputs and {n_out} outputs, and those around it others"
+    if n_in != inputs or bias.shape != (n_out,):
+        return "does not fit what is before it or its own bias"
     return None
 
 

@@ -37,10 +37,11 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
             else FloatSchedule(as_schedule("critic_learning_rate", rate))
         )
 
-    def _update_learning_rates(self) -> None:
+    def _update_learning_rates(self, joint: bool) -> None:
+        """Set the rates for now; ``joint``: whether ``policy.optimizer`` moves both networks."""
         self._update_learning_rate(self.policy.optimizer)
         critic_optimizer = critic_optimizer_of(self.policy)
-        if has_joint_optimizer(self.policy):
+        if joint:
             self._check_joint_optimizer()
         elif critic_optimizer is not None:
             rate = self.critic_lr_schedule(self._current_progress_remaining)
