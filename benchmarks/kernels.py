@@ -24,7 +24,7 @@ from torch import nn
 
 from ppo_lab import objectives as obj
 from ppo_lab.advantages import normalize_advantages
-from ppo_lab.kernels.acting import act
+from ppo_lab.kernels.acting import run_act
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
 from ppo_lab.kernels.update import Adam, Memory, Rollout, update
@@ -182,7 +182,7 @@ def acting(layout: Layout, rounds: int) -> None:
     for _ in range(rounds):
         started = time.thread_time()
         for _ in range(2000):
-            act(params, layout.plan, *arrays)
+            run_act(params, layout.plan, *arrays)
         found.append((time.thread_time() - started) / 2000)
     print(f"act, one environment: {np.median(found) * 1e6:.1f} µs a call")
 

@@ -22,15 +22,16 @@ from ppo_lab.advantages import normalize_advantages
 from ppo_lab.arguments import Objective, check_arguments, check_policy, check_rollout_shape
 from ppo_lab.backends import Backend, BackendChoice
 from ppo_lab.buffers import AdvantageEstimator, SpecRolloutBuffer, with_estimators
-from ppo_lab.callbacks import FiniteGuard
+from ppo_lab.callbacks import FiniteGuard, rollout_started
 from ppo_lab.diagnostics import UpdateDiagnostics
 from ppo_lab.errors import broken_distribution, broken_update
-from ppo_lab.gradients import clip_gradients, optimizers_of
+from ppo_lab.gradients import GradientStep
 from ppo_lab.policies import (
     CnnPolicy,
     MlpPolicy,
     MultiInputPolicy,
     SpecActorCriticPolicy,
+    has_joint_optimizer,
     with_two_optimizers,
 )
 from ppo_lab.schedules import as_schedule
@@ -224,12 +225,16 @@ class SpecPPO(TwoOptimizerAlgorithm):
         return None if path is None else path.parameters()
 
     def _overridden(self) -> str | None:
-        kind = type(self)
-        changed = (name for name in TORCH_PATH if getattr(kind, name) is not getattr(SpecPPO, name))
+        kind, own = type(self), vars(self)
+        changed = (
+            name
+            for name in TORCH_PATH
+            if name in own or getattr(kind, name) is not AS_WRITTEN[name]
+        )
         return next(changed, None)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_backend_choice"]
+        return [*super()._excluded_save_params(), "_backend_choice", "_gradient_step"]
 
     def _maybe_recommend_cpu(self, mlp_class_name: str = SpecActorCriticPolicy.__name__) -> None:
         super()._maybe_recommend_cpu(mlp_class_name)
@@ -249,24 +254,32 @@ class SpecPPO(TwoOptimizerAlgorithm):
         n_rollout_steps: int,
     ) -> bool:
         """Fill the buffer with ``n_rollout_steps`` of every environment; SB3's arguments."""
-        path = self._compiled_path()
+        # The latest path looks again, once the callback has begun the rollout.
+        path = self._backend_choice.latest(self) or self._compiled_path()
         if path is None or not isinstance(rollout_buffer, SpecRolloutBuffer):
             return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
-        return path.collect(env, callback, rollout_buffer, n_rollout_steps)
+        goes_on = path.collect(env, callback, rollout_buffer, n_rollout_steps)
+        if goes_on is not None:
+            return goes_on
+        with rollout_started(callback):
+            return SpecPPO.collect_rollouts(self, env, callback, rollout_buffer, n_rollout_steps)
 
     # ------------------------------------------------------------------ the update (Spec 6.3)
 
     def train(self) -> None:
         """Update actor and critic on the rollout that is in the buffer (Spec 6.3)."""
         self.policy.set_training_mode(True)
-        self._update_learning_rates()
+        path = self._compiled_path()
+        self._update_learning_rates(path is None and has_joint_optimizer(self.policy))
         clip_range, clip_range_vf = self._clip_ranges()
         diagnostics = UpdateDiagnostics(self.logger)
         self._prepare_advantages(diagnostics)
-        path = self._compiled_path()
-        update = self._update_by_torch if path is None else path.update
-        update(clip_range, clip_range_vf, diagnostics)
-        self._adapt_trust_region(diagnostics, clip_range)
+        if path is None:
+            self._gradient_step = GradientStep(self.policy)
+            self._update_by_torch(clip_range, clip_range_vf, diagnostics)
+        else:
+            path.update(clip_range, clip_range_vf, diagnostics)
+        self._adapt_trust_region(diagnostics, clip_range, path)
         self._record(diagnostics, clip_range, clip_range_vf)
 
     def _update_by_torch(
@@ -318,17 +331,14 @@ class SpecPPO(TwoOptimizerAlgorithm):
         return obj.Losses(objective, value_loss, entropy, total, log_ratio, ratio)
 
     def _step(self, loss: th.Tensor, diagnostics: UpdateDiagnostics) -> None:
-        """One gradient step of both optimisers, with the gradients clipped (Spec 6.5)."""
-        optimizers = optimizers_of(self.policy)
-        for optimizer in optimizers:
-            optimizer.zero_grad()
+        """One gradient step, with the gradients clipped (Spec 6.5)."""
+        self._gradient_step.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        norms = clip_gradients(self.policy, self.max_grad_norm, self.critic_max_grad_norm)
+        norms = self._gradient_step.clip(self.max_grad_norm, self.critic_max_grad_norm)
         if not np.isfinite([loss.item(), *norms.values()]).all():
             raise broken_update(self.num_timesteps, loss.item(), norms)
         diagnostics.add(**norms)
-        for optimizer in optimizers:
-            optimizer.step()
+        self._gradient_step.step()
 
     # ------------------------------------------------------------------ around the update
 
@@ -364,13 +374,14 @@ class SpecPPO(TwoOptimizerAlgorithm):
         """Whether β or ε follows the KL of whole updates (Spec 7.2, 7.5)."""
         return self.objective == "adaptive_kl" or self.adaptive_clip_range is not None
 
-    def _adapt_trust_region(self, diagnostics: UpdateDiagnostics, clip_range: float) -> None:
+    def _adapt_trust_region(
+        self, diagnostics: UpdateDiagnostics, clip_range: float, path: "CompiledPath | None"
+    ) -> None:
         """Move β and ε by the KL of the whole update (Spec 7.2, 7.5)."""
         if self.objective in ("kl", "adaptive_kl"):
             diagnostics.add(kl_coef=self.kl_coef)
         if not self.measures_rollout_kl:
             return
-        path = self._compiled_path()
         kl = self._rollout_kl() if path is None else path.rollout_kl()
         diagnostics.add(rollout_kl=kl)
         if self.objective == "adaptive_kl":
@@ -437,3 +448,7 @@ class SpecPPO(TwoOptimizerAlgorithm):
                 raise
             said = str(error).splitlines()[0]
             raise broken_distribution(self.num_timesteps, said) from error
+
+
+AS_WRITTEN = {name: getattr(SpecPPO, name) for name in TORCH_PATH}
+"""To notice a method that was replaced in ``SpecPPO`` itself."""

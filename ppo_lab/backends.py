@@ -1,24 +1,20 @@
 """Which of the two paths a model takes: torch, or the kernels that numba compiled."""
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.distributions import (
-    CategoricalDistribution,
-    DiagGaussianDistribution,
-    MultiCategoricalDistribution,
-)
-from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
+from torch.optim import optimizer as torch_optimizer
 
 from ppo_lab import kernels
 from ppo_lab.buffers import SpecRolloutBuffer
 from ppo_lab.errors import ArgumentError
-from ppo_lab.policies import SpecActorCriticPolicy
+from ppo_lab.plain_policy import parameters_in_order, patched_method, why_not_plain
+from ppo_lab.policies import SpecActorCriticPolicy, critic_optimizer_of, has_joint_optimizer
 
 if TYPE_CHECKING:
     from ppo_lab.algorithm import SpecPPO
@@ -29,10 +25,20 @@ __all__ = ["BACKENDS", "Backend", "BackendChoice", "why_not_compiled"]
 Backend = Literal["auto", "torch", "compiled"]
 BACKENDS = get_args(Backend)
 
-ACTIVATIONS = (nn.Tanh, nn.ReLU)
-HEADS = (CategoricalDistribution, DiagGaussianDistribution, MultiCategoricalDistribution)
-ADAM = {"weight_decay": 0, "amsgrad": False, "maximize": False, "decoupled_weight_decay": False}
+ADAM = {
+    "weight_decay": 0,
+    "amsgrad": False,
+    "maximize": False,
+    "decoupled_weight_decay": False,
+    "capturable": False,
+    "differentiable": False,
+}
 """What the kernels' Adam leaves out, at the values where it is not missed."""
+OPTIMIZER_HOOKS = (
+    torch_optimizer._global_optimizer_pre_hooks,
+    torch_optimizer._global_optimizer_post_hooks,
+)
+JOINT = "policy.optimizer holds the critic's parameters too, and moves both networks as SB3's does"
 
 
 class BackendChoice:
@@ -49,6 +55,9 @@ class BackendChoice:
             ArgumentError: ``backend="compiled"`` where it does not apply; says why.
         """
         if model.backend == "torch":
+            self._path = None
+            if has_joint_optimizer(model.policy):
+                self._say(model, f"Using the torch path, where {JOINT}")
             return None
         reason = why_not_compiled(model, overridden)
         if reason is None:
@@ -63,7 +72,13 @@ class BackendChoice:
         if kernels.why_not() is not None and message != self._said:
             warnings.warn(f"SpecPPO runs by torch, because {reason}", stacklevel=4)
         self._say(model, message)
+        self._path = None
         return None
+
+    def latest(self, model: "SpecPPO") -> "CompiledPath | None":
+        """The path that was chosen last, which may no longer hold; None: torch, or none yet."""
+        is_of_model = self._path is not None and self._path.model is model
+        return self._path if is_of_model else None
 
     def _path_of(self, model: "SpecPPO") -> "CompiledPath":
         from ppo_lab.compiled_path import CompiledPath  # needs numba
@@ -97,30 +112,15 @@ def why_not_compiled(model: "SpecPPO", overridden: str | None) -> str | None:
         return f"the model is on {model.device}, and the kernels run on the CPU"
     if type(model.rollout_buffer) is not SpecRolloutBuffer:
         return f"the rollout buffer is a {type(model.rollout_buffer).__name__}"
+    if (method := patched_method(model.rollout_buffer)) is not None:
+        return f"the rollout buffer has a {method} of its own"
+    if type(model.policy) is not SpecActorCriticPolicy:
+        return f"the policy is a {type(model.policy).__name__}, not MlpPolicy"
     return (
-        _policy_reason(model.policy)
-        or _spaces_reason(model.observation_space, model.action_space)
-        or _optimizer_reason(model.policy)
+        _spaces_reason(model.observation_space, model.action_space)
+        or why_not_plain(model.policy)
+        or _optimizers_reason(model.policy)
     )
-
-
-def _policy_reason(policy: BasePolicy) -> str | None:
-    if type(policy) is not SpecActorCriticPolicy:
-        return f"the policy is a {type(policy).__name__}, not MlpPolicy"
-    if type(policy.features_extractor) is not FlattenExtractor:
-        return f"the features come from a {type(policy.features_extractor).__name__}"
-    if not issubclass(policy.activation_fn, ACTIVATIONS):
-        return f"the activation is {policy.activation_fn.__name__}, not Tanh or ReLU"
-    if type(policy.action_dist) not in HEADS:
-        return f"the actions follow a {type(policy.action_dist).__name__}"
-    parameters = list(policy.parameters())
-    if any(p.dtype != th.float32 for p in parameters):
-        return "the parameters are not float32"
-    if not all(p.requires_grad for p in parameters):
-        return "some parameters are frozen"
-    if any(m._forward_hooks or m._forward_pre_hooks for m in policy.modules()):
-        return "the policy's modules have forward hooks"
-    return None
 
 
 def _spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> str | None:
@@ -138,15 +138,50 @@ def _spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) 
     return None
 
 
-def _optimizer_reason(policy: BasePolicy) -> str | None:
-    assert isinstance(policy, SpecActorCriticPolicy)
-    for optimizer in (policy.optimizer, policy.critic_optimizer):
+def _optimizers_reason(policy: SpecActorCriticPolicy) -> str | None:
+    """What keeps the two optimisers from being plain Adams, one over each network."""
+    if any(OPTIMIZER_HOOKS):
+        return "torch has global optimiser hooks"
+    actor, critic = parameters_in_order(policy)
+    for name, optimizer, network in (
+        ("policy.optimizer", policy.optimizer, actor),
+        ("policy.critic_optimizer", critic_optimizer_of(policy), critic),
+    ):
         if type(optimizer) is not th.optim.Adam:
             return f"the optimiser is {type(optimizer).__name__}, not Adam"
-        if len(optimizer.param_groups) != 1:
-            return "an optimiser has several parameter groups"
-        group = optimizer.param_groups[0]
-        for option, value in ADAM.items():
-            if group.get(option, value) != value:
-                return f"Adam has {option}={group[option]}"
+        if reason := _adam_reason(optimizer) or _state_reason(optimizer, network):
+            return JOINT if has_joint_optimizer(policy) else f"{name} {reason}"
+    return None
+
+
+def _adam_reason(optimizer: th.optim.Adam) -> str | None:
+    if len(optimizer.param_groups) != 1:
+        return "has several parameter groups"
+    group = optimizer.param_groups[0]
+    for option, value in ADAM.items():
+        if group.get(option, value) != value:
+            return f"has {option}={group[option]}"
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+        return "has hooks"
+    if (method := patched_method(optimizer)) is not None:
+        return f"has a {method} of its own"
+    return None
+
+
+def _state_reason(optimizer: th.optim.Adam, network: Sequence[nn.Parameter]) -> str | None:
+    """What keeps an Adam from moving just this network, each parameter by the same step."""
+    held = optimizer.param_groups[0]["params"]
+    if len(held) != len(network) or {id(p) for p in held} != {id(p) for p in network}:
+        return "does not hold just its network's parameters as they now are"
+    states = [optimizer.state[p] for p in network if p in optimizer.state]
+    if not any(states):
+        return None
+    steps = {float(state.get("step", -1)) for state in states}
+    if len(states) != len(network) or len(steps) != 1:
+        return "has taken more steps with some parameters than with others"
+    for parameter, state in zip(network, states, strict=True):
+        for name in ("exp_avg", "exp_avg_sq"):
+            moment = state.get(name)
+            if moment is None or moment.shape != parameter.shape or moment.dtype != th.float32:
+                return "has moments of another shape or type than its parameters"
     return None

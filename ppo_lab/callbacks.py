@@ -1,6 +1,7 @@
 """SB3 callbacks that PPO Lab adds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,13 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.errors import NonFiniteError
 
-__all__ = ["AfterUpdateEvalCallback", "FiniteGuard", "check_finite", "check_rollout"]
+__all__ = [
+    "AfterUpdateEvalCallback",
+    "FiniteGuard",
+    "check_finite",
+    "check_rollout",
+    "rollout_started",
+]
 
 
 class FiniteGuard(BaseCallback):
@@ -86,6 +93,16 @@ def check_rollout(buffer: RolloutBuffer, n_steps: int, taken: int) -> None:
     for t in range(n_steps):
         check_finite("observation", observations[t], taken + t * buffer.n_envs)
         check_finite("reward", rewards[t], taken + (t + 1) * buffer.n_envs)
+
+
+@contextmanager
+def rollout_started(callback: BaseCallback) -> Iterator[None]:
+    """Within the block, ``on_rollout_start`` does nothing: it was called for this rollout."""
+    vars(callback)["on_rollout_start"] = lambda: None
+    try:
+        yield
+    finally:
+        del callback.on_rollout_start
 
 
 class AfterUpdateEvalCallback(EvalCallback):

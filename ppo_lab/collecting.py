@@ -17,8 +17,9 @@ from ppo_lab.buffers import SpecRolloutBuffer
 from ppo_lab.callback_needs import needs_every_step, note_steps
 from ppo_lab.callbacks import check_finite, check_rollout
 from ppo_lab.compiled_vec_env import CompiledVecEnv
-from ppo_lab.errors import NonFiniteError, broken_distribution
-from ppo_lab.kernels.acting import act, predict_values
+from ppo_lab.errors import ArgumentError, NonFiniteError, broken_distribution
+from ppo_lab.kernels.acting import predict_values, run_act
+from ppo_lab.kernels.boundary import check_array, check_indices, check_network
 from ppo_lab.packing import PackedPolicy
 from ppo_lab.stepping import Step, quickest_steps
 from ppo_lab.worlds.rollout import CAUSES, OUTPUT, RolloutArrays, RolloutFailure
@@ -54,7 +55,11 @@ class Player:
         layout, n_envs = packed.layout, buffer.n_envs
         noise = draw_noise(packed, n_steps, n_envs)
         self.actions = np.zeros(noise.shape, layout.action_dtype)
-        self._params, self._plan, self._work = packed.params, layout.plan, layout.workspace(n_envs)
+        self._params, self._layout, self._work = packed.params, layout, layout.workspace(n_envs)
+        # Once, so that every step's ``act`` may go without.
+        check_network(layout, self._params, self._work)
+        check_array("values", buffer.values, (buffer.buffer_size, n_envs), written=True)
+        check_array("log_probs", buffer.log_probs, (buffer.buffer_size, n_envs), written=True)
         self._observation_space = observation_space
         # Views of every step made at once: an index expression costs as much as a small layer.
         self._rows = list(
@@ -62,6 +67,8 @@ class Player:
         )
         is_float = buffer.observations.dtype == np.float32
         flat = buffer.observations.reshape(len(buffer.observations), n_envs, -1)
+        if is_float:
+            check_array("observations", flat, (buffer.buffer_size, n_envs, layout.inputs))
         self._inputs = list(flat) if is_float else None
         shape = () if isinstance(action_space, spaces.Discrete) else action_space.shape or ()
         self._moves = list(self.actions.reshape(n_steps, n_envs, *shape))
@@ -81,16 +88,20 @@ class Player:
             log-probabilities are finite.
         """
         seen, noise, chosen, values, log_probs = self._rows[step]
-        seen[:] = observations if seen.shape == observations.shape else observations[:, None]
+        if seen.shape != observations.shape:
+            check_shape(observations, self._observation_space)
+            observations = observations.reshape(seen.shape)
+        seen[:] = observations
         inputs = self._inputs[step] if self._inputs else encode(seen, self._observation_space)
-        bad = act(self._params, self._plan, inputs, noise, self._work, chosen, values, log_probs)
+        plan = self._layout.plan
+        bad = run_act(self._params, plan, inputs, noise, self._work, chosen, values, log_probs)
         return self.for_the_environment(step), bad < 0
 
     def value(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """V of (K, …) observations: (K,) float32."""
         inputs = encode(observations, self._observation_space)
         values = np.empty(len(inputs), np.float32)
-        predict_values(self._params, self._plan, inputs, self._work, values)
+        predict_values(self._params, self._layout, inputs, self._work, values)
         return values
 
     def for_the_environment(self, step: int) -> NDArray[Any]:
@@ -129,13 +140,35 @@ def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.f
 
     Returns:
         (K, inputs) float32; a view where nothing needs changing.
+
+    Raises:
+        ArgumentError: they are not of this space's shape, or a number of a Discrete one is under 0
+            or not under n, where SB3 raises too.
     """
+    check_shape(observations, space)
     if isinstance(space, spaces.Discrete):
-        hot = np.zeros((len(observations), int(space.n)), np.float32)
-        hot[np.arange(len(hot)), observations.reshape(-1)] = 1.0
+        n = int(space.n)
+        numbers = observations.reshape(-1).astype(np.int64, copy=False)
+        check_indices("observations", numbers, n)
+        hot = np.zeros((len(numbers), n), np.float32)
+        hot[np.arange(len(hot)), numbers] = 1.0
         return hot
     flat = observations.reshape(len(observations), -1)
     return np.ascontiguousarray(flat, dtype=np.float32)
+
+
+def check_shape(observations: NDArray[Any], space: spaces.Space[Any]) -> None:
+    """Check (K, …) observations against their space, a dimension of 1 more being allowed.
+
+    Raises:
+        ArgumentError: another shape.
+    """
+    shape = space.shape or ()
+    if observations.shape[1:] not in (shape, (1, *shape)):
+        raise ArgumentError(
+            f"an observation of shape {observations.shape[1:]} where the space is {space}: the "
+            "environment must return what its observation_space says"
+        )
 
 
 def collect(

@@ -1,6 +1,7 @@
 """Evaluation after updates where policy and environment are both compiled: episodes in one call."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from ppo_lab.algorithm import SpecPPO
 from ppo_lab.callbacks import AfterUpdateEvalCallback
 from ppo_lab.compiled_vec_env import CompiledVecEnv
+
+if TYPE_CHECKING:
+    from ppo_lab.kernels.layout import Layout
 
 __all__ = ["CompiledEvalCallback", "can_evaluate"]
 
@@ -21,25 +25,35 @@ def can_evaluate(model: BaseAlgorithm, eval_env: VecEnv, deterministic: bool) ->
         and type(eval_env) is CompiledVecEnv
         and bool(eval_env.max_episode_steps)
         and isinstance(model, SpecPPO)
-        and model.compiled_parameters() is not None
+        and _compiled(model) is not None
     )
+
+
+def _compiled(model: SpecPPO) -> "tuple[Layout, npt.NDArray[np.float32]] | None":
+    """The policy as the kernels have it; None where ``predict`` may do something else."""
+    if type(model).predict is not BaseAlgorithm.predict or "predict" in vars(model):
+        return None
+    return model.compiled_parameters()
 
 
 class CompiledEvalCallback(AfterUpdateEvalCallback):
     """When, and into which files and logs: as ``AfterUpdateEvalCallback``; the playing is compiled.
 
-    For a model and an environment of which :func:`can_evaluate` holds.
+    For a model and an environment of which :func:`can_evaluate` holds. Where it no longer does,
+    the policy having been changed meanwhile, ``AfterUpdateEvalCallback`` plays.
     """
 
     def _evaluate(self) -> None:
         env, model = self.eval_env, self.model
         assert isinstance(env, CompiledVecEnv)
         assert isinstance(model, SpecPPO)
+        compiled = _compiled(model)
+        if compiled is None:
+            super()._evaluate()
+            return
         if self.eval_seed is not None:
             env.seed(self.eval_seed)
         self.num_timesteps = self._evaluated_at = model.num_timesteps
-        compiled = model.compiled_parameters()
-        assert compiled is not None
         returns, lengths = env.evaluate(*compiled, self.n_eval_episodes)
         self._write(returns, lengths)
         self.last_mean_reward = float(returns.mean())

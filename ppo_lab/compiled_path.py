@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from ppo_lab.buffers import SpecRolloutBuffer
 from ppo_lab.collecting import collect, encode
 from ppo_lab.diagnostics import UpdateDiagnostics
-from ppo_lab.errors import broken_update
+from ppo_lab.errors import ArgumentError, broken_update
 from ppo_lab.first_use import announced
 from ppo_lab.kernels import advantages as adv
 from ppo_lab.kernels.acting import predict_values
@@ -39,11 +39,14 @@ class CompiledPath:
 
     Args:
         model: one that :func:`ppo_lab.backends.why_not_compiled` finds nothing against.
+
+    Attributes:
+        model: the same.
     """
 
     def __init__(self, model: "SpecPPO") -> None:
         assert isinstance(model.policy, SpecActorCriticPolicy)
-        self._model = model
+        self.model = model
         self._packed = PackedPolicy(model.policy)
         self._work = self._packed.layout.workspace(WORKSPACE_ROWS)
         self._memory: tuple[int, Memory] | None = None
@@ -51,17 +54,15 @@ class CompiledPath:
     def warm_up(self) -> None:
         """Load the kernels, or compile them where this machine has not."""
         with announced("the kernels of PPO"):
-            buffer = self._model.rollout_buffer
+            buffer = self.model.rollout_buffer
             assert isinstance(buffer, SpecRolloutBuffer)
-            warm_up(
-                self._packed.layout, buffer.advantage_estimator, self._model.measures_rollout_kl
-            )
+            warm_up(self._packed.layout, buffer.advantage_estimator, self.model.measures_rollout_kl)
 
     def is_of(self, model: "SpecPPO") -> bool:
         """Whether this path was made for this model, whose networks are still the same."""
         policy = model.policy
         return (
-            model is self._model
+            model is self.model
             and isinstance(policy, SpecActorCriticPolicy)
             and self._packed.is_of(policy)
         )
@@ -73,20 +74,23 @@ class CompiledPath:
 
     def collect(
         self, env: VecEnv, callback: BaseCallback, buffer: SpecRolloutBuffer, n_steps: int
-    ) -> bool:
+    ) -> bool | None:
         """SB3's ``collect_rollouts``: fill the buffer, targets and advantages included.
 
         Returns:
-            False where the callback stopped the training.
+            False where the callback stopped the training; None where its ``on_rollout_start``
+            changed the model into one that this path does not serve, so that nothing was done.
 
         Raises:
             NonFiniteError: see :func:`ppo_lab.collecting.collect`.
         """
-        model = self._model
+        model = self.model
         model.policy.set_training_mode(False)
         buffer.reset()
         callback.on_rollout_start()
-        # After the callback, which may have changed the parameters.
+        # After the callback, which may have changed the parameters or exchanged them.
+        if model._compiled_path() is not self:
+            return None
         self._packed.read()
         if not collect(model, self._packed, env, callback, buffer, n_steps):
             return False
@@ -96,14 +100,12 @@ class CompiledPath:
 
     def _compute_targets(self, buffer: SpecRolloutBuffer) -> None:
         """Fill ``returns`` and ``advantages`` as the buffer itself does, by the kernels."""
-        last_obs, dones = self._model._last_obs, self._model._last_episode_starts
+        last_obs, dones = self.model._last_obs, self.model._last_episode_starts
         assert isinstance(last_obs, np.ndarray)
         assert dones is not None
-        inputs = encode(last_obs, self._model.observation_space)
+        inputs = encode(last_obs, self.model.observation_space)
         last_values = np.empty(buffer.n_envs, np.float32)
-        predict_values(
-            self._packed.params, self._packed.layout.plan, inputs, self._work, last_values
-        )
+        predict_values(self._packed.params, self._packed.layout, inputs, self._work, last_values)
         known = (
             buffer.rewards,
             buffer.values,
@@ -136,7 +138,7 @@ class CompiledPath:
         Raises:
             NonFiniteError: a loss or a gradient is not finite.
         """
-        model, packed = self._model, self._packed
+        model, packed = self.model, self._packed
         rollout = self._rollout()
         n_samples = len(rollout.returns)
         # One draw an epoch from numpy's generator, as the buffer makes them.
@@ -178,9 +180,9 @@ class CompiledPath:
     def rollout_kl(self) -> float:
         """k3 of the policy as it now is, over every sample of the rollout (Spec 7.6)."""
         self._packed.read()
-        params, plan, rollout = self._packed.params, self._packed.layout.plan, self._rollout()
+        params, layout, rollout = self._packed.params, self._packed.layout, self._rollout()
         return rollout_kl(
-            params, plan, rollout.observations, rollout.actions, rollout.old_log_probs, self._work
+            params, layout, rollout.observations, rollout.actions, rollout.old_log_probs, self._work
         )
 
     def _memory_of(self, batch_size: int) -> Memory:
@@ -189,23 +191,29 @@ class CompiledPath:
         return self._memory[1]
 
     def _rollout(self) -> Rollout:
-        buffer = self._model.rollout_buffer
+        buffer = self.model.rollout_buffer
         assert isinstance(buffer, SpecRolloutBuffer)
+        if not buffer.full:
+            raise ArgumentError(
+                f"the rollout buffer holds {buffer.pos} of {buffer.buffer_size} steps, and an "
+                "update needs them all: n_steps cannot be changed once a model is made"
+            )
         buffer.flatten()
         actions: NDArray[np.int64 | np.float32] = buffer.actions.astype(
             self._packed.layout.action_dtype, copy=False
         )
         return Rollout(
-            encode(buffer.observations, self._model.observation_space),
+            encode(buffer.observations, self.model.observation_space),
             actions,
-            buffer.values.ravel(),
-            buffer.log_probs.ravel(),
-            buffer.advantages.ravel(),
-            buffer.returns.ravel(),
+            # A callback may have put numbers of another type in an array's place.
+            *(
+                np.ascontiguousarray(array, np.float32).ravel()
+                for array in (buffer.values, buffer.log_probs, buffer.advantages, buffer.returns)
+            ),
         )
 
     def _settings(self, clip_range: float, clip_range_vf: float | None) -> UpdateSettings:
-        model = self._model
+        model = self.model
         return UpdateSettings(
             # An adaptive β moves between updates only.
             objective="kl" if model.objective == "adaptive_kl" else model.objective,

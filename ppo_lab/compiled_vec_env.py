@@ -258,19 +258,23 @@ class CompiledVecEnv(VecEnv):
 
         Raises:
             gymnasium.error.ResetNeeded: before the first ``reset``.
+            ArgumentError: an array of another shape or type, or a layout of other spaces.
         """
         from ppo_lab.worlds import rollout as whole
 
         if not self._begun:
             raise ResetNeeded("rollout was called before the first reset; call reset first.")
-        T, K = arrays.rewards.shape
+        T, K = len(arrays.rewards), self.num_envs
+        copies, starts = self._copies(), np.asarray(episode_starts, np.float32)
+        actor = whole.Actor.of(layout, params, self.observation_space, self.action_space, K)
+        arrays.check(copies, layout, starts, noise)
         ended, failure = np.empty((T * K, 5)), np.empty(3, np.int64)
         with self._announced(self._what):
             n_ended = whole.roll_out(
-                self._copies(),
-                whole.Actor.of(layout, params, self.action_space, K),
+                copies,
+                actor,
                 arrays,
-                np.asarray(episode_starts, np.float32),
+                starts,
                 noise,
                 float(gamma),
                 self._is_index,
@@ -308,7 +312,8 @@ class CompiledVecEnv(VecEnv):
             Returns (E,) and lengths (E,), in the order in which the episodes ended.
 
         Raises:
-            ArgumentError: no time limit, under which a policy might play for ever.
+            ArgumentError: no time limit, under which a policy might play for ever; no episode; or
+                parameters and a layout that are not of these spaces.
         """
         from ppo_lab.worlds.evaluation import play
         from ppo_lab.worlds.rollout import Actor
@@ -318,12 +323,14 @@ class CompiledVecEnv(VecEnv):
                 f"{self.env} has no time limit, and a policy may never end its episode: pass "
                 "max_episode_steps"
             )
-        self.reset()
+        if n_episodes < 1:
+            raise ArgumentError(f"n_episodes={n_episodes}: expected at least 1")
         K = self.num_envs
+        actor = Actor.of(layout, params, self.observation_space, self.action_space, K)
+        self.reset()
         wanted = np.array([(n_episodes + copy) // K for copy in range(K)], np.int64)
         actions = np.empty((K, layout.n_actions), self._action_dtype)
         played = np.empty((n_episodes, 2))
-        actor = Actor.of(layout, params, self.action_space, K)
         with self._announced(self._what):
             play(self._copies(), actor, wanted, self._is_index, actions, played)
         return played[:, 0].copy(), played[:, 1].astype(np.int64)

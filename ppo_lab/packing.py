@@ -11,6 +11,7 @@ from torch import nn
 from ppo_lab.kernels.layout import Head, Layout
 from ppo_lab.kernels.settings import AdamSettings
 from ppo_lab.kernels.update import Adam
+from ppo_lab.plain_policy import parameters_in_order
 from ppo_lab.policies import SpecActorCriticPolicy
 
 __all__ = ["PackedPolicy", "layout_of"]
@@ -22,16 +23,16 @@ def layout_of(policy: SpecActorCriticPolicy) -> Layout:
     """The shapes of a policy that :func:`ppo_lab.backends.why_not_compiled` accepts."""
     extractor, actions = policy.mlp_extractor, policy.action_space
     head: Head = "gaussian"
-    sizes = [cast(nn.Linear, policy.action_net).out_features]
+    sizes = [cast(nn.Linear, policy.action_net).weight.shape[0]]
     if isinstance(actions, spaces.Discrete):
         head = "categorical"
     elif isinstance(actions, spaces.MultiDiscrete):
         head, sizes = "multi_categorical", actions.nvec.tolist()
     return Layout(
         inputs=policy.features_dim,
-        actor=tuple(layer.out_features for layer in _linear(extractor.policy_net)),
-        critic=tuple(layer.out_features for layer in _linear(extractor.value_net)),
-        activation="relu" if issubclass(policy.activation_fn, nn.ReLU) else "tanh",
+        actor=_widths(extractor.policy_net),
+        critic=_widths(extractor.value_net),
+        activation="relu" if _is_relu(policy) else "tanh",
         head=head,
         action_sizes=tuple(sizes),
     )
@@ -54,16 +55,20 @@ class PackedPolicy:
         self.params = np.zeros(self.layout.n_parameters, np.float32)
         self.adam = Adam.zeros(self.layout)
         self._policy = policy
-        self._parameters = _in_order_of_the_layout(policy)
+        self._parameters = _in_one_list(policy)
+        self._shapes = [place.shape for place in self.layout.places()]
         self._places = [slice(place.start, place.stop) for place in self.layout.places()]
         self._n_actor = sum(place.role[0] == "actor" for place in self.layout.places())
 
     def is_of(self, policy: SpecActorCriticPolicy) -> bool:
-        """Whether this is the policy packed here, its tensors not exchanged for others since."""
-        if policy is not self._policy:
+        """Whether this is the policy packed here, no layer or tensor exchanged since."""
+        if policy is not self._policy or _is_relu(policy) != (self.layout.activation == "relu"):
             return False
-        current = _in_order_of_the_layout(policy)
-        return all(a is b for a, b in zip(current, self._parameters, strict=True))
+        current = _in_one_list(policy)
+        # Its shape too, which ``parameter.data`` may change; not layout_of, for its time.
+        return [*map(id, current)] == [*map(id, self._parameters)] and [
+            p.shape for p in current
+        ] == self._shapes
 
     def read(self) -> None:
         """Copy the parameters into ``params``."""
@@ -118,20 +123,20 @@ class PackedPolicy:
         return th.from_numpy(vector[self._places[index]]).view(self._parameters[index].shape)
 
 
-def _in_order_of_the_layout(policy: SpecActorCriticPolicy) -> list[nn.Parameter]:
-    extractor = policy.mlp_extractor
-    log_std = [policy.log_std] if isinstance(policy.action_space, spaces.Box) else []
-    return [
-        *extractor.policy_net.parameters(),
-        *cast(nn.Linear, policy.action_net).parameters(),
-        *log_std,
-        *extractor.value_net.parameters(),
-        *policy.value_net.parameters(),
-    ]
+def _in_one_list(policy: SpecActorCriticPolicy) -> list[nn.Parameter]:
+    actor, critic = parameters_in_order(policy)
+    return [*actor, *critic]
 
 
-def _linear(network: nn.Module) -> list[nn.Linear]:
-    return [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+def _is_relu(policy: SpecActorCriticPolicy) -> bool:
+    networks = policy.mlp_extractor.policy_net, policy.mlp_extractor.value_net
+    return any(
+        type(layer) is nn.ReLU for network in networks for layer in network._modules.values()
+    )
+
+
+def _widths(network: nn.Sequential) -> tuple[int, ...]:
+    return tuple(layer.weight.shape[0] for layer in network if isinstance(layer, nn.Linear))
 
 
 def _numpy(tensor: th.Tensor | None) -> FloatVector | float:

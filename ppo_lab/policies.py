@@ -1,7 +1,7 @@
 """Actor–critic policies whose two networks learn with optimisers of their own (Spec 5.2)."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch as th
@@ -29,9 +29,15 @@ __all__ = [
     "SpecActorCriticPolicy",
     "SpecMultiInputActorCriticPolicy",
     "critic_optimizer_of",
+    "has_joint_optimizer",
+    "join_optimizer_states",
+    "parameters_of",
+    "parameters_within",
     "split_optimizer_state",
     "with_two_optimizers",
 ]
+
+CRITIC_OPTIMIZER = "policy.critic_optimizer"
 
 
 class SpecActorCriticPolicy(ActorCriticPolicy):
@@ -39,7 +45,9 @@ class SpecActorCriticPolicy(ActorCriticPolicy):
 
     ``optimizer`` moves the actor (and whatever layers the two share), ``critic_optimizer`` the
     critic. Both are of ``optimizer_class`` with ``optimizer_kwargs``. Networks, initial weights
-    and the random numbers drawn for them are SB3's.
+    and the random numbers drawn for them are SB3's. Either may be replaced; an ``optimizer`` that
+    holds the critic's parameters too moves both networks, as SB3's does, and ``critic_optimizer``
+    then nothing.
 
     Attributes:
         optimizer: the actor's optimiser.
@@ -58,41 +66,52 @@ class SpecActorCriticPolicy(ActorCriticPolicy):
     def critic_parameters(self) -> list[nn.Parameter]:
         """What only the value depends on, in the order of ``parameters()``."""
         modules: list[nn.Module] = [self.mlp_extractor.value_net, self.value_net]
-        if not self.share_features_extractor:
+        if self.vf_features_extractor is not self.pi_features_extractor:
             modules.append(self.vf_features_extractor)
-        own = {id(p) for module in modules for p in module.parameters()}
-        return [p for p in self.parameters() if id(p) in own]
+        own = {id(p) for p in parameters_within(*modules)}
+        shared = {id(p) for p in parameters_within(self, without=modules)}
+        return [p for p in parameters_within(self) if id(p) in own - shared]
 
     def actor_parameters(self) -> list[nn.Parameter]:
         """Everything else: the actor's own parameters and the shared ones."""
         critic = {id(p) for p in self.critic_parameters()}
-        return [p for p in self.parameters() if id(p) not in critic]
+        return [p for p in parameters_within(self) if id(p) not in critic]
 
-    def with_split_optimizer(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """``get_parameters()`` of SB3's ``PPO`` as this policy's algorithm has it.
+    def with_fitting_optimizers(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """``get_parameters()`` of a model with one optimiser or two, as this policy takes it.
 
         Args:
-            parameters: object name → state; left as it is unless ``policy.optimizer`` is one
-                over all of this policy's parameters and ``policy.critic_optimizer`` is missing.
+            parameters: object name → state. ``policy.optimizer`` is split in two where it is of
+                one over all parameters, as SB3's ``PPO`` has it; joined with
+                ``policy.critic_optimizer`` where this policy has such a one; else left as it is.
 
         Returns:
-            A new dictionary, with both optimisers' states in place of the one.
+            A new dictionary.
+
+        Raises:
+            ArgumentError: two states for one optimiser that is not over all parameters in order.
         """
-        joint = parameters.get("policy.optimizer")
+        first, second = parameters.get("policy.optimizer"), parameters.get(CRITIC_OPTIMIZER)
+        joint = has_joint_optimizer(self)
         everything = list(self.parameters())
-        if (
-            joint is None
-            or "policy.critic_optimizer" in parameters
-            or len(joint["param_groups"][0]["params"]) != len(everything)
-        ):
-            return dict(parameters)
         position = {id(p): index for index, p in enumerate(everything)}
         parts = [
             [position[id(p)] for p in part]
             for part in (self.actor_parameters(), self.critic_parameters())
         ]
-        actor, critic = split_optimizer_state(joint, parts)
-        return {**parameters, "policy.optimizer": actor, "policy.critic_optimizer": critic}
+        others = {key: state for key, state in parameters.items() if key != CRITIC_OPTIMIZER}
+        if joint and first is not None and second is not None:
+            if [*map(id, parameters_of(self.optimizer))] != [*position]:
+                raise ArgumentError(
+                    "the states of an actor's and a critic's optimiser cannot be given to a "
+                    "policy.optimizer over other parameters than policy.parameters()"
+                )
+            return {**others, "policy.optimizer": join_optimizer_states([first, second], parts)}
+        is_whole = first is not None and len(first["param_groups"][0]["params"]) == len(everything)
+        if joint or second is not None or not is_whole:
+            return dict(parameters)
+        actor, critic = split_optimizer_state(parameters["policy.optimizer"], parts)
+        return {**others, "policy.optimizer": actor, CRITIC_OPTIMIZER: critic}
 
 
 class SpecActorCriticCnnPolicy(SpecActorCriticPolicy, ActorCriticCnnPolicy):
@@ -155,6 +174,51 @@ def critic_optimizer_of(policy: BasePolicy) -> th.optim.Optimizer | None:
     return found
 
 
+def has_joint_optimizer(policy: BasePolicy) -> bool:
+    """Whether ``optimizer`` was replaced by one that holds parameters of the critic too.
+
+    That is what SB3's users do (``policy.optimizer = Adam(policy.parameters())``). It then moves
+    both networks, and ``critic_optimizer`` is left out, so that nothing is moved twice.
+    """
+    critic_optimizer = critic_optimizer_of(policy)
+    if critic_optimizer is None:
+        return False
+    held = {id(p) for p in parameters_of(policy.optimizer)}
+    if any(id(p) in held for p in policy.critic_parameters()):  # type: ignore[operator]
+        return True
+    both = held & {id(p) for p in parameters_of(critic_optimizer)}
+    # Parameters that the policy no longer has are the critic's where its optimiser held them.
+    return bool(both) and bool(both - {id(p) for p in policy.actor_parameters()})  # type: ignore[operator]
+
+
+def parameters_within(
+    *modules: nn.Module, without: Collection[nn.Module] = ()
+) -> list[nn.Parameter]:
+    """As ``parameters()`` of one module after the other, but several times faster: no names.
+
+    Args:
+        modules: in this order.
+        without: not entered on the way.
+    """
+    left_out = {id(module) for module in without}
+    found: dict[int, nn.Parameter] = {}
+    waiting = list(reversed(modules))
+    while waiting:
+        module = waiting.pop()
+        if id(module) in left_out:
+            continue
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                found[id(parameter)] = parameter
+        waiting.extend(child for child in reversed(module._modules.values()) if child is not None)
+    return list(found.values())
+
+
+def parameters_of(optimizer: th.optim.Optimizer) -> list[nn.Parameter]:
+    """What an optimiser moves, group by group."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 _WITH_TWO_OPTIMIZERS: Mapping[type[BasePolicy], type[BasePolicy]] = {
     ActorCriticPolicy: SpecActorCriticPolicy,
     ActorCriticCnnPolicy: SpecActorCriticCnnPolicy,
@@ -196,3 +260,25 @@ def split_optimizer_state(
         }
         for part in parts
     ]
+
+
+def join_optimizer_states(
+    states: Sequence[Mapping[str, Any]], parts: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """Undo :func:`split_optimizer_state`; the first one's options hold for the whole.
+
+    Args:
+        states: ``state_dict()`` of optimisers with one parameter group each.
+        parts: as there.
+
+    Returns:
+        One state, for ``load_state_dict``; a copy.
+    """
+    (group,) = states[0]["param_groups"]
+    moments = {
+        part[old]: copy.deepcopy(moment)
+        for state, part in zip(states, parts, strict=True)
+        for old, moment in state["state"].items()
+    }
+    n_parameters = sum(len(part) for part in parts)
+    return {"state": moments, "param_groups": [{**group, "params": list(range(n_parameters))}]}

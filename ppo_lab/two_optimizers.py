@@ -8,8 +8,9 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
 
+from ppo_lab.errors import ArgumentError
 from ppo_lab.light_optimizers import no_compiler_import
-from ppo_lab.policies import SpecActorCriticPolicy, critic_optimizer_of
+from ppo_lab.policies import SpecActorCriticPolicy, critic_optimizer_of, has_joint_optimizer
 from ppo_lab.schedules import as_schedule
 
 __all__ = ["TwoOptimizerAlgorithm"]
@@ -36,17 +37,27 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
             else FloatSchedule(as_schedule("critic_learning_rate", rate))
         )
 
-    def _update_learning_rates(self) -> None:
+    def _update_learning_rates(self, joint: bool) -> None:
+        """Set the rates for now; ``joint``: whether ``policy.optimizer`` moves both networks."""
         self._update_learning_rate(self.policy.optimizer)
         critic_optimizer = critic_optimizer_of(self.policy)
-        if critic_optimizer is not None:
+        if joint:
+            self._check_joint_optimizer()
+        elif critic_optimizer is not None:
             rate = self.critic_lr_schedule(self._current_progress_remaining)
             update_learning_rate(critic_optimizer, rate)
             self.logger.record("train/critic_learning_rate", rate)
 
+    def _check_joint_optimizer(self) -> None:
+        if self.critic_learning_rate is not None:
+            raise ArgumentError(
+                "critic_learning_rate with a policy.optimizer that holds the critic's parameters "
+                "too: make policy.optimizer of policy.actor_parameters() alone"
+            )
+
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, variables = super()._get_torch_save_params()
-        if critic_optimizer_of(self.policy) is not None:
+        if critic_optimizer_of(self.policy) is not None and not has_joint_optimizer(self.policy):
             state_dicts = [*state_dicts, "policy.critic_optimizer"]
         return state_dicts, variables
 
@@ -58,8 +69,8 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
     ) -> None:
         """Load weights and optimisers, of a model of ours or of one that SB3's ``PPO`` saved.
 
-        ``PPO``'s one optimiser is split into the actor's and the critic's, so that training goes
-        on as it would have there.
+        ``PPO``'s one optimiser is split into the actor's and the critic's, and these are joined
+        where ``policy.optimizer`` moves both networks: training goes on as it would have there.
 
         Args:
             load_path_or_dict: what ``save`` wrote, or what ``get_parameters`` gave.
@@ -74,7 +85,7 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
             _, parameters, _ = load_from_zip_file(parameters, device=device, load_data=False)
         policy = getattr(self.policy, "_orig_mod", self.policy)  # torch.compile's wrapper
         if isinstance(policy, SpecActorCriticPolicy):
-            parameters = policy.with_split_optimizer(parameters)
+            parameters = policy.with_fitting_optimizers(parameters)
         with no_compiler_import():
             super().set_parameters(parameters, exact_match, device)
 

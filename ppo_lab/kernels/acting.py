@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+
+from ppo_lab.kernels.boundary import check_array, check_network
 from ppo_lab.kernels.compiling import entry_kernel
 from ppo_lab.kernels.heads import (
     categorical_log_probs,
@@ -18,17 +21,17 @@ from ppo_lab.kernels.layout import (
     N_ACTOR,
     N_OUTPUTS,
     PROBABILITIES,
+    Layout,
 )
 from ppo_lab.kernels.network import capacity, forward, view
 from ppo_lab.kernels.typing import Actions, Doubles, Floats, Integers, Matrix
 
-__all__ = ["act", "predict_values"]
+__all__ = ["act", "predict_values", "run_act", "run_predict_values"]
 
 
-@entry_kernel
 def act(
     params: Floats,
-    plan: Integers,
+    layout: Layout,
     observations: Matrix,
     noise: Doubles,
     work: Floats,
@@ -40,7 +43,7 @@ def act(
 
     Args:
         params: (P,) all parameters.
-        plan: ``layout.plan``.
+        layout: of the networks.
         observations: (K, I).
         noise: (K, action columns): uniforms in [0, 1), or standard normals of a Gaussian.
         work: ``layout.workspace(rows)`` of any number of rows.
@@ -50,7 +53,53 @@ def act(
 
     Returns:
         −1, or the first environment whose value or log-probability is not finite.
+
+    Raises:
+        ArgumentError: an array of another shape or type.
     """
+    k, columns = len(observations), layout.n_actions
+    check_network(layout, params, work)
+    check_array("observations", observations, (k, layout.inputs))
+    check_array("noise", noise, (k, columns), np.float64)
+    check_array("actions", actions, (k, columns), layout.action_dtype, written=True)
+    check_array("values", values, (k,), written=True)
+    check_array("log_probs", log_probs, (k,), written=True)
+    return run_act(params, layout.plan, observations, noise, work, actions, values, log_probs)
+
+
+def predict_values(
+    params: Floats, layout: Layout, observations: Matrix, work: Floats, values: Floats
+) -> None:
+    """V(s) of K observations, to bootstrap from (Spec 3); allocates nothing.
+
+    Args:
+        params: (P,) all parameters.
+        layout: of the networks.
+        observations: (K, I).
+        work: ``layout.workspace(rows)`` of any number of rows.
+        values: (K,); written.
+
+    Raises:
+        ArgumentError: an array of another shape or type.
+    """
+    check_network(layout, params, work)
+    check_array("observations", observations, (len(observations), layout.inputs))
+    check_array("values", values, (len(observations),), written=True)
+    run_predict_values(params, layout.plan, observations, work, values)
+
+
+@entry_kernel
+def run_act(
+    params: Floats,
+    plan: Integers,
+    observations: Matrix,
+    noise: Doubles,
+    work: Floats,
+    actions: Actions,
+    values: Floats,
+    log_probs: Floats,
+) -> int:
+    """See :func:`act`, whose arguments these are, checked; ``plan`` is the layout's."""
     rows = capacity(plan, work)
     for first in range(0, observations.shape[0], rows):
         last = min(first + rows, observations.shape[0])
@@ -78,18 +127,10 @@ def act(
 
 
 @entry_kernel
-def predict_values(
+def run_predict_values(
     params: Floats, plan: Integers, observations: Matrix, work: Floats, values: Floats
 ) -> None:
-    """V(s) of K observations, to bootstrap from (Spec 3); allocates nothing.
-
-    Args:
-        params: (P,) all parameters.
-        plan: ``layout.plan``.
-        observations: (K, I).
-        work: ``layout.workspace(rows)`` of any number of rows.
-        values: (K,); written.
-    """
+    """See :func:`predict_values`."""
     rows = capacity(plan, work)
     for first in range(0, observations.shape[0], rows):
         last = min(first + rows, observations.shape[0])

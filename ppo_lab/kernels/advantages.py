@@ -8,6 +8,7 @@ every end is a termination. All arrays are (T, N) float32 but ``last_values`` an
 
 import numpy as np
 
+from ppo_lab.kernels.boundary import check_steps
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
 from ppo_lab.kernels.typing import Floats, Matrix
 
@@ -22,7 +23,6 @@ def following(now: Matrix, after: Floats, t: int) -> Floats:
     return after if t == now.shape[0] - 1 else now[t + 1]
 
 
-@exact_entry_kernel
 def gae(
     rewards: Matrix,
     values: Matrix,
@@ -46,22 +46,18 @@ def gae(
         gae_lambda: λ in [0, 1].
         advantages: (T, N) Â; written.
         returns: (T, N) R̂; written.
+
+    Raises:
+        ArgumentError: an array of another shape or type.
     """
-    discount, decay = np.float32(gamma), np.float32(gamma * gae_lambda)
-    for t in range(rewards.shape[0] - 1, -1, -1):
-        value, done = following(values, last_values, t), following(episode_starts, dones, t)
-        for n in range(rewards.shape[1]):
-            goes_on = ONE - done[n]
-            delta = rewards[t, n] + discount * value[n] * goes_on - values[t, n]
-            carried = ZERO if t == rewards.shape[0] - 1 else advantages[t + 1, n]
-            advantages[t, n] = delta + decay * goes_on * carried
-            returns[t, n] = advantages[t, n] + values[t, n]
+    given = (rewards, values, last_values, episode_starts, dones)
+    check_steps(*given, advantages=advantages, returns=returns)
+    run_gae(*given, gamma, gae_lambda, advantages, returns)
 
 
-@exact_entry_kernel
 def monte_carlo(
     rewards: Matrix,
-    values: Matrix,  # noqa: ARG001 - one list of arguments for all estimators
+    values: Matrix,
     last_values: Floats,
     episode_starts: Matrix,
     dones: Floats,
@@ -69,15 +65,11 @@ def monte_carlo(
     returns: Matrix,
 ) -> None:
     """G_t = r_t + γ G_{t+1}, G_T = V(s_T), nothing after an end (Spec 3.1); see :func:`gae`."""
-    discount = np.float32(gamma)
-    for t in range(rewards.shape[0] - 1, -1, -1):
-        done = following(episode_starts, dones, t)
-        tail = following(returns, last_values, t)
-        for n in range(rewards.shape[1]):
-            returns[t, n] = rewards[t, n] + discount * (ZERO if done[n] > ZERO else tail[n])
+    given = (rewards, values, last_values, episode_starts, dones)
+    check_steps(*given, returns=returns)
+    run_monte_carlo(*given, gamma, returns)
 
 
-@exact_entry_kernel
 def td0(
     rewards: Matrix,
     values: Matrix,
@@ -88,14 +80,11 @@ def td0(
     returns: Matrix,
 ) -> None:
     """r_t + γ V(s_{t+1}) (1 − done_t) (Spec 3.2); the arguments of :func:`gae`."""
-    discount = np.float32(gamma)
-    for t in range(rewards.shape[0]):
-        value, done = following(values, last_values, t), following(episode_starts, dones, t)
-        for n in range(rewards.shape[1]):
-            returns[t, n] = rewards[t, n] + discount * value[n] * (ONE - done[n])
+    given = (rewards, values, last_values, episode_starts, dones)
+    check_steps(*given, returns=returns)
+    run_td0(*given, gamma, returns)
 
 
-@exact_entry_kernel
 def n_step(
     rewards: Matrix,
     values: Matrix,
@@ -108,11 +97,89 @@ def n_step(
 ) -> None:
     """G^{(1)}_t = r_t + γ V(s_{t+1}), G^{(k)}_t = r_t + γ G^{(k−1)}_{t+1} (Spec 3.3).
 
-    For k up to ``steps``; shortened where the episode or the rollout ends first; the arguments
-    of :func:`gae`.
+    For k up to ``steps`` ≥ 1; shortened where the episode or the rollout ends first; the
+    arguments of :func:`gae`.
     """
+    given = (rewards, values, last_values, episode_starts, dones)
+    check_steps(*given, returns=returns)
+    run_n_step(*given, gamma, steps, returns)
+
+
+@exact_entry_kernel
+def run_gae(
+    rewards: Matrix,
+    values: Matrix,
+    last_values: Floats,
+    episode_starts: Matrix,
+    dones: Floats,
+    gamma: float,
+    gae_lambda: float,
+    advantages: Matrix,
+    returns: Matrix,
+) -> None:
+    """See :func:`gae`, whose arguments these are, checked."""
+    discount, decay = np.float32(gamma), np.float32(gamma * gae_lambda)
+    for t in range(rewards.shape[0] - 1, -1, -1):
+        value, done = following(values, last_values, t), following(episode_starts, dones, t)
+        for n in range(rewards.shape[1]):
+            goes_on = ONE - done[n]
+            delta = rewards[t, n] + discount * value[n] * goes_on - values[t, n]
+            carried = ZERO if t == rewards.shape[0] - 1 else advantages[t + 1, n]
+            advantages[t, n] = delta + decay * goes_on * carried
+            returns[t, n] = advantages[t, n] + values[t, n]
+
+
+@exact_entry_kernel
+def run_monte_carlo(
+    rewards: Matrix,
+    values: Matrix,  # noqa: ARG001 - one list of arguments for all estimators
+    last_values: Floats,
+    episode_starts: Matrix,
+    dones: Floats,
+    gamma: float,
+    returns: Matrix,
+) -> None:
+    """See :func:`monte_carlo`."""
     discount = np.float32(gamma)
-    td0(rewards, values, last_values, episode_starts, dones, gamma, returns)
+    for t in range(rewards.shape[0] - 1, -1, -1):
+        done = following(episode_starts, dones, t)
+        tail = following(returns, last_values, t)
+        for n in range(rewards.shape[1]):
+            returns[t, n] = rewards[t, n] + discount * (ZERO if done[n] > ZERO else tail[n])
+
+
+@exact_entry_kernel
+def run_td0(
+    rewards: Matrix,
+    values: Matrix,
+    last_values: Floats,
+    episode_starts: Matrix,
+    dones: Floats,
+    gamma: float,
+    returns: Matrix,
+) -> None:
+    """See :func:`td0`."""
+    discount = np.float32(gamma)
+    for t in range(rewards.shape[0]):
+        value, done = following(values, last_values, t), following(episode_starts, dones, t)
+        for n in range(rewards.shape[1]):
+            returns[t, n] = rewards[t, n] + discount * value[n] * (ONE - done[n])
+
+
+@exact_entry_kernel
+def run_n_step(
+    rewards: Matrix,
+    values: Matrix,
+    last_values: Floats,
+    episode_starts: Matrix,
+    dones: Floats,
+    gamma: float,
+    steps: int,
+    returns: Matrix,
+) -> None:
+    """See :func:`n_step`."""
+    discount = np.float32(gamma)
+    run_td0(rewards, values, last_values, episode_starts, dones, gamma, returns)
     # Forwards in time: row t + 1 is still of the sweep before when row t is written.
     for _ in range(min(steps, rewards.shape[0]) - 1):
         for t in range(rewards.shape[0] - 1):

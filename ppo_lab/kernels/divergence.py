@@ -4,19 +4,19 @@ import math
 
 import numpy as np
 
+from ppo_lab.kernels.boundary import check_actions, check_array, check_network
 from ppo_lab.kernels.compiling import entry_kernel
 from ppo_lab.kernels.heads import categorical_log_probs, gaussian_log_probs, log_softmax
-from ppo_lab.kernels.layout import ACTOR, GAUSSIAN, HEAD, N_ACTOR, N_OUTPUTS, PROBABILITIES
+from ppo_lab.kernels.layout import ACTOR, GAUSSIAN, HEAD, N_ACTOR, N_OUTPUTS, PROBABILITIES, Layout
 from ppo_lab.kernels.network import capacity, forward, spare_columns, view
 from ppo_lab.kernels.typing import Actions, Floats, Integers, Matrix
 
 __all__ = ["rollout_kl"]
 
 
-@entry_kernel
 def rollout_kl(
     params: Floats,
-    plan: Integers,
+    layout: Layout,
     observations: Matrix,
     actions: Actions,
     old_log_probs: Floats,
@@ -26,12 +26,33 @@ def rollout_kl(
 
     Args:
         params: (P,) all parameters.
-        plan: ``layout.plan``.
-        observations: (N, I).
+        layout: of the networks.
+        observations: (N, I), N ≥ 1.
         actions: (N, action columns).
         old_log_probs: (N,) log π_old(a|s).
         work: ``layout.workspace(rows)`` of any number of rows.
+
+    Raises:
+        ArgumentError: an array of another shape or type, or an action that there is not.
     """
+    n = max(1, len(observations))
+    check_network(layout, params, work)
+    check_array("observations", observations, (n, layout.inputs))
+    check_actions(layout, actions, n)
+    check_array("old_log_probs", old_log_probs, (n,))
+    return run_rollout_kl(params, layout.plan, observations, actions, old_log_probs, work)
+
+
+@entry_kernel
+def run_rollout_kl(
+    params: Floats,
+    plan: Integers,
+    observations: Matrix,
+    actions: Actions,
+    old_log_probs: Floats,
+    work: Floats,
+) -> float:
+    """See :func:`rollout_kl`, whose arguments these are, checked."""
     rows, n_samples, n_outputs = capacity(plan, work), observations.shape[0], plan[N_OUTPUTS]
     log_std = params[plan[N_ACTOR] - n_outputs : plan[N_ACTOR]]
     total = 0.0

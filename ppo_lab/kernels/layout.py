@@ -97,7 +97,7 @@ class Layout:
             (d,) of a ``gaussian`` with d dimensions.
 
     Raises:
-        ArgumentError: a size that is not positive, or sizes that do not fit the head.
+        ArgumentError: a size that is no positive whole number, or sizes that do not fit the head.
     """
 
     inputs: int
@@ -108,7 +108,10 @@ class Layout:
     action_sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if min((self.inputs, *self.actor, *self.critic, *self.action_sizes)) < 1:
+        sizes = (self.inputs, *self.actor, *self.critic, *self.action_sizes)
+        if not all(isinstance(size, int | np.integer) for size in sizes):
+            raise ArgumentError(f"every size of {self} must be a whole number")
+        if min(sizes) < 1:
             raise ArgumentError(f"every size of {self} must be at least 1")
         if self.activation not in ("tanh", "relu"):
             raise ArgumentError(f"activation={self.activation!r}: expected 'tanh' or 'relu'")

@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ppo_lab.errors import ArgumentError
+from ppo_lab.kernels.boundary import check_actions, check_array, check_indices, check_work
 from ppo_lab.kernels.compiling import entry_kernel, kernel
 from ppo_lab.kernels.layout import (
     ACTOR,
     CRITIC,
+    FIXED,
     N_ACTOR,
+    UNITS,
     Layout,
 )
 from ppo_lab.kernels.losses import (
@@ -183,10 +187,18 @@ def update(
 
     Returns:
         What happened; see :class:`UpdateResult`.
+
+    Raises:
+        ArgumentError: an array of another shape or type, an action that there is not, or an order
+            that names other samples; nothing was moved.
     """
-    n_epochs, n_samples = permutations.shape
+    n_epochs, n_samples = len(permutations), len(rollout.returns)
+    _check_state(layout, params, adam)
+    _check_rollout(layout, rollout, n_samples)
+    _check_order(permutations, n_epochs, n_samples, batch_size)
     if memory is None:
         memory = Memory.of(layout, batch_size)
+    _check_memory(layout, memory, batch_size)
     diagnostics = np.full((n_epochs * math.ceil(n_samples / batch_size), N_DIAGNOSTICS), np.nan)
     ratios = np.empty(n_epochs * n_samples if keep_ratios else 0, np.float32)
     progress = np.zeros(3, np.int64)
@@ -218,6 +230,35 @@ def update(
     return UpdateResult(
         diagnostics[:n_evaluated], ratios[:seen], epochs, status == STOPPED, failure
     )
+
+
+def _check_state(layout: Layout, params: Floats, adam: Adam) -> None:
+    for name, vector in (("params", params), ("adam.m", adam.m), ("adam.v", adam.v)):
+        check_array(name, vector, (layout.n_parameters,), written=True)
+    check_array("adam.steps", adam.steps, (2,), np.int64, written=True)
+
+
+def _check_rollout(layout: Layout, rollout: Rollout, n_samples: int) -> None:
+    check_array("observations", rollout.observations, (n_samples, layout.inputs))
+    check_actions(layout, rollout.actions, n_samples)
+    for name in ("old_values", "old_log_probs", "advantages", "returns"):
+        check_array(name, getattr(rollout, name), (n_samples,))
+
+
+def _check_order(permutations: Integers, n_epochs: int, n_samples: int, batch_size: int) -> None:
+    check_array("permutations", permutations, (n_epochs, n_samples), np.int64)
+    check_indices("permutations", permutations, n_samples)
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ArgumentError(f"batch_size={batch_size!r}: expected a whole number of at least 1")
+
+
+def _check_memory(layout: Layout, memory: Memory, batch_size: int) -> None:
+    check_work(layout, memory.work)
+    rows = (memory.work.size - int(layout.plan[FIXED])) // int(layout.plan[UNITS])
+    rows = max(min(rows, batch_size), len(memory.actions))
+    check_array("memory.actions", memory.actions, (rows, layout.n_actions), layout.action_dtype)
+    check_array("memory.gradients", memory.gradients, (2, layout.n_parameters))
+    check_array("memory.sums", memory.sums, (N_SUMS,), np.float64)
 
 
 def _samples_in(n_minibatches: int, n_samples: int, batch_size: int) -> int:

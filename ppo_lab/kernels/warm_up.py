@@ -62,7 +62,7 @@ def _call_all(layout: Layout, advantage_estimator: str, adaptive: bool) -> None:
     noise = np.zeros((2, layout.n_actions))
     act(
         params,
-        layout.plan,
+        layout,
         rollout.observations,
         noise,
         work,
@@ -70,7 +70,7 @@ def _call_all(layout: Layout, advantage_estimator: str, adaptive: bool) -> None:
         rollout.old_values,
         rollout.old_log_probs,
     )
-    predict_values(params, layout.plan, rollout.observations, work, rollout.old_values)
+    predict_values(params, layout, rollout.observations, work, rollout.old_values)
     table, row = np.zeros((2, 1), np.float32), np.zeros(1, np.float32)
     start = (table, table, row, table, row, 0.99)
     if advantage_estimator == "gae":
@@ -86,4 +86,4 @@ def _call_all(layout: Layout, advantage_estimator: str, adaptive: bool) -> None:
     update(layout, params, Adam.zeros(layout), rollout, order, 2, settings, adam, adam)
     if adaptive:
         seen, taken, known = rollout.observations, rollout.actions, rollout.old_log_probs
-        rollout_kl(params, layout.plan, seen, taken, known, work)
+        rollout_kl(params, layout, seen, taken, known, work)

@@ -1,7 +1,7 @@
 """A whole rollout of T steps of K copies in one compiled call.
 
 It visits the states that stepping the same copies one vector step at a time would visit: the same
-``act``, the same ``step_all``, the environments' own streams of random numbers, and the actions'
+``run_act`` and ``step_all``, the environments' own streams of random numbers, and the actions'
 noise drawn before, in the order in which steps use it. ``CompiledVecEnv.rollout`` is the way in::
 
     arrays = RolloutArrays.of(model.rollout_buffer)
@@ -14,9 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
+from gymnasium.spaces.utils import flatdim
 from stable_baselines3.common.buffers import RolloutBuffer
 
-from ppo_lab.kernels.acting import act, predict_values
+from ppo_lab.errors import ArgumentError
+from ppo_lab.kernels.acting import run_act, run_predict_values
+from ppo_lab.kernels.boundary import check_array
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel, inlined_kernel
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.worlds.randomness import StreamArray
@@ -57,6 +60,20 @@ class RolloutArrays(NamedTuple):
     episode_starts: SingleArray
     values: SingleArray
     log_probs: SingleArray
+
+    def check(self, copies: "Copies", layout: Layout, starts: object, noise: object) -> None:
+        """Check these and what else a rollout of as many steps takes.
+
+        Raises:
+            ArgumentError: an array of another shape or type.
+        """
+        n_steps, (k, width) = len(self.rewards), copies.observations.shape
+        for name, array in self._asdict().items():
+            columns = {"observations": (width,), "actions": (layout.n_actions,)}.get(name, ())
+            dtype = array.dtype if columns else np.dtype(np.float32)
+            check_array(name, array, (n_steps, k, *columns), dtype, written=True)
+        check_array("episode_starts", starts, (k,))
+        check_array("noise", noise, (n_steps, k, layout.n_actions), np.float64)
 
     @classmethod
     def of(cls, buffer: RolloutBuffer) -> "RolloutArrays":
@@ -151,9 +168,26 @@ class Actor(NamedTuple):
 
     @classmethod
     def of(
-        cls, layout: Layout, params: SingleArray, space: spaces.Space[Any], n_copies: int
+        cls,
+        layout: Layout,
+        params: SingleArray,
+        seen: spaces.Space[Any],
+        space: spaces.Space[Any],
+        n_copies: int,
     ) -> "Actor":
-        """The actor with these parameters for an action space."""
+        """The actor with these parameters for an observation space and an action space.
+
+        Raises:
+            ArgumentError: the layout is of other spaces, or the parameters are not of the layout.
+        """
+        check_array("params", params, (layout.n_parameters,))
+        is_box = isinstance(space, spaces.Box)
+        expected = (flatdim(seen), "gaussian" if is_box else "categorical", (flatdim(space),))
+        if (layout.inputs, layout.head, layout.action_sizes) != expected:
+            raise ArgumentError(
+                f"{layout} is no layout for observations {seen} and actions {space}: expected "
+                f"inputs, head and action_sizes {expected}"
+            )
         bounds = (space.low, space.high) if isinstance(space, spaces.Box) else (np.empty(0),) * 2
         low, high = (np.array(bound, np.float32).ravel() for bound in bounds)
         return cls(params, layout.plan, layout.workspace(min(n_copies, WORKSPACE_ROWS)), low, high)
@@ -218,7 +252,7 @@ def add_terminal_values(
     for copy in range(dones.size):
         if dones[copy] and endings[copy, 2] == 1.0:
             write_features(last[copy : copy + 1], is_index, features[:1])
-            predict_values(actor.params, actor.plan, features[:1], actor.work, value)
+            run_predict_values(actor.params, actor.plan, features[:1], actor.work, value)
             rewards[copy] += np.float32(gamma) * value[0]
 
 
@@ -241,7 +275,7 @@ def roll_out(
         actor: the policy.
         arrays: (T, K, …), written.
         episode_starts: (K,), of the first step.
-        noise: (T, K, A), one row of ``act``'s noise a step.
+        noise: (T, K, A), one row of ``run_act``'s noise a step.
         gamma: γ.
         is_index: whether observations are indices, to be one-hot.
         ended: (T · K, 5), written: step, copy, return, length, 1 if truncated.
@@ -259,7 +293,7 @@ def roll_out(
         for copy in range(n_copies):
             arrays.episode_starts[t, copy] = copies.dones[copy] if t > 0 else episode_starts[copy]
         write_features(copies.observations, is_index, features)
-        bad = act(
+        bad = run_act(
             actor.params, actor.plan, features, noise[t], actor.work,
             arrays.actions[t], arrays.values[t], arrays.log_probs[t],
         )  # fmt: skip

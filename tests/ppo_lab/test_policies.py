@@ -13,7 +13,7 @@ from torch import nn
 
 from ppo_lab import MlpPolicy, SharedTrunk, SpecPPO
 from ppo_lab.errors import ArgumentError
-from ppo_lab.gradients import clip_gradients, optimizers_of
+from ppo_lab.gradients import GradientStep, optimizers_of
 from ppo_lab.policies import split_optimizer_state, with_two_optimizers
 
 TRUNK: dict[str, Any] = {
@@ -124,7 +124,7 @@ def test_gradients_are_clipped_apart_or_together(
     limits: tuple[float, float | None], after: tuple[float, float]
 ) -> None:
     built = with_gradients(0.4, 210.0)
-    before = clip_gradients(built, *limits)
+    before = GradientStep(built).clip(*limits)
     assert before == pytest.approx({"actor_grad_norm": 0.4, "critic_grad_norm": 210.0}, rel=1e-5)
     assert norms(built) == pytest.approx(after, rel=1e-4)
 

@@ -32,7 +32,7 @@ class Acted:
     def act(self) -> int:
         return act(
             self.params,
-            self.layout.plan,
+            self.layout,
             self.observations,
             self.noise,
             self.layout.workspace(self.rows),
@@ -54,9 +54,7 @@ def test_values_and_log_probabilities_are_torchs(layout: Layout, k: int) -> None
     np.testing.assert_allclose(acted.values, values, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(acted.log_probs, log_probs, rtol=1e-5, atol=1e-5)
     alone = np.empty(k, np.float32)
-    predict_values(
-        acted.params, layout.plan, acted.observations, layout.workspace(acted.rows), alone
-    )
+    predict_values(acted.params, layout, acted.observations, layout.workspace(acted.rows), alone)
     np.testing.assert_array_equal(alone, acted.values)
 
 

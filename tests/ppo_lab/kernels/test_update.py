@@ -142,7 +142,7 @@ def test_the_rollouts_kl_is_k3_over_all_of_it(layout: Layout) -> None:
         expected = obj.kl_k3(log_prob - th.as_tensor(rollout.old_log_probs)).item()
     found = rollout_kl(
         params,
-        layout.plan,
+        layout,
         rollout.observations,
         rollout.actions,
         rollout.old_log_probs,

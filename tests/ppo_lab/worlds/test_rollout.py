@@ -63,7 +63,7 @@ def stepped(env, layout, params, starts, noise, buffer):
         actions = np.zeros((K, layout.n_actions), layout.action_dtype)
         values, log_probs = np.zeros(K, np.float32), np.zeros(K, np.float32)
         act(
-            params, layout.plan, features_of(env, observations), row, work,
+            params, layout, features_of(env, observations), row, work,
             actions, values, log_probs,
         )  # fmt: skip
         if layout.head == "gaussian":
@@ -80,7 +80,7 @@ def stepped(env, layout, params, starts, noise, buffer):
             if info["TimeLimit.truncated"]:
                 value = np.zeros(1, np.float32)
                 last = features_of(env, info["terminal_observation"][None])
-                predict_values(params, layout.plan, last, work, value)
+                predict_values(params, layout, last, work, value)
                 buffer.rewards[t, copy] += np.float32(GAMMA) * value[0]
     return observations, starts, ended
 

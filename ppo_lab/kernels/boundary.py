@@ -1,0 +1,142 @@
+"""What Python gives to a kernel is checked here: compiled code reads wherever it is sent.
+
+Shapes, dtypes and the ranges of what is used as an index. Whole arrays at once, so that it costs
+microseconds a rollout or an update; between kernels nothing is checked.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppo_lab.errors import ArgumentError
+from ppo_lab.kernels.layout import FIXED, UNITS, Layout
+
+__all__ = [
+    "check_actions",
+    "check_array",
+    "check_indices",
+    "check_network",
+    "check_steps",
+    "check_work",
+]
+
+SINGLE = np.dtype(np.float32)
+FEW = 16
+"""So many numbers are looked at faster as a list."""
+
+
+def check_array(
+    name: str, array: object, shape: tuple[int, ...], dtype: Any = SINGLE, written: bool = False
+) -> None:
+    """Check one array that a kernel reads or writes.
+
+    Args:
+        name: for the message.
+        array: what was given.
+        shape: that it must have.
+        dtype: that it must have.
+        written: whether the kernel writes it.
+
+    Raises:
+        ArgumentError: it is no C-contiguous array of this shape and type, or read-only.
+    """
+    if (
+        isinstance(array, np.ndarray)
+        and array.shape == shape
+        and array.dtype == dtype
+        and array.flags.c_contiguous
+        and (array.flags.writeable or not written)
+    ):
+        return
+    found = type(array).__name__
+    if isinstance(array, np.ndarray):
+        found = f"{array.dtype} of shape {array.shape}"
+        found += "" if array.flags.c_contiguous else ", not C-contiguous"
+        found += "" if array.flags.writeable else ", read-only"
+    raise ArgumentError(
+        f"{name} is {found}: the kernels take C-contiguous {np.dtype(dtype)} of shape {shape}"
+    )
+
+
+def check_indices(name: str, indices: NDArray[np.int64], n: int) -> None:
+    """Check that whole numbers are indices of n places.
+
+    Raises:
+        ArgumentError: names the first that is under 0 or not under n.
+    """
+    if indices.size == 0:
+        return
+    if indices.size <= FEW:
+        few = indices.ravel().tolist()
+        within = min(few) >= 0 and max(few) < n
+    else:  # as unsigned numbers, where the negative ones are the largest
+        within = bool(indices.view(np.uint64).max() < n)
+    if within:
+        return
+    wrong = indices[(indices < 0) | (indices >= n)]
+    raise ArgumentError(f"{name} holds {wrong.flat[0]}: expected whole numbers from 0 to {n - 1}")
+
+
+def check_actions(layout: Layout, actions: NDArray[Any], n: int) -> None:
+    """Check n actions, (n, columns), that were taken before.
+
+    Raises:
+        ArgumentError: another shape or type, or a sub-action that the head does not have.
+    """
+    check_array("actions", actions, (n, layout.n_actions), layout.action_dtype)
+    if layout.head == "gaussian":
+        return
+    for column, size in enumerate(layout.action_sizes):
+        check_indices("actions", np.ascontiguousarray(actions[:, column]), size)
+
+
+def check_network(layout: Layout, params: object, work: object) -> None:
+    """Check a network's parameters and its workspace.
+
+    Raises:
+        ArgumentError: another length or type, or no room for one sample.
+    """
+    check_array("params", params, (layout.n_parameters,))
+    check_work(layout, work)
+
+
+def check_work(layout: Layout, work: object) -> None:
+    """Check a workspace.
+
+    Raises:
+        ArgumentError: another type, or no room for one sample.
+    """
+    size = work.size if isinstance(work, np.ndarray) else 0
+    check_array("work", work, (size,), written=True)
+    smallest = int(layout.plan[UNITS] + layout.plan[FIXED])
+    if size < smallest:
+        raise ArgumentError(f"work holds {size} numbers: one sample takes {smallest}")
+
+
+def check_steps(
+    rewards: NDArray[Any],
+    values: NDArray[Any],
+    last_values: NDArray[Any],
+    episode_starts: NDArray[Any],
+    dones: NDArray[Any],
+    **written: NDArray[Any],
+) -> None:
+    """Check a rollout's table, (T, N), and what comes after its last step, (N,).
+
+    Raises:
+        ArgumentError: another shape or type.
+    """
+    if not isinstance(rewards, np.ndarray) or rewards.ndim != 2 or rewards.size == 0:
+        raise ArgumentError("rewards are no table of T ≥ 1 steps of N ≥ 1 environments")
+    table, row = rewards.shape, rewards.shape[1:]
+    for name, array, shape in (
+        ("rewards", rewards, table),
+        ("values", values, table),
+        ("last_values", last_values, row),
+        ("episode_starts", episode_starts, table),
+        ("dones", dones, row),
+    ):
+        check_array(name, array, shape)
+    for name, array in written.items():
+        check_array(name, array, table, written=True)
