@@ -2,7 +2,13 @@
 
 from collections.abc import Mapping
 
-__all__ = ["ArgumentError", "NonFiniteError", "broken_distribution", "broken_update"]
+__all__ = [
+    "ArgumentError",
+    "NoWorldError",
+    "NonFiniteError",
+    "broken_distribution",
+    "broken_update",
+]
 
 
 class ArgumentError(ValueError, AssertionError):
@@ -11,6 +17,23 @@ class ArgumentError(ValueError, AssertionError):
     Also an ``AssertionError``: that is what SB3 raises in these places, and what code written for
     SB3 catches.
     """
+
+
+class NoWorldError(ArgumentError):
+    """No compiled code restates an environment, so that Python has to step it.
+
+    Args:
+        reason: to be read after "because".
+        altered: whether it is one that compiled code restates, but with something replaced.
+        what: the environment, for the message.
+    """
+
+    def __init__(self, reason: str, altered: bool = False, what: str = "the environment") -> None:
+        super().__init__(
+            f"{what} has no compiled world, because {reason}: use SB3's make_vec_env, or "
+            "ppo_lab.vec_env.make_native_vec_env, which takes whatever is fastest"
+        )
+        self.reason, self.altered = reason, altered
 
 
 class NonFiniteError(ArithmeticError):
