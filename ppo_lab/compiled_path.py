@@ -6,6 +6,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch as th
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
@@ -88,14 +89,20 @@ class CompiledPath:
         callback.on_rollout_start()
         # After the callback, which may have changed the parameters.
         self._packed.read()
-        if not collect(model, self._packed, env, callback, buffer, n_steps):
+        names = collect(model, self._packed, env, callback, buffer, n_steps)
+        if names is None:
             return False
-        self._compute_targets(buffer)
+        last_values = self._compute_targets(buffer)
+        callback.update_locals({**names, "values": th.from_numpy(last_values).reshape(-1, 1)})
         callback.on_rollout_end()
         return True
 
-    def _compute_targets(self, buffer: SpecRolloutBuffer) -> None:
-        """Fill ``returns`` and ``advantages`` as the buffer itself does, by the kernels."""
+    def _compute_targets(self, buffer: SpecRolloutBuffer) -> NDArray[np.float32]:
+        """Fill ``returns`` and ``advantages`` as the buffer itself does, by the kernels.
+
+        Returns:
+            V of the observations after the last step, (K,).
+        """
         last_obs, dones = self._model._last_obs, self._model._last_episode_starts
         assert isinstance(last_obs, np.ndarray)
         assert dones is not None
@@ -113,7 +120,7 @@ class CompiledPath:
         )
         if buffer.advantage_estimator == "gae":
             adv.gae(*known, buffer.gamma, buffer.gae_lambda, buffer.advantages, buffer.returns)
-            return
+            return last_values
         if buffer.advantage_estimator == "mc":
             adv.monte_carlo(*known, buffer.gamma, buffer.returns)
         elif buffer.advantage_estimator == "td0":
@@ -122,6 +129,7 @@ class CompiledPath:
             adv.n_step(*known, buffer.gamma, buffer.n_step, buffer.returns)
         baseline = buffer.values if buffer.use_baseline else 0.0
         buffer.advantages = buffer.returns - baseline
+        return last_values
 
     def update(
         self, clip_range: float, clip_range_vf: float | None, diagnostics: UpdateDiagnostics

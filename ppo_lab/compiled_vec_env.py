@@ -279,6 +279,7 @@ class CompiledVecEnv(VecEnv):
         self._check_as_made()
         T, K = arrays.rewards.shape
         ended, failure = np.empty((T * K, 5)), np.empty(3, np.int64)
+        cut, cut_value = np.zeros_like(self._observations[:1]), np.empty(1, np.float32)
         with self._announced(self._what):
             n_ended = whole.roll_out(
                 self._copies(),
@@ -289,6 +290,8 @@ class CompiledVecEnv(VecEnv):
                 float(gamma),
                 self._is_index,
                 ended,
+                cut,
+                cut_value,
                 failure,
             )
         seconds, rows = self._seconds(), ended[:n_ended]
@@ -302,6 +305,7 @@ class CompiledVecEnv(VecEnv):
             ],
             ended_at=rows[:, :2].astype(np.int64),
             truncated=rows[:, 4] == 1.0,
+            cut=(self._shown(cut), cut_value) if (rows[:, 4] == 1.0).any() else None,
             failure=None if cause < 0 else whole.RolloutFailure(whole.CAUSES[cause], step, copy),
         )
 

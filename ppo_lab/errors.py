@@ -6,6 +6,7 @@ __all__ = [
     "ArgumentError",
     "NoWorldError",
     "NonFiniteError",
+    "ObservationError",
     "broken_distribution",
     "broken_update",
 ]
@@ -41,6 +42,10 @@ class NonFiniteError(ArithmeticError):
 
     Training stops before the number reaches the parameters, which stay as they were.
     """
+
+
+class ObservationError(ValueError):
+    """An environment gave an observation that is not of its space; the message says which one."""
 
 
 def broken_distribution(step: int, said: str | None = None) -> NonFiniteError:

@@ -186,5 +186,5 @@ def equal_values(one: Any, other: Any) -> bool:
     if isinstance(one, set | frozenset) and isinstance(other, set | frozenset):
         return one == other
     if isinstance(one, DATA) or isinstance(other, DATA):
-        return bool(one == other) or (one != one and other != other)  # noqa: PLR0124 - NaN
+        return bool(one == other) or (one != one and other != other)
     return _of_one_type(one, other)

@@ -4,6 +4,7 @@ A registered factory may return a known class with other constants, a script may
 an environment or its class: such an environment has no world.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,14 @@ from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
 from ppo_lab.worlds.as_written import changed_module, equal_values, replaced_on
 
-__all__ = ["layers_of", "namespaces_of", "why_constants_differ", "why_replaced"]
+__all__ = [
+    "PLAIN_NUMBERS",
+    "layers_of",
+    "namespaces_of",
+    "why_constants_differ",
+    "why_not_tabular",
+    "why_replaced",
+]
 
 OURS = ("gymnasium", "envs")
 """Packages whose source is known; a user's own classes are not executed again."""
@@ -31,11 +39,14 @@ HELPERS = {
 PLAIN_NUMBERS = (int, float, np.float64)
 """What NumPy computes with in double precision; a float32 among the constants would change that."""
 FREE = frozenset(
-    ("__init__", "__repr__", "__str__", "__del__", "__doc__", "__module__", "__annotations__")
-    + ("__dict__", "__weakref__", "__parameters__", "__orig_bases__", "__abstractmethods__")
-    + ("metadata", "render", "close", "observations", "_text", "_frame", "_screen")
-)
+    ["__init__", "__repr__", "__str__", "__del__", "__doc__", "__module__", "__annotations__"]
+) | {"__dict__", "__weakref__", "__parameters__", "__orig_bases__", "__abstractmethods__"}
+FREE |= {"metadata", "render", "close", "observations", "_text", "_frame", "_screen"}
 """What a class derived from ``TabularEnv`` may say for itself: none of it moves the state."""
+ASSIGNED = frozenset(
+    ["mdp", "observer", "state", "episode_return", "_ended", "_n_actions", "observation_space"]
+) | {"action_space"}
+"""What ``TabularEnv`` keeps on itself, and a class might make a property of."""
 
 
 def layers_of(env: gym.Env[Any, Any]) -> list[gym.Env[Any, Any]]:
@@ -51,7 +62,7 @@ def namespaces_of(env: gym.Env[Any, Any]) -> list[object]:
     """Everything with a ``__dict__`` in which a change would make another environment of it."""
     layers = layers_of(env)
     kinds = {kind: None for layer in layers for kind in type(layer).__mro__ if kind is not object}
-    return [*layers, *kinds, *map(_module, _modules(layers))]
+    return [*layers, *kinds, *(sys.modules[name] for name in _modules(layers))]
 
 
 def why_replaced(env: gym.Env[Any, Any]) -> str | None:
@@ -92,7 +103,7 @@ def why_constants_differ(env: Any, restated: Mapping[str, Any]) -> str | None:
 
 def why_not_tabular(env: TabularEnv) -> str | None:
     """What in a finite MDP's environment is not ``TabularEnv``'s own, as a reason."""
-    fixed = (set(dir(TabularEnv)) | _assigned()) - FREE
+    fixed = {*dir(TabularEnv), *ASSIGNED} - FREE
     for kind in type(env).__mro__[: type(env).__mro__.index(TabularEnv)]:
         own = sorted(fixed & vars(kind).keys())
         if own:
@@ -109,15 +120,6 @@ def why_not_tabular(env: TabularEnv) -> str | None:
     return None
 
 
-def _assigned() -> set[str]:
-    """What ``TabularEnv`` keeps on itself, which a class might make a property of."""
-    return {"mdp", "observer", "state", "episode_return", "_ended", "_n_actions", "render_mode"} | {
-        "observation_space",
-        "action_space",
-        "_np_random",
-    }
-
-
 def _modules(layers: list[gym.Env[Any, Any]]) -> Iterator[str]:
     """The modules of known source that the layers' methods stand in or call, each once."""
     names: dict[str, None] = {}
@@ -129,9 +131,3 @@ def _modules(layers: list[gym.Env[Any, Any]]) -> Iterator[str]:
                 if name.startswith(prefix):
                     names.update(dict.fromkeys(helpers))
     return iter(names)
-
-
-def _module(name: str) -> object:
-    import sys
-
-    return sys.modules[name]
