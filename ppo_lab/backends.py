@@ -19,6 +19,7 @@ from ppo_lab import kernels
 from ppo_lab.buffers import SpecRolloutBuffer
 from ppo_lab.errors import ArgumentError
 from ppo_lab.policies import SpecActorCriticPolicy
+from ppo_lab.worlds.as_written import replaced_on
 
 if TYPE_CHECKING:
     from ppo_lab.algorithm import SpecPPO
@@ -97,6 +98,9 @@ def why_not_compiled(model: "SpecPPO", overridden: str | None) -> str | None:
         return f"the model is on {model.device}, and the kernels run on the CPU"
     if type(model.rollout_buffer) is not SpecRolloutBuffer:
         return f"the rollout buffer is a {type(model.rollout_buffer).__name__}"
+    replaced = replaced_on(model.rollout_buffer)
+    if replaced is not None:
+        return f"the rollout buffer has a {replaced} of its own"
     return (
         _policy_reason(model.policy)
         or _spaces_reason(model.observation_space, model.action_space)
@@ -124,15 +128,10 @@ def _policy_reason(policy: BasePolicy) -> str | None:
 
 
 def _spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> str | None:
-    if isinstance(observations, spaces.Discrete):
-        if observations.start != 0:
-            return f"the observations start at {observations.start}"
-    elif not isinstance(observations, spaces.Box):
+    if not isinstance(observations, spaces.Discrete | spaces.Box):
         return f"the observations are a {type(observations).__name__}"
-    elif observations.dtype == np.uint8 and len(observations.shape) == 3:
+    if observations.dtype == np.uint8 and len(observations.shape or ()) == 3:
         return "the observations are images"
-    if isinstance(actions, spaces.Discrete) and actions.start != 0:
-        return f"the actions start at {actions.start}"
     if isinstance(actions, spaces.MultiDiscrete) and len(actions.nvec.shape) > 1:
         return "the actions are a MultiDiscrete of several axes"
     return None

@@ -4,14 +4,17 @@ What SB3's ``collect_rollouts`` leaves behind, this leaves behind: the buffer fi
 successes noted, a truncated step's reward carrying γ V of the observation that it ended with.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch as th
 from gymnasium import spaces
 from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
 
 from ppo_lab.buffers import SpecRolloutBuffer
 from ppo_lab.callback_needs import needs_every_step, note_steps
@@ -43,6 +46,7 @@ class Player:
     Attributes:
         actions: (T, K, n_actions) int64, or float32 before they are clipped to their Box.
         noise: (T, K, n_actions) float64, what decides them.
+        is_packed: False once somebody exchanged the policy's parameters, modules or hooks.
     """
 
     def __init__(
@@ -50,11 +54,12 @@ class Player:
     ) -> None:
         layout, n_envs = packed.layout, buffer.n_envs
         self._model, self._packed, self._buffer = model, packed, buffer
+        self._structure, self.is_packed = _structure_of(model.policy), True
         self.noise = draw_noise(packed, n_steps, n_envs)
         self.actions = np.zeros(self.noise.shape, layout.action_dtype)
         self._params, self._plan, self._work = packed.params, layout.plan, layout.workspace(n_envs)
         self._space, action_space = model.observation_space, model.action_space
-        self._is_index = isinstance(self._space, spaces.Discrete)
+        self._counts = int(self._space.n) if isinstance(self._space, spaces.Discrete) else 0
         self._shape = (n_envs, *(self._space.shape or ()))
         self._dtype = buffer.observations.dtype
         # Views of every step made at once: an index expression costs as much as a small layer.
@@ -70,8 +75,11 @@ class Player:
         self._clipped = list(_empty_moves(self._box, n_steps, n_envs)) if self._box else []
 
     def read(self) -> None:
-        """Take the parameters as they now are."""
-        self._packed.read()
+        """Take the parameters as they now are; other networks than the ones packed act by torch."""
+        if all(now == then for now, then in self._structure):
+            self._packed.read()
+        else:
+            self.is_packed = False
 
     def act(self, step: int, observations: NDArray[Any]) -> NDArray[Any]:
         """Choose the actions of one step, and write what belongs to it into the buffer.
@@ -109,6 +117,8 @@ class Player:
             NonFiniteError, ObservationError: as ``act``.
         """
         self._check(observations)
+        if not self.is_packed:
+            return self._choose_by_torch(step, observations)
         n_envs, inputs = len(observations), self._encoded(observations)
         values, log_probs = np.empty(n_envs, np.float32), np.empty(n_envs, np.float32)
         chosen, noise = self.actions[step], self.noise[step]
@@ -118,8 +128,20 @@ class Player:
         value = th.from_numpy(values).reshape(-1, 1)
         return self._moves[step], self.for_the_environment(step), value, th.from_numpy(log_probs)
 
+    def _choose_by_torch(
+        self, step: int, observations: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], th.Tensor, th.Tensor]:
+        with th.no_grad():
+            actions, values, log_probs = self._model.policy(th.as_tensor(observations))
+        self._moves[step][:] = actions.numpy()
+        return self._moves[step], self.for_the_environment(step), values, log_probs
+
     def value(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """V of (K, …) observations: (K,) float32."""
+        if not self.is_packed:
+            with th.no_grad():
+                valued = self._model.policy.predict_values(th.as_tensor(observations))
+            return valued.numpy().reshape(-1)
         inputs = encode(observations, self._space)
         values = np.empty(len(inputs), np.float32)
         predict_values(self._params, self._plan, inputs, self._work, values)
@@ -148,12 +170,12 @@ class Player:
     def _check(self, observations: NDArray[Any]) -> None:
         if observations.shape != self._shape:
             check_shape(observations, self._shape, self._model.num_timesteps)
-        if self._is_index:
+        if self._counts and not _within(observations, self._counts):
             check_indices(observations, self._space, self._model.num_timesteps)
 
     def _encoded(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """As SB3's policy sees them: a Discrete's as whole numbers, others as they were given."""
-        if self._is_index:
+        if self._counts:
             observations = observations.astype(self._dtype, copy=False)
         return encode(observations, self._space)
 
@@ -162,6 +184,20 @@ class Player:
         check_rollout(buffer, step, model.num_timesteps - step * buffer.n_envs)
         check_finite("observation", observations, model.num_timesteps)
         raise broken_distribution(model.num_timesteps)
+
+
+def _within(indices: NDArray[Any], counts: int) -> bool:
+    """Whether all are surely in 0 … counts − 1; quick for int64, which negative ones leave."""
+    return indices.dtype == np.int64 and bool(indices.view(np.uint64).max() < counts)
+
+
+def _structure_of(policy: nn.Module) -> list[tuple[Mapping[Any, Any], Mapping[Any, Any]]]:
+    """What a policy is made of: each module's own dictionaries, and copies of them."""
+    found: list[Mapping[Any, Any]] = [vars(policy)]
+    for module in policy.modules():
+        found += [module._parameters, module._modules]
+        found += [module._forward_hooks, module._forward_pre_hooks]
+    return [(each, dict(each)) for each in found]
 
 
 def _empty_moves(box: spaces.Box, n_steps: int, n_envs: int) -> NDArray[Any]:
@@ -205,7 +241,7 @@ def collect(
     callback: BaseCallback,
     buffer: SpecRolloutBuffer,
     n_steps: int,
-) -> dict[str, Any] | None:
+) -> WatchedSteps | None:
     """Fill the buffer's first ``n_steps`` steps; SB3's ``collect_rollouts`` up to the targets.
 
     The callback is called at every step if it needs that
@@ -214,13 +250,13 @@ def collect(
     between by the quickest way: a :class:`CompiledVecEnv` is rolled out in one call.
 
     Returns:
-        The local variables of SB3's loop; None where the callback stopped the training.
+        The loop, with SB3's local variables; None where the callback stopped the training.
 
     Raises:
         NonFiniteError: a reward, an observation, a value or a log-probability is not finite.
         ObservationError: an observation is not of its space.
     """
-    every_step, taken = needs_every_step(callback), model.num_timesteps
+    taken, every_step = model.num_timesteps, needs_every_step(callback) or _has_own_notes(model)
     player = Player(model, packed, buffer, n_steps)
     watched = WatchedSteps(model, player, env, callback, buffer, n_steps)
     if every_step:
@@ -230,15 +266,21 @@ def collect(
     else:
         if not watched.take(0, ask=True):
             return None
-        if n_steps > 2:
+        if player.is_packed and n_steps > 2:
             _pass_over(watched, player, env, buffer, n_steps - 1)
-        if n_steps > 1:
-            watched.take(n_steps - 1, ask=False)
+        for t in range(buffer.pos, n_steps):
+            watched.take(t, ask=False)
         note_steps(callback, n_steps - 1)
     check_rollout(buffer, n_steps, taken)
     check_finite("observation", model._last_obs, model.num_timesteps)
     check_indices(model._last_obs, model.observation_space, model.num_timesteps)
-    return watched.names
+    return watched
+
+
+def _has_own_notes(model: "SpecPPO") -> bool:
+    """Whether a model looks at every step's infos in a way of its own."""
+    own = type(model)._update_info_buffer is not BaseAlgorithm._update_info_buffer
+    return own or "_update_info_buffer" in vars(model)
 
 
 def _pass_over(

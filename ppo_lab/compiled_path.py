@@ -17,7 +17,6 @@ from ppo_lab.diagnostics import UpdateDiagnostics
 from ppo_lab.errors import broken_update
 from ppo_lab.first_use import announced
 from ppo_lab.kernels import advantages as adv
-from ppo_lab.kernels.acting import predict_values
 from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import UpdateSettings
@@ -89,28 +88,25 @@ class CompiledPath:
         callback.on_rollout_start()
         # After the callback, which may have changed the parameters.
         self._packed.read()
-        names = collect(model, self._packed, env, callback, buffer, n_steps)
-        if names is None:
+        loop = collect(model, self._packed, env, callback, buffer, n_steps)
+        if loop is None:
             return False
-        last_values = self._compute_targets(buffer)
-        callback.update_locals({**names, "values": th.from_numpy(last_values).reshape(-1, 1)})
+        last_values = loop.player.value(model._last_obs)  # type: ignore[arg-type]  # an array
+        self._compute_targets(buffer, last_values)
+        loop.names["values"] = th.from_numpy(last_values).reshape(-1, 1)
+        callback.update_locals(loop.names)
         callback.on_rollout_end()
         return True
 
-    def _compute_targets(self, buffer: SpecRolloutBuffer) -> NDArray[np.float32]:
+    def _compute_targets(self, buffer: SpecRolloutBuffer, last_values: NDArray[np.float32]) -> None:
         """Fill ``returns`` and ``advantages`` as the buffer itself does, by the kernels.
 
-        Returns:
-            V of the observations after the last step, (K,).
+        Args:
+            buffer: its T steps taken.
+            last_values: V of the observations after the last step, (K,).
         """
-        last_obs, dones = self._model._last_obs, self._model._last_episode_starts
-        assert isinstance(last_obs, np.ndarray)
+        dones = self._model._last_episode_starts
         assert dones is not None
-        inputs = encode(last_obs, self._model.observation_space)
-        last_values = np.empty(buffer.n_envs, np.float32)
-        predict_values(
-            self._packed.params, self._packed.layout.plan, inputs, self._work, last_values
-        )
         known = (
             buffer.rewards,
             buffer.values,
@@ -120,7 +116,7 @@ class CompiledPath:
         )
         if buffer.advantage_estimator == "gae":
             adv.gae(*known, buffer.gamma, buffer.gae_lambda, buffer.advantages, buffer.returns)
-            return last_values
+            return
         if buffer.advantage_estimator == "mc":
             adv.monte_carlo(*known, buffer.gamma, buffer.returns)
         elif buffer.advantage_estimator == "td0":
@@ -129,7 +125,6 @@ class CompiledPath:
             adv.n_step(*known, buffer.gamma, buffer.n_step, buffer.returns)
         baseline = buffer.values if buffer.use_baseline else 0.0
         buffer.advantages = buffer.returns - baseline
-        return last_values
 
     def update(
         self, clip_range: float, clip_range_vf: float | None, diagnostics: UpdateDiagnostics

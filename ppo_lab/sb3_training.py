@@ -21,6 +21,7 @@ from ppo_lab.errors import NoWorldError
 from ppo_lab.hyperparameters import constructor_arguments
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
 from ppo_lab.session import Session
+from ppo_lab.space_checks import check_spaces
 from ppo_lab.watching import StoppedError, Watcher
 
 __all__ = ["check", "train"]
@@ -118,6 +119,7 @@ def _environments(
 
 
 def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
+    check_spaces(env.observation_space, env.action_space)
     if session.start is not None:
         return session.loaded(config, env)
     # A copy: SB3's A2C writes into the policy_kwargs that it is given.

@@ -15,8 +15,8 @@ __all__ = ["check_indices", "check_shape", "check_spaces"]
 def check_spaces(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> None:
     """Refuse spaces of indices that do not start at 0.
 
-    SB3's policies count from 0: an observation n + start − 1 has no place in their one-hot rows, and
-    their actions would reach the environment without ``start``, outside its space.
+    SB3's policies count from 0: an observation n + start − 1 has no place in their one-hot rows,
+    and their actions would reach the environment without ``start``, outside its space.
 
     Raises:
         ArgumentError: a Discrete or MultiDiscrete, also within a Dict or a Tuple, starts elsewhere.
@@ -25,26 +25,22 @@ def check_spaces(observations: spaces.Space[Any], actions: spaces.Space[Any]) ->
         found = _elsewhere(space)
         if found is not None:
             raise ArgumentError(
-                f"the {what} space {space} starts at {_start(found)}, and SB3's policies count from "
-                f"0: wrap the environment so that it starts at 0 (gymnasium.wrappers."
-                f"Transform{what.capitalize()} can add and subtract the start)"
+                f"the {what} space {space} starts at {np.asarray(found.start).tolist()}, and SB3's "
+                "policies count from 0: wrap the environment so that it starts at 0 "
+                f"(gymnasium.wrappers.Transform{what.capitalize()})"
             )
 
 
-def _start(space: Any) -> Any:
-    start = np.asarray(space.start)
-    return start.tolist()
-
-
-def _elsewhere(space: spaces.Space[Any]) -> spaces.Space[Any] | None:
+def _elsewhere(space: spaces.Space[Any]) -> spaces.Discrete | spaces.MultiDiscrete | None:
+    """The first of its parts that does not start at 0."""
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        return space if np.any(space.start) else None
     parts: Any = ()
     if isinstance(space, spaces.Dict):
         parts = space.spaces.values()
     elif isinstance(space, spaces.Tuple):
         parts = space.spaces
-    elif isinstance(space, spaces.Discrete | spaces.MultiDiscrete) and np.any(space.start):
-        return space
-    return next(filter(None, map(_elsewhere, parts)), None)
+    return next((found for part in parts if (found := _elsewhere(part)) is not None), None)
 
 
 def check_indices(
@@ -73,6 +69,10 @@ def check_indices(
     else:
         return
     array = np.asarray(observations)
+    if array.dtype.kind not in "biuf" or array.shape[array.ndim - np.ndim(counts) :] != np.shape(
+        counts
+    ):
+        return  # no such observation at all, which whoever uses it says
     inside = (array >= 0) & (array < counts)
     if inside.all():
         return

@@ -1,5 +1,6 @@
 """Steps of a ``VecEnv`` for a collector that looks at infos only where an episode ended."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ppo_lab.vec_env import GOING_ON
-from ppo_lab.worlds.as_written import changed_module, replaced_on
+from ppo_lab.worlds.as_written import Snapshot, changed_module, replaced_on
 
 __all__ = ["DirectSteps", "Step", "VecEnvSteps", "is_untouched", "quickest_steps"]
 
@@ -87,15 +88,23 @@ def _kept(info: dict[str, Any]) -> dict[str, Any]:
 
 def is_untouched(env: VecEnv, kind: type[VecEnv]) -> bool:
     """Whether an environment is of a class itself, and nobody replaced a method on either."""
-    return (
-        type(env) is kind
-        and replaced_on(env) is None
-        and all(
-            changed_module(each.__module__) is None
-            for each in kind.__mro__
-            if issubclass(each, VecEnv)
-        )
-    )
+    return type(env) is kind and replaced_on(env) is None and _is_as_written(kind)
+
+
+_as_written: dict[type[VecEnv], Snapshot] = {}
+"""Classes that were found to be what their source says, as they were then."""
+
+
+def _is_as_written(kind: type[VecEnv]) -> bool:
+    known = _as_written.get(kind)
+    if known is not None and known.holds:
+        return True
+    kinds = [each for each in kind.__mro__ if issubclass(each, VecEnv)]
+    modules = [each.__module__ for each in kinds]
+    if any(changed_module(name) is not None for name in modules):
+        return False
+    _as_written[kind] = Snapshot([*kinds, *(sys.modules[name] for name in modules)])
+    return True
 
 
 def quickest_steps(env: VecEnv) -> DirectSteps | VecEnvSteps:

@@ -123,6 +123,16 @@ class GymnasiumVecEnv(VecEnv):
             Observations (N, …), rewards (N,) float32, dones (N,) bool, N infos.
         """
         observations, rewards, terminations, truncations, infos = self.env.step(self._actions)
+        for what, each in (
+            ("rewards", rewards),
+            ("terminations", terminations),
+            ("truncations", truncations),
+        ):
+            if np.shape(each) != (self.num_envs,):
+                raise ValueError(
+                    f"{self.env} returned {what} of shape {np.shape(each)}: expected "
+                    f"({self.num_envs},), one an environment"
+                )
         dones = terminations | truncations
         self._returns += rewards
         self._lengths += 1

@@ -38,6 +38,7 @@ class WatchedSteps:
 
     Attributes:
         model: the model.
+        player: who acts.
         names: the local variables of SB3's loop.
     """
 
@@ -50,7 +51,7 @@ class WatchedSteps:
         buffer: SpecRolloutBuffer,
         n_rollout_steps: int,
     ) -> None:
-        self.model, self._player, self._env = model, player, env
+        self.model, self.player, self._env = model, player, env
         self._callback, self._buffer = callback, buffer
         self.names: dict[str, Any] = {
             "self": model,
@@ -74,7 +75,7 @@ class WatchedSteps:
         observations = model._last_obs
         assert isinstance(observations, np.ndarray)
         names["n_steps"], names["obs_tensor"] = t, obs_as_tensor(observations, model.device)
-        actions, clipped, values, log_probs = self._player.choose(t, observations)
+        actions, clipped, values, log_probs = self.player.choose(t, observations)
         names["actions"], names["clipped_actions"] = actions, clipped
         names["values"], names["log_probs"] = values, log_probs
         new_obs, rewards, dones, infos = self._env.step(clipped)
@@ -84,7 +85,7 @@ class WatchedSteps:
             self._callback.update_locals(dict(names))
             if not self._callback.on_step():
                 return False
-            self._player.read()
+            self.player.read()
         model._update_info_buffer(infos, dones)
         names["n_steps"] = t + 1
         if isinstance(model.action_space, spaces.Discrete):
@@ -105,14 +106,14 @@ class WatchedSteps:
         if last is None:
             return
         check_finite("terminal observation", last, model.num_timesteps, index)
+        check_indices(last, model.observation_space, model.num_timesteps, index)
         if not info.get("TimeLimit.truncated", False):
             return
         # SB3's own: it refuses another shape.
         terminal_obs = model.policy.obs_to_tensor(last)[0]
         assert isinstance(terminal_obs, th.Tensor)
         seen = terminal_obs.numpy()
-        check_indices(seen, model.observation_space, model.num_timesteps, index)
-        value = self._player.value(seen)[:1]
+        value = self.player.value(seen)[:1]
         rewards[index] += model.gamma * value[0]
         self.note_terminal(seen, value)
 
