@@ -219,4 +219,8 @@ def _sizes(env: gym.Env[Any, Any]) -> tuple[int, int]:
             f"A table needs Discrete observations and actions; this environment has {seen} and "
             f"{done}."
         )
+    if seen.start != 0 or done.start != 0:
+        raise TypeError(
+            f"A table counts states and actions from 0; this environment has {seen} and {done}."
+        )
     return int(seen.n), int(done.n)

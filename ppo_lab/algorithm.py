@@ -35,6 +35,7 @@ from ppo_lab.policies import (
     with_two_optimizers,
 )
 from ppo_lab.schedules import as_schedule
+from ppo_lab.space_checks import check_spaces
 from ppo_lab.trust_region import adapt_clip_range, adapt_kl_coef
 from ppo_lab.two_optimizers import TwoOptimizerAlgorithm
 
@@ -189,6 +190,7 @@ class SpecPPO(TwoOptimizerAlgorithm):
             self._setup_model()
 
     def _setup_model(self) -> None:
+        check_spaces(self.observation_space, self.action_space)
         self.rollout_buffer_class = with_estimators(
             self.rollout_buffer_class, isinstance(self.observation_space, spaces.Dict)
         )

@@ -124,15 +124,10 @@ def why_not_compiled(model: "SpecPPO", overridden: str | None) -> str | None:
 
 
 def _spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> str | None:
-    if isinstance(observations, spaces.Discrete):
-        if observations.start != 0:
-            return f"the observations start at {observations.start}"
-    elif not isinstance(observations, spaces.Box):
+    if not isinstance(observations, spaces.Discrete | spaces.Box):
         return f"the observations are a {type(observations).__name__}"
-    elif observations.dtype == np.uint8 and len(observations.shape) == 3:
+    if observations.dtype == np.uint8 and len(observations.shape or ()) == 3:
         return "the observations are images"
-    if isinstance(actions, spaces.Discrete) and actions.start != 0:
-        return f"the actions start at {actions.start}"
     if isinstance(actions, spaces.MultiDiscrete) and len(actions.nvec.shape) > 1:
         return "the actions are a MultiDiscrete of several axes"
     return None

@@ -14,13 +14,20 @@ __all__ = ["needs_every_step", "note_steps"]
 RETURNS_TRUE = ([("LOAD_CONST", True), ("RETURN_VALUE", None)], [("RETURN_CONST", True)])
 WITHOUT_EFFECT = ("RESUME", "NOP")
 
+CALLED = ("on_step", "update_locals")
+"""What SB3's loop calls at every step, as SB3 has it."""
+PLAIN = {name: getattr(BaseCallback, name) for name in CALLED}
+SET = ("locals", "n_calls", "num_timesteps", "__setattr__", "__getattribute__", "__getattr__")
+"""What SB3's loop sets at every step, and how a class could notice."""
+
 
 def needs_every_step(callback: BaseCallback) -> bool:
     """Whether a callback, or one that it holds, does something between two steps of a rollout.
 
-    That is every callback with an ``_on_step`` of its own, unless this is ``return True`` and
-    nothing else, or unless the class says ``every_step = False``. Those are then called at the
-    first step of a rollout only, and count the others all the same.
+    That is every callback with an ``_on_step`` of its own, be it the class's or the object's,
+    unless this is ``return True`` and nothing else, or unless ``every_step = False`` is said by the
+    object, by the class that has this ``_on_step``, or by one derived from that. Those are then
+    called at the first step of a rollout only, and count the others all the same.
     """
     return any(map(_needs_every_step, _tree(callback)))
 
@@ -40,18 +47,43 @@ def _tree(callback: BaseCallback) -> Iterator[BaseCallback]:
 
 
 def _needs_every_step(callback: BaseCallback) -> bool:
-    kind = type(callback)
-    if kind is CallbackList:
-        return False  # as much as those it holds
-    if kind is ConvertCallback:
-        return callback.callback is not None  # type: ignore[attr-defined]
-    own = (kind.on_step, kind.update_locals)
-    if own != (BaseCallback.on_step, BaseCallback.update_locals):
+    kind, own = type(callback), vars(callback)
+    if _notices(callback):
         return True
-    declared = getattr(callback, "every_step", None)
+    if kind is CallbackList and "_on_step" not in own:
+        return False  # as much as those it holds
+    if kind is ConvertCallback and "_on_step" not in own:
+        return callback.callback is not None  # type: ignore[attr-defined]
+    declared = _declared(callback)
     if declared is not None:
-        return bool(declared)
-    return not _only_returns_true(kind._on_step)
+        return declared
+    return "_on_step" in own or not _only_returns_true(kind._on_step)
+
+
+def _notices(callback: BaseCallback) -> bool:
+    """Whether something else than ``_on_step`` runs when SB3's loop calls or sets it."""
+    kind, own = type(callback), vars(callback)
+    if any(name in own or getattr(kind, name) is not PLAIN[name] for name in CALLED):
+        return True
+    passes_on = kind.update_child_locals  # SB3's own do no more than that
+    if "update_child_locals" in own or passes_on.__module__ != BaseCallback.__module__:
+        return True
+    below = kind.__mro__[: kind.__mro__.index(BaseCallback)]
+    return any(name in vars(each) for each in below for name in SET)
+
+
+def _declared(callback: BaseCallback) -> bool | None:
+    """``every_step``, if it is said of the very ``_on_step`` that would be called."""
+    if "every_step" in vars(callback):
+        return bool(vars(callback)["every_step"])
+    if "_on_step" in vars(callback):
+        return None
+    for kind in type(callback).__mro__:
+        if "every_step" in vars(kind):
+            return bool(vars(kind)["every_step"])
+        if "_on_step" in vars(kind):
+            return None
+    return None
 
 
 def _only_returns_true(method: Callable[..., object]) -> bool:

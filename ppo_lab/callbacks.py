@@ -10,6 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.errors import NonFiniteError
+from ppo_lab.space_checks import check_indices
 
 __all__ = [
     "AfterUpdateEvalCallback",
@@ -21,31 +22,34 @@ __all__ = [
 
 
 class FiniteGuard(BaseCallback):
-    """Stops training at the first NaN or infinite reward or observation.
+    """Stops training at the first NaN or infinite reward or observation, or index out of range.
 
     Works with every SB3 algorithm. Nothing of the bad step reaches the networks.
 
     Raises:
         NonFiniteError: names what was not finite, its value, the step and the environment.
+        ObservationError: a Discrete or MultiDiscrete observation is outside its space.
     """
 
     every_step = False
     """Not asked for by the kernels' collectors, which check whole rollouts."""
 
     def _on_rollout_start(self) -> None:
-        check_finite("observation", self.model._last_obs, self.model.num_timesteps)
+        step, space = self.model.num_timesteps, self.model.observation_space
+        check_finite("observation", self.model._last_obs, step)
+        check_indices(self.model._last_obs, space, step)
 
     def _on_step(self) -> bool:
-        step = self.model.num_timesteps
-        if "rewards" not in self.locals:
-            return True  # a rollout in one call of the kernels
+        step, space = self.model.num_timesteps, self.model.observation_space
         check_finite("reward", self.locals["rewards"], step)
         check_finite("observation", self.locals["new_obs"], step)
+        check_indices(self.locals["new_obs"], space, step)
         for index in np.flatnonzero(self.locals["dones"]).tolist():
             # A truncated episode's last observation is valued too, and is not in new_obs.
             last = self.locals["infos"][index].get("terminal_observation")
             if last is not None:
                 check_finite("terminal observation", last, step, index)
+                check_indices(last, space, step, index)
         return True
 
 

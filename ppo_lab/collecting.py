@@ -4,14 +4,17 @@ What SB3's ``collect_rollouts`` leaves behind, this leaves behind: the buffer fi
 successes noted, a truncated step's reward carrying γ V of the observation that it ended with.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch as th
 from gymnasium import spaces
 from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
 
 from ppo_lab.buffers import SpecRolloutBuffer
 from ppo_lab.callback_needs import needs_every_step, note_steps
@@ -19,10 +22,13 @@ from ppo_lab.callbacks import check_finite, check_rollout
 from ppo_lab.compiled_vec_env import CompiledVecEnv
 from ppo_lab.errors import ArgumentError, NonFiniteError, broken_distribution
 from ppo_lab.kernels.acting import predict_values, run_act
-from ppo_lab.kernels.boundary import check_array, check_indices, check_network
+from ppo_lab.kernels.boundary import check_array, check_network
+from ppo_lab.kernels.boundary import check_indices as check_places
 from ppo_lab.packing import PackedPolicy
-from ppo_lab.stepping import Step, quickest_steps
-from ppo_lab.worlds.rollout import CAUSES, OUTPUT, RolloutArrays, RolloutFailure
+from ppo_lab.space_checks import check_indices, check_shape
+from ppo_lab.stepping import is_untouched, quickest_steps
+from ppo_lab.watched_steps import WatchedSteps
+from ppo_lab.worlds.rollout import CAUSES, OUTPUT, RolloutArrays, RolloutFailure, RolloutOutcome
 
 if TYPE_CHECKING:
     from ppo_lab.algorithm import SpecPPO
@@ -34,75 +40,132 @@ class Player:
     """The packed policy in K environments for T steps, with all its random numbers drawn before.
 
     Args:
+        model: its policy is the one packed.
         packed: read.
-        observation_space: Box or Discrete.
-        action_space: Box, Discrete or MultiDiscrete.
-        buffer: just reset; its observations, values and log-probabilities are written.
+        buffer: just reset; its observations, values and log-probabilities are written by ``act``.
         n_steps: T.
 
     Attributes:
         actions: (T, K, n_actions) int64, or float32 before they are clipped to their Box.
+        noise: (T, K, n_actions) float64, what decides them.
+        is_packed: False once somebody exchanged the policy's parameters, modules or hooks.
     """
 
     def __init__(
-        self,
-        packed: PackedPolicy,
-        observation_space: spaces.Space[Any],
-        action_space: spaces.Space[Any],
-        buffer: SpecRolloutBuffer,
-        n_steps: int,
+        self, model: "SpecPPO", packed: PackedPolicy, buffer: SpecRolloutBuffer, n_steps: int
     ) -> None:
         layout, n_envs = packed.layout, buffer.n_envs
-        noise = draw_noise(packed, n_steps, n_envs)
-        self.actions = np.zeros(noise.shape, layout.action_dtype)
+        self._model, self._packed, self._buffer = model, packed, buffer
+        self._structure, self.is_packed = _structure_of(model.policy), True
+        self.noise = draw_noise(packed, n_steps, n_envs)
+        self.actions = np.zeros(self.noise.shape, layout.action_dtype)
         self._params, self._layout, self._work = packed.params, layout, layout.workspace(n_envs)
         # Once, so that every step's ``act`` may go without.
         check_network(layout, self._params, self._work)
         check_array("values", buffer.values, (buffer.buffer_size, n_envs), written=True)
         check_array("log_probs", buffer.log_probs, (buffer.buffer_size, n_envs), written=True)
-        self._observation_space = observation_space
+        self._space, action_space = model.observation_space, model.action_space
+        self._counts = int(self._space.n) if isinstance(self._space, spaces.Discrete) else 0
+        self._shape = (n_envs, *(self._space.shape or ()))
+        self._dtype = buffer.observations.dtype
         # Views of every step made at once: an index expression costs as much as a small layer.
         self._rows = list(
-            zip(buffer.observations, noise, self.actions, buffer.values, buffer.log_probs)  # noqa: B905 - of the first T steps
+            zip(buffer.observations, self.noise, self.actions, buffer.values, buffer.log_probs)  # noqa: B905 - of the first T steps
         )
-        is_float = buffer.observations.dtype == np.float32
         flat = buffer.observations.reshape(len(buffer.observations), n_envs, -1)
-        if is_float:
+        if self._dtype == np.float32:
             check_array("observations", flat, (buffer.buffer_size, n_envs, layout.inputs))
-        self._inputs = list(flat) if is_float else None
+        self._inputs = list(flat) if self._dtype == np.float32 else None
         shape = () if isinstance(action_space, spaces.Discrete) else action_space.shape or ()
         self._moves = list(self.actions.reshape(n_steps, n_envs, *shape))
         self._box = action_space if isinstance(action_space, spaces.Box) else None
         # A place for each step's: an environment may keep the action that it was given.
         self._clipped = list(_empty_moves(self._box, n_steps, n_envs)) if self._box else []
 
-    def act(self, step: int, observations: NDArray[Any]) -> tuple[NDArray[Any], bool]:
-        """Choose the actions of one step, and write it into the buffer.
+    def read(self) -> None:
+        """Take the parameters as they now are; other networks than the ones packed act by torch."""
+        if all(now == then for now, then in self._structure):
+            self._packed.read()
+        else:
+            self.is_packed = False
+
+    def act(self, step: int, observations: NDArray[Any]) -> NDArray[Any]:
+        """Choose the actions of one step, and write what belongs to it into the buffer.
 
         Args:
             step: which.
             observations: (K, …) as the environments give them.
 
         Returns:
-            (K, …) actions as the environments take them, and whether all values and
-            log-probabilities are finite.
+            (K, …) actions as the environments take them.
+
+        Raises:
+            NonFiniteError: see :func:`collect`; ObservationError: not of the space.
         """
         seen, noise, chosen, values, log_probs = self._rows[step]
-        if seen.shape != observations.shape:
-            check_shape(observations, self._observation_space)
-            observations = observations.reshape(seen.shape)
-        seen[:] = observations
-        inputs = self._inputs[step] if self._inputs else encode(seen, self._observation_space)
+        self._check(observations)
+        seen[:] = observations.reshape(seen.shape)
+        as_kept = self._inputs is not None and observations.dtype == np.float32
+        inputs = self._inputs[step] if as_kept else self._encoded(observations)  # type: ignore[index]
         plan = self._layout.plan
         bad = run_act(self._params, plan, inputs, noise, self._work, chosen, values, log_probs)
-        return self.for_the_environment(step), bad < 0
+        if bad >= 0:
+            self._refuse(step, observations)
+        return self.for_the_environment(step)
+
+    def choose(
+        self, step: int, observations: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], th.Tensor, th.Tensor]:
+        """Choose the actions of one step, as SB3's policy would be asked for them.
+
+        Returns:
+            (K, …) actions, the same within their bounds, V (K, 1) and log π (K,); the buffer is
+            not written to.
+
+        Raises:
+            NonFiniteError, ObservationError: as ``act``.
+        """
+        self._check(observations)
+        if not self.is_packed:
+            return self._choose_by_torch(step, observations)
+        n_envs, inputs = len(observations), self._encoded(observations)
+        values, log_probs = np.empty(n_envs, np.float32), np.empty(n_envs, np.float32)
+        chosen, noise = self.actions[step], self.noise[step]
+        plan = self._layout.plan
+        bad = run_act(self._params, plan, inputs, noise, self._work, chosen, values, log_probs)
+        if bad >= 0:
+            self._refuse(step, observations)
+        value = th.from_numpy(values).reshape(-1, 1)
+        return self._moves[step], self.for_the_environment(step), value, th.from_numpy(log_probs)
+
+    def _choose_by_torch(
+        self, step: int, observations: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], th.Tensor, th.Tensor]:
+        with th.no_grad():
+            actions, values, log_probs = self._model.policy(th.as_tensor(observations))
+        self._moves[step][:] = actions.numpy()
+        return self._moves[step], self.for_the_environment(step), values, log_probs
 
     def value(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """V of (K, …) observations: (K,) float32."""
-        inputs = encode(observations, self._observation_space)
+        if not self.is_packed:
+            with th.no_grad():
+                valued = self._model.policy.predict_values(th.as_tensor(observations))
+            return valued.numpy().reshape(-1)
+        inputs = encode(observations, self._space)
         values = np.empty(len(inputs), np.float32)
         predict_values(self._params, self._layout, inputs, self._work, values)
         return values
+
+    def roll_out(self, env: CompiledVecEnv, arrays: RolloutArrays, stop: int) -> RolloutOutcome:
+        """Steps 1 to ``stop`` of a compiled environment in one call, into ``arrays`` of these."""
+        model, starts = self._model, self._model._last_episode_starts
+        assert starts is not None
+        layout, noise = self._packed.layout, self.noise[1:stop]
+        outcome: RolloutOutcome = env.rollout(
+            layout, self._params, arrays, starts, noise, model.gamma
+        )
+        return outcome
 
     def for_the_environment(self, step: int) -> NDArray[Any]:
         """The actions of a step, (K, …), within the bounds of their space."""
@@ -113,6 +176,38 @@ class Player:
         np.maximum(moves, self._box.low, out=clipped)
         np.minimum(clipped, self._box.high, out=clipped)
         return clipped
+
+    def _check(self, observations: NDArray[Any]) -> None:
+        if observations.shape != self._shape:
+            check_shape(observations, self._shape, self._model.num_timesteps)
+        if self._counts and not _within(observations, self._counts):
+            check_indices(observations, self._space, self._model.num_timesteps)
+
+    def _encoded(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+        """As SB3's policy sees them: a Discrete's as whole numbers, others as they were given."""
+        if self._counts:
+            observations = observations.astype(self._dtype, copy=False)
+        return encode(observations, self._space)
+
+    def _refuse(self, step: int, observations: NDArray[Any]) -> NoReturn:
+        model, buffer = self._model, self._buffer
+        check_rollout(buffer, step, model.num_timesteps - step * buffer.n_envs)
+        check_finite("observation", observations, model.num_timesteps)
+        raise broken_distribution(model.num_timesteps)
+
+
+def _within(indices: NDArray[Any], counts: int) -> bool:
+    """Whether all are surely in 0 … counts − 1; quick for int64, which negative ones leave."""
+    return indices.dtype == np.int64 and bool(indices.view(np.uint64).max() < counts)
+
+
+def _structure_of(policy: nn.Module) -> list[tuple[Mapping[Any, Any], Mapping[Any, Any]]]:
+    """What a policy is made of: each module's own dictionaries, and copies of them."""
+    found: list[Mapping[Any, Any]] = [vars(policy)]
+    for module in policy.modules():
+        found += [module._parameters, module._modules]
+        found += [module._forward_hooks, module._forward_pre_hooks]
+    return [(each, dict(each)) for each in found]
 
 
 def _empty_moves(box: spaces.Box, n_steps: int, n_envs: int) -> NDArray[Any]:
@@ -145,11 +240,11 @@ def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.f
         ArgumentError: they are not of this space's shape, or a number of a Discrete one is under 0
             or not under n, where SB3 raises too.
     """
-    check_shape(observations, space)
+    _check_fit(observations, space)
     if isinstance(space, spaces.Discrete):
         n = int(space.n)
         numbers = observations.reshape(-1).astype(np.int64, copy=False)
-        check_indices("observations", numbers, n)
+        check_places("observations", numbers, n)
         hot = np.zeros((len(numbers), n), np.float32)
         hot[np.arange(len(hot)), numbers] = 1.0
         return hot
@@ -157,7 +252,7 @@ def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.f
     return np.ascontiguousarray(flat, dtype=np.float32)
 
 
-def check_shape(observations: NDArray[Any], space: spaces.Space[Any]) -> None:
+def _check_fit(observations: NDArray[Any], space: spaces.Space[Any]) -> None:
     """Check (K, …) observations against their space, a dimension of 1 more being allowed.
 
     Raises:
@@ -178,50 +273,74 @@ def collect(
     callback: BaseCallback,
     buffer: SpecRolloutBuffer,
     n_steps: int,
-) -> bool:
+) -> WatchedSteps | None:
     """Fill the buffer's first ``n_steps`` steps; SB3's ``collect_rollouts`` up to the targets.
 
     The callback is called at every step if it needs that
-    (:func:`ppo_lab.callback_needs.needs_every_step`), and otherwise at the first step only. Then a
-    :class:`CompiledVecEnv` is rolled out in one call.
+    (:func:`ppo_lab.callback_needs.needs_every_step`), and otherwise at the first step only. First
+    and last step are then taken as SB3 takes them, for the callbacks to look into, and those
+    between by the quickest way: a :class:`CompiledVecEnv` is rolled out in one call.
 
     Returns:
-        False where the callback stopped the training.
+        The loop, with SB3's local variables; None where the callback stopped the training.
 
     Raises:
         NonFiniteError: a reward, an observation, a value or a log-probability is not finite.
+        ObservationError: an observation is not of its space.
     """
-    every_step = needs_every_step(callback)
-    whole = type(env) is CompiledVecEnv and n_steps == buffer.buffer_size
-    if whole and not every_step:
-        return _collect_at_once(model, packed, env, callback, buffer)  # type: ignore[arg-type]
-    return _collect_by_steps(model, packed, env, callback, buffer, n_steps, every_step)
+    taken, every_step = model.num_timesteps, needs_every_step(callback) or _has_own_notes(model)
+    player = Player(model, packed, buffer, n_steps)
+    watched = WatchedSteps(model, player, env, callback, buffer, n_steps)
+    if every_step:
+        for t in range(n_steps):
+            if not watched.take(t, ask=True):
+                return None
+    else:
+        if not watched.take(0, ask=True):
+            return None
+        if player.is_packed and n_steps > 2:
+            _pass_over(watched, player, env, buffer, n_steps - 1)
+        for t in range(buffer.pos, n_steps):
+            watched.take(t, ask=False)
+        note_steps(callback, n_steps - 1)
+    check_rollout(buffer, n_steps, taken)
+    check_finite("observation", model._last_obs, model.num_timesteps)
+    check_indices(model._last_obs, model.observation_space, model.num_timesteps)
+    return watched
 
 
-def _collect_at_once(
-    model: "SpecPPO",
-    packed: PackedPolicy,
-    env: CompiledVecEnv,
-    callback: BaseCallback,
-    buffer: SpecRolloutBuffer,
-) -> bool:
-    taken, starts = model.num_timesteps, model._last_episode_starts
-    assert starts is not None
-    model.num_timesteps += env.num_envs
-    if not callback.on_step():
-        return False
-    noise = draw_noise(packed, buffer.buffer_size, env.num_envs)
-    arrays = RolloutArrays.of(buffer)
-    outcome = env.rollout(packed.layout, packed.params, arrays, starts, noise, model.gamma)
-    model.num_timesteps = taken + buffer.buffer_size * env.num_envs
-    note_steps(callback, buffer.buffer_size - 1)
+def _has_own_notes(model: "SpecPPO") -> bool:
+    """Whether a model looks at every step's infos in a way of its own."""
+    own = type(model)._update_info_buffer is not BaseAlgorithm._update_info_buffer
+    return own or "_update_info_buffer" in vars(model)
+
+
+def _pass_over(
+    watched: WatchedSteps, player: Player, env: VecEnv, buffer: SpecRolloutBuffer, stop: int
+) -> None:
+    """Take the steps from 1 up to ``stop``, into which nobody looks."""
+    if is_untouched(env, CompiledVecEnv):
+        assert isinstance(env, CompiledVecEnv)
+        _roll_out(watched, player, env, buffer, stop)
+    else:
+        _step_over(watched, player, env, buffer, stop)
+    buffer.pos = stop
+
+
+def _roll_out(
+    watched: WatchedSteps, player: Player, env: CompiledVecEnv, buffer: SpecRolloutBuffer, stop: int
+) -> None:
+    model, n_steps = watched.model, stop - 1
+    arrays = RolloutArrays(*(array[1:stop] for array in RolloutArrays.of(buffer)))
+    outcome = player.roll_out(env, arrays, stop)
     if outcome.failure is not None:
-        raise _not_finite(outcome.failure, taken, env.num_envs)
+        raise _not_finite(outcome.failure, model.num_timesteps, env.num_envs)
+    model.num_timesteps += n_steps * env.num_envs
     infos = [{"episode": episode} for episode in outcome.episodes] if env.monitor else []
     model._update_info_buffer(infos)
+    if outcome.cut is not None:
+        watched.note_terminal(*outcome.cut)
     model._last_obs, model._last_episode_starts = outcome.last_observations, outcome.dones
-    buffer.pos, buffer.full = buffer.buffer_size, True
-    return True
 
 
 def _not_finite(failure: RolloutFailure, taken: int, n_envs: int) -> NonFiniteError:
@@ -234,94 +353,25 @@ def _not_finite(failure: RolloutFailure, taken: int, n_envs: int) -> NonFiniteEr
     )
 
 
-def _collect_by_steps(
-    model: "SpecPPO",
-    packed: PackedPolicy,
-    env: VecEnv,
-    callback: BaseCallback,
-    buffer: SpecRolloutBuffer,
-    n_steps: int,
-    every_step: bool,
-) -> bool:
-    steps = quickest_steps(env, needs_infos=every_step)
-    player = Player(packed, model.observation_space, model.action_space, buffer, n_steps)
+def _step_over(
+    watched: WatchedSteps, player: Player, env: VecEnv, buffer: SpecRolloutBuffer, stop: int
+) -> None:
+    model, steps = watched.model, quickest_steps(env)
     observations, starts = model._last_obs, model._last_episode_starts
     assert isinstance(observations, np.ndarray)
     assert starts is not None
-    taken = model.num_timesteps
-    for t in range(n_steps):
+    for t in range(1, stop):
         buffer.episode_starts[t] = starts
-        actions, finite = player.act(t, observations)
-        if not finite:
-            check_rollout(buffer, t, taken)
-            check_finite("observation", observations, model.num_timesteps)
-            raise broken_distribution(model.num_timesteps)
-        step = steps.step(actions)
+        step = steps.step(player.act(t, observations))
         model.num_timesteps += env.num_envs
-        if every_step or t == 0:
-            callback.update_locals(_locals(model, env, callback, n_steps, t, player, step))
-            if not callback.on_step():
-                return False
         buffer.rewards[t] = step.rewards
-        if step.ended:
-            _end_episodes(model, player, step, buffer.rewards[t])
+        if step.noted:
+            ended = np.array([step.dones[index] for index, _ in step.noted])
+            model._update_info_buffer([info for _, info in step.noted], ended)
+            for index, info in step.noted:
+                if step.dones[index]:
+                    watched.add_terminal_value(index, info, buffer.rewards[t])
         observations, starts = step.observations, step.dones
-    if not every_step:
-        note_steps(callback, n_steps - 1)
-        callback.update_locals(_locals(model, env, callback, n_steps, t, player, step))
     # Copies: a DummyVecEnv stepped directly overwrites its arrays.
     model._last_obs, model._last_episode_starts = observations.copy(), starts.copy()
-    check_rollout(buffer, n_steps, taken)
-    check_finite("observation", observations, model.num_timesteps)
-    buffer.actions[:n_steps] = player.actions
-    buffer.pos, buffer.full = n_steps, n_steps == buffer.buffer_size
-    return True
-
-
-def _end_episodes(
-    model: "SpecPPO", player: Player, step: Step, rewards: NDArray[np.float32]
-) -> None:
-    """Note the episodes that ended, and let a truncated one's last reward carry γ V (SB3 #633)."""
-    infos = [info for _, info in step.ended]
-    model._update_info_buffer(infos, np.ones(len(infos), np.bool_))
-    for index, info in step.ended:
-        last = info.get("terminal_observation")
-        if last is None:
-            continue
-        check_finite("terminal observation", last, model.num_timesteps, index)
-        if info.get("TimeLimit.truncated", False):
-            rewards[index] += model.gamma * player.value(np.asarray(last)[None])[0]
-
-
-def _locals(
-    model: "SpecPPO",
-    env: VecEnv,
-    callback: BaseCallback,
-    n_rollout_steps: int,
-    n_steps: int,
-    player: Player,
-    step: Step,
-) -> dict[str, Any]:
-    """What SB3's loop has in its local variables when it calls ``on_step``, by the same names."""
-    buffer, infos = model.rollout_buffer, step.infos
-    if infos is None:
-        ended = dict(step.ended)
-        infos = [ended.get(index, {}) for index in range(env.num_envs)]
-    actions = player.actions[n_steps]
-    return {
-        "self": model,
-        "env": env,
-        "callback": callback,
-        "rollout_buffer": buffer,
-        "n_rollout_steps": n_rollout_steps,
-        "n_steps": n_steps,
-        "obs_tensor": th.as_tensor(buffer.observations[n_steps]),
-        "actions": actions[:, 0] if isinstance(model.action_space, spaces.Discrete) else actions,
-        "clipped_actions": player.for_the_environment(n_steps),
-        "values": th.from_numpy(buffer.values[n_steps]).reshape(-1, 1),
-        "log_probs": th.from_numpy(buffer.log_probs[n_steps]),
-        "new_obs": step.observations,
-        "rewards": step.rewards,
-        "dones": step.dones,
-        "infos": infos,
-    }
+    buffer.actions[1:stop] = player.actions[1:stop]

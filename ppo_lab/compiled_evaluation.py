@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from ppo_lab.algorithm import SpecPPO
 from ppo_lab.callbacks import AfterUpdateEvalCallback
 from ppo_lab.compiled_vec_env import CompiledVecEnv
+from ppo_lab.stepping import is_untouched
 
 if TYPE_CHECKING:
     from ppo_lab.kernels.layout import Layout
@@ -22,8 +23,8 @@ def can_evaluate(model: BaseAlgorithm, eval_env: VecEnv, deterministic: bool) ->
     """Whether :class:`CompiledEvalCallback` can play this model's episodes."""
     return (
         deterministic
-        and type(eval_env) is CompiledVecEnv
-        and bool(eval_env.max_episode_steps)
+        and is_untouched(eval_env, CompiledVecEnv)
+        and bool(eval_env.get_attr("max_episode_steps")[0])
         and isinstance(model, SpecPPO)
         and _compiled(model) is not None
     )

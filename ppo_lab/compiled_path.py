@@ -6,6 +6,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch as th
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
@@ -16,7 +17,6 @@ from ppo_lab.diagnostics import UpdateDiagnostics
 from ppo_lab.errors import ArgumentError, broken_update
 from ppo_lab.first_use import announced
 from ppo_lab.kernels import advantages as adv
-from ppo_lab.kernels.acting import predict_values
 from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import UpdateSettings
@@ -92,20 +92,25 @@ class CompiledPath:
         if model._compiled_path() is not self:
             return None
         self._packed.read()
-        if not collect(model, self._packed, env, callback, buffer, n_steps):
+        loop = collect(model, self._packed, env, callback, buffer, n_steps)
+        if loop is None:
             return False
-        self._compute_targets(buffer)
+        last_values = loop.player.value(model._last_obs)  # type: ignore[arg-type]  # an array
+        self._compute_targets(buffer, last_values)
+        loop.names["values"] = th.from_numpy(last_values).reshape(-1, 1)
+        callback.update_locals(loop.names)
         callback.on_rollout_end()
         return True
 
-    def _compute_targets(self, buffer: SpecRolloutBuffer) -> None:
-        """Fill ``returns`` and ``advantages`` as the buffer itself does, by the kernels."""
-        last_obs, dones = self.model._last_obs, self.model._last_episode_starts
-        assert isinstance(last_obs, np.ndarray)
+    def _compute_targets(self, buffer: SpecRolloutBuffer, last_values: NDArray[np.float32]) -> None:
+        """Fill ``returns`` and ``advantages`` as the buffer itself does, by the kernels.
+
+        Args:
+            buffer: its T steps taken.
+            last_values: V of the observations after the last step, (K,).
+        """
+        dones = self.model._last_episode_starts
         assert dones is not None
-        inputs = encode(last_obs, self.model.observation_space)
-        last_values = np.empty(buffer.n_envs, np.float32)
-        predict_values(self._packed.params, self._packed.layout, inputs, self._work, last_values)
         known = (
             buffer.rewards,
             buffer.values,

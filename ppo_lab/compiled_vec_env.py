@@ -19,37 +19,15 @@ from stable_baselines3.common.vec_env.base_vec_env import (
     VecEnvStepReturn,
 )
 
-from ppo_lab.environments import make_checked
-from ppo_lab.errors import ArgumentError
-from ppo_lab.kernels import why_not
+from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.monitor_files import MonitorFiles
+from ppo_lab.restated import has_world, restated
 from ppo_lab.vec_env import GOING_ON, STATISTICS_DIGITS
 
 __all__ = ["CompiledVecEnv", "has_world"]
 
 STATE_METHODS = frozenset({"reset", "step", "render", "close"})
-
-
-def has_world(env_id: str, env_kwargs: dict[str, Any] | None = None) -> bool:
-    """Whether :class:`CompiledVecEnv` can stand for an environment.
-
-    Args:
-        env_id: Gymnasium's id.
-        env_kwargs: for ``gymnasium.make``.
-
-    Returns:
-        False also where numba is missing or ``gymnasium.make`` refuses the arguments.
-    """
-    if why_not() is not None:
-        return False
-    from ppo_lab.worlds.registry import world_of
-
-    try:
-        env = make_checked(env_id, env_kwargs or {})
-    except ArgumentError:
-        return False
-    return world_of(env) is not None
 
 
 class CompiledVecEnv(VecEnv):
@@ -79,7 +57,9 @@ class CompiledVecEnv(VecEnv):
         states: (K, s) float64; ``steps`` and ``returns`` (K,) of the present episodes.
 
     Raises:
-        ArgumentError: no world, K below 1, or reset options, which a world does not take.
+        ArgumentError: K below 1, reset options, which a world does not take, or ``env`` was changed
+            after it was made, which its copies would not follow.
+        NoWorldError: no world.
         gymnasium.error.ResetNeeded: ``step`` before ``reset``.
         gymnasium.error.InvalidAction: actions of wrong shape or outside the space.
     """
@@ -93,19 +73,17 @@ class CompiledVecEnv(VecEnv):
         monitor_dir: str | None = None,
         **kwargs: Any,
     ) -> None:
-        _check(env_id, n_envs)
+        if n_envs < 1:
+            raise ArgumentError(f"n_envs={n_envs}: expected at least 1")
+        try:
+            world = restated(env_id, kwargs, n_envs)
+        except NoWorldError as error:
+            raise NoWorldError(error.reason, error.altered, f"{env_id!r} with {kwargs}") from error
         from ppo_lab.first_use import announced
         from ppo_lab.worlds.randomness import new_stream
-        from ppo_lab.worlds.registry import world_of
         from ppo_lab.worlds.stepping import begin_all, step_all
 
-        self.env = make_checked(env_id, kwargs)
-        world = world_of(self.env)
-        if world is None:
-            raise ArgumentError(
-                f"{env_id!r} with {kwargs} has no compiled world: use SB3's make_vec_env, or "
-                "ppo_lab.make_native_vec_env, which takes whatever is fastest"
-            )
+        self.env = world.env
         super().__init__(n_envs, self.env.observation_space, self.env.action_space)
         self.monitor = monitor
         self._files = MonitorFiles(Path(monitor_dir), n_envs, env_id) if monitor_dir else None
@@ -114,7 +92,8 @@ class CompiledVecEnv(VecEnv):
         self.max_episode_steps = world.max_episode_steps
         self._begin_all, self._step_all, self._new_stream = begin_all, step_all, new_stream
         self._announced, self._what = announced, type(self.env.unwrapped).__name__
-        self._world = world.parameters
+        self._restated, self._world = world, world.parameters
+        self._note_as_made()
         self._is_index = isinstance(self.observation_space, spaces.Discrete)
         self._make_arrays(world.n_numbers)
         self._began = time.time()
@@ -135,6 +114,37 @@ class CompiledVecEnv(VecEnv):
         self._begun = False
         self._actions: npt.NDArray[Any] = np.zeros((K, 1), self._action_dtype)
 
+    def _note_as_made(self) -> None:
+        from ppo_lab.worlds.as_written import Snapshot
+        from ppo_lab.worlds.genuine import layers_of, namespaces_of
+
+        self._layers = Snapshot(layers_of(self.env))
+        self._everything = Snapshot(namespaces_of(self.env), deep=True)
+
+    def _check_as_made(self) -> None:
+        """Check that ``env`` and its classes are what the copies restate.
+
+        Raises:
+            ArgumentError: something in them was changed since.
+        """
+        if self._everything.holds:
+            return
+        from ppo_lab.worlds.registry import world_of
+
+        try:
+            reason = None
+            if not world_of(self.env, is_new=False).is_as(self._restated):
+                reason = "a parameter of it is another"
+        except NoWorldError as error:
+            reason = error.reason
+        if reason is not None:
+            raise ArgumentError(
+                f"{self.env} was changed after it was made, and its {self.num_envs} compiled "
+                f"copies do not follow, because {reason}: use SB3's DummyVecEnv, whose "
+                "environments are apart"
+            )
+        self._note_as_made()
+
     # ------------------------------------------------------------------ stepping
 
     def reset(self) -> VecEnvObs:
@@ -148,6 +158,7 @@ class CompiledVecEnv(VecEnv):
                 f"reset options {self._options} were given, which a compiled environment does not "
                 "take: use SB3's make_vec_env"
             )
+        self._check_as_made()
         for copy, seed in enumerate(self._seeds):
             if seed is not None:
                 self._streams[copy] = self._new_stream(seed)
@@ -179,6 +190,8 @@ class CompiledVecEnv(VecEnv):
         """
         if not self._begun:
             raise ResetNeeded("step was called before the first reset; call reset first.")
+        if not self._layers.holds:
+            self._check_as_made()
         rewards = np.empty(self.num_envs, np.float32)
         n_ended = self._step_all(
             self._world, self.max_episode_steps, self.states, self._episodes, self._streams,
@@ -264,11 +277,13 @@ class CompiledVecEnv(VecEnv):
 
         if not self._begun:
             raise ResetNeeded("rollout was called before the first reset; call reset first.")
+        self._check_as_made()
         T, K = len(arrays.rewards), self.num_envs
         copies, starts = self._copies(), np.asarray(episode_starts, np.float32)
         actor = whole.Actor.of(layout, params, self.observation_space, self.action_space, K)
         arrays.check(copies, layout, starts, noise)
         ended, failure = np.empty((T * K, 5)), np.empty(3, np.int64)
+        cut, cut_value = np.zeros_like(self._observations[:1]), np.empty(1, np.float32)
         with self._announced(self._what):
             n_ended = whole.roll_out(
                 copies,
@@ -279,6 +294,8 @@ class CompiledVecEnv(VecEnv):
                 float(gamma),
                 self._is_index,
                 ended,
+                cut,
+                cut_value,
                 failure,
             )
         seconds, rows = self._seconds(), ended[:n_ended]
@@ -292,6 +309,7 @@ class CompiledVecEnv(VecEnv):
             ],
             ended_at=rows[:, :2].astype(np.int64),
             truncated=rows[:, 4] == 1.0,
+            cut=(self._shown(cut), cut_value) if (rows[:, 4] == 1.0).any() else None,
             failure=None if cause < 0 else whole.RolloutFailure(whole.CAUSES[cause], step, copy),
         )
 
@@ -421,13 +439,3 @@ class CompiledVecEnv(VecEnv):
         if self.monitor and issubclass(Monitor, wrapper_class):
             wrapped = True
         return [wrapped for _ in self._get_indices(indices)]
-
-
-def _check(env_id: str, n_envs: int) -> None:
-    reason = why_not()
-    if reason is not None:
-        raise ArgumentError(
-            f"{env_id!r} cannot be compiled: {reason}; SB3's make_vec_env makes it without"
-        )
-    if n_envs < 1:
-        raise ArgumentError(f"n_envs={n_envs}: expected at least 1")

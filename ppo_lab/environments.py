@@ -12,6 +12,7 @@ from envs.mdp import TabularMDP, from_toy_text
 from envs.planning import optimal_return, random_return
 from ppo_lab.algorithms import ALGORITHMS, Algorithm, ObservationKind, closest, known_algorithm
 from ppo_lab.errors import ArgumentError, NonFiniteError
+from ppo_lab.space_checks import check_spaces
 
 __all__ = ["ReferenceScores", "exported_mdp", "inspect_environment", "reference_scores"]
 
@@ -79,6 +80,7 @@ def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = 
     algorithm = ALGORITHMS[known_algorithm(algo)]
     env = make_checked(env_id, env_kwargs)
     try:
+        _check_starts(env, env_id)
         _check_actions(env, env_id, algorithm)
         if algorithm.needs_masks and not _has_masks(env):
             raise ArgumentError(
@@ -91,6 +93,13 @@ def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = 
     finally:
         env.close()
     return algorithm.policy_for(_observation_kind(observation, env_id))
+
+
+def _check_starts(env: gym.Env[Any, Any], env_id: str) -> None:
+    try:
+        check_spaces(env.observation_space, env.action_space)
+    except ArgumentError as error:
+        raise ArgumentError(f"environment {env_id!r} cannot be used: {error}") from None
 
 
 def _check_actions(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) -> None:

@@ -2,7 +2,14 @@
 
 from collections.abc import Mapping
 
-__all__ = ["ArgumentError", "NonFiniteError", "broken_distribution", "broken_update"]
+__all__ = [
+    "ArgumentError",
+    "NoWorldError",
+    "NonFiniteError",
+    "ObservationError",
+    "broken_distribution",
+    "broken_update",
+]
 
 
 class ArgumentError(ValueError, AssertionError):
@@ -13,11 +20,32 @@ class ArgumentError(ValueError, AssertionError):
     """
 
 
+class NoWorldError(ArgumentError):
+    """No compiled code restates an environment, so that Python has to step it.
+
+    Args:
+        reason: to be read after "because".
+        altered: whether it is one that compiled code restates, but with something replaced.
+        what: the environment, for the message.
+    """
+
+    def __init__(self, reason: str, altered: bool = False, what: str = "the environment") -> None:
+        super().__init__(
+            f"{what} has no compiled world, because {reason}: use SB3's make_vec_env, or "
+            "ppo_lab.vec_env.make_native_vec_env, which takes whatever is fastest"
+        )
+        self.reason, self.altered = reason, altered
+
+
 class NonFiniteError(ArithmeticError):
     """A reward, observation, loss or gradient is NaN or infinite; the message says where.
 
     Training stops before the number reaches the parameters, which stay as they were.
     """
+
+
+class ObservationError(ValueError):
+    """An environment gave an observation that is not of its space; the message says which one."""
 
 
 def broken_distribution(step: int, said: str | None = None) -> NonFiniteError:

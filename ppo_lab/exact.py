@@ -12,6 +12,7 @@ from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.space_checks import check_spaces
 
 __all__ = ["model_policy"]
 
@@ -40,6 +41,7 @@ def model_policy(
         ArgumentError: actions are not Discrete, the states' observations are not known or not
             those of the model, or the model has no action probabilities.
     """
+    check_spaces(env.observation_space, env.action_space)
     actions = model.action_space
     if not isinstance(actions, spaces.Discrete) or actions != env.action_space:
         raise ArgumentError(

@@ -19,6 +19,7 @@ from ppo_lab.environments import make_checked
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparameters import keyword_text
 from ppo_lab.run_config import environment_folder_name
+from ppo_lab.space_checks import check_spaces
 
 __all__ = ["CHECKPOINTS", "SavedRun", "find_saved_run", "load_model", "make_environments"]
 
@@ -157,6 +158,11 @@ def make_environments(
         )
 
     env: VecEnv = make_vec_env(make, n_envs, seed)
+    try:
+        check_spaces(env.observation_space, env.action_space)
+    except ArgumentError:
+        env.close()
+        raise
     if run.statistics is not None:
         try:
             normalized = VecNormalize.load(str(run.statistics), env)

@@ -16,10 +16,12 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from ppo_lab.algorithms import ALGORITHMS, algorithm_class
 from ppo_lab.callbacks import AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.compiled_evaluation import CompiledEvalCallback, can_evaluate
-from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
+from ppo_lab.compiled_vec_env import CompiledVecEnv
+from ppo_lab.errors import NoWorldError
 from ppo_lab.hyperparameters import constructor_arguments
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
 from ppo_lab.session import Session
+from ppo_lab.space_checks import check_spaces
 from ppo_lab.watching import StoppedError, Watcher
 
 __all__ = ["check", "train"]
@@ -50,7 +52,8 @@ def train(
     session = session or Session()
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
-    env = _normalized(config, _environments(config, config.n_envs, config.seed, str(folder)))
+    env = _environments(config, config.n_envs, config.seed, str(folder), session.verbose)
+    env = _normalized(config, env)
     count = min(MAX_EVALUATION_ENVS, config.evaluation.episodes)
     eval_env = _normalized(config, _environments(config, count), training=False)
     try:
@@ -95,16 +98,28 @@ def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
 
 
 def _environments(
-    config: RunConfig, count: int, seed: int | None = None, monitor_dir: str | None = None
+    config: RunConfig,
+    count: int,
+    seed: int | None = None,
+    monitor_dir: str | None = None,
+    verbose: int = 0,
 ) -> VecEnv:
     """Copies of the run's environment: compiled where they can be, which changes no number."""
-    # Masks are asked of each environment apart.
-    if not ALGORITHMS[config.algo].needs_masks and has_world(config.env, dict(config.env_kwargs)):
-        return CompiledVecEnv(config.env, count, seed, monitor_dir=monitor_dir, **config.env_kwargs)
+    reason = f"{config.algo} asks each environment for its masks"
+    if not ALGORITHMS[config.algo].needs_masks:
+        try:
+            return CompiledVecEnv(
+                config.env, count, seed, monitor_dir=monitor_dir, **config.env_kwargs
+            )
+        except NoWorldError as error:
+            reason = error.reason
+    if verbose >= 1:
+        print(f"Stepping {config.env} in Python, because {reason}")
     return make_vec_env(environment_maker(config), count, seed, monitor_dir=monitor_dir)
 
 
 def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
+    check_spaces(env.observation_space, env.action_space)
     if session.start is not None:
         return session.loaded(config, env)
     # A copy: SB3's A2C writes into the policy_kwargs that it is given.

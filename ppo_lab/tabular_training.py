@@ -18,6 +18,7 @@ from ppo_lab.environments import exported_mdp
 from ppo_lab.errors import ArgumentError
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
 from ppo_lab.sb3_training import MAX_EVALUATION_ENVS, environment_maker
+from ppo_lab.space_checks import check_spaces
 from ppo_lab.watching import StoppedError, Watcher
 
 __all__ = ["DEFAULTS", "TablePolicy", "check", "exact_return", "finite_horizon_policy", "train"]
@@ -186,6 +187,7 @@ def _model(config: RunConfig) -> tuple[TabularMDP, int | None]:
     """The environment's MDP and its time limit."""
     env = environment_maker(config)()
     try:
+        check_spaces(env.observation_space, env.action_space)
         mdp = exported_mdp(env)
         horizon = env.spec.max_episode_steps if env.spec else None
     finally:

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env.base_vec_env import (
     VecEnvStepReturn,
 )
 
-from ppo_lab.errors import ArgumentError
+from ppo_lab.errors import ArgumentError, NoWorldError
 
 __all__ = ["GymnasiumVecEnv", "make_native_vec_env"]
 
@@ -123,6 +123,16 @@ class GymnasiumVecEnv(VecEnv):
             Observations (N, …), rewards (N,) float32, dones (N,) bool, N infos.
         """
         observations, rewards, terminations, truncations, infos = self.env.step(self._actions)
+        for what, each in (
+            ("rewards", rewards),
+            ("terminations", terminations),
+            ("truncations", truncations),
+        ):
+            if np.shape(each) != (self.num_envs,):
+                raise ValueError(
+                    f"{self.env} returned {what} of shape {np.shape(each)}: expected "
+                    f"({self.num_envs},), one an environment"
+                )
         dones = terminations | truncations
         self._returns += rewards
         self._lengths += 1
@@ -273,10 +283,18 @@ def make_native_vec_env(
     Raises:
         ArgumentError: unknown id, no such form, or an argument that it refuses.
     """
-    from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
+    from ppo_lab.compiled_vec_env import CompiledVecEnv
 
-    if n_envs >= 1 and has_world(env_id, kwargs):
-        return CompiledVecEnv(env_id, n_envs, seed, monitor, **kwargs)
+    if n_envs >= 1:
+        try:
+            return CompiledVecEnv(env_id, n_envs, seed, monitor, **kwargs)
+        except NoWorldError as error:
+            # Its vector form would not have what was replaced in the single one.
+            if error.altered:
+                raise ArgumentError(
+                    f"{env_id!r} cannot be made as {n_envs} native copies, because "
+                    f"{error.reason}: SB3's make_vec_env makes it as it is"
+                ) from error
     try:
         native = gym.make_vec(
             env_id,

@@ -21,6 +21,22 @@ GRAVITY = 9.8
 SECONDS = 0.2
 FASTEST_UPPER, FASTEST_LOWER = 4 * math.pi, 9 * math.pi
 START = 0.1
+RESTATED = {
+    "dt": SECONDS,
+    "LINK_LENGTH_1": 1.0,
+    "LINK_LENGTH_2": 1.0,
+    "LINK_MASS_1": 1.0,
+    "LINK_MASS_2": 1.0,
+    "LINK_COM_POS_1": 0.5,
+    "LINK_COM_POS_2": 0.5,
+    "LINK_MOI": 1.0,
+    "MAX_VEL_1": FASTEST_UPPER,
+    "MAX_VEL_2": FASTEST_LOWER,
+    "AVAIL_TORQUE": [-1.0, 0.0, 1.0],
+    "torque_noise_max": 0.0,
+    "book_or_nips": "book",
+}
+"""The environment's attributes that this world holds fast."""
 
 Four = tuple[float, float, float, float]
 

@@ -23,6 +23,20 @@ SECONDS = 0.02
 WIDEST = 2.4
 STEEPEST = 12 * 2 * math.pi / 360
 START = 0.05
+RESTATED = {
+    "gravity": GRAVITY,
+    "masscart": 1.0,
+    "masspole": POLE_MASS,
+    "total_mass": TOTAL_MASS,
+    "length": HALF_LENGTH,
+    "polemass_length": POLE_MOMENT,
+    "force_mag": PUSH,
+    "tau": SECONDS,
+    "kinematics_integrator": "euler",
+    "theta_threshold_radians": STEEPEST,
+    "x_threshold": WIDEST,
+}
+"""The environment's attributes that this world holds fast."""
 
 
 class CartPole(NamedTuple):

@@ -22,6 +22,17 @@ GRAVITY = 0.0025
 FORCE, GOAL = 0.001, 0.5
 POWER, CONTINUOUS_GOAL = 0.0015, 0.45
 START = (-0.6, -0.4)
+RESTATED_BY_BOTH = {"min_position": LEFTMOST, "max_position": RIGHTMOST, "max_speed": FASTEST}
+RESTATED = {**RESTATED_BY_BOTH, "goal_position": GOAL, "force": FORCE, "gravity": GRAVITY}
+"""The environment's attributes that ``MountainCar`` holds fast."""
+RESTATED_CONTINUOUS = {
+    **RESTATED_BY_BOTH,
+    "min_action": -1.0,
+    "max_action": 1.0,
+    "goal_position": CONTINUOUS_GOAL,
+    "power": POWER,
+}
+"""Those of ``MountainCarContinuous``."""
 
 SINGLE_SLOPE, SINGLE_POWER = np.float32(3.0), np.float32(POWER)
 SINGLE_LEFTMOST, SINGLE_RIGHTMOST = np.float32(LEFTMOST), np.float32(RIGHTMOST)

@@ -18,6 +18,8 @@ __all__ = ["Pendulum"]
 FASTEST = 8.0
 STRONGEST = 2.0
 SECONDS = 0.05
+RESTATED = {"max_speed": FASTEST, "max_torque": STRONGEST, "dt": SECONDS, "m": 1.0, "l": 1.0}
+"""The environment's attributes that this world holds fast."""
 
 
 class Pendulum(NamedTuple):

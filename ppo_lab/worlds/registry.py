@@ -1,6 +1,6 @@
 """Which environments have a compiled world."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,17 +21,36 @@ from envs.crawler_continuous import CrawlerContinuous
 from envs.mdp import TabularMDP, from_toy_text
 from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
+from ppo_lab.errors import NoWorldError
+from ppo_lab.worlds import acrobot, cartpole, mountain_car, pendulum
 from ppo_lab.worlds.acrobot import Acrobot
 from ppo_lab.worlds.cartpole import CartPole
 from ppo_lab.worlds.crawler import Crawler
+from ppo_lab.worlds.genuine import (
+    PLAIN_NUMBERS,
+    layers_of,
+    why_constants_differ,
+    why_not_tabular,
+    why_replaced,
+)
 from ppo_lab.worlds.mountain_car import MountainCar, MountainCarContinuous
 from ppo_lab.worlds.pendulum import Pendulum
 from ppo_lab.worlds.tabular import tabular_world
 
-__all__ = ["CompiledWorld", "world_of"]
+__all__ = ["CompiledWorld", "check_genuine", "world_of"]
 
 PLAIN_WRAPPERS = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
 """What ``gymnasium.make`` puts around an environment, and a world does itself."""
+RESTATED: Mapping[type, Mapping[str, Any]] = {
+    CartPoleEnv: cartpole.RESTATED,
+    PendulumEnv: pendulum.RESTATED,
+    MountainCarEnv: mountain_car.RESTATED,
+    Continuous_MountainCarEnv: mountain_car.RESTATED_CONTINUOUS,
+    AcrobotEnv: acrobot.RESTATED,
+    CrawlerContinuous: {},
+}
+"""The classes with a world of their own, and the attributes that it holds fast."""
+TOY_TEXT = (TaxiEnv, FrozenLakeEnv, CliffWalkingEnv)
 
 
 @dataclass(frozen=True)
@@ -50,61 +69,137 @@ class CompiledWorld:
     max_episode_steps: int
     env: gym.Env[Any, Any]
 
+    def is_as(self, other: "CompiledWorld") -> bool:
+        """Whether the two move alike: the same world, numbers, time limit and spaces."""
+        seen = self.env.observation_space, self.env.action_space
+        return (
+            type(self.parameters) is type(other.parameters)
+            and self.max_episode_steps == other.max_episode_steps
+            and seen == (other.env.observation_space, other.env.action_space)
+            and all(map(np.array_equal, self.parameters, other.parameters))
+        )
 
-def world_of(env: gym.Env[Any, Any]) -> CompiledWorld | None:
-    """The world that restates ``env``; None where there is none.
+
+def world_of(env: gym.Env[Any, Any], is_new: bool = True) -> CompiledWorld:
+    """The world that restates ``env``.
 
     Args:
-        env: as ``gymnasium.make`` makes it. Any other wrapper, a render mode or a class derived
-            from a known one means None: it might do something else.
+        env: as ``gymnasium.make`` makes it. Any other wrapper, a render mode, a class derived from
+            a known one, another constant or a replaced method: it might do something else, so it
+            has no world.
+        is_new: its random generator must not be in use yet.
+
+    Raises:
+        NoWorldError: there is none; says why.
     """
-    limit, layer = 0, env
-    while isinstance(layer, gym.Wrapper):
+    *wrappers, base = layers_of(env)
+    if type(base) not in (*RESTATED, *TOY_TEXT) and not isinstance(base, TabularEnv):
+        raise NoWorldError(f"no compiled form of {type(base).__name__} exists")
+    for layer in wrappers:
         if type(layer) not in PLAIN_WRAPPERS:
-            return None
-        if isinstance(layer, TimeLimit):
-            steps = layer._max_episode_steps
-            limit = min(limit, steps) if limit else steps
-        layer = layer.env
-    if layer.render_mode is not None:
-        return None
-    found = _tabular(layer) if _is_tabular(layer) else _classic(layer)
-    return None if found is None else CompiledWorld(*found, limit, env)
+            raise NoWorldError(f"a {type(layer).__name__} is around it")
+    if base.render_mode is not None:
+        raise NoWorldError(f"it is made with render_mode={base.render_mode!r}")
+    check_genuine(env)
+    if is_new and base._np_random is not None:
+        raise NoWorldError("its random generator is already in use", altered=True)
+    found = _classic(base) if type(base) in RESTATED else _tabular(base)
+    return CompiledWorld(*found, _limit(wrappers), env)
 
 
-def _classic(env: Any) -> tuple[Any, int] | None:
-    worlds: Mapping[type, Callable[[], tuple[Any, int]]] = {
-        CartPoleEnv: lambda: (CartPole(bool(env._sutton_barto_reward)), 4),
-        PendulumEnv: lambda: (Pendulum(float(env.g)), 2),
-        MountainCarEnv: lambda: (MountainCar(float(env.goal_velocity)), 2),
-        Continuous_MountainCarEnv: lambda: (MountainCarContinuous(float(env.goal_velocity)), 3),
-        AcrobotEnv: lambda: (Acrobot(3), 4),
-        CrawlerContinuous: lambda: (Crawler(2), 2),
-    }
-    make = worlds.get(type(env))
-    return None if make is None else make()
+def check_genuine(env: gym.Env[Any, Any]) -> None:
+    """Check that nothing of an environment that a world restates was replaced.
+
+    Raises:
+        NoWorldError: a constant, a method, a space or a table is not the one of the source.
+    """
+    base: Any = env.unwrapped
+    reason = why_replaced(env)
+    if reason is None and isinstance(base, TabularEnv):
+        reason = why_not_tabular(base)
+    if reason is None and type(base) in RESTATED:
+        reason = why_constants_differ(base, RESTATED[type(base)]) or _why_other_spaces(base)
+    if reason is not None:
+        raise NoWorldError(reason, altered=True)
 
 
-def _is_tabular(env: Any) -> bool:
-    if type(env) is TaxiEnv:
-        return not env.fickle_passenger  # whose destination the tables do not hold
-    if type(env) in (FrozenLakeEnv, CliffWalkingEnv):
-        return True
-    rules = ("step", "reset", "_observation", "_checked")
-    return isinstance(env, TabularEnv) and all(
-        getattr(type(env), name) is getattr(TabularEnv, name) for name in rules
-    )
+def _limit(wrappers: list[Any]) -> int:
+    """The shortest time limit of all wrappers; 0: none."""
+    steps = [layer._max_episode_steps for layer in wrappers if isinstance(layer, TimeLimit)]
+    for each in steps:
+        if type(each) is not int or each < 1:
+            raise NoWorldError(f"its time limit is {each!r}", altered=True)
+    return min(steps, default=0)
 
 
-def _tabular(env: Any) -> tuple[Any, int] | None:
+def _classic(env: Any) -> tuple[Any, int]:
+    kind = type(env)
+    if kind is CartPoleEnv:
+        if type(env._sutton_barto_reward) not in (bool, int):
+            raise NoWorldError(f"sutton_barto_reward is {env._sutton_barto_reward!r}", altered=True)
+        return CartPole(bool(env._sutton_barto_reward)), 4
+    if kind is PendulumEnv:
+        return Pendulum(_number(env, "g")), 2
+    if kind is MountainCarEnv:
+        return MountainCar(_number(env, "goal_velocity")), 2
+    if kind is Continuous_MountainCarEnv:
+        return MountainCarContinuous(_number(env, "goal_velocity")), 3
+    return (Acrobot(3), 4) if kind is AcrobotEnv else (Crawler(2), 2)
+
+
+def _number(env: Any, name: str) -> float:
+    """A parameter that the world takes from the environment."""
+    value = getattr(env, name)
+    if type(value) not in PLAIN_NUMBERS or not np.isfinite(value):
+        raise NoWorldError(f"{name} is {value!r}, no plain finite number", altered=True)
+    return float(value)
+
+
+def _why_other_spaces(env: Any) -> str | None:
+    """Whether a known environment's spaces are those that its constructor makes."""
+    made = type(env)()
+    for name in ("observation_space", "action_space"):
+        space, expected = getattr(env, name), getattr(made, name)
+        same = type(space) is type(expected) and space == expected
+        if same and isinstance(space, spaces.Box):
+            same = np.array_equal(space.low, expected.low)
+            same = same and np.array_equal(space.high, expected.high)
+        if not same:
+            return f"its {name} is {space}, not {expected}"
+    return None
+
+
+def _tabular(env: Any) -> tuple[Any, int]:
     if not isinstance(env, TabularEnv):
-        mdp = from_toy_text(env)
+        if type(env) is TaxiEnv and env.fickle_passenger:
+            raise NoWorldError("its fickle passenger's destination is not in its table")
+        try:
+            mdp = from_toy_text(env)
+        except (TypeError, ValueError, LookupError) as error:
+            raise NoWorldError(f"its table P is no MDP: {error}", altered=True) from error
+        _check_discrete(env, mdp)
         return tabular_world(mdp, _indices(mdp)), 1
-    if isinstance(env.observer, IndexObserver):
-        return tabular_world(env.mdp, _indices(env.mdp)), 1
-    if isinstance(env.observer, TableObserver) and isinstance(env.observation_space, spaces.Box):
-        return tabular_world(env.mdp, env.observer.table.astype(np.float32)), 1
-    return None  # pictures: a copy of one takes longer than the rest of the step
+    mdp, observer = env.mdp, env.observer
+    if type(observer) is IndexObserver:
+        _check_discrete(env, mdp)
+        return tabular_world(mdp, _indices(mdp)), 1
+    space = env.observation_space
+    if type(observer) is TableObserver and space == observer.space:
+        if env.action_space != spaces.Discrete(mdp.n_actions):
+            raise NoWorldError(f"its action space is {env.action_space}", altered=True)
+        return tabular_world(mdp, observer.table.astype(np.float32)), 1
+    # Pictures: a copy of one takes longer than the rest of the step.
+    raise NoWorldError(f"no compiled form of its observations, {space}, exists")
+
+
+def _check_discrete(env: Any, mdp: TabularMDP) -> None:
+    expected = spaces.Discrete(mdp.n_states), spaces.Discrete(mdp.n_actions)
+    if (env.observation_space, env.action_space) != expected:
+        raise NoWorldError(
+            f"its spaces are {env.observation_space} and {env.action_space}, and its table has "
+            f"{mdp.n_states} states and {mdp.n_actions} actions",
+            altered=True,
+        )
 
 
 def _indices(mdp: TabularMDP) -> Any:

@@ -116,6 +116,8 @@ class RolloutOutcome:
             ``{"r": …, "l": …, "t": …}``.
         ended_at: (E, 2) int64, step and copy of each; ``truncated`` (E,) bool.
         truncated: whether the time limit ended it.
+        cut: what the latest episode that the time limit cut had last observed, (1, D), and V of
+            it, (1,) float32; None where none was cut.
         failure: None, or what was not finite; all else is then to be thrown away.
     """
 
@@ -124,6 +126,7 @@ class RolloutOutcome:
     episodes: list[dict[str, Any]]
     ended_at: npt.NDArray[np.int64]
     truncated: npt.NDArray[np.bool_]
+    cut: tuple[npt.NDArray[Any], SingleArray] | None
     failure: RolloutFailure | None
 
 
@@ -245,6 +248,7 @@ def add_terminal_values(
     endings: FloatArray,
     last: npt.NDArray[Any],
     features: SingleArray,
+    cut: npt.NDArray[Any],
     value: SingleArray,
     rewards: SingleArray,
 ) -> None:
@@ -253,6 +257,7 @@ def add_terminal_values(
         if dones[copy] and endings[copy, 2] == 1.0:
             write_features(last[copy : copy + 1], is_index, features[:1])
             run_predict_values(actor.params, actor.plan, features[:1], actor.work, value)
+            write_rows(last[copy : copy + 1], cut)
             rewards[copy] += np.float32(gamma) * value[0]
 
 
@@ -266,6 +271,8 @@ def roll_out(
     gamma: float,
     is_index: bool,
     ended: FloatArray,
+    cut: npt.NDArray[Any],
+    cut_value: SingleArray,
     failure: npt.NDArray[np.int64],
 ) -> int:
     """Fill ``arrays``; return how many episodes ended.
@@ -279,13 +286,14 @@ def roll_out(
         gamma: γ.
         is_index: whether observations are indices, to be one-hot.
         ended: (T · K, 5), written: step, copy, return, length, 1 if truncated.
+        cut: (1, D), written: the last observation of the latest episode that was truncated.
+        cut_value: (1,), written: V of it.
         failure: (3,), written: cause, step and copy of what was not finite; cause −1: nothing.
     """
     n_steps, n_copies = arrays.rewards.shape
     features = np.empty((n_copies, actor.plan[0]), np.float32)
     moves = np.empty_like(arrays.actions[0])
     endings, last = np.zeros((n_copies, 3)), np.zeros_like(copies.observations)
-    value = np.empty(1, np.float32)
     failure[0] = -1
     n_ended = 0
     for t in range(n_steps):
@@ -317,7 +325,7 @@ def roll_out(
                         ended[n_ended, 2 + column] = endings[copy, column]
                     n_ended += 1
             add_terminal_values(
-                actor, gamma, is_index, copies.dones, endings, last, features, value,
+                actor, gamma, is_index, copies.dones, endings, last, features, cut, cut_value,
                 arrays.rewards[t],
             )  # fmt: skip
     return n_ended

@@ -22,8 +22,8 @@ def _without_time(info: dict[str, Any]) -> dict[str, Any]:
 def test_direct_steps_are_the_steps_of_the_dummy_vec_env(env_id: str) -> None:
     direct, plain = (make_vec_env(env_id, 3, seed=4) for _ in range(2))
     np.testing.assert_array_equal(direct.reset(), plain.reset())
-    steps = quickest_steps(direct, needs_infos=False)
-    reference = quickest_steps(plain, needs_infos=True)
+    steps = quickest_steps(direct)
+    reference = VecEnvSteps(plain)
     assert isinstance(steps, DirectSteps)
     assert isinstance(reference, VecEnvSteps)
     plain.action_space.seed(0)
@@ -35,10 +35,10 @@ def test_direct_steps_are_the_steps_of_the_dummy_vec_env(env_id: str) -> None:
         np.testing.assert_array_equal(one.rewards, other.rewards)
         np.testing.assert_array_equal(one.dones, other.dones)
         assert one.rewards.dtype == other.rewards.dtype
-        assert [(index, _without_time(info)) for index, info in one.ended] == [
-            (index, _without_time(info)) for index, info in other.ended
+        assert [(index, _without_time(info)) for index, info in one.noted] == [
+            (index, _without_time(info)) for index, info in other.noted
         ]
-        ended += len(one.ended)
+        ended += len(one.noted)
     assert ended >= 6
     # The environments go on from there by ``step`` as if nothing had been different.
     one, other = direct.step(actions), plain.step(actions)
@@ -51,9 +51,9 @@ def test_anything_but_a_plain_dummy_vec_env_is_stepped_by_its_own_step() -> None
 
     plain = make_vec_env("CartPole-v1", 1)
     for env in (VecCheckNan(plain), make_vec_env("CartPole-v1", 1, vec_env_cls=Own)):
-        assert isinstance(quickest_steps(env, needs_infos=False), VecEnvSteps)
+        assert isinstance(quickest_steps(env), VecEnvSteps)
     apart = make_vec_env("CartPole-v1", 1, vec_env_cls=SubprocVecEnv)
     try:
-        assert isinstance(quickest_steps(apart, needs_infos=False), VecEnvSteps)
+        assert isinstance(quickest_steps(apart), VecEnvSteps)
     finally:
         apart.close()

@@ -30,7 +30,7 @@ SMALL = {"n_steps": 32, "batch_size": 32, "n_epochs": 2, "device": "cpu"}
 def form(request, monkeypatch):
     """What make_native_vec_env returns: compiled worlds, or what it falls back to."""
     if request.param == "arrays":
-        monkeypatch.setattr("ppo_lab.compiled_vec_env.has_world", lambda *_: False)
+        monkeypatch.setattr("ppo_lab.restated.why_not", lambda: "of this test")
     return request.param
 
 
@@ -469,7 +469,7 @@ def test_what_cannot_be_made_natively_is_refused(arguments, message):
 
 
 def test_where_numba_is_missing_arrays_take_the_place_of_compiled_worlds(monkeypatch):
-    monkeypatch.setattr("ppo_lab.compiled_vec_env.why_not", lambda: "numba is not installed")
+    monkeypatch.setattr("ppo_lab.restated.why_not", lambda: "numba is not installed")
     assert isinstance(make_native_vec_env("ppo_lab/GridWorld-v0", 2), GymnasiumVecEnv)
 
 
