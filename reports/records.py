@@ -165,7 +165,7 @@ class LoadedRuns:
 
 def clean(text: str) -> str:
     """Replace lone surrogates: JSON and file names may hold them, UTF-8 files may not."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def brief(value: object) -> str:

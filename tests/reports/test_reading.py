@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports import archives, opening
+from reports import archives, evaluations, opening
 from reports.archives import read_arrays
 from reports.evaluations import read_evaluations
 from reports.reading import read_json, read_yaml
@@ -237,6 +237,53 @@ def test_an_array_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> N
         archive.writestr("timesteps.npy", stream.getvalue())
     with pytest.raises(UnusableError, match="does not hold what it states"):
         read_arrays(path, ("timesteps",), "")
+
+
+def test_what_an_archive_unfolds_to_is_bounded_as_floats_and_whatever_it_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "evaluations.npz"
+    monkeypatch.setattr(archives, "MAX_ARRAY_BYTES", 100_000)
+    np.savez_compressed(path, timesteps=np.array([1]), results=np.zeros((1, 12_000), np.int8))
+    assert read_evaluations(path).episodes == 12_000
+    np.savez_compressed(path, timesteps=np.array([1]), results=np.zeros((1, 13_000), np.int8))
+    with pytest.raises(UnusableError, match="unfolds to more than"):
+        read_evaluations(path)  # 104,000 bytes as float64
+    monkeypatch.setattr(archives, "_CHUNK", 1_000)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", bytes(50_000))
+    with archives.open_archive(path, 10_000) as archive:
+        assert archives.read_member(archive, "a", 50_000) == bytes(50_000)
+        with pytest.raises(UnusableError, match="a unfolds to more than 0 MB"):
+            archives.read_member(archive, "a", 49_999)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_that_unfold_a_chunk_without_bound_are_refused(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "evaluations.npz"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("timesteps.npy", b"x")
+    with pytest.raises(UnusableError, match=r"timesteps\.npy is packed by a method"):
+        read_evaluations(path)
+
+
+def test_a_list_of_too_many_members_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "evaluations.npz"
+    np.savez(path, timesteps=np.array([1]), results=np.ones((1, 2)))
+    monkeypatch.setattr(archives, "_MAX_DIRECTORY_BYTES", 50)
+    with pytest.raises(UnusableError, match="lists too many members"):
+        read_evaluations(path)
+
+
+def test_means_are_taken_of_every_evaluation_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "evaluations.npz"
+    np.savez(path, timesteps=np.arange(7), results=np.arange(14).reshape(7, 2))
+    monkeypatch.setattr(evaluations, "_VALUES", 5)  # two rows at a time
+    np.testing.assert_array_equal(read_evaluations(path).returns, np.arange(7) * 2 + 0.5)
 
 
 @pytest.mark.parametrize("key", ["timesteps", "results", "successes"])
