@@ -6,6 +6,7 @@ successes noted, a truncated step's reward carrying γ V of the observation that
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch as th
@@ -56,7 +57,7 @@ class Player:
     ) -> None:
         layout, n_envs = packed.layout, buffer.n_envs
         self._model, self._packed, self._buffer = model, packed, buffer
-        self._structure, self.is_packed = _structure_of(model.policy), True
+        self._binding, self.is_packed = _binding_of(packed, model.policy), True
         self.noise = draw_noise(packed, n_steps, n_envs)
         self.actions = np.zeros(self.noise.shape, layout.action_dtype)
         self._params, self._layout, self._work = packed.params, layout, layout.workspace(n_envs)
@@ -84,10 +85,9 @@ class Player:
 
     def read(self) -> None:
         """Take the parameters as they now are; other networks than the ones packed act by torch."""
-        if all(now == then for now, then in self._structure):
-            self._packed.read()
-        else:
-            self.is_packed = False
+        self.is_packed = self.is_packed and self._binding.holds
+        if self.is_packed:
+            self._binding.read()
 
     def act(self, step: int, observations: NDArray[Any]) -> NDArray[Any]:
         """Choose the actions of one step, and write what belongs to it into the buffer.
@@ -201,13 +201,42 @@ def _within(indices: NDArray[Any], counts: int) -> bool:
     return indices.dtype == np.int64 and bool(indices.view(np.uint64).max() < counts)
 
 
-def _structure_of(policy: nn.Module) -> list[tuple[Mapping[Any, Any], Mapping[Any, Any]]]:
-    """What a policy is made of: each module's own dictionaries, and copies of them."""
-    found: list[Mapping[Any, Any]] = [vars(policy)]
-    for module in policy.modules():
-        found += [module._parameters, module._modules]
-        found += [module._forward_hooks, module._forward_pre_hooks]
-    return [(each, dict(each)) for each in found]
+class _Binding:
+    """A packed policy's networks, and the quickest way to read their parameters.
+
+    Args:
+        packed: its vectors are written.
+        policy: the one that is packed.
+    """
+
+    def __init__(self, packed: PackedPolicy, policy: nn.Module) -> None:
+        self._parameters = packed.parameters
+        self._vectors = packed.views()
+        found: list[Mapping[Any, Any]] = [vars(policy)]
+        for module in policy.modules():
+            found += [module._parameters, module._modules]
+            found += [module._forward_hooks, module._forward_pre_hooks]
+        self._parts = [(each, dict(each)) for each in found]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the policy still is made of the same modules, parameters and hooks."""
+        return all(now == then for now, then in self._parts)
+
+    def read(self) -> None:
+        """Copy the parameters as they now are into the vectors."""
+        with th.no_grad():
+            th._foreach_copy_(self._vectors, self._parameters)
+
+
+_bindings: WeakKeyDictionary[PackedPolicy, _Binding] = WeakKeyDictionary()
+
+
+def _binding_of(packed: PackedPolicy, policy: nn.Module) -> _Binding:
+    known = _bindings.get(packed)
+    if known is None or not known.holds:
+        known = _bindings[packed] = _Binding(packed, policy)
+    return known
 
 
 def _empty_moves(box: spaces.Box, n_steps: int, n_envs: int) -> NDArray[Any]:

@@ -60,6 +60,15 @@ class PackedPolicy:
         self._places = [slice(place.start, place.stop) for place in self.layout.places()]
         self._n_actor = sum(place.role[0] == "actor" for place in self.layout.places())
 
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The tensors, in the order of the layout."""
+        return self._parameters
+
+    def views(self) -> list[th.Tensor]:
+        """The places of ``parameters`` in ``params``; not to outlive a deep copy of this object."""
+        return [self._part(self.params, index) for index in range(len(self._parameters))]
+
     def is_of(self, policy: SpecActorCriticPolicy) -> bool:
         """Whether this is the policy packed here, no layer or tensor exchanged since."""
         if policy is not self._policy or _is_relu(policy) != (self.layout.activation == "relu"):

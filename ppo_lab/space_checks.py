@@ -64,6 +64,8 @@ def check_indices(
         return
     if isinstance(space, spaces.Discrete):
         counts: Any = space.n
+        if type(observations) is int and 0 <= observations < counts:
+            return
     elif isinstance(space, spaces.MultiDiscrete):
         counts = space.nvec
     else:
