@@ -49,7 +49,11 @@ class CommandParser(argparse.ArgumentParser):
 
         for word, shown in zip(self._words, words_without_passwords(self._words), strict=True):
             if word != shown:
-                message = message.replace(word, shown).replace(repr(word)[1:-1], shown)
+                parts = zip(word.partition("="), shown.partition("="), strict=True)
+                for given, instead in ((word, shown), *parts):
+                    if given and given != instead:
+                        message = message.replace(given, instead)
+                        message = message.replace(repr(given)[1:-1], instead)
         line = " ".join(f"{self.prog.split()[-1]}: {message}".split())
         self.exit(USAGE, f"{line} (--help lists the flags)\n")
 

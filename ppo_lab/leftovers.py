@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,8 +23,9 @@ _BEGUN = re.compile(
 _PASSING = re.compile(r"\.(?:probe|video)-(?P<pid>\d+)(?:-\w+)?")
 SILENT_SECONDS = 24 * 3600.0
 """What another machine has begun, and has not locked, is taken for abandoned after this time."""
-_mine: dict[Path, int] = {}
-"""What this process has begun → the open folder, whose lock shows others that it is alive."""
+_mine: dict[Path, tuple[int, int]] = {}
+"""What this process has begun → the open folder, whose lock shows others that it is alive, and the
+thread."""
 
 
 def new_folder_beside(target: Path) -> Path:
@@ -91,10 +93,11 @@ def sweep(folder: Path, *, deep: bool = True) -> None:
 
 
 def sweep_beside(target: Path) -> None:
-    """Remove what others have left of one folder, and what this process has itself given up."""
+    """Remove what others have left of one folder, and what this thread has itself given up."""
     for found in list(_in(target.parent)):
         if found.of == target.name:
-            _give_up(found.path)
+            if _mine.get(found.path, (0, 0))[1] == threading.get_ident():
+                _give_up(found.path)
             if not _is_at_work(found):
                 _remove(found)
 
@@ -179,11 +182,10 @@ def _hold(folder: Path) -> bool:
     if lock_handle(handle) is False or not folder.exists():
         let_go(handle)
         return False
-    _mine[folder] = handle
+    _mine[folder] = handle, threading.get_ident()
     return True
 
 
 def _give_up(folder: Path) -> None:
-    handle = _mine.pop(folder, None)
-    if handle is not None:
-        let_go(handle)
+    if folder in _mine:
+        let_go(_mine.pop(folder)[0])
