@@ -197,7 +197,11 @@ def test_folder_appears_whole_over_a_failed_one_and_nothing_is_left(tmp_path: Pa
 @pytest.mark.parametrize(
     ("command", "flags", "name"),
     [
-        (compare, ["--envs", "CartPole-v1", "--seeds", "1", "--algos", "ppo", "--settings", "default"], "compare-CartPole-v1"),
+        (
+            compare,
+            ["--envs", "CartPole-v1", "--seeds", "1", "--algos", "ppo", "--settings", "default"],
+            "compare-CartPole-v1",
+        ),
         (tune, ["--env", "CartPole-v1"], "tune-CartPole-v1"),
     ],
 )
