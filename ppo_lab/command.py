@@ -5,10 +5,10 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,9 +36,26 @@ class CommandError(RuntimeError):
 class CommandParser(argparse.ArgumentParser):
     """argparse with errors of one line, named after the module: ``ppo_lab.tune: …``."""
 
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse; keeps the words, whose secrets an error must not show."""
+        self._words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Exit with 2."""
-        self.exit(USAGE, f"{self.prog.split()[-1]}: {message} (--help lists the flags)\n")
+        from ppo_lab.storage_url import words_without_passwords
+
+        for word, shown in zip(self._words, words_without_passwords(self._words), strict=True):
+            if word != shown:
+                parts = zip(word.partition("="), shown.partition("="), strict=True)
+                for given, instead in ((word, shown), *parts):
+                    if given and given != instead:
+                        message = message.replace(given, instead)
+                        message = message.replace(repr(given)[1:-1], instead)
+        line = " ".join(f"{self.prog.split()[-1]}: {message}".split())
+        self.exit(USAGE, f"{line} (--help lists the flags)\n")
 
 
 def run_command(program: str, body: Callable[[], None]) -> int:
@@ -73,12 +90,12 @@ def run_command(program: str, body: Callable[[], None]) -> int:
 def make_console() -> "Console":
     """A terminal's width, or the table's own where the output goes to a file.
 
-    No markup: a reason or a name may hold brackets.
+    No markup and no emoji: a reason or a name may hold brackets and colons.
     """
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(width=width, markup=False, highlight=False)
+    return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
 def checked_jobs(jobs: int | None) -> int:

@@ -20,7 +20,7 @@ from ppo_lab.command import (
 )
 
 if TYPE_CHECKING:
-    from ppo_lab.matrix import Cell, Source
+    from ppo_lab.matrix import Cell, Matrix, Source
 
 __all__ = ["main"]
 
@@ -93,10 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare(options: argparse.Namespace) -> None:
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
-    from ppo_lab.matrix import Matrix, cells, execute, notes
-    from ppo_lab.progress import StageProgress
+    from ppo_lab.folder_lock import folder_lock
+    from ppo_lab.leftovers import sweep
+    from ppo_lab.matrix import Matrix, cells, check_folders
     from ppo_lab.run_config import Evaluation
-    from reports.report import write_report
     from tuning.protocol import Block, Protocol
 
     started = time.perf_counter()
@@ -110,6 +110,20 @@ def _compare(options: argparse.Namespace) -> None:
     made = cells(algos, envs, source, options.timesteps, evaluation)
     folder = writable_folder(options.log_folder, options.name or _default_name(envs), "--name")
     matrix = Matrix(made, tuple(protocol.judge_seeds), folder / "runs")
+    check_folders(matrix)
+    with folder_lock(folder):
+        sweep(folder)
+        _run(options, matrix, jobs, folder, started)
+
+
+def _run(
+    options: argparse.Namespace, matrix: "Matrix", jobs: int, folder: Path, started: float
+) -> None:
+    from ppo_lab.matrix import execute, notes
+    from ppo_lab.progress import StageProgress
+    from reports.report import write_report
+
+    made, envs = matrix.cells, list(dict.fromkeys(cell.run.env for cell in matrix.cells))
     console = make_console()
     console.print(
         f"Comparing {', '.join(dict.fromkeys(cell.label for cell in made))} on {', '.join(envs)}: "

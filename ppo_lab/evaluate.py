@@ -142,6 +142,7 @@ def _record(run: "SavedRun", options: argparse.Namespace) -> Path:
     """Record one episode into a file, or into a folder under the environment's name."""
     from ppo_lab.errors import ArgumentError
     from ppo_lab.extras import require
+    from ppo_lab.leftovers import sweep
     from ppo_lab.saved_model import load_model, make_environments
 
     require("moviepy", "--video")
@@ -150,7 +151,8 @@ def _record(run: "SavedRun", options: argparse.Namespace) -> Path:
         raise ArgumentError(f"--video {target}: expected a file .mp4, or a folder")
     file = target if target.suffix else target / f"{run.name}.mp4"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".video-") as folder:
+    sweep(file.parent, deep=False)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".video-{os.getpid()}-") as folder:
         env = make_environments(run, 1, options.seed, "rgb_array", Path(folder) / "episode")
         try:
             model = load_model(run, env, options.checkpoint)

@@ -1,5 +1,6 @@
 """A comparison's runs: algorithms × environments × seeds, all under one protocol (design)."""
 
+import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from ppo_lab.settings import (
 from ppo_lab.workers import execute_runs
 from reports.text import counted
 
-__all__ = ["Cell", "Matrix", "Source", "cells", "execute", "notes"]
+__all__ = ["Cell", "Matrix", "Source", "cells", "check_folders", "execute", "notes"]
 
 OURS = "spec_ppo"
 """The algorithm that presets and our files of settings are for."""
@@ -159,6 +160,7 @@ def cells(
         ArgumentError: an algorithm does not fit an environment, or cannot be built with its
             settings; says why.
     """
+    _check_names(envs)
     policies = {pair: inspect_environment(pair[1], {}, pair[0]) for pair in product(algos, envs)}
     references = {env: reference_scores(env, {}).as_dict() for env in envs}
     made = []
@@ -186,6 +188,40 @@ def cells(
         made.append(Cell(run, chosen.tuning, tuple(said)))
     _check_labels(made)
     return tuple(made)
+
+
+def _check_names(envs: Sequence[str]) -> None:
+    """Every environment must have a folder name of its own, on any file system."""
+    owners: dict[str, str] = {}
+    for env in envs:
+        name = environment_folder_name(env)
+        other = owners.setdefault(name.casefold(), env)
+        if other != env:
+            raise ArgumentError(
+                f"environments {other!r} and {env!r} would both have run folders {name}_1, …: "
+                "compare them in two comparisons, with another --name"
+            )
+
+
+def check_folders(matrix: Matrix) -> None:
+    """Check that the folder holds no run, failed ones included, of an environment of a like name.
+
+    Raises:
+        ArgumentError: it does.
+    """
+    wanted = {environment_folder_name(cell.run.env).casefold(): cell.run.env
+              for cell in matrix.cells}  # fmt: skip
+    for file in sorted(matrix.folder.glob("*/*/run.json")):
+        env = wanted.get(file.parent.name.rpartition("_")[0].casefold())
+        try:
+            there = json.loads(file.read_text(encoding="utf-8"))["env"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+        if env is not None and there != env:
+            raise ArgumentError(
+                f"{file.parent} holds a run of {there!r}, whose folders have the names of those "
+                f"of {env!r}: choose another --name"
+            )
 
 
 def _check_labels(made: Sequence[Cell]) -> None:

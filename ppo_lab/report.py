@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(options: argparse.Namespace) -> None:
     from ppo_lab.errors import ArgumentError
+    from ppo_lab.leftovers import sweep
     from reports.arrangement import baseline_label
     from reports.references import fill_references, load_references
     from reports.report import write_report
@@ -101,6 +102,8 @@ def _report(options: argparse.Namespace) -> None:
         baseline = baseline_label(loaded.runs, options.baseline)
     except ValueError as error:
         raise ArgumentError(f"--baseline {options.baseline}: {error}") from error
+    for folder in (options.out, options.out / "tables", options.out / "figures"):
+        sweep(folder, deep=False)
     report = write_report(
         loaded,
         options.out,

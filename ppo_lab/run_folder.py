@@ -1,12 +1,8 @@
-"""What lies in a run folder beside the results, and how the folder appears whole (design)."""
+"""What lies in a run folder beside the results."""
 
 import json
-import os
 import platform
-import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +12,9 @@ from typing import Any
 import yaml
 
 import ppo_lab
+from ppo_lab.leftovers import move_into_place, new_folder_beside
 from ppo_lab.run_config import RunConfig
+from ppo_lab.storage_url import this_command
 
 __all__ = [
     "circumstances",
@@ -69,14 +67,8 @@ def circumstances() -> dict[str, Any]:
         "git_commit": _git_commit(),
         "device": "cpu",
         "machine": platform.machine(),
-        "command": _command(),
+        "command": this_command(),
     }
-
-
-def _command() -> str:
-    """The command line without the password of a storage's URL."""
-    words = [Path(word).name if i == 0 else word for i, word in enumerate(sys.argv)]
-    return re.sub(r"(://[^\s:/@]*:)\S*@", r"\1***@", " ".join(words))
 
 
 @cache
@@ -116,24 +108,3 @@ def to_json(record: Mapping[str, Any]) -> str:
         ValueError: a number is NaN or infinite.
     """
     return json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
-
-
-def new_folder_beside(folder: Path) -> Path:
-    """A hidden folder to write into; what a killed run left there is removed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for abandoned in folder.parent.glob(f".{folder.name}.part-*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    partial = folder.with_name(f".{folder.name}.part-{os.getpid()}")
-    partial.mkdir()
-    return partial
-
-
-def move_into_place(partial: Path, folder: Path) -> None:
-    """Rename, over a failed run of the same name."""
-    if folder.exists():
-        outdated = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-        folder.rename(outdated)
-        partial.rename(folder)
-        shutil.rmtree(outdated, ignore_errors=True)
-    else:
-        partial.rename(folder)

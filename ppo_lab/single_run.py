@@ -1,6 +1,7 @@
 """One run of its own: where its folder goes, how it survives a kill, how it goes on."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.folder_lock import Holder, holder_of
+from ppo_lab.leftovers import discard, new_folder_beside, take_name
 from ppo_lab.run_config import Evaluation, RunConfig, Trained, environment_folder_name
 from ppo_lab.run_folder import to_json
 from ppo_lab.runs import FORMAT, RunResult, execute_run, finished_run
@@ -29,11 +32,13 @@ class Begun:
         folder: ``<log folder>/<algorithm>/<environment>_<number>``, the zoo's place.
         finished: its result, if this very run is finished.
         stopped: its folder of checkpoints, if this very run was stopped and can go on.
+        holder: the process that is making this very run now.
     """
 
     folder: Path
     finished: RunResult | None = None
     stopped: Path | None = None
+    holder: Holder | None = None
 
 
 def find_folder(config: RunConfig, log_folder: Path) -> Begun:
@@ -44,8 +49,21 @@ def find_folder(config: RunConfig, log_folder: Path) -> Begun:
         log_folder: the zoo's ``logs``.
     """
     parent = log_folder / config.algo
+    while True:
+        begun, last = _there(config, parent)
+        if begun is not None:
+            return begun
+        stem = parent / environment_folder_name(config.env)
+        folder = stem.with_name(f"{stem.name}_{last + 1}")
+        if _claim(config, folder):
+            return Begun(folder)
+
+
+def _there(config: RunConfig, parent: Path) -> tuple[Begun | None, int]:
+    """This very run, if it is there, and the highest number that is taken."""
     name = re.escape(environment_folder_name(config.env))
-    pattern = re.compile(rf"{name}_(\d+)({re.escape(UNFINISHED)})?")
+    # Of either case: on some file systems they are one name.
+    pattern = re.compile(rf"{name}_(\d+)({re.escape(UNFINISHED)})?", re.IGNORECASE)
     last = 0
     for path in sorted(parent.iterdir()) if parent.is_dir() else ():
         match = pattern.fullmatch(path.name)
@@ -55,27 +73,35 @@ def find_folder(config: RunConfig, log_folder: Path) -> Begun:
         if match[2]:
             if _is_of(config, path):
                 place = path.with_name(path.name.removesuffix(UNFINISHED))
-                return Begun(place, stopped=path if newest_model(path) else None)
+                stopped = path if newest_model(path) else None
+                return Begun(place, stopped=stopped, holder=holder_of(path)), last
             continue
         try:
             result = finished_run(config, path)
         except ArgumentError:
             continue  # another run's
         if result is not None or _is_of(config, path):  # one that failed is tried again
-            return Begun(path, finished=result)
-    return Begun(_claimed(parent / environment_folder_name(config.env), last + 1))
+            return Begun(path, finished=result), last
+    return None, last
 
 
-def _claimed(stem: Path, number: int) -> Path:
-    """The first free number's folder; its folder of checkpoints is made, which no other run has."""
-    while True:
-        folder = stem.with_name(f"{stem.name}_{number}")
-        try:
-            folder.with_name(folder.name + UNFINISHED).mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return folder
+def _claim(config: RunConfig, folder: Path) -> bool:
+    """Make a run's folder of checkpoints, with its record in it; False where another has it."""
+    aside = folder.with_name(folder.name + UNFINISHED)
+    begun = new_folder_beside(aside)
+    _write_record(config, begun)
+    if folder.exists() or aside.exists():  # finished or begun since we looked
+        discard(begun)
+        return False
+    return take_name(begun, aside)
+
+
+def _write_record(config: RunConfig, aside: Path) -> None:
+    """Say whose checkpoints these are; another process may be reading it."""
+    record = {"format": FORMAT, **config.as_dict(), "status": "unfinished"}
+    beside = aside / f".run.json.part-{os.getpid()}"
+    beside.write_text(to_json(record) + "\n", encoding="utf-8")
+    beside.replace(aside / "run.json")
 
 
 def run_once(
@@ -103,8 +129,10 @@ def run_once(
         saving = CheckpointAfterUpdate(save_freq, aside, keep_checkpoints)
         session = replace(session, callbacks=[*session.callbacks, saving])
     aside.mkdir(parents=True, exist_ok=True)
-    record = {"format": FORMAT, **config.as_dict(), "status": "unfinished"}
-    (aside / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
+    _write_record(config, aside)
+    for pattern in ("rl_model_*.part", ".part.zip", ".run.json.part-*"):
+        for unwritten in aside.glob(pattern):  # a killed process's
+            unwritten.unlink(missing_ok=True)
     result = None
     try:
         result = execute_run(config, folder, trainer=_trainer(session))

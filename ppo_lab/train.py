@@ -14,6 +14,7 @@ import ppo_lab  # registers the environments
 from ppo_lab.command import CommandError, CommandParser, run_command, spent
 
 if TYPE_CHECKING:
+    from ppo_lab.folder_lock import Holder
     from ppo_lab.run_config import RunConfig
     from ppo_lab.session import Session
     from ppo_lab.settings import Settings
@@ -116,6 +117,8 @@ def _train(options: argparse.Namespace) -> None:
         print(f"{begun.folder} is this run, finished: mean return {score:.4g}")
         print(f"python -m ppo_lab.evaluate {begun.folder}")
         return
+    if begun.holder is not None:
+        raise CommandError(_alive(begun.holder, begun.folder))
     if begun.stopped is not None:
         raise CommandError(_stopped(begun.stopped, "was stopped before"))
     print(f"Training {config.algo} on {config.env}, {config.origin}, into {begun.folder}/")
@@ -164,16 +167,22 @@ def _resume(options: argparse.Namespace) -> None:
 def _run(
     config: "RunConfig", folder: Path, options: argparse.Namespace, start: Path | None
 ) -> None:
+    from ppo_lab.folder_lock import FolderInUseError, folder_lock
+    from ppo_lab.leftovers import sweep
     from ppo_lab.single_run import UNFINISHED, newest_model, run_once
 
     session = _session(options, start)
     save_freq = options.save_freq
     every = max(1, config.timesteps // PARTS) if save_freq is None else save_freq
     began = time.perf_counter()
+    aside = folder.with_name(folder.name + UNFINISHED)
     try:
-        result = run_once(config, folder, session, every, keep_checkpoints=bool(save_freq))
+        with folder_lock(aside):
+            sweep(folder.parent, deep=False)
+            result = run_once(config, folder, session, every, keep_checkpoints=bool(save_freq))
+    except FolderInUseError as error:
+        raise CommandError(_alive(error.holder, folder)) from None
     except KeyboardInterrupt:
-        aside = folder.with_name(folder.name + UNFINISHED)
         again = newest_model(aside) is not None
         message = _stopped(aside, "is stopped") if again else "stopped before its first checkpoint"
         print(f"{PROGRAM}: {message}", file=sys.stderr)
@@ -203,6 +212,13 @@ def _stopped(aside: Path, how: str) -> str:
     )
 
 
+def _alive(holder: "Holder", folder: Path) -> str:
+    return (
+        f"this run is being trained by {holder}, into {folder}/: wait for it, or stop that process "
+        "to go on from its newest checkpoint"
+    )
+
+
 def _session(options: argparse.Namespace, start: Path | None) -> "Session":
     from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 
@@ -224,6 +240,7 @@ def _check(options: argparse.Namespace) -> None:
     """
     from ppo_lab.errors import ArgumentError
     from ppo_lab.extras import require
+    from ppo_lab.leftovers import sweep
     from tuning.whole import check_writable
 
     for name, least in (("timesteps", 1), ("n_envs", 1), ("eval_episodes", 1), ("eval_freq", 0),
@@ -237,6 +254,7 @@ def _check(options: argparse.Namespace) -> None:
         require("tensorboard", "--tensorboard")
     try:
         check_writable(options.log_folder)
+        sweep(options.log_folder, deep=False)
     except OSError as error:
         raise ArgumentError(f"--log-folder {options.log_folder}: {error}") from error
 

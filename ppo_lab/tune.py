@@ -22,6 +22,9 @@ from ppo_lab.command import (
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+    from tuning.protocol import Protocol
+    from tuning.spaces import Space
+
 __all__ = ["main"]
 
 PROGRAM = "ppo_lab.tune"
@@ -152,8 +155,8 @@ def _guarded(options: argparse.Namespace) -> None:
     from optuna.exceptions import OptunaError
     from sqlalchemy.exc import SQLAlchemyError
 
+    from ppo_lab.storage_url import without_password
     from tuning.stages import StudyError
-    from tuning.storage import without_password
 
     try:
         _tune(options)
@@ -163,18 +166,19 @@ def _guarded(options: argparse.Namespace) -> None:
         reason = without_password(str(error), options.storage or "")
         raise CommandError(
             f"the study's storage failed: {type(error).__name__}: {reason[:300]}"
-        ) from error
+        ) from None  # a traceback would show the URL
 
 
 def _tune(options: argparse.Namespace) -> None:
     from ppo_lab.algorithms import known_algorithm
     from ppo_lab.environments import inspect_environment
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.progress import StageProgress
+    from ppo_lab.folder_lock import folder_lock
+    from ppo_lab.leftovers import sweep
     from ppo_lab.runs import environment_folder_name
     from tuning.protocol import Protocol
     from tuning.space_files import spaces_for
-    from tuning.whole import run_study
+    from tuning.storage import is_shared
 
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
@@ -197,10 +201,29 @@ def _tune(options: argparse.Namespace) -> None:
     spaces = spaces_for(algos, options.space, options.set)
     if options.grace < SHORTEST_GRACE:
         raise ArgumentError(f"--grace {options.grace}: expected at least {SHORTEST_GRACE}")
-    jobs = checked_jobs(options.jobs)
+    checked_jobs(options.jobs)
     name = options.study_name or f"tune-{environment_folder_name(options.env)}"
     folder = writable_folder(options.log_folder, name, "--study-name")
+    # Machines that share a database may share the folder too; a file is one command's at a time.
+    many = options.storage is not None and is_shared(options.storage)
+    with folder_lock(folder, shared=many):
+        sweep(folder)
+        _run(options, protocol, algos, spaces, folder, started)
+
+
+def _run(
+    options: argparse.Namespace,
+    protocol: "Protocol",
+    algos: Sequence[str],
+    spaces: "Mapping[str, Space]",
+    folder: Path,
+    started: float,
+) -> None:
+    from ppo_lab.progress import StageProgress
+    from tuning.whole import run_study
+
     console = make_console()
+    jobs = checked_jobs(options.jobs)
     console.print(
         f"Tuning {' and '.join(algos)} on {options.env} with {jobs} processes, into {folder}/",
     )

@@ -1,6 +1,7 @@
 """From logs to a report: pages, tables and figures in one folder."""
 
 import os
+import socket
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,7 +169,7 @@ def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
         for name, content in contents.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside[path] = path.with_name(f".{path.name}.{os.getpid()}")
+            beside[path] = path.with_name(f".{path.name}.part-{os.getpid()}@{socket.gethostname()}")
             beside[path].write_bytes(content)
         for path, written in beside.items():
             written.replace(path)

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
+from ppo_lab.leftovers import discard, move_into_place, new_folder_beside
 from ppo_lab.runs import RunConfig
 from tuning.protocol import Protocol
 
@@ -38,14 +40,16 @@ def restore_run(folder: Path, config: RunConfig, trial: FrozenTrial) -> None:
     record, evaluations = trial.user_attrs.get("record"), trial.user_attrs.get("evaluations")
     if folder.exists() or not record or record.get("seed") != config.seed:
         return
-    partial = folder.with_name(f".{folder.name}.part-{os.getpid()}")
-    partial.mkdir(parents=True)
+    partial = new_folder_beside(folder)
     if evaluations:
         steps, returns = evaluations
         np.savez(partial / "evaluations.npz", timesteps=np.array(steps), results=np.array(returns))
     text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
     (partial / "run.json").write_text(text + "\n", encoding="utf-8")
-    partial.rename(folder)
+    if folder.exists():  # another machine was faster, in a folder that both see
+        discard(partial)
+    else:
+        move_into_place(partial, folder)
 
 
 def former_settings(place: Path, hyperparameters: Mapping[str, Any]) -> str | None:
@@ -115,7 +119,7 @@ def trials_table(outcomes: Mapping[int, FrozenTrial], decisions: Mapping[int, st
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file beside its place, then rename it there."""
-    partial = path.with_name(f".{path.name}.part-{os.getpid()}")
+    partial = path.with_name(f".{path.name}.part-{os.getpid()}@{socket.gethostname()}")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 

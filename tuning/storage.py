@@ -1,22 +1,23 @@
 """Where studies live: an embedded file, a database server for many machines, a proxy before it."""
 
 import importlib.util
-import re
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
-from sqlalchemy import event
+from sqlalchemy import URL, Connection, event
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.storage_url import without_password
 from tuning.hindsight import quiet
 from tuning.tasks import retry
 
-__all__ = ["GRACE_SECONDS", "is_shared", "open_storage", "open_study", "without_password"]
+__all__ = ["GRACE_SECONDS", "file_url", "is_shared", "open_storage", "open_study"]
 
 T = TypeVar("T")
 
@@ -25,6 +26,10 @@ GRACE_SECONDS = 120
 _BEATS_WITHIN_GRACE = 4
 _PATIENCE = (0.2, 0.5, 1.0, 2.0)
 """Seconds between attempts: the first machines to arrive all make the tables at once."""
+_PASSING = ("already exists", "UNIQUE constraint failed", "database is locked")
+"""What is said to the second of two that make the same tables at the same time."""
+_BUSY_SECONDS = 60
+"""How long SQLite waits for other processes of this machine to have written."""
 _GRPC_PORT = 13000
 _POSTGRESQL_DRIVERS = {"psycopg": "postgresql+psycopg", "psycopg2": "postgresql+psycopg2"}
 
@@ -34,12 +39,15 @@ def is_shared(url: str) -> bool:
     return not url.startswith(("sqlite", "journal"))
 
 
-def without_password(text: str, url: str) -> str:
-    """A message with the password of a storage's URL blotted out, as written and as meant."""
-    found = re.match(r"[^:]+://[^/@]*?:(.*)@", url)
-    for secret in {found[1], unquote(found[1])} if found else ():
-        text = text.replace(secret, "***") if secret else text
-    return text
+def file_url(file: Path) -> str:
+    """The URL of an SQLite file, whatever characters its path has.
+
+    SQLite's own percent-encoding: in a plain URL ``?`` would begin the query, and Optuna would take
+    braces for a place to fill in.
+    """
+    return URL.create(
+        "sqlite", database=file.resolve().as_uri(), query={"uri": "true"}
+    ).render_as_string()
 
 
 def open_storage(url: str, grace: int = GRACE_SECONDS) -> BaseStorage:
@@ -102,16 +110,15 @@ def _create_or_load(name: str, storage: BaseStorage) -> tuple[optuna.Study, bool
 
 
 def _checked(url: str, action: Callable[[], T]) -> T:
-    attempts = len(_PATIENCE) + 1 if is_shared(url) else 1
-    for attempt in range(attempts):
+    for seconds in (*_PATIENCE, None):
         try:
             with quiet():
                 return action()
         except ArgumentError:
             raise
         except Exception as error:  # SQLAlchemy, drivers and Optuna each have their own
-            if attempt + 1 < attempts and "already exists" in str(error):
-                time.sleep(_PATIENCE[attempt])
+            if seconds is not None and any(words in str(error) for words in _PASSING):
+                time.sleep(seconds)
                 continue
             reason = without_password(" ".join(str(error).split()), url)
             raise ArgumentError(
@@ -122,22 +129,40 @@ def _checked(url: str, action: Callable[[], T]) -> T:
 
 def _database(url: str, grace: int) -> RDBStorage:
     storage = RDBStorage(
-        _with_driver(url),
+        _with_driver(_without_fields(url)),
         heartbeat_interval=max(1, grace // _BEATS_WITHIN_GRACE),
         grace_period=grace,
         heartbeat_stale_trial_callback=retry,
         engine_kwargs={"pool_pre_ping": True} if is_shared(url) else None,
     )
     if storage.engine.dialect.name == "sqlite":
-        event.listen(storage.engine, "connect", _write_ahead)
+        event.listen(storage.engine, "connect", _prepare)
+        event.listen(storage.engine, "begin", _begin)
         storage.engine.dispose()  # the connection that made the tables does without
     return storage
 
 
-def _write_ahead(connection: Any, _record: object) -> None:
+def _without_fields(url: str) -> str:
+    """Keep Optuna, which fills in its schema's version, from braces in a password or a path."""
+    doubled = url.replace("{", "{{").replace("}", "}}")
+    return doubled.replace("{{SCHEMA_VERSION}}", "{SCHEMA_VERSION}")
+
+
+def _prepare(connection: Any, _record: object) -> None:
     """Spare SQLite the wait for the disk at every commit; a killed process still loses nothing."""
+    connection.isolation_level = None  # _begin begins
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin(connection: Connection) -> None:
+    """Lock before the first look.
+
+    Python's driver begins a transaction at the first change: two processes would both see a trial
+    waiting and both claim it.
+    """
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _proxy(host: str | None, port: int | None) -> BaseStorage:

@@ -6,8 +6,6 @@ lost are Optuna's, so they work wherever its storages do. A task may take severa
 counts is the first attempt with an outcome; so no task is lost, and none counts twice.
 """
 
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,11 +19,14 @@ from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuning.hindsight import quiet
+from tuning.turns import is_gone, this_process, turn
 
 __all__ = ["Claim", "Heart", "TaskList", "retry"]
 
 MOST_LOST = 5
 """A task that has lost this many workers is failed: it may be what kills them."""
+UNNAMED_SECONDS = 2.0
+"""A claim that bears no name for this long is spoken of: its process has most likely died."""
 _SETTLED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -94,6 +95,10 @@ class Heart:
                     break
 
 
+def _silent(_line: str) -> None:
+    """Say nothing."""
+
+
 @dataclass
 class TaskList:
     """The tasks of one study.
@@ -102,31 +107,78 @@ class TaskList:
         study: Optuna's.
         storage: the study's, written to directly.
         heart: beats for what is claimed.
+        grace: seconds of silence after which another process is taken for lost.
+        say: told in a line what is being waited for.
     """
 
     study: optuna.Study
     storage: BaseStorage
     heart: Heart
+    grace: float = 120.0
+    say: Callable[[str], None] = _silent
     _attempts: dict[str, list[FrozenTrial]] = field(default_factory=dict)
     _looked_for_lost: float = 0.0
+    _unnamed: dict[int, tuple[float, bool]] = field(default_factory=dict)
+    _stranded: set[str] = field(default_factory=set)
 
     def refresh(self) -> None:
         """Read the storage."""
         attempts: dict[str, list[FrozenTrial]] = {}
         for trial in self.study.get_trials(deepcopy=False):
-            if "task" in trial.user_attrs:
+            if "task" in trial.user_attrs and "duplicate" not in trial.user_attrs:
                 attempts.setdefault(trial.user_attrs["task"], []).append(trial)
         self._attempts = attempts
 
     def offer(self, tasks: Iterable[str]) -> None:
-        """Add the tasks that are not there yet."""
+        """Add the tasks that are not there yet; of many processes one at a time does it."""
+        wanted = list(dict.fromkeys(tasks))
         self.refresh()
-        for task in tasks:
-            if task not in self._attempts:
-                self.study.add_trial(
-                    create_trial(state=TrialState.WAITING, user_attrs={"task": task})
-                )
+        if any(map(self._is_missing, wanted)):
+            with turn(self.storage, f"{self.study.study_name}-offering", self.grace) as beat:
+                self.refresh()  # another process may have had its turn before
+                for task in filter(self._is_missing, wanted):
+                    beat()
+                    self._add(task)
         self.refresh()
+        self.close_duplicates()
+
+    def _is_missing(self, task: str) -> bool:
+        """Whether no attempt of a task is there that can still come to something."""
+        attempts = self._attempts.get(task, ())
+        return self.outcome(task) is None and all(map(_is_lost, attempts))
+
+    def _add(self, task: str) -> None:
+        attempts = self._attempts.get(task, ())
+        lost = max((trial.user_attrs.get("lost", 0) for trial in attempts), default=0)
+        attributes = {"task": task, "lost": lost} if lost else {"task": task}
+        self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
+
+    def close_duplicates(self) -> None:
+        """Close attempts that wait beside one that counts: two processes may have added them.
+
+        Of several that wait, the first counts.
+        """
+        closed = False
+        for attempts in tuple(self._attempts.values()):
+            live = [trial for trial in attempts if not _is_lost(trial)]
+            begun = [trial for trial in live if trial.state != TrialState.WAITING]
+            counts = (begun or live)[:1]
+            for trial in live:
+                if trial.state == TrialState.WAITING and trial not in counts:
+                    closed = self._close(trial._trial_id) or closed
+        if closed:
+            self.refresh()
+
+    def _close(self, trial_id: int) -> bool:
+        """End an attempt that waits, unless another process has just claimed it."""
+        try:
+            if not self.storage.set_trial_state_values(trial_id, state=TrialState.RUNNING):
+                return False
+            self.storage.set_trial_user_attr(trial_id, "duplicate", True)
+            self.storage.set_trial_state_values(trial_id, state=TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            return False
+        return True
 
     def outcome(self, task: str) -> FrozenTrial | None:
         """The attempt that counts, if the task is finished: completed, stopped or failed."""
@@ -161,9 +213,10 @@ class TaskList:
             attempts = self._attempts.get(task, ())
             if any(trial.state == TrialState.RUNNING for trial in attempts):
                 continue
-            for trial in attempts:
-                if trial.state == TrialState.WAITING and self._take(trial._trial_id):
-                    return Claim(task, trial._trial_id)
+            # The first alone: whoever finds it taken must not take a duplicate of it.
+            waiting = next((t for t in attempts if t.state == TrialState.WAITING), None)
+            if waiting is not None and self._take(waiting._trial_id):
+                return Claim(task, waiting._trial_id)
         return None
 
     def _take(self, trial_id: int) -> bool:
@@ -173,7 +226,7 @@ class TaskList:
         except UpdateFinishedTrialError:
             taken = False
         if taken:
-            self.storage.set_trial_user_attr(trial_id, "owner", _this_process())
+            self.storage.set_trial_user_attr(trial_id, "owner", this_process())
         else:
             self.heart.end(trial_id)
         return taken
@@ -240,6 +293,7 @@ class TaskList:
         Args:
             every: seconds between two looks.
         """
+        self._watch_unnamed()
         now = time.monotonic()
         if self._looked_for_lost and now - self._looked_for_lost < every:
             return
@@ -248,29 +302,51 @@ class TaskList:
             fail_stale_trials(self.study)
         for attempts in self._attempts.values():
             for trial in attempts:
-                if trial.state == TrialState.RUNNING and _is_gone(trial.user_attrs.get("owner")):
-                    try:
-                        self.storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
-                    except UpdateFinishedTrialError:
-                        continue
-                    retry(self.study, trial)
+                if trial.state == TrialState.RUNNING and is_gone(trial.user_attrs.get("owner")):
+                    self._fail_and_retry(trial)
         self.refresh()
+        self._add_stranded()
+        self.close_duplicates()
+
+    def _fail_and_retry(self, trial: FrozenTrial) -> None:
+        try:
+            self.storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            return
+        retry(self.study, trial)
+
+    def _watch_unnamed(self) -> None:
+        """Speak of claims without a name, whose process died in claiming, and then retry them."""
+        now = time.monotonic()
+        unnamed = {
+            trial._trial_id: (task, trial)
+            for task, attempts in self._attempts.items()
+            for trial in attempts
+            if trial.state == TrialState.RUNNING and "owner" not in trial.user_attrs
+        }
+        self._unnamed = {key: self._unnamed.get(key, (now, False)) for key in unnamed}
+        for key, (task, trial) in unnamed.items():
+            since, said = self._unnamed[key]
+            if now - since >= self.grace:
+                self._fail_and_retry(trial)
+            elif not said and now - since >= min(UNNAMED_SECONDS, self.grace):
+                self._unnamed[key] = since, True
+                left = self.grace - (now - since)
+                until = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
+                self.say(
+                    f"Waiting until {until} for task {task} of {self.study.study_name}, claimed by "
+                    "a process that left no name; then it is tried again"
+                )
+
+    def _add_stranded(self) -> None:
+        """Add tasks again whose process died between giving them up and letting them wait."""
+        stranded = set(filter(self._is_missing, self._attempts))
+        lasting = stranded & self._stranded  # at two looks: others may be about to add them
+        self._stranded = stranded - lasting
+        if lasting:
+            self.offer(lasting)
 
 
-def _this_process() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid()}
-
-
-def _is_gone(owner: Mapping[str, Any] | None) -> bool:
-    """Whether a process of this machine has ended; of other machines nothing is known."""
-    if not owner or owner["host"] != socket.gethostname():
-        return False
-    if owner["pid"] == os.getpid():
-        return False
-    try:
-        os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+def _is_lost(trial: FrozenTrial) -> bool:
+    """Whether an attempt came to nothing, its worker being gone."""
+    return trial.state == TrialState.FAIL and "reason" not in trial.user_attrs

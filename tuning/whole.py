@@ -1,6 +1,6 @@
 """A whole study: every stage in turn, and what it leaves behind."""
 
-import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from tuning.protocol import Protocol
 from tuning.records import settings_yaml, trials_table, write_whole
 from tuning.spaces import SPACES, Space, fit_to_budget
 from tuning.stages import Progress, Stages, Tuned, judge, replicate, screen
-from tuning.storage import GRACE_SECONDS, open_storage, open_study
+from tuning.storage import GRACE_SECONDS, file_url, open_storage, open_study
 from tuning.study import AlgorithmStudy, study_settings
 from tuning.tasks import Heart, TaskList
 from tuning.work import TaskPool
@@ -79,14 +79,14 @@ def run_study(
         algo: fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps) for algo in algos
     }
     folder.mkdir(parents=True, exist_ok=True)
-    url = storage or f"sqlite:///{folder.resolve() / 'study.db'}"
+    url = storage or file_url(folder / "study.db")
     opened = open_storage(url, grace)
     heart = Heart(opened)
     pool = TaskPool(jobs)
 
     def task_list(name: str, settings: Mapping[str, object]) -> TaskList:
         study = open_study(f"{folder.name}-{name}", opened, url, settings)
-        return TaskList(study, opened, heart)
+        return TaskList(study, opened, heart, grace, say)
 
     try:
         studies = [
@@ -189,6 +189,5 @@ def check_writable(folder: Path) -> None:
         OSError: it cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".probe-{os.getpid()}"
-    probe.write_bytes(b"")
-    probe.unlink()
+    with tempfile.TemporaryFile(dir=folder):
+        pass

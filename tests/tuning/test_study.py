@@ -10,11 +10,12 @@ import pytest
 from optuna.trial import TrialState
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.storage_url import without_password
 from tuning.parameters import Real
 from tuning.protocol import Protocol
 from tuning.spaces import SPACES
 from tuning.stages import Candidate, lower_end, ranked
-from tuning.storage import open_storage, open_study, without_password
+from tuning.storage import open_storage, open_study
 from tuning.study import AlgorithmStudy, Screening, study_settings
 from tuning.tasks import Heart, TaskList
 from tuning.work import Task, TaskResult

@@ -1,6 +1,7 @@
 """Tasks are shared out: none is lost, none counts twice."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -73,7 +74,7 @@ def test_task_of_a_process_that_has_ended_waits_again_at_once(tmp_path: Path) ->
     assert claim is not None
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
-    owner = {"host": module.socket.gethostname(), "pid": ended.pid}
+    owner = {"host": socket.gethostname(), "pid": ended.pid}
     tasks.storage.set_trial_user_attr(claim.trial_id, "owner", owner)
     tasks.refresh()
     tasks.retry_lost(0)
@@ -89,7 +90,7 @@ def test_task_of_a_process_that_has_ended_waits_again_at_once(tmp_path: Path) ->
 def test_task_of_a_living_process_or_of_another_machine_is_left_to_it(tmp_path: Path) -> None:
     tasks = task_list(tmp_path)
     for owner in (
-        {"host": module.socket.gethostname(), "pid": os.getppid()},
+        {"host": socket.gethostname(), "pid": os.getppid()},
         {"host": "x", "pid": 1},
     ):
         claim = take(tasks)

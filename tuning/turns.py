@@ -1,0 +1,94 @@
+"""One process at a time, among all that share a storage, by what every storage of Optuna's has."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+
+__all__ = ["is_gone", "this_process", "turn"]
+
+PAUSE_SECONDS = 0.05
+BEAT_SECONDS = 1.0
+
+
+@contextmanager
+def turn(storage: BaseStorage, name: str, grace: float) -> Iterator[Callable[[], None]]:
+    """Wait until no other process holds the turn of this name, then hold it.
+
+    A study's name is given once: whoever creates the study has the turn, and deletes it afterwards.
+    One whose holder has died is taken away: on this machine at once, else after ``grace``.
+
+    Args:
+        storage: what the processes share.
+        name: of the turn, and so of the study.
+        grace: seconds without a sign of life after which the holder is taken for lost.
+
+    Yields:
+        What the holder calls now and then, as its sign of life.
+    """
+    study_id = _take(storage, name, grace)
+    beats, last = 0, time.monotonic()
+
+    def beat() -> None:
+        nonlocal beats, last
+        if time.monotonic() - last >= BEAT_SECONDS:
+            beats, last = beats + 1, time.monotonic()
+            with suppress(KeyError):  # another process has taken the turn away
+                storage.set_study_user_attr(study_id, "beats", beats)
+
+    try:
+        yield beat
+    finally:
+        with suppress(KeyError):
+            storage.delete_study(study_id)
+
+
+def this_process() -> dict[str, Any]:
+    """Host and number, as a storage keeps them."""
+    return {"host": socket.gethostname(), "pid": os.getpid()}
+
+
+def is_gone(owner: Mapping[str, Any] | None) -> bool:
+    """Whether a process of this machine has ended; of other machines nothing is known."""
+    if not owner or owner["host"] != socket.gethostname():
+        return False
+    if owner["pid"] == os.getpid():
+        return False
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _take(storage: BaseStorage, name: str, grace: float) -> int:
+    seen: object = None
+    since = time.monotonic()
+    while True:
+        try:
+            study_id = storage.create_new_study([StudyDirection.MAXIMIZE], study_name=name)
+        except DuplicatedStudyError:
+            pass
+        else:
+            storage.set_study_user_attr(study_id, "owner", this_process())
+            return study_id
+        try:
+            held = storage.get_study_id_from_name(name)
+            signs = storage.get_study_user_attrs(held)
+        except KeyError:
+            continue  # it has just been given back
+        if (held, signs) != seen:
+            seen, since = (held, signs), time.monotonic()
+        if is_gone(signs.get("owner")) or time.monotonic() - since > grace:
+            with suppress(KeyError):
+                storage.delete_study(held)
+            continue
+        time.sleep(PAUSE_SECONDS)
