@@ -93,24 +93,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare(options: argparse.Namespace) -> None:
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
-    from ppo_lab.matrix import Matrix, cells, execute, notes
+    from ppo_lab.matrix import Matrix, cells, execute, notes, with_references
     from ppo_lab.progress import StageProgress
     from ppo_lab.run_config import Evaluation
     from reports.report import write_report
-    from tuning.protocol import Block, Protocol
+    from tuning.protocol import Protocol
 
     started = time.perf_counter()
     algos, envs = _checked_names(options)
     protocol = Protocol("", "", options.timesteps, seeds=options.seeds, seed=options.seed)
     jobs = checked_jobs(options.jobs)
     source = _source(options, algos)
-    evaluation = Evaluation(
-        options.episodes, protocol.run_seed(Block.TEST_EVALUATION, 0), options.points
-    )
+    evaluation_seeds = tuple(protocol.judge_evaluation_seeds)
+    evaluation = Evaluation(options.episodes, evaluation_seeds[0], options.points)
     made = cells(algos, envs, source, options.timesteps, evaluation)
     folder = writable_folder(options.log_folder, options.name or _default_name(envs), "--name")
-    matrix = Matrix(made, tuple(protocol.judge_seeds), folder / "runs")
     console = make_console()
+    matrix = Matrix(made, tuple(protocol.judge_seeds), evaluation_seeds, folder / "runs")
+    matrix = with_references(matrix, console.print)
     console.print(
         f"Comparing {', '.join(dict.fromkeys(cell.label for cell in made))} on {', '.join(envs)}: "
         f"{len(matrix.runs)} runs with {jobs} processes, into {folder}/"

@@ -49,7 +49,10 @@ def has_world(env_id: str, env_kwargs: dict[str, Any] | None = None) -> bool:
         env = make_checked(env_id, env_kwargs or {})
     except ArgumentError:
         return False
-    return world_of(env) is not None
+    try:
+        return world_of(env) is not None
+    finally:
+        env.close()
 
 
 class CompiledVecEnv(VecEnv):
@@ -94,12 +97,32 @@ class CompiledVecEnv(VecEnv):
         **kwargs: Any,
     ) -> None:
         _check(env_id, n_envs)
+        self.env = make_checked(env_id, kwargs)
+        try:
+            self._restate(env_id, n_envs, seed, monitor, monitor_dir, kwargs)
+        except BaseException:
+            self.env.close()
+            raise
+
+    def _restate(
+        self,
+        env_id: str,
+        n_envs: int,
+        seed: int | None,
+        monitor: bool,
+        monitor_dir: str | None,
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Put the world of ``env`` in its place.
+
+        Raises:
+            ArgumentError: it has none.
+        """
         from ppo_lab.first_use import announced
         from ppo_lab.worlds.randomness import new_stream
         from ppo_lab.worlds.registry import world_of
         from ppo_lab.worlds.stepping import begin_all, step_all
 
-        self.env = make_checked(env_id, kwargs)
         world = world_of(self.env)
         if world is None:
             raise ArgumentError(

@@ -2,7 +2,13 @@
 
 from collections.abc import Mapping
 
-__all__ = ["ArgumentError", "NonFiniteError", "broken_distribution", "broken_update"]
+__all__ = [
+    "ArgumentError",
+    "EndlessEpisodeError",
+    "NonFiniteError",
+    "broken_distribution",
+    "broken_update",
+]
 
 
 class ArgumentError(ValueError, AssertionError):
@@ -18,6 +24,10 @@ class NonFiniteError(ArithmeticError):
 
     Training stops before the number reaches the parameters, which stay as they were.
     """
+
+
+class EndlessEpisodeError(RuntimeError):
+    """An episode of an evaluation does not end; the message says what to do."""
 
 
 def broken_distribution(step: int, said: str | None = None) -> NonFiniteError:
