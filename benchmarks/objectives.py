@@ -237,9 +237,10 @@ Written by `python -m benchmarks.objectives --write docs/learning.md`.
 
 {len(SEEDS)} seeds a row; a score is the mean return of the final policy over
 {EPISODES} evaluation episodes of the run's own, on the grid world its exact expectation; actions
-deterministic. The interval is Student's for the mean over seeds. A width of zero means that all seeds reached the same score. The random policy's
-score is exact for the grid world and a mean over 100 episodes elsewhere. Rows of one epoch take
-more and smaller rollouts: the settings stand in `benchmarks/objectives.py`.
+deterministic. The interval is Student's for the mean over seeds. A width of zero means that all
+seeds reached the same score. The random policy's score is exact for the grid world and a mean over
+100 episodes elsewhere. Rows of one epoch take more and smaller rollouts: the settings stand in
+`benchmarks/objectives.py`.
 
 {beaten} of {len(results)} rows beat the random policy with their whole interval.
 

@@ -65,12 +65,15 @@ def make_copies(
     made: list[gym.Env[Any, Any]] = []
 
     def kept() -> gym.Env[Any, Any]:
-        env = make()
-        made.append(env)
+        made.append(make())
+        return made[-1]
+
+    def monitored(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+        made[-1] = env  # it closes its file too
         return env
 
     try:
-        return make_vec_env(kept, count, seed, monitor_dir=monitor_dir)
+        return make_vec_env(kept, count, seed, monitor_dir=monitor_dir, wrapper_class=monitored)
     except BaseException:
         for env in made:
             env.close()
