@@ -194,7 +194,7 @@ def _played_apart(spec: EnvSpec) -> tuple[float, int] | str:
     """The mean return and the number of the episodes behind it, or why there is none."""
     from loky import ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(max_workers=1)
+    executor = ProcessPoolExecutor(max_workers=1, timeout=START_SECONDS)
     try:
         started = executor.submit(_guarded, spec, RANDOM_SECONDS)
         answer: tuple[float, int] | str = started.result(RANDOM_SECONDS + START_SECONDS)
@@ -222,6 +222,8 @@ def _guarded(spec: EnvSpec, seconds: float) -> tuple[float, int] | str:
             env.close()
     except BaseException as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
+    finally:
+        last_resort.cancel()
 
 
 def play_randomly(env: gym.Env[Any, Any], seconds: float) -> tuple[float, int] | str:
