@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 import ppo_lab
 from ppo_lab.command import CommandError, CommandParser, checked_jobs, make_console, run_command
-from ppo_lab.environments import ReferenceScores, reference_scores
 from ppo_lab.errors import ArgumentError
 from ppo_lab.presets import preset
 from ppo_lab.progress import StageProgress
+from ppo_lab.references import ReferenceScores, as_record, reference_scores
 from ppo_lab.run_config import Evaluation, RunConfig, environment_folder_name
 from ppo_lab.runs import check_run
 from ppo_lab.workers import execute_runs
@@ -33,7 +33,7 @@ from reports.aggregates import aggregates
 from reports.improvement import improvements
 from reports.intervals import Estimate
 from reports.references import known_references
-from tuning.protocol import Block, Protocol
+from tuning.protocol import Protocol
 
 PROGRAM = "benchmarks.additions"
 SEED = 57
@@ -163,14 +163,19 @@ class Experiment:
         """Run folder → run; one seed of everything before the next."""
         protocol = Protocol("", "", seeds=self.seeds, seed=self.seed)
         return {
-            self._place(task, name, number): self._run(task, name, seed, references[task.env])
-            for number, seed in enumerate(protocol.judge_seeds, 1)
+            self._place(task, name, number): self._run(
+                task, name, seed, evaluation_seed, references[task.env]
+            )
+            for number, (seed, evaluation_seed) in enumerate(
+                zip(protocol.judge_seeds, protocol.judge_evaluation_seeds, strict=True), 1
+            )
             for task in self.tasks
             for name in self.additions
         }
 
-    def _run(self, task: Task, name: str, seed: int, reference: ReferenceScores) -> RunConfig:
-        evaluation = Protocol("", "", seed=self.seed).run_seed(Block.TEST_EVALUATION, 0)
+    def _run(
+        self, task: Task, name: str, seed: int, evaluation_seed: int, reference: ReferenceScores
+    ) -> RunConfig:
         return RunConfig(
             algo="spec_ppo",
             env=task.env,
@@ -179,10 +184,10 @@ class Experiment:
             n_envs=task.n_envs,
             policy="MlpPolicy",
             hyperparameters={**task.settings, **_added(name, task.settings)},
-            evaluation=Evaluation(EPISODES, evaluation),
+            evaluation=Evaluation(EPISODES, evaluation_seed),
             settings=name,
             stage="judge",
-            reference=reference.as_dict(),
+            reference=as_record(reference),
             normalize=task.normalize,
         )
 
@@ -201,6 +206,8 @@ def reference_of(task: Task) -> ReferenceScores:
         known = known_references()[task.env]
         return ReferenceScores(known.low, known.high, known.source)
     found = reference_scores(task.env, {})
+    if found is None:
+        raise CommandError(f"no random policy's score for {task.env}")
     if task.high is None:
         return found
     high, why = task.high

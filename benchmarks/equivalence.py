@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 
 from ppo_lab.command import CommandError, CommandParser, checked_jobs, make_console, run_command
-from ppo_lab.environments import reference_scores
 from ppo_lab.progress import StageProgress
+from ppo_lab.references import stated_reference
 from ppo_lab.run_config import Evaluation, RunConfig, environment_folder_name
 from ppo_lab.workers import execute_runs
-from reports.references import known_references
 from reports.significance import PairTest, pair_tests
-from tuning.protocol import Block, Protocol
+from tuning.protocol import Protocol
 
 PROGRAM = "benchmarks.equivalence"
 SEED = 61
@@ -87,7 +86,6 @@ TASKS = (
 def runs_of(tasks: Sequence[Task], seeds: int, folder: Path) -> dict[Path, RunConfig]:
     """Run folder → run; a seed of everything before the next."""
     protocol = Protocol("", "", seeds=seeds, seed=SEED)
-    evaluation = Evaluation(50, protocol.run_seed(Block.TEST_EVALUATION, 0))
     return {
         folder / backend / f"{environment_folder_name(task.env)}_{number}": RunConfig(
             algo="spec_ppo",
@@ -97,11 +95,13 @@ def runs_of(tasks: Sequence[Task], seeds: int, folder: Path) -> dict[Path, RunCo
             n_envs=task.n_envs,
             policy="MlpPolicy",
             hyperparameters={**task.settings, "backend": backend},
-            evaluation=evaluation,
+            evaluation=Evaluation(50, evaluation_seed),
             settings=backend,
             stage="judge",
         )
-        for number, seed in enumerate(protocol.judge_seeds, 1)
+        for number, (seed, evaluation_seed) in enumerate(
+            zip(protocol.judge_seeds, protocol.judge_evaluation_seeds, strict=True), 1
+        )
         for task in tasks
         for backend in BACKENDS
     }
@@ -109,7 +109,8 @@ def runs_of(tasks: Sequence[Task], seeds: int, folder: Path) -> dict[Path, RunCo
 
 def normalised(env: str, scores: Sequence[float]) -> np.ndarray:
     """0: the random policy, 1: the optimum or the reference."""
-    known = known_references().get(env) or reference_scores(env, {})
+    known = stated_reference(env, {})
+    assert known is not None
     assert known.high is not None
     return (np.array(scores) - known.low) / (known.high - known.low)
 

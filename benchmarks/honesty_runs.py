@@ -101,8 +101,8 @@ class Setting:
     def run(self, index: int, seed: int, settings: Mapping[str, Any], fresh: bool) -> RunConfig:
         """A run; ``fresh``: evaluated on random numbers of its own too, else on tuning's."""
         protocol = self.protocol(index)
-        tuning = protocol.evaluation(judging=False)
-        evaluation = Evaluation(tuning.episodes, EVALUATION + seed % 70_000_000 // STRIDE)
+        tuning = protocol.evaluation(judging=False, index=0)
+        evaluation = Evaluation(tuning.episodes, EVALUATION + seed % 70_000_000)
         return RunConfig(
             algo=ALGO,
             env=ENV,

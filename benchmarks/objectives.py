@@ -7,6 +7,7 @@ Exits with 1 unless every row beats the random policy with its whole 95 % interv
 """
 
 import argparse
+import math
 import os
 import platform
 import sys
@@ -18,16 +19,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from scipy import stats
 
-from ppo_lab.environments import reference_scores
+from envs.finite import finite_task
+from envs.planning import random_return
+from ppo_lab.references import play_randomly
 from ppo_lab.runs import Evaluation, RunConfig
 from ppo_lab.workers import default_jobs, execute_runs
 
 SEEDS = range(2_000, 2_500, 100)
 """Five that no setting below was chosen on; a run's environments take those that follow its own."""
-EVALUATION = Evaluation(episodes=50, seed=10_000)
+EPISODES = 50
+EVALUATION_SEEDS = 10_000
+"""Added to a run's seed for its evaluation: seeds lie 100 apart, so no two share an episode."""
 N_ENVS, SINGLE_ENVS = 8, 32
 
 
@@ -163,7 +169,7 @@ def configuration(task: Task, row: str, seed: int) -> RunConfig:
             **(task.reinforce if row == REINFORCE else {}),
             **ROWS[row],
         },
-        evaluation=EVALUATION,
+        evaluation=Evaluation(EPISODES, EVALUATION_SEEDS + seed),
     )
 
 
@@ -184,9 +190,23 @@ def train(tasks: Iterable[Task], rows: Iterable[str], jobs: int) -> list[Result]
                 print(f"{task.env}, {row}, seed {config.seed}: {run.reason}", file=sys.stderr)
             score = float("nan") if run.score is None else run.score
             scores.setdefault((task.env, row), []).append(score)
-    random = {task.env: reference_scores(task.env, {}).low for task, _, _ in runs.values()}
+    random = {task.env: random_score(task.env) for task, _, _ in runs.values()}
     steps = {(task.env, row): config.timesteps for task, row, config in runs.values()}
     return [Result(env, row, n, random[env], scores[env, row]) for (env, row), n in steps.items()]
+
+
+def random_score(env_id: str) -> float:
+    """The random policy's: exact, or the mean over 100 episodes."""
+    env = gym.make(env_id)
+    try:
+        task = finite_task(env)
+        if task is not None:
+            return random_return(task.mdp, task.horizon)
+        played = play_randomly(env, math.inf)
+    finally:
+        env.close()
+    assert not isinstance(played, str)
+    return played[0]
 
 
 def table(results: Iterable[Result]) -> str:
@@ -216,10 +236,11 @@ def page(results: Sequence[Result], seconds: float, jobs: int) -> str:
 Written by `python -m benchmarks.objectives --write docs/learning.md`.
 
 {len(SEEDS)} seeds a row; a score is the mean return of the final policy over
-{EVALUATION.episodes} evaluation episodes, actions deterministic. The interval is Student's for the
-mean over seeds. A width of zero means that all seeds reached the same score. The random policy's
-score is exact for the grid world and a mean over 100 episodes elsewhere. Rows of one epoch take
-more and smaller rollouts: the settings stand in `benchmarks/objectives.py`.
+{EPISODES} evaluation episodes of the run's own, on the grid world its exact expectation; actions
+deterministic. The interval is Student's for the mean over seeds. A width of zero means that all
+seeds reached the same score. The random policy's score is exact for the grid world and a mean over
+100 episodes elsewhere. Rows of one epoch take more and smaller rollouts: the settings stand in
+`benchmarks/objectives.py`.
 
 {beaten} of {len(results)} rows beat the random policy with their whole interval.
 

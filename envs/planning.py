@@ -239,6 +239,32 @@ def policy_return(mdp: TabularMDP, policy: FloatArray, horizon: int, gamma: floa
     return float(mdp.start @ values)
 
 
+def policy_outcome(mdp: TabularMDP, policy: FloatArray, horizon: int) -> tuple[float, float]:
+    """What ``horizon`` steps from the start come to on average under a policy (Spec 9.3).
+
+    Args:
+        mdp: The MDP.
+        policy: (S, A) action probabilities, each row summing to 1.
+        horizon: Number of rewards summed, at least 0.
+
+    Returns:
+        The expected undiscounted return, as ``policy_return`` has it to rounding, and the expected
+        number of steps, which a termination cuts short.
+
+    Raises:
+        ValueError: policy or horizon is not as stated.
+    """
+    policy = check_policy(mdp, policy)
+    transitions = policy_transitions(mdp, policy)
+    # Each step pays its reward in the first column and one step in the second.
+    paid = np.stack([(policy * mdp.R).sum(axis=1), policy.sum(axis=1)], axis=1)
+    values = np.zeros_like(paid)
+    for _ in range(check_horizon(horizon)):
+        values = paid + transitions @ values
+    total, length = (mdp.start @ values).tolist()
+    return total, length
+
+
 def action_values(mdp: TabularMDP, values: FloatArray, gamma: float) -> FloatArray:
     """One Bellman back-up, Q(s, a) = Σ_{s'} P (R + γ V(s')), V after a termination being 0.
 

@@ -1,20 +1,25 @@
 """SB3 callbacks that PPO Lab adds."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.vec_env import VecEnv
 
+from ppo_lab.episode_bound import check_length, longest_episode
 from ppo_lab.errors import NonFiniteError
 from ppo_lab.space_checks import check_indices
 
 __all__ = [
     "AfterUpdateEvalCallback",
     "FiniteGuard",
+    "UnplayedEvalCallback",
     "check_finite",
     "check_rollout",
     "rollout_started",
@@ -123,9 +128,14 @@ class AfterUpdateEvalCallback(EvalCallback):
             played from the same random numbers; None: they go on where the last one stopped.
         at_start: also score the untrained policy.
         **kwargs: as for ``EvalCallback``, but ``eval_freq`` counts timesteps of all environments.
+
+    Raises:
+        EndlessEpisodeError: an episode does not end; see :mod:`ppo_lab.episode_bound`.
     """
 
     every_step = False
+    score_source = "episodes"
+    """What ``run.json`` says of the scores: means over played episodes, or ``exact``."""
 
     def __init__(
         self,
@@ -137,6 +147,7 @@ class AfterUpdateEvalCallback(EvalCallback):
     ) -> None:
         super().__init__(eval_env, **kwargs)
         self.eval_seed = eval_seed
+        self._longest_episode = longest_episode(self.eval_env)
         self._evaluated_at: int | None = None if at_start else 0
         self._continue_training = True
 
@@ -159,3 +170,55 @@ class AfterUpdateEvalCallback(EvalCallback):
         self.num_timesteps = self._evaluated_at = self.model.num_timesteps
         self.n_calls = self.eval_freq  # the parent's own condition, met
         self._continue_training = super()._on_step()
+
+    def _log_success_callback(self, locals_: dict[str, Any], globals_: dict[str, Any]) -> None:
+        """What ``evaluate_policy`` calls after each step of each environment."""
+        check_length(locals_, self._longest_episode)
+        super()._log_success_callback(locals_, globals_)
+
+
+class UnplayedEvalCallback(AfterUpdateEvalCallback):
+    """When, and into which files and logs: as ``AfterUpdateEvalCallback``; SB3 plays nothing."""
+
+    @abstractmethod
+    def _returns_and_lengths(
+        self,
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | npt.NDArray[np.int64]]:
+        """The returns (E,) and lengths (E,) of an evaluation's episodes."""
+
+    def _evaluate(self) -> None:
+        self.num_timesteps = self._evaluated_at = self.model.num_timesteps
+        returns, lengths = self._returns_and_lengths()
+        self._write(returns.tolist(), lengths.tolist())
+        self.last_mean_reward = float(returns.mean())
+        self.logger.record("eval/mean_reward", self.last_mean_reward)
+        self.logger.record("eval/mean_ep_length", float(lengths.mean()))
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(self.num_timesteps)
+        self._continue_training = self._tell_the_others()
+
+    def _write(self, returns: list[float], lengths: list[Any]) -> None:
+        if self.log_path is None:
+            return
+        self.evaluations_timesteps.append(self.num_timesteps)
+        self.evaluations_results.append(returns)
+        self.evaluations_length.append(lengths)
+        np.savez(
+            self.log_path,
+            timesteps=self.evaluations_timesteps,
+            results=self.evaluations_results,
+            ep_lengths=self.evaluations_length,
+        )
+
+    def _tell_the_others(self) -> bool:
+        """Save a new best model, and call the callbacks that wait for one or for evaluations."""
+        goes_on = True
+        if self.last_mean_reward > self.best_mean_reward:
+            self.best_mean_reward = self.last_mean_reward
+            if self.best_model_save_path is not None:
+                self.model.save(Path(self.best_model_save_path) / "best_model")
+            if self.callback_on_new_best is not None:
+                goes_on = self.callback_on_new_best.on_step()
+        if self.callback is not None:
+            goes_on = goes_on and self._on_event()
+        return goes_on

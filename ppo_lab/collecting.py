@@ -210,7 +210,7 @@ class _Binding:
     """
 
     def __init__(self, packed: PackedPolicy, policy: nn.Module) -> None:
-        self._parameters = packed.parameters
+        self._parameters = list[th.Tensor](packed.parameters)
         self._vectors = packed.views()
         found: list[Mapping[Any, Any]] = [vars(policy)]
         for module in policy.modules():

@@ -97,19 +97,18 @@ def _compare(options: argparse.Namespace) -> None:
     from ppo_lab.leftovers import sweep
     from ppo_lab.matrix import Matrix, cells, check_folders
     from ppo_lab.run_config import Evaluation
-    from tuning.protocol import Block, Protocol
+    from tuning.protocol import Protocol
 
     started = time.perf_counter()
     algos, envs = _checked_names(options)
     protocol = Protocol("", "", options.timesteps, seeds=options.seeds, seed=options.seed)
     jobs = checked_jobs(options.jobs)
     source = _source(options, algos)
-    evaluation = Evaluation(
-        options.episodes, protocol.run_seed(Block.TEST_EVALUATION, 0), options.points
-    )
+    evaluation_seeds = tuple(protocol.judge_evaluation_seeds)
+    evaluation = Evaluation(options.episodes, evaluation_seeds[0], options.points)
     made = cells(algos, envs, source, options.timesteps, evaluation)
     folder = writable_folder(options.log_folder, options.name or _default_name(envs), "--name")
-    matrix = Matrix(made, tuple(protocol.judge_seeds), folder / "runs")
+    matrix = Matrix(made, tuple(protocol.judge_seeds), evaluation_seeds, folder / "runs")
     check_folders(matrix)
     with folder_lock(folder):
         sweep(folder)
@@ -119,12 +118,13 @@ def _compare(options: argparse.Namespace) -> None:
 def _run(
     options: argparse.Namespace, matrix: "Matrix", jobs: int, folder: Path, started: float
 ) -> None:
-    from ppo_lab.matrix import execute, notes
+    from ppo_lab.matrix import execute, notes, with_references
     from ppo_lab.progress import StageProgress
     from reports.report import write_report
 
     made, envs = matrix.cells, list(dict.fromkeys(cell.run.env for cell in matrix.cells))
     console = make_console()
+    matrix = with_references(matrix, console.print)
     console.print(
         f"Comparing {', '.join(dict.fromkeys(cell.label for cell in made))} on {', '.join(envs)}: "
         f"{len(matrix.runs)} runs with {jobs} processes, into {folder}/"

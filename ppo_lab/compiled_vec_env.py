@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -24,6 +24,9 @@ from ppo_lab.kernels.layout import Layout
 from ppo_lab.monitor_files import MonitorFiles
 from ppo_lab.restated import has_world, restated
 from ppo_lab.vec_env import GOING_ON, STATISTICS_DIGITS
+
+if TYPE_CHECKING:
+    from ppo_lab.worlds.registry import CompiledWorld
 
 __all__ = ["CompiledVecEnv", "has_world"]
 
@@ -79,11 +82,27 @@ class CompiledVecEnv(VecEnv):
             world = restated(env_id, kwargs, n_envs)
         except NoWorldError as error:
             raise NoWorldError(error.reason, error.altered, f"{env_id!r} with {kwargs}") from error
+        self.env = world.env
+        try:
+            self._restate(world, env_id, n_envs, seed, monitor, monitor_dir)
+        except BaseException:
+            self.env.close()
+            raise
+
+    def _restate(
+        self,
+        world: "CompiledWorld",
+        env_id: str,
+        n_envs: int,
+        seed: int | None,
+        monitor: bool,
+        monitor_dir: str | None,
+    ) -> None:
+        """Put the world of ``env`` in its place."""
         from ppo_lab.first_use import announced
         from ppo_lab.worlds.randomness import new_stream
         from ppo_lab.worlds.stepping import begin_all, step_all
 
-        self.env = world.env
         super().__init__(n_envs, self.env.observation_space, self.env.action_space)
         self.monitor = monitor
         self._files = MonitorFiles(Path(monitor_dir), n_envs, env_id) if monitor_dir else None

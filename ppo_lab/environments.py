@@ -1,45 +1,27 @@
 """What a run needs to know of a Gymnasium environment before it starts."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from envs.mdp import TabularMDP, from_toy_text
-from envs.planning import optimal_return, random_return
 from ppo_lab.algorithms import ALGORITHMS, Algorithm, ObservationKind, closest, known_algorithm
-from ppo_lab.errors import ArgumentError, NonFiniteError
+from ppo_lab.errors import ArgumentError
 from ppo_lab.space_checks import check_spaces
 
-__all__ = ["ReferenceScores", "exported_mdp", "inspect_environment", "reference_scores"]
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
 
-RANDOM_EPISODES = 100
-"""Episodes behind a random policy's score where dynamic programming cannot give it."""
-RANDOM_STEPS = 10_000
-"""Where such an episode is given up, in an environment without an end."""
-
-
-@dataclass(frozen=True)
-class ReferenceScores:
-    """The two returns that a score is normalised by: (score − low)/(high − low).
-
-    Attributes:
-        low: the uniformly random policy's expected return.
-        high: the optimum, or a stated good score; None where nobody states one (a report then
-            takes the best mean score in it).
-        source: where the two come from, in words.
-    """
-
-    low: float
-    high: float | None
-    source: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """As ``run.json`` holds it."""
-        return asdict(self)
+__all__ = [
+    "exported_mdp",
+    "has_masks",
+    "inspect_environment",
+    "make_checked",
+    "make_copies",
+]
 
 
 def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
@@ -55,11 +37,48 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
         raise ArgumentError(
             f"unknown environment {env_id!r}; closest: {closest(env_id, known)}"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())
         raise ArgumentError(
             f"environment {env_id!r} cannot be made: {type(error).__name__}: {reason}"
         ) from error
+
+
+def make_copies(
+    make: Callable[[], gym.Env[Any, Any]],
+    count: int,
+    seed: int | None = None,
+    monitor_dir: str | None = None,
+) -> "VecEnv":
+    """SB3's ``make_vec_env``; where one copy cannot be made, those before it are closed.
+
+    Args:
+        make: makes one environment.
+        count: copies, ≥ 1.
+        seed: of the first one; the others follow.
+        monitor_dir: where SB3's monitor files go; None: nowhere.
+
+    Raises:
+        BaseException: whatever making one raises.
+    """
+    from stable_baselines3.common.env_util import make_vec_env
+
+    made: list[gym.Env[Any, Any]] = []
+
+    def kept() -> gym.Env[Any, Any]:
+        made.append(make())
+        return made[-1]
+
+    def monitored(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+        made[-1] = env  # it closes its file too
+        return env
+
+    try:
+        return make_vec_env(kept, count, seed, monitor_dir=monitor_dir, wrapper_class=monitored)
+    except BaseException:
+        for env in made:
+            env.close()
+        raise
 
 
 def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = "ppo") -> str:
@@ -82,7 +101,7 @@ def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = 
     try:
         _check_starts(env, env_id)
         _check_actions(env, env_id, algorithm)
-        if algorithm.needs_masks and not _has_masks(env):
+        if algorithm.needs_masks and not has_masks(env):
             raise ArgumentError(
                 f"environment {env_id!r} has no method action_masks(), which "
                 f"{algorithm.name} ({algo}) needs"
@@ -117,7 +136,8 @@ def _check_actions(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) ->
         )
 
 
-def _has_masks(env: gym.Env[Any, Any]) -> bool:
+def has_masks(env: gym.Env[Any, Any]) -> bool:
+    """Whether the environment says which actions are possible, as sb3-contrib asks it."""
     try:
         return callable(env.get_wrapper_attr("action_masks"))
     except AttributeError:
@@ -160,63 +180,3 @@ def exported_mdp(env: gym.Env[Any, Any]) -> TabularMDP | None:
         return from_toy_text(env)
     except TypeError:
         return None
-
-
-def reference_scores(env_id: str, env_kwargs: Mapping[str, Any]) -> ReferenceScores:
-    """The scores that normalise an environment's returns (design: honest comparisons).
-
-    Exact for an environment whose ``unwrapped.mdp`` is a :class:`TabularMDP` with a time limit:
-    both by dynamic programming over that horizon. Elsewhere the random policy is played and the
-    high score is the environment's own ``reward_threshold``, if it has one.
-
-    Args:
-        env_id: Gymnasium's id.
-        env_kwargs: for ``gymnasium.make``.
-
-    Raises:
-        ArgumentError: the environment cannot be made.
-    """
-    env = make_checked(env_id, env_kwargs)
-    try:
-        mdp = getattr(env.unwrapped, "mdp", None)
-        spec = env.spec
-        horizon = spec.max_episode_steps if spec else None
-        if isinstance(mdp, TabularMDP) and horizon is not None:
-            return ReferenceScores(
-                low=random_return(mdp, horizon),
-                high=optimal_return(mdp, horizon),
-                source=f"exact: random policy and optimum over {horizon} steps by dynamic "
-                "programming",
-            )
-        threshold = spec.reward_threshold if spec else None
-        high = None if threshold is None else float(threshold)
-        low = _measured_random_return(env, env_id)
-    finally:
-        env.close()
-    source = f"low: random policy over {RANDOM_EPISODES} episodes"
-    if high is not None and high > low:
-        return ReferenceScores(low, high, f"{source}; high: Gymnasium's reward_threshold")
-    return ReferenceScores(low, None, source)
-
-
-def _measured_random_return(env: gym.Env[Any, Any], env_id: str) -> float:
-    """Mean return of ``RANDOM_EPISODES`` uniformly random episodes, seeds fixed.
-
-    Raises:
-        NonFiniteError: a reward is NaN or infinite.
-    """
-    env.action_space.seed(0)
-    returns = []
-    for episode in range(RANDOM_EPISODES):
-        env.reset(seed=episode)
-        total = 0.0
-        for _ in range(RANDOM_STEPS):
-            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-            total += float(reward)
-            if terminated or truncated:
-                break
-        returns.append(total)
-    mean = float(np.mean(returns))
-    if not np.isfinite(mean):
-        raise NonFiniteError(f"environment {env_id!r} pays a random policy {mean}")
-    return mean

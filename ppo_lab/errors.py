@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 __all__ = [
     "ArgumentError",
+    "EndlessEpisodeError",
     "NoWorldError",
     "NonFiniteError",
     "ObservationError",
@@ -46,6 +47,10 @@ class NonFiniteError(ArithmeticError):
 
 class ObservationError(ValueError):
     """An environment gave an observation that is not of its space; the message says which one."""
+
+
+class EndlessEpisodeError(RuntimeError):
+    """An episode of an evaluation does not end; the message says what to do."""
 
 
 def broken_distribution(step: int, said: str | None = None) -> NonFiniteError:

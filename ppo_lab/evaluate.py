@@ -85,22 +85,45 @@ def _evaluate(options: argparse.Namespace) -> None:
     th.set_num_threads(1)
     if options.video is not None:
         print(f"Video: {_record(run, options)}")
-    returns, lengths, successes = _play(run, options)
-    _print(run, options, returns, lengths, successes)
+    played = _play(run, options)
+    _print(run, options, *played)
 
 
 def _play(
     run: "SavedRun", options: argparse.Namespace
-) -> tuple[list[float], list[int], list[bool]]:
+) -> tuple[list[float], list[int], list[bool], float | None]:
+    """What ``_episodes`` gives, and the exact expectation where there is one."""
     from ppo_lab.saved_model import load_model, make_environments
 
     n_envs = 1 if options.render else min(MAX_ENVS, options.episodes)
     env = make_environments(run, n_envs, options.seed, "human" if options.render else None)
     try:
         model = load_model(run, env, options.checkpoint)
-        return _episodes(run, model, env, options, options.episodes)
+        played = _episodes(run, model, env, options, options.episodes)
+        return *played, _expected(run, model, deterministic=not options.stochastic)
     finally:
         env.close()
+
+
+def _expected(run: "SavedRun", model: "BaseAlgorithm", deterministic: bool) -> float | None:
+    """The exact expected return, where the environment is a small finite MDP."""
+    from envs.finite import finite_task
+    from ppo_lab.environments import make_checked
+    from ppo_lab.exact_evaluation import can_solve, expected_outcome
+
+    single = make_checked(run.env, run.env_kwargs)
+    try:
+        task = finite_task(single)
+        normalized = run.statistics is not None
+        if (
+            task is None
+            or run.frame_stack
+            or not can_solve(run.algo, task, normalized=normalized, deterministic=deterministic)
+        ):
+            return None
+        return expected_outcome(model, task, deterministic)[0]
+    finally:
+        single.close()
 
 
 def _episodes(
@@ -115,10 +138,14 @@ def _episodes(
     from stable_baselines3.common.utils import set_random_seed
 
     from ppo_lab.algorithms import ALGORITHMS
+    from ppo_lab.episode_bound import check_length, longest_episode
+    from ppo_lab.errors import EndlessEpisodeError
 
     successes: list[bool] = []
+    longest = longest_episode(env)
 
     def after_step(local: dict[str, Any], _global: dict[str, Any]) -> None:
+        check_length(local, longest)
         if local["done"] and "is_success" in local["info"]:
             successes.append(bool(local["info"]["is_success"]))
 
@@ -127,14 +154,17 @@ def _episodes(
         from sb3_contrib.common.maskable.evaluation import evaluate_policy as play
     set_random_seed(options.seed)
     env.seed(options.seed)
-    returns, lengths = play(
-        model,
-        env,
-        n_eval_episodes=episodes,
-        deterministic=not options.stochastic,
-        callback=after_step,
-        return_episode_rewards=True,
-    )
+    try:
+        returns, lengths = play(
+            model,
+            env,
+            n_eval_episodes=episodes,
+            deterministic=not options.stochastic,
+            callback=after_step,
+            return_episode_rewards=True,
+        )
+    except EndlessEpisodeError as error:
+        raise CommandError(f"{run.env}: {error}") from error
     return returns, lengths, successes
 
 
@@ -207,9 +237,8 @@ def _print(
     returns: Sequence[float],
     lengths: Sequence[int],
     successes: Sequence[bool],
+    expected: float | None,
 ) -> None:
-    from ppo_lab.environments import reference_scores
-
     mean, low, high = mean_interval(returns, options.seed)
     how = "sampled actions" if options.stochastic else "deterministic actions"
     print(
@@ -217,16 +246,28 @@ def _print(
         f"episodes from seed {options.seed}, {how}"
     )
     print(f"mean return {mean:.4g}, 95 % bootstrap interval [{low:.4g}, {high:.4g}]")
+    if expected is not None:
+        print(f"expected return {expected:.6g}, exact by dynamic programming")
     if len(returns) < 10:
         print("fewer than 10 episodes: the interval is narrower than it should be")
-    reference = reference_scores(run.env, run.env_kwargs)
-    if reference.high is not None:
-        span = reference.high - reference.low
-        scaled = [(value - reference.low) / span for value in (mean, low, high)]
-        print("normalised {:.3f} [{:.3f}, {:.3f}]".format(*scaled), f"({reference.source})")
+    _print_normalised(run, options, (mean, low, high))
     print(f"mean length {sum(lengths) / len(lengths):.1f} steps")
     if successes:
         print(f"success rate {sum(successes) / len(successes):.3f} of {len(successes)} episodes")
+
+
+def _print_normalised(
+    run: "SavedRun", options: argparse.Namespace, values: tuple[float, float, float]
+) -> None:
+    """The mean and its interval on the scale of the run's own reference scores, or known ones."""
+    from ppo_lab.references import known_scale, stored_reference
+
+    reference = stored_reference(run.folder) if options.env is None else None
+    reference = reference or known_scale(run.env, run.env_kwargs)
+    if reference is not None and reference.high is not None:
+        span = reference.high - reference.low
+        scaled = [(value - reference.low) / span for value in values]
+        print("normalised {:.3f} [{:.3f}, {:.3f}]".format(*scaled), f"({reference.source})")
 
 
 if __name__ == "__main__":

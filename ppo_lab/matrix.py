@@ -9,11 +9,12 @@ from itertools import product
 from pathlib import Path
 
 from ppo_lab.algorithms import ALGORITHMS
-from ppo_lab.environments import inspect_environment, reference_scores
+from ppo_lab.environments import inspect_environment
 from ppo_lab.errors import ArgumentError
 from ppo_lab.presets import preset
+from ppo_lab.references import ReferenceScores, as_record, reference_scores, stored_reference
 from ppo_lab.run_config import Evaluation, RunConfig, environment_folder_name
-from ppo_lab.runs import RunResult, check_run
+from ppo_lab.runs import RunResult, check_run, finished_run
 from ppo_lab.settings import (
     Settings,
     committed_settings,
@@ -24,7 +25,16 @@ from ppo_lab.settings import (
 from ppo_lab.workers import execute_runs
 from reports.text import counted
 
-__all__ = ["Cell", "Matrix", "Source", "cells", "check_folders", "execute", "notes"]
+__all__ = [
+    "Cell",
+    "Matrix",
+    "Source",
+    "cells",
+    "check_folders",
+    "execute",
+    "notes",
+    "with_references",
+]
 
 OURS = "spec_ppo"
 """The algorithm that presets and our files of settings are for."""
@@ -120,19 +130,26 @@ class Matrix:
     Attributes:
         cells: algorithms × environments.
         seeds: of each cell.
+        evaluation_seeds: of each seed's runs, the same in every cell.
         folder: where the run folders go: ``<algorithm>-<settings>/<environment>_<number>``.
     """
 
     cells: tuple[Cell, ...]
     seeds: tuple[int, ...]
+    evaluation_seeds: tuple[int, ...]
     folder: Path
 
     @property
     def runs(self) -> dict[Path, RunConfig]:
         """Run folder → run, a seed of every cell before the next seed."""
         return {
-            self._place(cell.run, number): replace(cell.run, seed=seed)
-            for (number, seed), cell in product(enumerate(self.seeds, 1), self.cells)
+            self._place(cell.run, number): replace(
+                cell.run, seed=seed, evaluation=replace(cell.run.evaluation, seed=evaluation_seed)
+            )
+            for number, (seed, evaluation_seed) in enumerate(
+                zip(self.seeds, self.evaluation_seeds, strict=True), 1
+            )
+            for cell in self.cells
         }
 
     def _place(self, run: RunConfig, number: int) -> Path:
@@ -154,7 +171,7 @@ def cells(
         envs: Gymnasium's ids.
         source: of the hyperparameters.
         timesteps: of every run.
-        evaluation: of every run.
+        evaluation: of every run, but for its seed.
 
     Raises:
         ArgumentError: an algorithm does not fit an environment, or cannot be built with its
@@ -162,7 +179,6 @@ def cells(
     """
     _check_names(envs)
     policies = {pair: inspect_environment(pair[1], {}, pair[0]) for pair in product(algos, envs)}
-    references = {env: reference_scores(env, {}).as_dict() for env in envs}
     made = []
     for (algo, env), policy in policies.items():
         chosen = source.settings(algo, env)
@@ -177,7 +193,6 @@ def cells(
             evaluation=evaluation,
             settings=chosen.word,
             stage="judge",
-            reference=references[env],
             normalize=chosen.normalize,
             origin=chosen.origin,
         )
@@ -237,6 +252,39 @@ def _check_labels(made: Sequence[Cell]) -> None:
             )
 
 
+def with_references(matrix: Matrix, say: Callable[[str], None]) -> Matrix:
+    """The same runs with what the report normalises their scores by.
+
+    Runs that an earlier call finished keep theirs, and the others take it over. What is neither
+    there nor stated is measured, once for each environment, if runs are left to be made.
+
+    Args:
+        matrix: what to run.
+        say: told of what is measured.
+
+    Raises:
+        ArgumentError: a folder holds a finished run of another configuration.
+    """
+    finished: dict[str, list[Path]] = {}
+    left: set[str] = set()
+    for folder, run in matrix.runs.items():
+        if finished_run(run, folder) is None:
+            left.add(run.env)
+        else:
+            finished.setdefault(run.env, []).append(folder)
+    found: dict[str, ReferenceScores | None] = {}
+    for env in dict.fromkeys(cell.run.env for cell in matrix.cells):
+        kept = [known for folder in finished.get(env, ()) if (known := stored_reference(folder))]
+        found[env] = kept[0] if kept else None
+        if not kept and env in left:
+            found[env] = reference_scores(env, {}, say)
+    cells = tuple(
+        replace(cell, run=replace(cell.run, reference=as_record(found[cell.run.env])))
+        for cell in matrix.cells
+    )
+    return replace(matrix, cells=cells)
+
+
 def execute(
     matrix: Matrix, jobs: int, advance: Callable[[RunResult], None]
 ) -> Iterator[tuple[RunConfig, RunResult]]:
@@ -274,8 +322,7 @@ def notes(
     protocol = (
         f"Every run: a budget of {run.timesteps:,} environment steps and {len(matrix.seeds)} test "
         f"seeds from {matrix.seeds[0]} on (--seed {seed}), which no tuning by ppo_lab.tune uses. "
-        f"A score is the mean return of the policy after its last update over "
-        f"{run.evaluation.episodes} episodes, the same for all."
+        f"{run.evaluation.in_words}"
     )
     return (
         protocol,

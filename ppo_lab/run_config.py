@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Evaluation", "RunConfig", "Trained", "environment_folder_name"]
+__all__ = ["NO_PART", "Evaluation", "RunConfig", "Trained", "environment_folder_name"]
+
+NO_PART = ("reference",)
+"""Entries that decide nothing of a run's result: what somebody measured to normalise it by."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,8 @@ class Evaluation:
     Attributes:
         episodes: episodes behind each mean return, ≥ 1.
         seed: of the evaluation environments, set anew before each evaluation: every policy of
-            every run plays from the same random numbers.
+            the run plays from the same random numbers. Other runs have seeds of their own, or
+            their errors would be common, and no interval would see them (Spec 16.2).
         points: evaluations over the run, ≥ 1; 1 is the final policy alone, more also score the
             untrained policy and the ones between.
         deterministic: the most likely action, as SB3 and the zoo evaluate.
@@ -24,6 +28,16 @@ class Evaluation:
     seed: int
     points: int = 1
     deterministic: bool = True
+
+    @property
+    def in_words(self) -> str:
+        """What a report says of a study's scores."""
+        return (
+            "A score is what the policy after its last update is worth: its exact expected return "
+            "where the environment is a small finite MDP with a time limit, elsewhere its mean "
+            f"return over {self.episodes} episodes, which begin from an evaluation seed of the "
+            "run's own, the same in every row for the runs of one seed."
+        )
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,8 @@ class RunConfig:
         env_kwargs: for ``gymnasium.make``.
         settings: where the hyperparameters come from: ``tuned``, ``default``, ….
         stage: what the run is for: ``screen``, ``replicate``, ``judge``.
-        reference: see :class:`ppo_lab.environments.ReferenceScores`; None if not needed.
+        reference: see :class:`ppo_lab.references.ReferenceScores`; None if not known or not
+            needed. No part of what makes two runs the same.
         normalize: the zoo's keyword: SB3's ``VecNormalize`` around the environments, or its
             arguments.
         origin: what ``settings`` stands for, in words: a file and its entry.
@@ -59,7 +74,7 @@ class RunConfig:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     settings: str = "given"
     stage: str = "run"
-    reference: Mapping[str, Any] | None = None
+    reference: Mapping[str, Any] | None = field(default=None, compare=False)
     normalize: bool | Mapping[str, Any] = False
     origin: str = ""
 
@@ -73,7 +88,7 @@ class Trained:
     """What a trainer hands back.
 
     Attributes:
-        score: mean return of the final policy over the evaluation episodes.
+        score: mean return of the final policy over the evaluation episodes, or its expectation.
         steps: environment steps taken.
         facts: more entries for ``run.json``, plain JSON values.
     """

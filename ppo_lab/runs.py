@@ -15,7 +15,13 @@ import numpy as np
 
 from ppo_lab.algorithms import ALGORITHMS, known_algorithm
 from ppo_lab.errors import ArgumentError, NonFiniteError
-from ppo_lab.run_config import Evaluation, RunConfig, Trained, environment_folder_name
+from ppo_lab.run_config import (
+    NO_PART,
+    Evaluation,
+    RunConfig,
+    Trained,
+    environment_folder_name,
+)
 from ppo_lab.run_folder import (
     circumstances,
     move_into_place,
@@ -81,7 +87,7 @@ def finished_run(config: RunConfig, folder: Path) -> RunResult | None:
         differing = [
             key
             for key, value in json.loads(to_json(config.as_dict())).items()
-            if _recorded(record, key) != value
+            if key not in NO_PART and _recorded(record, key) != value
         ]
         score, seconds = float(record["score"]), float(record["seconds"])
         result = RunResult(score, None, seconds, reused=True, steps=int(record["steps"]))

@@ -10,12 +10,11 @@ from typing import Any
 import gymnasium as gym
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
 from ppo_lab.algorithms import ALGORITHMS, algorithm_class, closest
 from ppo_lab.command import CommandError
-from ppo_lab.environments import make_checked
+from ppo_lab.environments import make_checked, make_copies
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparameters import keyword_text
 from ppo_lab.run_config import environment_folder_name
@@ -150,24 +149,31 @@ def make_environments(
         env = make_checked(run.env, kwargs)
         if video_folder is None:
             return env
-        return gym.wrappers.RecordVideo(
-            env,
-            str(video_folder),
-            episode_trigger=lambda episode: episode == 0,
-            disable_logger=True,
-        )
+        try:
+            return gym.wrappers.RecordVideo(
+                env,
+                str(video_folder),
+                episode_trigger=lambda episode: episode == 0,
+                disable_logger=True,
+            )
+        except BaseException:
+            env.close()
+            raise
 
-    env: VecEnv = make_vec_env(make, n_envs, seed)
+    env = make_copies(make, n_envs, seed)
     try:
         check_spaces(env.observation_space, env.action_space)
-    except ArgumentError:
+        return _as_in_training(run, env)
+    except BaseException:
         env.close()
         raise
+
+
+def _as_in_training(run: SavedRun, env: VecEnv) -> VecEnv:
     if run.statistics is not None:
         try:
             normalized = VecNormalize.load(str(run.statistics), env)
         except Exception as error:
-            env.close()
             raise CommandError(_unusable(run.statistics, "VecNormalize", error)) from error
         normalized.training = normalized.norm_reward = False
         env = normalized

@@ -2,6 +2,8 @@
 
 import copy
 import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,16 @@ import gymnasium as gym
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
-from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from envs.finite import FiniteTask, finite_task
 from ppo_lab.algorithms import ALGORITHMS, algorithm_class
 from ppo_lab.callbacks import AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.compiled_vec_env import CompiledVecEnv
+from ppo_lab.environments import make_copies
 from ppo_lab.errors import NoWorldError
+from ppo_lab.exact_evaluation import ExactEvalCallback, can_solve
 from ppo_lab.hyperparameters import constructor_arguments
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
 from ppo_lab.session import Session
@@ -52,13 +56,19 @@ def train(
     session = session or Session()
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
-    env = _environments(config, config.n_envs, config.seed, str(folder), session.verbose)
-    env = _normalized(config, env)
-    count = min(MAX_EVALUATION_ENVS, config.evaluation.episodes)
-    eval_env = _normalized(config, _environments(config, count), training=False)
-    try:
+    with ExitStack() as made:
+        env = _made(
+            made,
+            config,
+            config.n_envs,
+            seed=config.seed,
+            monitor_dir=str(folder),
+            verbose=session.verbose,
+        )
+        # Before the model, whose seed also seeds numpy's global generator, which making them uses.
+        eval_env, task = _evaluation_environments(made, config)
         model = _build(config, env, session)
-        evaluator = _evaluator(config, model, eval_env, folder, watcher)
+        evaluator = _evaluator(config, model, eval_env, task, folder, watcher)
         model.learn(
             config.timesteps - model.num_timesteps,
             CallbackList([FiniteGuard(), evaluator, *session.callbacks]),
@@ -69,10 +79,8 @@ def train(
             shutil.copyfile(folder / f"{name}.zip", folder / "best_model.zip")
         if isinstance(env, VecNormalize):
             env.save(str(folder / name / "vecnormalize.pkl"))
-    finally:
-        env.close()
-        eval_env.close()
-    return Trained(evaluator.last_mean_reward, model.num_timesteps)
+    facts = {"score_source": evaluator.score_source}
+    return Trained(evaluator.last_mean_reward, model.num_timesteps, facts)
 
 
 def check(config: RunConfig) -> None:
@@ -81,11 +89,8 @@ def check(config: RunConfig) -> None:
     Raises:
         Exception: whatever the environment or the algorithm raises.
     """
-    env = _normalized(config, _environments(config, config.n_envs, config.seed))
-    try:
-        _build(config, env, Session())
-    finally:
-        env.close()
+    with ExitStack() as made:
+        _build(config, _made(made, config, config.n_envs, seed=config.seed), Session())
 
 
 def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
@@ -95,6 +100,22 @@ def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
     checker costs time at every step and repeats in warnings what ``FiniteGuard`` stops at.
     """
     return partial(gym.make, config.env, disable_env_checker=True, **config.env_kwargs)
+
+
+def _made(
+    made: ExitStack,
+    config: RunConfig,
+    count: int,
+    *,
+    training: bool = True,
+    seed: int | None = None,
+    monitor_dir: str | None = None,
+    verbose: int = 0,
+) -> VecEnv:
+    """The run's environments, normalised where it says so, which ``made`` closes."""
+    env = _environments(config, count, seed, monitor_dir, verbose)
+    made.callback(env.close)
+    return _normalized(config, env, training)
 
 
 def _environments(
@@ -115,7 +136,7 @@ def _environments(
             reason = error.reason
     if verbose >= 1:
         print(f"Stepping {config.env} in Python, because {reason}")
-    return make_vec_env(environment_maker(config), count, seed, monitor_dir=monitor_dir)
+    return make_copies(environment_maker(config), count, seed, monitor_dir)
 
 
 def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
@@ -141,21 +162,43 @@ def _normalized(config: RunConfig, env: VecEnv, training: bool = True) -> VecEnv
     return VecNormalize(env, **arguments)
 
 
+def _evaluation_environments(
+    made: ExitStack, config: RunConfig
+) -> tuple[VecEnv, FiniteTask | None]:
+    """What the policy is played in, and the task where it is solved in place of being played."""
+    single = environment_maker(config)()
+    made.callback(single.close)
+    task = finite_task(single)
+    if task is None or not can_solve(
+        config.algo,
+        task,
+        normalized=bool(config.normalize),
+        deterministic=config.evaluation.deterministic,
+    ):
+        count = min(MAX_EVALUATION_ENVS, config.evaluation.episodes)
+        return _made(made, config, count, training=False), None
+    return _made(made, config, 1, training=False), task
+
+
 def _evaluator(
     config: RunConfig,
     model: BaseAlgorithm,
     eval_env: VecEnv,
+    task: FiniteTask | None,
     folder: Path,
     watcher: Watcher | None,
 ) -> AfterUpdateEvalCallback:
+    """What scores the policy: by dynamic programming, compiled, or as SB3 does."""
     evaluation = config.evaluation
-    kind = AfterUpdateEvalCallback
-    if can_evaluate(model, eval_env, evaluation.deterministic):
-        kind = CompiledEvalCallback
-    if ALGORITHMS[config.algo].needs_masks:
+    kind: Callable[..., AfterUpdateEvalCallback] = AfterUpdateEvalCallback
+    if task is not None:
+        kind = partial(ExactEvalCallback, task)
+    elif ALGORITHMS[config.algo].needs_masks:
         from ppo_lab.masked_evaluation import MaskedAfterUpdateEvalCallback
 
         kind = MaskedAfterUpdateEvalCallback
+    elif can_evaluate(model, eval_env, evaluation.deterministic):
+        kind = CompiledEvalCallback
     return kind(
         eval_env,
         eval_seed=evaluation.seed,

@@ -12,7 +12,7 @@ from typing import Any
 from ppo_lab.errors import ArgumentError
 from ppo_lab.folder_lock import Holder, holder_of
 from ppo_lab.leftovers import discard, new_folder_beside, take_name
-from ppo_lab.run_config import Evaluation, RunConfig, Trained, environment_folder_name
+from ppo_lab.run_config import NO_PART, Evaluation, RunConfig, Trained, environment_folder_name
 from ppo_lab.run_folder import to_json
 from ppo_lab.runs import FORMAT, RunResult, execute_run, finished_run
 from ppo_lab.session import CheckpointAfterUpdate, Session
@@ -196,4 +196,8 @@ def _is_of(config: RunConfig, folder: Path) -> bool:
         found, _ = read_run(folder)
     except ArgumentError:
         return False
-    return to_json(found.as_dict()) == to_json(config.as_dict())
+    return _identity(found) == _identity(config)
+
+
+def _identity(config: RunConfig) -> str:
+    return to_json({key: value for key, value in config.as_dict().items() if key not in NO_PART})

@@ -1,21 +1,23 @@
 """Tabular peers as runs: Q-learning and the exact optimum, evaluated as all others (Spec 9)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
+from envs.finite import FiniteTask, finite_task
 from envs.learning import q_learning_tables
 from envs.mdp import TabularMDP
 from envs.planning import action_values, greedy_policy, value_iteration
-from ppo_lab.environments import exported_mdp
+from ppo_lab.environments import exported_mdp, make_copies
+from ppo_lab.episode_bound import check_length, longest_episode
 from ppo_lab.errors import ArgumentError
+from ppo_lab.exact_evaluation import EXACT, is_small
 from ppo_lab.run_config import RunConfig, Trained, environment_folder_name
 from ppo_lab.sb3_training import MAX_EVALUATION_ENVS, environment_maker
 from ppo_lab.space_checks import check_spaces
@@ -93,31 +95,40 @@ class _Learned(NamedTuple):
 
 
 class _Evaluator:
-    """Plays tables and keeps ``evaluations.npz`` as SB3 does."""
+    """Values or plays tables and keeps ``evaluations.npz`` as SB3 does."""
 
-    def __init__(self, config: RunConfig, folder: Path, watcher: Watcher | None) -> None:
+    def __init__(
+        self, config: RunConfig, task: FiniteTask | None, folder: Path, watcher: Watcher | None
+    ) -> None:
+        self._task = task if task is not None and is_small(task) else None
         self._watcher = watcher
         self._plan, self._file = config.evaluation, folder / "evaluations.npz"
         self.every = -(-config.timesteps // max(1, self._plan.points - 1))
-        self._env = make_vec_env(
+        self._env = make_copies(
             environment_maker(config), min(MAX_EVALUATION_ENVS, self._plan.episodes)
         )
+        self._longest_episode = longest_episode(self._env)
         self.steps: list[int] = []
-        self._returns: list[list[float]] = []
-        self._lengths: list[list[int]] = []
+        self._returns: list[Sequence[float]] = []
+        self._lengths: list[Sequence[float]] = []
 
-    def play(self, actions: Actions, steps: int) -> float:
-        """Evaluate a table after so many steps; returns its mean return."""
-        self._env.seed(self._plan.seed)
-        returns, lengths = evaluate_policy(
-            TablePolicy(actions),
-            self._env,
-            self._plan.episodes,
-            deterministic=self._plan.deterministic,
-            return_episode_rewards=True,
-        )
-        assert isinstance(returns, list)
-        assert isinstance(lengths, list)
+    @property
+    def score_source(self) -> str:
+        """As ``run.json`` says it."""
+        return "episodes" if self._task is None else EXACT
+
+    def score(self, actions: Actions, steps: int) -> float:
+        """Evaluate a table after so many steps; returns its mean return.
+
+        Raises:
+            EndlessEpisodeError: an episode does not end.
+            StoppedError: the watcher stops the run.
+        """
+        if self._task is None:
+            returns, lengths = self._play(actions)
+        else:
+            expected = outcome(self._task.mdp, actions, self._task.horizon)
+            returns, lengths = ([value] * self._plan.episodes for value in expected)
         self.steps.append(steps)
         self._returns.append(returns)
         self._lengths.append(lengths)
@@ -126,6 +137,20 @@ class _Evaluator:
         if self._watcher is not None and (reason := self._watcher(steps, score)) is not None:
             raise StoppedError(reason, score, steps)
         return score
+
+    def _play(self, actions: Actions) -> tuple[Sequence[float], Sequence[float]]:
+        self._env.seed(self._plan.seed)
+        returns, lengths = evaluate_policy(
+            TablePolicy(actions),
+            self._env,
+            self._plan.episodes,
+            deterministic=self._plan.deterministic,
+            callback=lambda local, _: check_length(local, self._longest_episode),
+            return_episode_rewards=True,
+        )
+        assert isinstance(returns, list)
+        assert isinstance(lengths, list)
+        return returns, lengths
 
     def close(self) -> None:
         """Close the environments."""
@@ -137,7 +162,8 @@ def train(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> Tr
 
     Leaves ``evaluations.npz`` and ``<environment>.npz`` with the table, and Q-learning, which
     steps an environment, ``0.monitor.csv``. ``exact_return`` in ``run.json`` is the final policy's
-    expected return over the time limit, by dynamic programming.
+    expected return over the time limit, by dynamic programming, where the environment is its
+    tables and nothing else (:mod:`envs.finite`); the score then is that return, too.
 
     Args:
         config: the run.
@@ -148,22 +174,23 @@ def train(config: RunConfig, folder: Path, watcher: Watcher | None = None) -> Tr
         StoppedError: the watcher stopped it.
         ArgumentError: the environment has no exported MDP, or a hyperparameter is unknown.
     """
-    mdp, horizon = _model(config)
-    evaluator = _Evaluator(config, folder, watcher)
+    mdp, horizon, task = _model(config)
+    evaluator = _Evaluator(config, task, folder, watcher)
     try:
         if config.algo == "q_learning":
             learned = _learn(config, folder, evaluator)
         else:
             learned = _solve(config, mdp, horizon)
             if config.evaluation.points > 1:  # a level line in the learning curves
-                evaluator.play(learned.actions, 0)
+                evaluator.score(learned.actions, 0)
         after = config.timesteps if learned.steps == 0 and evaluator.steps else learned.steps
-        score = evaluator.play(learned.actions, after)
+        score = evaluator.score(learned.actions, after)
     finally:
         evaluator.close()
     np.savez(folder / f"{environment_folder_name(config.env)}.npz", **learned.table)
-    exact = None if horizon is None else exact_return(mdp, learned.actions, horizon)
-    return Trained(score, learned.steps, {"exact_return": exact})
+    exact = None if task is None else exact_return(mdp, learned.actions, task.horizon)
+    facts = {"exact_return": exact, "score_source": evaluator.score_source}
+    return Trained(score, learned.steps, facts)
 
 
 def check(config: RunConfig) -> None:
@@ -183,18 +210,18 @@ def check(config: RunConfig) -> None:
         _hyperparameters(config)
 
 
-def _model(config: RunConfig) -> tuple[TabularMDP, int | None]:
-    """The environment's MDP and its time limit."""
+def _model(config: RunConfig) -> tuple[TabularMDP, int | None, FiniteTask | None]:
+    """The environment's MDP, its time limit, and the task if the environment is just these."""
     env = environment_maker(config)()
     try:
         check_spaces(env.observation_space, env.action_space)
-        mdp = exported_mdp(env)
+        mdp, task = exported_mdp(env), finite_task(env)
         horizon = env.spec.max_episode_steps if env.spec else None
     finally:
         env.close()
     if mdp is None:
         raise ArgumentError(f"{config.env} exports no MDP")
-    return mdp, horizon
+    return mdp, horizon, task
 
 
 def _hyperparameters(config: RunConfig) -> dict[str, Any]:
@@ -214,19 +241,23 @@ def _tables(
 def _learn(config: RunConfig, folder: Path, evaluator: _Evaluator) -> _Learned:
     """Q-learning until the budget is spent (Spec 9.6); it evaluates between episodes."""
     budget = _Budget(environment_maker(config)(), config.timesteps)
-    env: gym.Env[Any, Any] = Monitor(budget, str(folder / "0"))
     evaluated, curve = 0, config.evaluation.points > 1
+    try:
+        env = Monitor(budget, str(folder / "0"))
+    except BaseException:
+        budget.close()
+        raise
     try:
         # Each episode takes a step at least: these are always enough.
         for q_values in _tables(config, env, episodes=config.timesteps):
             steps = config.timesteps - budget.left
             if curve and not evaluator.steps:
-                evaluator.play(np.zeros(len(q_values), np.int64), 0)  # greedy for Q = 0
+                evaluator.score(np.zeros(len(q_values), np.int64), 0)  # greedy for Q = 0
             if budget.left <= 0:
                 break
             if curve and steps - evaluated >= evaluator.every:
                 evaluated = steps
-                evaluator.play(greedy_policy(q_values), steps)
+                evaluator.score(greedy_policy(q_values), steps)
     finally:
         env.close()
     return _Learned(greedy_policy(q_values), steps, {"q_values": q_values})
@@ -269,9 +300,16 @@ def exact_return(mdp: TabularMDP, actions: Actions, horizon: int) -> float:
         actions: (S,) or (H, S), as ``TablePolicy`` plays them.
         horizon: steps.
     """
-    rows, states = np.atleast_2d(actions), np.arange(mdp.n_states)
-    values = np.zeros(mdp.n_states)
+    return outcome(mdp, actions, horizon)[0]
+
+
+def outcome(mdp: TabularMDP, actions: Actions, horizon: int) -> tuple[float, float]:
+    """The expected return and number of steps; arguments as for :func:`exact_return`."""
+    rows, first = np.atleast_2d(actions), np.arange(mdp.n_states) * mdp.n_actions
+    values = np.zeros((mdp.n_states, 2))
     for step in reversed(range(horizon)):
-        chosen = rows[min(step, len(rows) - 1)]
-        values = action_values(mdp, values, 1.0)[states, chosen]
-    return float(mdp.start @ values)
+        chosen = first + rows[min(step, len(rows) - 1)]
+        paid = np.stack([mdp.R.ravel()[chosen], np.ones(mdp.n_states)], axis=1)
+        values = paid + (mdp.continuation @ values)[chosen]
+    total, length = (mdp.start @ values).tolist()
+    return total, length

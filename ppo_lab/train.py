@@ -27,7 +27,12 @@ TIMESTEPS = 50_000
 PARTS = 10
 """Evaluations and checkpoints over a run, where no flag says how often."""
 EVALUATION_SEEDS = 1_000_000
-"""Added to the run's seed for its evaluations: no training environment has these."""
+"""The evaluation environments of seed 0 have the seeds from here on."""
+EVALUATION_STRIDE = 100
+"""From one run's evaluation seed to the next one's: its (at most 50) environments take those that
+follow, and no two runs share an episode."""
+LARGEST_SEED = 2**32 - EVALUATION_STRIDE
+"""Seeds fit 32 bits."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,7 +127,7 @@ def _train(options: argparse.Namespace) -> None:
     if begun.stopped is not None:
         raise CommandError(_stopped(begun.stopped, "was stopped before"))
     print(f"Training {config.algo} on {config.env}, {config.origin}, into {begun.folder}/")
-    _run(config, begun.folder, options, None)
+    _run(_with_scale(config), begun.folder, options, None)
 
 
 def _resume(options: argparse.Namespace) -> None:
@@ -194,6 +199,13 @@ def _run(
     print(f"python -m ppo_lab.evaluate {folder}")
 
 
+def _with_scale(config: "RunConfig") -> "RunConfig":
+    """The run with what its score is normalised by, if that is known or can be."""
+    from ppo_lab.references import as_record, known_scale
+
+    return replace(config, reference=as_record(known_scale(config.env, config.env_kwargs)))
+
+
 def _with_reference(config: "RunConfig", score: float) -> str:
     reference = config.reference or {}
     low, high = reference.get("low"), reference.get("high")
@@ -261,7 +273,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _configuration(options: argparse.Namespace) -> "RunConfig":
     from ppo_lab.algorithms import ALGORITHMS, known_algorithm
-    from ppo_lab.environments import inspect_environment, reference_scores
+    from ppo_lab.environments import inspect_environment
     from ppo_lab.errors import ArgumentError
     from ppo_lab.run_config import Evaluation, RunConfig
     from ppo_lab.runs import check_run
@@ -284,11 +296,10 @@ def _configuration(options: argparse.Namespace) -> "RunConfig":
         hyperparameters=settings.hyperparameters,
         evaluation=Evaluation(
             options.eval_episodes or 20,
-            EVALUATION_SEEDS + seed,
+            (EVALUATION_SEEDS + EVALUATION_STRIDE * seed) % LARGEST_SEED,
             _points(timesteps, options.eval_freq),
         ),
         settings=settings.word,
-        reference=reference_scores(env_id, {}).as_dict(),
         normalize=settings.normalize,
         origin=settings.origin,
     )

@@ -308,8 +308,12 @@ def make_native_vec_env(
             f"{env_id!r} cannot be made as {n_envs} native copies: "
             f"{' '.join(str(error).split())} (SB3's make_vec_env makes any registered environment)"
         ) from error
-    env = GymnasiumVecEnv(native, monitor)
-    env.seed(seed)
+    try:
+        env = GymnasiumVecEnv(native, monitor)
+        env.seed(seed)
+    except BaseException:
+        native.close()
+        raise
     return env
 
 

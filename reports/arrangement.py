@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.records import Run
+from reports.records import EVALUATION, EXACT, Run
 
 CARRY = 0.05
 """How far past a run's last evaluation its value may stand for the policy, as a share of it."""
@@ -265,6 +265,8 @@ def _on_measures(task: str, cells: Sequence[Cell]) -> list[str]:
     if len(of_measure) < 2:
         return []
     listed = "; ".join(f"{what}: {', '.join(sorted(who))}" for what, who in of_measure.items())
+    if of_measure.keys() == {EVALUATION, EXACT}:
+        return [f"On {task} scores that are exact stand beside estimates of such ({listed})."]
     return [f"The scores of {task} do not measure the same ({listed})."]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from reports.arrangement import Arrangement
 from reports.document import Aggregate
 from reports.protocol import mixes_hyperparameters
-from reports.records import LoadedRuns
+from reports.records import LoadedRuns, Run
 from reports.references import FALLBACK
 from reports.summaries import doubts
 from reports.text import counted
@@ -26,6 +26,7 @@ def cautions(
         )
     sentences.extend(arrangement.statements)
     sentences.extend(_on_protocol(arrangement))
+    sentences.extend(_on_evaluation_seeds(arrangement))
     sentences.extend(_on_scale(arrangement))
     sentences.extend(_on_remarks(arrangement))
     if loaded.set_aside:
@@ -88,6 +89,54 @@ def _on_protocol(arrangement: Arrangement) -> list[str]:
             and len({protocol.get(what) for protocol in protocols}) > 1
         )
     return sentences
+
+
+def _on_evaluation_seeds(arrangement: Arrangement) -> list[str]:
+    """Labels must have the same evaluation seeds, and the runs of one label different ones."""
+    sentences: list[str] = []
+    for task in arrangement.tasks:
+        of_label = {
+            label: [
+                run
+                for run in arrangement.runs
+                if (run.task, run.label) == (task, label) and run.evaluation_seed is not None
+            ]
+            for label in arrangement.labels
+        }
+        known = {label: runs for label, runs in of_label.items() if runs}
+        first = next(iter(known.values()), [])
+        if any(_evaluated_otherwise(first, runs) for runs in known.values()):
+            sentences.append(
+                f"The labels on {task} do not all have the same evaluation seeds: chance was not "
+                "the same for all."
+            )
+        sharing = [
+            label
+            for label, runs in known.items()
+            if len({run.evaluation_seed for run in runs}) < len(runs)
+        ]
+        if sharing:
+            sentences.append(
+                f"On {task} runs of {_named(sharing, arrangement.labels)} share an evaluation "
+                "seed: what is common in their errors no interval can see, so it speaks of those "
+                "episodes only."
+            )
+    return sentences
+
+
+def _evaluated_otherwise(ours: Sequence[Run], theirs: Sequence[Run]) -> bool:
+    """Whether a training seed that both have was evaluated from different seeds.
+
+    Where they have none in common, whether their sets of evaluation seeds differ.
+    """
+    mine, other = (
+        {run.seed: run.evaluation_seed for run in runs if run.seed is not None}
+        for runs in (ours, theirs)
+    )
+    common = mine.keys() & other.keys()
+    if common:
+        return any(mine[seed] != other[seed] for seed in common)
+    return {run.evaluation_seed for run in ours} != {run.evaluation_seed for run in theirs}
 
 
 def _on_scale(arrangement: Arrangement) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from reports.arrangement import Arrangement
 from reports.document import ProtocolRow
-from reports.records import Run
+from reports.records import EXACT, Run
 from reports.text import ranges
 
 _UNKNOWN = "unknown"
@@ -34,9 +34,16 @@ def _row(label: str, runs: Sequence[Run]) -> ProtocolRow:
         runs=len(runs),
         seeds=ranges(seeds) or _UNKNOWN,
         steps=_numbers(run.steps if run.budget is None else run.budget for run in runs),
-        episodes=_numbers(run.evaluation_episodes for run in runs if run.evaluation_episodes),
+        episodes=_episodes(runs),
         hyperparameters=_hyperparameters(runs),
     )
+
+
+def _episodes(runs: Sequence[Run]) -> str:
+    played = [run.evaluation_episodes for run in runs if run.evaluation_episodes]
+    if not any(run.measure == EXACT for run in runs):
+        return _numbers(played)
+    return f"none (exact) or {_numbers(played)}" if played else "none (exact)"
 
 
 def _numbers(values: Iterable[int]) -> str:

@@ -12,6 +12,7 @@ Kind = Literal["ppo_lab", "rl_zoo", "sb3", "scores"]
 """Our run folder; an RL Zoo run folder; any other folder with SB3's logs; rows of a CSV file."""
 
 EVALUATION = "mean return of the last evaluation"
+EXACT = "exact expected return of the final policy"
 TRAINING = "training return, not evaluation"
 GIVEN = "as given in the table of scores"
 UNKNOWN = "unknown"
@@ -52,25 +53,27 @@ class Run:
         task: the environment id, followed by its keyword arguments as JSON where there are any.
         seed: None where no log states it.
         steps: environment steps taken, at least 0; where unstated, those of the last evaluation.
-        score: mean return of the last evaluation, finite; see ``measure``.
+        score: mean return of the last evaluation, finite, or its expectation; see ``measure``.
         low: the score that normalises to 0; NaN where none is stated.
         high: the score that normalises to 1, above ``low``; NaN where none is stated. Both are
             filled by :func:`reports.references.fill_references`.
         source: where ``low`` and ``high`` come from, in words; empty where they are NaN.
-        evaluation_episodes: episodes behind the last evaluation, at least 1; 0 if unknown.
+        evaluation_episodes: episodes behind the last evaluation, at least 1; 0 if unknown, or
+            none were played because the score is exact.
         evaluation_steps: (P,) int64, environment steps of each evaluation, ascending, P ≥ 1.
         evaluation_returns: (P,) float64, mean return of each evaluation; the last is ``score``.
         protocol: what must agree between the runs of one task for a fair comparison, as
             (what, value) pairs; the same whats in every run.
         hyperparameters: canonical JSON, so that equal settings are equal texts; empty if unknown.
         kind: what wrote the logs.
-        measure: what ``score`` is: ``EVALUATION``, ``TRAINING`` or ``GIVEN``.
+        measure: what ``score`` is: ``EVALUATION``, ``EXACT``, ``TRAINING`` or ``GIVEN``.
         budget: environment steps that the run was given; None if unknown.
         success_rate: share of the last evaluation's episodes that succeeded; None if unlogged.
         stage: what the run was for, as ``run.json`` states it; empty if unknown.
         tuning: what tuning the hyperparameters had received, in words.
         versions: (package, version) pairs, as logged.
         circumstances: further (what, value) pairs worth showing: device, seconds, commit, ….
+        evaluation_seed: what the evaluation episodes were drawn from; None if unknown or exact.
         remarks: what was odd in reading it and is no reason to set it aside, as sentences.
     """
 
@@ -97,6 +100,7 @@ class Run:
     tuning: str = UNKNOWN
     versions: tuple[tuple[str, str], ...] = ()
     circumstances: tuple[tuple[str, str], ...] = ()
+    evaluation_seed: int | None = None
     remarks: tuple[str, ...] = ()
 
     @property

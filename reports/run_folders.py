@@ -9,6 +9,7 @@ from reports.evaluations import FILE, read_evaluations
 from reports.reading import read_json
 from reports.records import (
     EVALUATION,
+    EXACT,
     MAX_RETURN,
     MAX_STEPS,
     UNKNOWN,
@@ -62,13 +63,7 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
     if status != "completed":
         reason = record.get("reason")
         raise UnusableError(f"{status}: {clean(str(reason))}" if reason else status)
-    reference = _object(record, "reference")
-    low = _number(reference, "low")
-    high = math.nan if reference.get("high") is None else _number(reference, "high")
-    if low >= high:
-        raise UnusableError(f"{RECORD}: the reference's low must lie below its high")
-    if not math.isnan(high) and not spans(low, high):
-        raise UnusableError(f"{RECORD}: the reference's low and high are too close to normalise by")
+    low, high, source = _reference(record)
     evaluations = read_evaluations(folder / FILE)
     score = float(evaluations.returns[-1])
     stated = record.get("score")
@@ -80,6 +75,8 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         )
     budget = _integer(record, "timesteps")
     settings = named(_text(record, "settings"), "")
+    evaluation, evaluation_seed = _evaluation(record)
+    measure = EXACT if record.get("score_source") == "exact" else EVALUATION
     return Run(
         folder=name,
         algo=named(_text(record, "algo"), "unnamed"),
@@ -90,12 +87,13 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         score=score,
         low=low,
         high=high,
-        source=brief(_text(reference, "source")),
-        evaluation_episodes=evaluations.episodes,
+        source=brief(source),
+        evaluation_episodes=0 if measure == EXACT else evaluations.episodes,
         evaluation_steps=evaluations.steps,
         evaluation_returns=evaluations.returns,
-        protocol=protocol(budget, canonical(record.get("evaluation")), EVALUATION, low, high),
+        protocol=protocol(budget, evaluation, measure, low, high),
         hyperparameters=canonical(record.get("hyperparameters")),
+        measure=measure,
         budget=budget,
         success_rate=evaluations.success_rate,
         stage=brief(record.get("stage") or ""),
@@ -113,7 +111,33 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
             )
             if record.get(key) is not None
         ),
+        evaluation_seed=None if measure == EXACT else evaluation_seed,
     )
+
+
+def _reference(record: Mapping[str, object]) -> tuple[float, float, str]:
+    """The low and the high score, NaN where the run states none, and whose they are."""
+    if record.get("reference") is None:
+        return math.nan, math.nan, ""
+    reference = _object(record, "reference")
+    low = _number(reference, "low")
+    high = math.nan if reference.get("high") is None else _number(reference, "high")
+    if low >= high:
+        raise UnusableError(f"{RECORD}: the reference's low must lie below its high")
+    if not math.isnan(high) and not spans(low, high):
+        raise UnusableError(f"{RECORD}: the reference's low and high are too close to normalise by")
+    return low, high, _text(reference, "source")
+
+
+def _evaluation(record: Mapping[str, object]) -> tuple[str, int | None]:
+    """What runs of a fair comparison have in common of their evaluation, and the seed apart."""
+    evaluation = record.get("evaluation")
+    if not isinstance(evaluation, dict):
+        return canonical(evaluation), None
+    seed = evaluation.get("seed")
+    common = {key: value for key, value in evaluation.items() if key != "seed"}
+    is_seed = isinstance(seed, int) and not isinstance(seed, bool)
+    return canonical(common), seed if is_seed else None
 
 
 def protocol(

@@ -89,8 +89,8 @@ def _protocol_notes(protocol: Protocol) -> list[str]:
         f"{protocol.finalists} again on {protocol.replicas} fresh tuning seeds; the best mean over "
         "the fresh seeds won, of equal ones the one whose 95 % interval starts higher.",
         f"Every run: {protocol.n_envs} environments, {shape} where the search does not say and the "
-        "algorithm has them (A2C keeps its own); all else the algorithm's defaults. A score is the "
-        f"mean return of the policy after its last update over {protocol.episodes} episodes.",
+        "algorithm has them (A2C keeps its own); all else the algorithm's defaults. "
+        f"{protocol.evaluation(judging=True, index=0).in_words}",
         f"Tuning seeds {_span(seeds)} and {_span(protocol.replica_seeds)}; test seeds from "
         f"{protocol.judge_seeds[0]} on; no seed serves both.",
     ]

@@ -153,19 +153,30 @@ class Protocol:
         return [self.run_seed(Block.TUNING, first + i) for i in range(self.replicas)]
 
     @property
+    def judge_evaluation_seeds(self) -> list[int]:
+        """From which the runs of the test seeds are evaluated, in their order."""
+        return [self.run_seed(Block.TEST_EVALUATION, i) for i in range(self.seeds)]
+
+    @property
     def judge_seeds(self) -> list[int]:
         """The test seeds, which no tuning run uses."""
         return [self.run_seed(Block.TEST, i) for i in range(self.seeds)]
 
-    def evaluation(self, judging: bool) -> Evaluation:
+    def evaluation(self, judging: bool, index: int) -> Evaluation:
         """Tuning scores the final policy, and the curve where a pruner reads it.
 
-        Judging also draws the learning curve.
+        Judging also draws the learning curve. Each seed's runs are played from an evaluation seed
+        of their own, the same for all settings and algorithms: with one for all seeds their errors
+        would be common, and no interval over runs would see them (Spec 16.2).
+
+        Args:
+            judging: whether the run's seed is the index-th test seed, not a tuning seed.
+            index: of the run's seed in its block; screening has the first, replicas follow.
         """
         block = Block.TEST_EVALUATION if judging else Block.TUNING_EVALUATION
         screening = self.rungs + 1 if self.pruner in CURVE_PRUNERS else 1
         points = self.curve_points if judging else screening
-        return Evaluation(self.episodes, self.run_seed(block, 0), points)
+        return Evaluation(self.episodes, self.run_seed(block, index), points)
 
     def fixed(self) -> Mapping[str, Any]:
         """What must not change while a study goes on: all but the numbers of trials and seeds.
@@ -175,4 +186,5 @@ class Protocol:
         """
         settings = asdict(self)
         del settings["seeds"], settings["trials"]
+        settings["evaluation_seeds"] = "one for each seed"  # studies before it had one for all
         return settings

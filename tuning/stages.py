@@ -14,7 +14,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
-from ppo_lab.environments import ReferenceScores
+from ppo_lab.references import ReferenceScores, as_record
 from ppo_lab.runs import RunConfig, RunResult
 from tuning.records import former_settings, restore_run
 from tuning.study import AlgorithmStudy, Runs, Screening, Workload, reason_of
@@ -147,9 +147,9 @@ def _replication(stages: Stages, study: AlgorithmStudy) -> Runs:
     runs = {}
     for number, trial in study.best(protocol.finalists):
         hyperparameters = study.hyperparameters(trial.params)
-        for i, seed in enumerate(protocol.replica_seeds, 1):
+        for i in range(1, protocol.replicas + 1):
             place = study.place(i, "replicate", study.algo, f"trial_{number + 1}")
-            runs[f"{number}/{i}"] = place, study.run("replicate", seed, hyperparameters)
+            runs[f"{number}/{i}"] = place, study.run("replicate", i - 1, hyperparameters)
     return Runs(stages.companion(f"{study.algo}-replicate"), runs)
 
 
@@ -177,7 +177,7 @@ def judge(
     stages: Stages,
     studies: Sequence[AlgorithmStudy],
     tuned: Sequence[Tuned],
-    reference: ReferenceScores,
+    reference: ReferenceScores | None,
 ) -> dict[Path, FrozenTrial]:
     """Train the winners and the defaults on the test seeds.
 
@@ -187,7 +187,7 @@ def judge(
         stages: how.
         studies: the algorithms.
         tuned: their outcomes of replication, in the same order.
-        reference: what the report normalises by; written into each run.
+        reference: what the report normalises by; written into each run. None: not known.
 
     Returns:
         Run folder → the trial that made it; the folders lie below ``judge``.
@@ -212,7 +212,7 @@ def judge(
 
 
 def _judging(
-    stages: Stages, study: AlgorithmStudy, outcome: Tuned, reference: ReferenceScores
+    stages: Stages, study: AlgorithmStudy, outcome: Tuned, reference: ReferenceScores | None
 ) -> Runs:
     winner = outcome.winner
     settings = {
@@ -222,12 +222,12 @@ def _judging(
     _set_former_winner_aside(study, winner)
     runs: dict[str, tuple[Path, RunConfig]] = {}
     for name, (task, hyperparameters) in settings.items():
-        for i, seed in enumerate(study.protocol.judge_seeds, 1):
-            run = study.run("judge", seed, hyperparameters)
+        for i in range(1, study.protocol.seeds + 1):
+            run = study.run("judge", i - 1, hyperparameters)
             place = study.place(i, "judge", f"{study.algo}-{name}")
             runs[f"{task}/{i}"] = (
                 place,
-                replace(run, settings=name, reference=reference.as_dict()),
+                replace(run, settings=name, reference=as_record(reference)),
             )
     return Runs(stages.companion(f"{study.algo}-judge"), runs, keep_evaluations=True)
 

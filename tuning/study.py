@@ -92,17 +92,24 @@ class AlgorithmStudy:
         """The algorithm's own settings under the protocol's shape and what the space fixes."""
         return defaults(self.algo, self.space, self.shape, self.protocol.n_envs)
 
-    def run(self, stage: str, seed: int, hyperparameters: Mapping[str, Any]) -> RunConfig:
-        """A run under the protocol."""
+    def run(self, stage: str, index: int, hyperparameters: Mapping[str, Any]) -> RunConfig:
+        """The run of a stage's index-th seed under the protocol."""
+        protocol = self.protocol
+        seeds = {
+            "screen": protocol.screening_seeds,
+            "replicate": protocol.replica_seeds,
+            "judge": protocol.judge_seeds,
+        }
+        place = index + (protocol.screen_seeds if stage == "replicate" else 0)
         return RunConfig(
             algo=self.algo,
             env=self.protocol.env,
-            seed=seed,
+            seed=seeds[stage][index],
             timesteps=self.protocol.timesteps,
             n_envs=self.protocol.n_envs,
             policy=self.policy,
             hyperparameters=hyperparameters,
-            evaluation=self.protocol.evaluation(judging=stage == "judge"),
+            evaluation=protocol.evaluation(stage == "judge", place),
             settings="trial",
             stage=stage,
         )
@@ -181,8 +188,8 @@ class Screening:
             self.tasks.storage.set_trial_system_attr(claim.trial_id, key, value)
         return Task(
             runs=tuple(
-                (self._place(number, i), study.run("screen", seed, hyperparameters))
-                for i, seed in enumerate(seeds)
+                (self._place(number, i), study.run("screen", i, hyperparameters))
+                for i in range(len(seeds))
             ),
             hindsight=None if study.protocol.pruner == "none" else hindsight,
             params=proposal.params,

@@ -8,7 +8,7 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from ppo_lab.environments import reference_scores
+from ppo_lab.references import ReferenceScores, as_record, measured_reference, stated_reference
 from tuning.notes import decisions, notes_of, time_spent
 from tuning.protocol import Protocol
 from tuning.records import settings_yaml, trials_table, write_whole
@@ -20,6 +20,9 @@ from tuning.tasks import Heart, TaskList
 from tuning.work import TaskPool
 
 __all__ = ["Outcome", "run_study"]
+
+MEASURED = "reference"
+"""The study's attribute that keeps the random policy's score; None: it could not be played."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,24 @@ def run_study(
         stages = Stages(pool, progress, grace, lambda name: task_list(name, {"companion": name}))
         screen(stages, studies)
         tuned = replicate(stages, studies)
-        judged = judge(stages, studies, tuned, reference_scores(protocol.env, {}))
+        judged = judge(stages, studies, tuned, _reference(studies[0], say))
         return _outcome(studies, tuned, judged, stages)
     finally:
         heart.stop()
         _disconnect(opened)
+
+
+def _reference(study: AlgorithmStudy, say: Callable[[str], None]) -> ReferenceScores | None:
+    """Stated, or measured once for the whole study, whoever works on it and however often."""
+    stated = stated_reference(study.protocol.env, {})
+    if stated is not None:
+        return stated
+    notebook = study.tasks.study
+    if MEASURED not in notebook.user_attrs:
+        measured = measured_reference(study.protocol.env, {}, say)
+        notebook.set_user_attr(MEASURED, as_record(measured))
+    kept = notebook.user_attrs[MEASURED]
+    return None if kept is None else ReferenceScores(**kept)
 
 
 def _say_what_is_there(studies: Sequence[AlgorithmStudy], say: Callable[[str], None]) -> None:

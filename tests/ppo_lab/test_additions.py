@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.additions import ADDITIONS, DEFAULT, TASKS, Experiment, Measured, Task, main, table
-from ppo_lab.environments import ReferenceScores
+from ppo_lab.references import ReferenceScores
 from ppo_lab.runs import check_run
 
 UNIT = {task.env: ReferenceScores(0.0, 1.0, "") for task in TASKS}

@@ -76,8 +76,12 @@ def test_every_algorithm_runs_every_environment_with_every_seed(finished: Path) 
     assert (runs.groupby(["algo", "env"])["seed"].nunique() == 2).all()
     assert set(runs["stage"]) == {"judge"}
     # Both sides get the same budget, seeds and evaluation.
-    for key in ("timesteps", "evaluation", "reference"):
+    for key in ("timesteps", "reference"):
         assert runs.groupby("env")[key].agg(lambda of_env: of_env.map(str).nunique()).eq(1).all()
+    # A seed's runs are evaluated alike in every row, and those of two seeds are not.
+    evaluated = runs.groupby("seed")["evaluation"].agg(lambda of: set(of.map(str)))
+    assert evaluated.map(len).eq(1).all()
+    assert len(set().union(*evaluated)) == len(evaluated) == 2
     table = pd.read_csv(finished / "tables" / "table.csv")
     assert table["label"].tolist() == ["optimal (exact)", "ppo (given)", "spec_ppo (given)"]
     assert set(table["baseline"]) == {"ppo (given)"}
@@ -311,5 +315,5 @@ def test_what_a_constructor_warns_of_stands_in_the_notes(tmp_path: Path) -> None
     file = tmp_path / "odd.yml"
     file.write_text("default: {n_steps: 10, batch_size: 4}\n")
     made = cells(["ppo"], [GRID], Source(files={"ppo": file}), 10, Evaluation(1, 0))
-    [note] = [n for n in notes(Matrix(made, (0,), tmp_path), [], 0) if "mini-batch" in n]
+    [note] = [n for n in notes(Matrix(made, (0,), (1,), tmp_path), [], 0) if "mini-batch" in n]
     assert note.startswith(f"ppo on {GRID}: You have specified a mini-batch size of 4")

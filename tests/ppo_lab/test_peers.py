@@ -19,7 +19,7 @@ import ppo_lab
 from envs.gridworld import GridWorld
 from envs.planning import finite_horizon_values, optimal_return, q_iteration, value_iteration
 from ppo_lab.algorithms import ALGORITHMS, algorithm_class
-from ppo_lab.environments import exported_mdp, inspect_environment, reference_scores
+from ppo_lab.environments import exported_mdp, inspect_environment
 from ppo_lab.errors import ArgumentError
 from ppo_lab.run_config import Evaluation, RunConfig
 from ppo_lab.runs import check_run, execute_run
@@ -77,7 +77,6 @@ def configuration(algo: str, env: str = GRID, **changes: Any) -> RunConfig:
         evaluation=Evaluation(episodes=3, seed=7000, points=3),
         settings="default",
         stage="judge",
-        reference=reference_scores(env, {}).as_dict(),
     )
     return replace(config, **changes)
 

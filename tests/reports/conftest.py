@@ -61,7 +61,7 @@ def write_run(
         "steps": int(steps[-1]),
         "n_envs": 8,
         "hyperparameters": {"clip_range": 0.2},
-        "evaluation": {"episodes": EPISODES, "seed": 300000, "deterministic": True},
+        "evaluation": {"episodes": EPISODES, "seed": seed + 100000, "deterministic": True},
         "score": float((means[-1] + spread).mean()),
         "reference": {"low": low, "high": high, "source": "exact, by dynamic programming"},
         "versions": {},

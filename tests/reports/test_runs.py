@@ -113,7 +113,7 @@ def test_a_malformed_record_is_set_aside(
         ({"reference": {"low": 0, "high": 1e-309, "source": ""}}, "too close to normalise by"),
         ({"score": 10**400}, "score must be a finite number"),
         ({"score": 0.1}, "states a score of 0.1"),
-        ({"reference": None}, "reference must be an object"),
+        ({"reference": 1}, "reference must be an object"),
         ({"reference": {"low": 1, "high": 1, "source": ""}}, "low must lie below its high"),
         ({"reference": {"low": float("nan"), "high": 1}}, "low must be a finite number"),
     ],

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.sb3_training import MAX_EVALUATION_ENVS
 from tuning.protocol import MAX_SEED, SEED_STRIDE, Block, Protocol
 
 
@@ -20,10 +21,14 @@ def test_no_tuning_seed_is_a_test_seed(
 ) -> None:
     used = protocol(seed=seed, seeds=seeds, replicas=replicas, screen_seeds=screen_seeds)
     tuning = {*used.screening_seeds, *used.replica_seeds}
-    evaluation = {used.evaluation(judging=False).seed, used.evaluation(judging=True).seed}
+    evaluation = {
+        *(used.evaluation(judging=False, index=i).seed for i in range(screen_seeds + replicas)),
+        *(used.evaluation(judging=True, index=i).seed for i in range(seeds)),
+    }
     assert len(tuning) == screen_seeds + replicas
     assert len(set(used.judge_seeds)) == seeds
-    assert len(tuning | set(used.judge_seeds) | evaluation) == (screen_seeds + replicas + seeds + 2)
+    # Every run has an evaluation seed of its own, and none of them trains anything.
+    assert len(tuning | set(used.judge_seeds) | evaluation) == 2 * (screen_seeds + replicas + seeds)
 
 
 def test_parallel_environments_of_two_runs_share_no_seed() -> None:
@@ -32,6 +37,15 @@ def test_parallel_environments_of_two_runs_share_no_seed() -> None:
     # A run's environments take seed, seed + 1, …, seed + n_envs − 1.
     assert min(b - a for a, b in pairwise(runs)) == SEED_STRIDE
     assert used.n_envs <= SEED_STRIDE
+
+
+def test_evaluation_seeds_of_two_runs_share_no_environment() -> None:
+    used = protocol(seeds=5)
+    seeds = [used.evaluation(judging=True, index=i).seed for i in range(5)]
+    assert seeds == used.judge_evaluation_seeds
+    # At most 50 environments play an evaluation: seed, seed + 1, … seed + 49.
+    assert {b - a for a, b in pairwise(seeds)} == {SEED_STRIDE}
+    assert SEED_STRIDE >= MAX_EVALUATION_ENVS
 
 
 def test_two_studies_share_no_seed() -> None:
@@ -105,3 +119,7 @@ def test_wilcoxon_needs_seeds_enough_to_tell_anything() -> None:
 def test_a_study_may_go_on_with_more_trials_and_more_test_seeds_alone() -> None:
     assert protocol(trials=5, seeds=3).fixed() == protocol(trials=9, seeds=4).fixed()
     assert protocol(replicas=5).fixed() != protocol(replicas=6).fixed()
+
+
+def test_a_study_that_shared_one_evaluation_seed_is_not_gone_on_with() -> None:
+    assert protocol().fixed()["evaluation_seeds"] == "one for each seed"

@@ -1,0 +1,130 @@
+"""Which Gymnasium environments provably *are* a finite MDP of so many steps.
+
+What they are is solved exactly (``envs.planning``) in place of being played. So nothing is taken on
+trust: a wrapper, a derived or patched method, or an observer of one's own might do something else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
+from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
+from gymnasium.envs.toy_text.taxi import TaxiEnv
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+
+from envs.mdp import TabularMDP, from_toy_text
+from envs.observations import (
+    GridImageObserver,
+    IndexObserver,
+    PictureObserver,
+    TableObserver,
+)
+from envs.tabular import TabularEnv
+
+__all__ = ["FiniteTask", "finite_task"]
+
+_PLAIN_WRAPPERS = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
+"""What ``gymnasium.make`` puts around an environment."""
+_TOY_TEXT = (FrozenLakeEnv, CliffWalkingEnv, TaxiEnv)
+_OBSERVERS = (IndexObserver, TableObserver, PictureObserver, GridImageObserver)
+_RULES = ("reset", "step", "_observation", "_checked", "observations")
+"""What of ``TabularEnv`` decides an episode and what is seen of it."""
+_AS_WRITTEN: Mapping[type, Mapping[str, Any]] = {
+    kind: {name: getattr(kind, name) for name in _RULES if hasattr(kind, name)}
+    for kind in (TabularEnv, *_TOY_TEXT, *_PLAIN_WRAPPERS)
+}
+
+
+@dataclass(frozen=True, eq=False)
+class FiniteTask:
+    """An environment as what it is.
+
+    Attributes:
+        mdp: its rules.
+        horizon: steps after which its time limit ends an episode, at least 1.
+        env: as ``gymnasium.make`` made it.
+    """
+
+    mdp: TabularMDP
+    horizon: int
+    env: gym.Env[Any, Any]
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """Of one observation; () for the state's index."""
+        return tuple(self.env.observation_space.shape or ())
+
+    def observations(self) -> npt.NDArray[Any]:
+        """The observation of every state, (S, …)."""
+        base: Any = self.env.unwrapped
+        if isinstance(base, TabularEnv):
+            return base.observations()
+        return np.arange(self.mdp.n_states)
+
+
+def finite_task(env: gym.Env[Any, Any]) -> FiniteTask | None:
+    """The finite MDP that an environment is, with its time limit.
+
+    Args:
+        env: as ``gymnasium.make`` makes it.
+
+    Returns:
+        None where it is none, has no time limit, lets the agent know which actions are possible
+        (``action_masks``), or anything in or around it could differ from its tables.
+    """
+    horizon, layer = 0, env
+    while isinstance(layer, gym.Wrapper):
+        if not _is_as_written(layer, type(layer)):
+            return None
+        if isinstance(layer, TimeLimit):
+            steps = layer._max_episode_steps
+            horizon = min(horizon, steps) if horizon else steps
+        layer = layer.env
+    if horizon < 1 or hasattr(layer, "action_masks"):
+        return None
+    mdp = _tabular(layer) if isinstance(layer, TabularEnv) else _toy_text(layer)
+    if mdp is None or not _shows_its_states(layer, env, mdp):
+        return None
+    return FiniteTask(mdp, int(horizon), env)
+
+
+def _is_as_written(layer: Any, kind: type) -> bool:
+    """Whether these rules are those of ``kind``: nothing derived, nothing patched."""
+    written = _AS_WRITTEN.get(kind)
+    return written is not None and all(
+        getattr(type(layer), name) is method and name not in vars(layer)
+        for name, method in written.items()
+    )
+
+
+def _tabular(env: TabularEnv) -> TabularMDP | None:
+    plain = _is_as_written(env, TabularEnv) and type(env.mdp) is TabularMDP
+    return env.mdp if plain and type(env.observer) in _OBSERVERS else None
+
+
+def _toy_text(env: Any) -> TabularMDP | None:
+    if not _is_as_written(env, type(env)):
+        return None
+    if isinstance(env, TaxiEnv) and env.fickle_passenger:
+        return None  # the tables do not hold the new destination
+    try:
+        return from_toy_text(env)
+    except (TypeError, ValueError, LookupError):
+        return None  # somebody has changed the tables into none
+
+
+def _shows_its_states(base: Any, env: gym.Env[Any, Any], mdp: TabularMDP) -> bool:
+    """Whether actions are the MDP's, and observations follow from its states."""
+    action, seen = env.action_space, env.observation_space
+    if not isinstance(action, spaces.Discrete) or action.start != 0 or action.n != mdp.n_actions:
+        return False
+    if isinstance(base, TabularEnv) and seen != base.observer.space:
+        return False
+    if isinstance(seen, spaces.Discrete):
+        return bool(seen.start == 0 and seen.n == mdp.n_states)
+    return isinstance(base, TabularEnv)
