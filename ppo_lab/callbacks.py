@@ -1,6 +1,7 @@
 """SB3 callbacks that PPO Lab adds."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,16 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.errors import NonFiniteError
 
-__all__ = ["AfterUpdateEvalCallback", "FiniteGuard", "check_finite", "check_rollout"]
+__all__ = [
+    "BEST_STATISTICS",
+    "AfterUpdateEvalCallback",
+    "FiniteGuard",
+    "check_finite",
+    "check_rollout",
+]
+
+BEST_STATISTICS = "best_vecnormalize.pkl"
+"""``VecNormalize``'s statistics as they were when ``best_model.zip`` was saved, beside it."""
 
 
 class FiniteGuard(BaseCallback):
@@ -94,7 +104,9 @@ class AfterUpdateEvalCallback(EvalCallback):
     ``EvalCallback`` scores the policy before the update that its own timestep belongs to, and
     never the policy that training ends with. This one evaluates at the start of a rollout, once
     at least ``eval_freq`` timesteps have passed since it last did, and after the last update:
-    the last row of ``evaluations.npz`` is the final policy's. Files and names are SB3's.
+    the last row of ``evaluations.npz`` is the final policy's. Files and names are SB3's; where
+    the environments are normalised, ``best_vecnormalize.pkl`` beside ``best_model.zip`` holds
+    the statistics with which that model reached its score.
 
     Args:
         eval_env: as for ``EvalCallback``.
@@ -137,4 +149,14 @@ class AfterUpdateEvalCallback(EvalCallback):
         # SB3 sets the callback's own count at each step only, and these places lie between steps.
         self.num_timesteps = self._evaluated_at = self.model.num_timesteps
         self.n_calls = self.eval_freq  # the parent's own condition, met
-        self._continue_training = super()._on_step()
+        best = self.best_mean_reward
+        try:
+            self._continue_training = super()._on_step()
+        finally:  # whoever hears of the evaluation may end the training
+            if self.best_mean_reward > best:
+                self._keep_statistics()
+
+    def _keep_statistics(self) -> None:
+        env = self.model.get_vec_normalize_env()
+        if env is not None and self.best_model_save_path is not None:
+            env.save(str(Path(self.best_model_save_path) / BEST_STATISTICS))

@@ -21,6 +21,7 @@ def can_evaluate(model: BaseAlgorithm, eval_env: VecEnv, deterministic: bool) ->
         and type(eval_env) is CompiledVecEnv
         and bool(eval_env.max_episode_steps)
         and isinstance(model, SpecPPO)
+        and model.get_vec_normalize_env() is None  # its observations are not the environment's
         and model.compiled_parameters() is not None
     )
 

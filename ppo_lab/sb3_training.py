@@ -14,7 +14,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from ppo_lab.algorithms import ALGORITHMS, algorithm_class
-from ppo_lab.callbacks import AfterUpdateEvalCallback, FiniteGuard
+from ppo_lab.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
 from ppo_lab.hyperparameters import constructor_arguments
@@ -36,7 +36,8 @@ def train(
     """Train into a run folder whose configuration is already written.
 
     Leaves ``*.monitor.csv``, ``evaluations.npz``, ``best_model.zip``, ``<environment>.zip`` and,
-    where the environments are normalised, the zoo's ``<environment>/vecnormalize.pkl``.
+    where the environments are normalised, the zoo's ``<environment>/vecnormalize.pkl`` and
+    ``best_vecnormalize.pkl``.
 
     Args:
         config: the run.
@@ -55,6 +56,7 @@ def train(
     eval_env = _normalized(config, _environments(config, count), training=False)
     try:
         model = _build(config, env, session)
+        session.set_logger(model)
         evaluator = _evaluator(config, model, eval_env, folder, watcher)
         model.learn(
             config.timesteps - model.num_timesteps,
@@ -62,10 +64,12 @@ def train(
             reset_num_timesteps=session.start is None,
         )
         model.save(folder / f"{name}.zip")
-        if config.evaluation.points == 1:  # the final policy is the only one that was scored
-            shutil.copyfile(folder / f"{name}.zip", folder / "best_model.zip")
         if isinstance(env, VecNormalize):
             env.save(str(folder / name / "vecnormalize.pkl"))
+        if config.evaluation.points == 1:  # the final policy is the only one that was scored
+            shutil.copyfile(folder / f"{name}.zip", folder / "best_model.zip")
+            if isinstance(env, VecNormalize):
+                shutil.copyfile(folder / name / "vecnormalize.pkl", folder / BEST_STATISTICS)
     finally:
         env.close()
         eval_env.close()

@@ -39,7 +39,7 @@ except ImportError:  # PyYAML built without libyaml: the same, some ten times sl
 
 
 class _ZooLoader(_Safe):
-    """YAML's safe types, and ``OrderedDict`` as RL Zoo's ``yaml.dump`` writes it."""
+    """YAML's safe types, and ``OrderedDict`` and tuples as RL Zoo's ``yaml.dump`` writes them."""
 
 
 def _ordered_dict(loader: _ZooLoader, node: yaml.Node) -> dict[object, object]:
@@ -53,6 +53,12 @@ def _ordered_dict(loader: _ZooLoader, node: yaml.Node) -> dict[object, object]:
     return dict(arguments[0])
 
 
+def _tuple(loader: _ZooLoader, node: yaml.Node) -> list[object]:
+    assert isinstance(node, yaml.SequenceNode)
+    return loader.construct_sequence(node, deep=True)
+
+
+_ZooLoader.add_constructor("tag:yaml.org,2002:python/tuple", _tuple)
 _ZooLoader.add_constructor(
     "tag:yaml.org,2002:python/object/apply:collections.OrderedDict", _ordered_dict
 )
@@ -128,7 +134,7 @@ def _parsed_yaml(text: str, name: str) -> Mapping[str, object]:
         raise UnusableError(f"{name} is not valid YAML{_place(error)}") from error
     except UnusableError:
         raise
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except Exception as error:  # a tag on a value that is none of it can raise anything
         raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
     if not isinstance(loaded, dict):
         raise UnusableError(f"{name} does not hold a mapping")

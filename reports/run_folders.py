@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from reports.evaluations import FILE, read_evaluations
+from reports.identity import decisive
 from reports.reading import read_json
 from reports.records import EVALUATION, UNKNOWN, Run, UnusableError, clean, named
 
@@ -84,7 +85,7 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         evaluation_episodes=evaluations.episodes,
         evaluation_steps=evaluations.steps,
         evaluation_returns=evaluations.returns,
-        protocol=protocol(budget, canonical(record.get("evaluation")), EVALUATION, low, high),
+        protocol=protocol(budget, _evaluation(record), EVALUATION, low, high),
         hyperparameters=canonical(record.get("hyperparameters")),
         budget=budget,
         success_rate=evaluations.success_rate,
@@ -103,7 +104,37 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
             )
             if record.get(key) is not None
         ),
+        decisive=_decisive(record, budget),
+        resumed_from=clean(str(record.get("resumed_from") or "")),
+        resumed_at=_resumed_at(record),
     )
+
+
+def _evaluation(record: Mapping[str, object]) -> str:
+    """How the run was evaluated, without the seed: which episodes were drawn is chance."""
+    stated = record.get("evaluation")
+    if not isinstance(stated, dict):
+        return canonical(stated)
+    return canonical({key: value for key, value in stated.items() if key != "seed"})
+
+
+def _decisive(record: Mapping[str, object], budget: int) -> tuple[tuple[str, str], ...]:
+    hyperparameters, evaluation = record.get("hyperparameters"), record.get("evaluation")
+    if not isinstance(hyperparameters, dict):
+        return ()
+    sampled = isinstance(evaluation, dict) and evaluation.get("deterministic") is False
+    others = {
+        "policy": record.get("policy"),
+        "n_envs": record.get("n_envs"),
+        "normalize": record.get("normalize"),
+        "sampled actions": sampled,
+    }
+    return decisive(hyperparameters, budget, others)
+
+
+def _resumed_at(record: Mapping[str, object]) -> int | None:
+    steps = record.get("resumed_at")
+    return steps if isinstance(steps, int) and not isinstance(steps, bool) else None
 
 
 def protocol(
