@@ -92,8 +92,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         _check_screen()
     if options.no_pickle:
         check_plain(run, env_given=options.env is not None)
-    else:
-        _warn(run, options.checkpoint)
+    if options.video is not None and options.video.suffix not in ("", ".mp4"):
+        raise ArgumentError(f"--video {options.video}: expected a file .mp4, or a folder")
     th.set_num_threads(1)
     if options.video is not None:
         print(f"Video: {_record(run, options)}")
@@ -105,6 +105,8 @@ def _play(
     run: "SavedRun", options: argparse.Namespace
 ) -> tuple[list[float], list[int], list[bool]]:
     n_envs = 1 if options.render else min(MAX_ENVS, options.episodes)
+    if options.video is None:
+        _say(run, options)
     env, model = _load(run, options, n_envs, "human" if options.render else None)
     try:
         return _episodes(run, model, env, options, options.episodes)
@@ -138,13 +140,18 @@ def _load(
         raise
 
 
-def _warn(run: "SavedRun", checkpoint: str) -> None:
+def _say(run: "SavedRun", options: argparse.Namespace) -> None:
     """Say on stderr what is about to be unpickled, and where other statistics stand in."""
+    from ppo_lab.environments import make_checked
     from ppo_lab.saved_model import check_kind, trust
 
-    file = run.model_file(checkpoint)
-    statistics, its_own = run.statistics(checkpoint)
-    check_kind(file, run.algo)  # a file that is none is not unpickled either
+    if options.no_pickle:
+        return
+    file = run.model_file(options.checkpoint)
+    statistics, its_own = run.statistics(options.checkpoint)
+    # What cannot be played is not unpickled either.
+    check_kind(file, run.algo)
+    make_checked(run.env, run.env_kwargs).close()
     print(f"{PROGRAM}: {trust(file)}, or with --no-pickle", file=sys.stderr)
     if not its_own:
         print(
@@ -192,13 +199,11 @@ def _episodes(
 
 def _record(run: "SavedRun", options: argparse.Namespace) -> Path:
     """Record one episode into a file, or into a folder under the environment's name."""
-    from ppo_lab.errors import ArgumentError
     from ppo_lab.extras import require
 
     require("moviepy", "--video")
     target: Path = options.video
-    if target.suffix and target.suffix != ".mp4":
-        raise ArgumentError(f"--video {target}: expected a file .mp4, or a folder")
+    _say(run, options)
     file = target if target.suffix else target / f"{run.name}.mp4"
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".video-") as folder:

@@ -165,10 +165,10 @@ def tensorboard_folder(
             which gets a folder that nothing else has logged into.
     """
     stem = root / config.algo / folder.name
-    former = record.get("tensorboard")
-    known = isinstance(former, str) and Path(former).is_dir()
-    if known and Path(former).resolve().parent == stem.resolve().parent:
-        return Path(former)
+    if "tensorboard" in record:
+        former = Path(str(record["tensorboard"]))
+        if former.is_dir() and former.resolve().parent == stem.resolve().parent:
+            return former
     place, number = stem, 1
     while True:
         try:
