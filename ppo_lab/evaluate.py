@@ -185,6 +185,9 @@ def _episodes(
     if ALGORITHMS[run.algo].needs_masks:
         from sb3_contrib.common.maskable.evaluation import evaluate_policy as play
     set_random_seed(options.seed)
+    policy: Any = getattr(model, "policy", model)
+    if getattr(policy, "use_sde", False):
+        policy.reset_noise()  # was drawn before the seed
     env.seed(options.seed)
     returns, lengths = play(
         model,

@@ -63,7 +63,7 @@ def model_entries(file: ModelFile) -> Mapping[str, Any]:
     try:
         with zipfile.ZipFile(stream) as archive:
             if "data" not in archive.namelist():
-                raise ArgumentError(f"{_named(file)} is no SB3 model: it holds no 'data'")
+                raise ArgumentError(f"{_named(file)} is damaged or no model: it holds no 'data'")
             if archive.getinfo("data").file_size > MAX_ENTRIES_BYTES:
                 return {}
             entries = json.loads(archive.read("data"))
@@ -78,7 +78,7 @@ def model_entries(file: ModelFile) -> Mapping[str, Any]:
         else:
             stream.close()
     if not isinstance(entries, dict):
-        raise ArgumentError(f"{_named(file)} is no SB3 model: its 'data' holds no entries")
+        raise ArgumentError(f"{_named(file)} is damaged or no model: its 'data' holds no entries")
     return entries
 
 

@@ -108,11 +108,11 @@ def _check_spaces(entries: Mapping[str, Any], env: VecEnv, file: Path) -> None:
             key = differing[0]
             raise CommandError(
                 f"{file} was trained on other spaces than the environment has: {name}, "
-                f"{key.strip('_')} {stored.get(key)!s:.60} and {own[key]:.60}"
+                f"{key.strip('_')} {stored.get(key)!s:.60} and {own[key]!s:.60}"
             )
 
 
-def _in_words(space: object) -> dict[str, str]:
+def _in_words(space: object) -> dict[str, object]:
     written = json.loads(data_to_json({"space": space}))["space"]
     return {key: written[key] for key in SPACE_FACTS if key in written}
 
