@@ -1,5 +1,7 @@
 """SpecPPO: the PPO of the specification on SB3's base class (Spec 6.3)."""
 
+from io import BufferedIOBase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -26,6 +28,7 @@ from ppo_lab.callbacks import FiniteGuard, rollout_started
 from ppo_lab.diagnostics import UpdateDiagnostics
 from ppo_lab.errors import broken_distribution, broken_update
 from ppo_lab.gradients import GradientStep
+from ppo_lab.model_files import check_algorithm
 from ppo_lab.policies import (
     CnnPolicy,
     MlpPolicy,
@@ -234,6 +237,27 @@ class SpecPPO(TwoOptimizerAlgorithm):
             if name in own or getattr(kind, name) is not AS_WRITTEN[name]
         )
         return next(changed, None)
+
+    @classmethod
+    def load(
+        cls: type[SelfSpecPPO],
+        path: str | Path | BufferedIOBase,
+        env: GymEnv | None = None,
+        device: th.device | str = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        **kwargs: Any,
+    ) -> SelfSpecPPO:
+        """Load a model of SpecPPO's or of SB3's ``PPO``, which unpickles it; SB3's arguments.
+
+        Raises:
+            ArgumentError: the file is damaged or another algorithm's; nothing was unpickled.
+        """
+        check_algorithm(path, cls.__name__)
+        return super().load(
+            path, env, device, custom_objects, print_system_info, force_reset, **kwargs
+        )
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_backend_choice", "_gradient_step"]

@@ -17,6 +17,7 @@ from ppo_lab.errors import NonFiniteError
 from ppo_lab.space_checks import check_indices
 
 __all__ = [
+    "BEST_STATISTICS",
     "AfterUpdateEvalCallback",
     "FiniteGuard",
     "UnplayedEvalCallback",
@@ -24,6 +25,9 @@ __all__ = [
     "check_rollout",
     "rollout_started",
 ]
+
+BEST_STATISTICS = "best_vecnormalize.pkl"
+"""``VecNormalize``'s statistics as they were when ``best_model.zip`` was saved, beside it."""
 
 
 class FiniteGuard(BaseCallback):
@@ -120,7 +124,9 @@ class AfterUpdateEvalCallback(EvalCallback):
     ``EvalCallback`` scores the policy before the update that its own timestep belongs to, and
     never the policy that training ends with. This one evaluates at the start of a rollout, once
     at least ``eval_freq`` timesteps have passed since it last did, and after the last update:
-    the last row of ``evaluations.npz`` is the final policy's. Files and names are SB3's.
+    the last row of ``evaluations.npz`` is the final policy's. Files and names are SB3's; where
+    the environments are normalised, ``best_vecnormalize.pkl`` beside ``best_model.zip`` holds
+    the statistics with which that model reached its score.
 
     Args:
         eval_env: as for ``EvalCallback``.
@@ -169,7 +175,17 @@ class AfterUpdateEvalCallback(EvalCallback):
         # SB3 sets the callback's own count at each step only, and these places lie between steps.
         self.num_timesteps = self._evaluated_at = self.model.num_timesteps
         self.n_calls = self.eval_freq  # the parent's own condition, met
-        self._continue_training = super()._on_step()
+        best = self.best_mean_reward
+        try:
+            self._continue_training = super()._on_step()
+        finally:  # whoever hears of the evaluation may end the training
+            if self.best_mean_reward > best:
+                self._keep_statistics()
+
+    def _keep_statistics(self) -> None:
+        env = self.model.get_vec_normalize_env()
+        if env is not None and self.best_model_save_path is not None:
+            env.save(str(Path(self.best_model_save_path) / BEST_STATISTICS))
 
     def _log_success_callback(self, locals_: dict[str, Any], globals_: dict[str, Any]) -> None:
         """What ``evaluate_policy`` calls after each step of each environment."""
@@ -217,6 +233,7 @@ class UnplayedEvalCallback(AfterUpdateEvalCallback):
             self.best_mean_reward = self.last_mean_reward
             if self.best_model_save_path is not None:
                 self.model.save(Path(self.best_model_save_path) / "best_model")
+            self._keep_statistics()
             if self.callback_on_new_best is not None:
                 goes_on = self.callback_on_new_best.on_step()
         if self.callback is not None:

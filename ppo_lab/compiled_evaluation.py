@@ -25,6 +25,7 @@ def can_evaluate(model: BaseAlgorithm, eval_env: VecEnv, deterministic: bool) ->
         and is_untouched(eval_env, CompiledVecEnv)
         and bool(eval_env.get_attr("max_episode_steps")[0])
         and isinstance(model, SpecPPO)
+        and model.get_vec_normalize_env() is None  # its observations are not the environment's
         and _compiled(model) is not None
     )
 

@@ -14,6 +14,7 @@ from ppo_lab.command import CommandError, CommandParser, run_command
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.policies import BasePolicy
     from stable_baselines3.common.vec_env import VecEnv
 
     from ppo_lab.saved_model import SavedRun
@@ -32,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Play a saved model of a run folder, of ppo_lab's or of RL Zoo's, and print "
         "its mean return with a 95 % bootstrap interval over the episodes.",
         epilog="The model's file and its VecNormalize statistics are unpickled, which can run any "
-        "code: only evaluate files that you trust.",
+        "code: only evaluate files that you trust, or give --no-pickle.",
     )
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="run folder, such as logs/spec_ppo/CartPole-v1_1")
@@ -46,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--render", action="store_true", help="show the episodes in a window")
     shown.add_argument("--video", type=Path, metavar="FILE.mp4|DIR", help="record one episode")
     add("--env", metavar="ID", help="another environment than the run's, of the same spaces")
+    add(
+        "--no-pickle",
+        action="store_true",
+        help="unpickle nothing: an MlpPolicy from its parameters and the run's settings; not for "
+        "a normalised run, whose statistics are a pickle",
+    )
     add("--version", action="version", version=ppo_lab.__version__)
     return parser
 
@@ -69,6 +76,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     import torch as th
 
     from ppo_lab.errors import ArgumentError
+    from ppo_lab.pickle_free import check_plain
     from ppo_lab.saved_model import find_saved_run
 
     if options.episodes < 1:
@@ -77,11 +85,15 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise ArgumentError(f"--seed {options.seed}: expected at least 0")
     run = find_saved_run(options.run)
     if options.env is not None:
-        if run.statistics is not None:
+        if run.normalized or run.statistics(options.checkpoint)[0] is not None:
             raise ArgumentError(f"--env {options.env}: {options.run} is normalised for {run.env}")
         run = replace(run, env=options.env, env_kwargs={}, model_name=run.name)
     if options.render:
         _check_screen()
+    if options.no_pickle:
+        check_plain(run, env_given=options.env is not None)
+    if options.video is not None and options.video.suffix not in ("", ".mp4"):
+        raise ArgumentError(f"--video {options.video}: expected a file .mp4, or a folder")
     th.set_num_threads(1)
     if options.video is not None:
         print(f"Video: {_record(run, options)}")
@@ -93,32 +105,36 @@ def _play(
     run: "SavedRun", options: argparse.Namespace
 ) -> tuple[list[float], list[int], list[bool], float | None]:
     """What ``_episodes`` gives, and the exact expectation where there is one."""
-    from ppo_lab.saved_model import load_model, make_environments
-
     n_envs = 1 if options.render else min(MAX_ENVS, options.episodes)
-    env = make_environments(run, n_envs, options.seed, "human" if options.render else None)
+    if options.video is None:
+        _say(run, options)
+    env, model = _load(run, options, n_envs, "human" if options.render else None)
     try:
-        model = load_model(run, env, options.checkpoint)
         played = _episodes(run, model, env, options, options.episodes)
-        return *played, _expected(run, model, deterministic=not options.stochastic)
+        return *played, _expected(run, model, options)
     finally:
         env.close()
 
 
-def _expected(run: "SavedRun", model: "BaseAlgorithm", deterministic: bool) -> float | None:
+def _expected(
+    run: "SavedRun", model: "BaseAlgorithm | BasePolicy", options: argparse.Namespace
+) -> float | None:
     """The exact expected return, where the environment is a small finite MDP."""
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
     from envs.finite import finite_task
     from ppo_lab.environments import make_checked
     from ppo_lab.exact_evaluation import can_solve, expected_outcome
 
+    if not isinstance(model, BaseAlgorithm) or run.frame_stack:
+        return None
+    deterministic = not options.stochastic
     single = make_checked(run.env, run.env_kwargs)
     try:
         task = finite_task(single)
-        normalized = run.statistics is not None
-        if (
-            task is None
-            or run.frame_stack
-            or not can_solve(run.algo, task, normalized=normalized, deterministic=deterministic)
+        normalized = run.statistics(options.checkpoint)[0] is not None
+        if task is None or not can_solve(
+            run.algo, task, normalized=normalized, deterministic=deterministic
         ):
             return None
         return expected_outcome(model, task, deterministic)[0]
@@ -126,9 +142,57 @@ def _expected(run: "SavedRun", model: "BaseAlgorithm", deterministic: bool) -> f
         single.close()
 
 
+def _load(
+    run: "SavedRun",
+    options: argparse.Namespace,
+    n_envs: int,
+    render_mode: str | None,
+    video_folder: Path | None = None,
+) -> "tuple[VecEnv, BaseAlgorithm | BasePolicy]":
+    """The run's environments, which the caller closes, and its model or, without a pickle, policy.
+
+    Raises:
+        ArgumentError: the run has no such model, or its settings cannot be read.
+        CommandError: a file is damaged, or does not match the environments.
+    """
+    from ppo_lab.pickle_free import load_policy
+    from ppo_lab.saved_model import load_model, make_environments
+
+    file = run.model_file(options.checkpoint)
+    statistics = None if options.no_pickle else run.statistics(options.checkpoint)[0]
+    env = make_environments(run, n_envs, options.seed, statistics, render_mode, video_folder)
+    try:
+        return env, (load_policy if options.no_pickle else load_model)(run, env, file)
+    except BaseException:
+        env.close()
+        raise
+
+
+def _say(run: "SavedRun", options: argparse.Namespace) -> None:
+    """Say on stderr what is about to be unpickled, and where other statistics stand in."""
+    from ppo_lab.environments import make_checked
+    from ppo_lab.saved_model import check_kind, trust
+
+    if options.no_pickle:
+        return
+    file = run.model_file(options.checkpoint)
+    statistics, its_own = run.statistics(options.checkpoint)
+    # What cannot be played is not unpickled either.
+    check_kind(file, run.algo)
+    make_checked(run.env, run.env_kwargs).close()
+    print(f"{PROGRAM}: {trust(file)}, or with --no-pickle", file=sys.stderr)
+    if not its_own:
+        print(
+            f"{PROGRAM}: {file} was saved without its VecNormalize statistics, as RL Zoo does: "
+            f"those of the end of training, {statistics}, stand in, and the return may differ "
+            "from the one it was chosen for",
+            file=sys.stderr,
+        )
+
+
 def _episodes(
     run: "SavedRun",
-    model: "BaseAlgorithm",
+    model: "BaseAlgorithm | BasePolicy",
     env: "VecEnv",
     options: argparse.Namespace,
     episodes: int,
@@ -153,6 +217,9 @@ def _episodes(
     if ALGORITHMS[run.algo].needs_masks:
         from sb3_contrib.common.maskable.evaluation import evaluate_policy as play
     set_random_seed(options.seed)
+    policy: Any = getattr(model, "policy", model)
+    if getattr(policy, "use_sde", False):
+        policy.reset_noise()  # was drawn before the seed
     env.seed(options.seed)
     try:
         returns, lengths = play(
@@ -170,22 +237,18 @@ def _episodes(
 
 def _record(run: "SavedRun", options: argparse.Namespace) -> Path:
     """Record one episode into a file, or into a folder under the environment's name."""
-    from ppo_lab.errors import ArgumentError
     from ppo_lab.extras import require
     from ppo_lab.leftovers import sweep
-    from ppo_lab.saved_model import load_model, make_environments
 
     require("moviepy", "--video")
     target: Path = options.video
-    if target.suffix and target.suffix != ".mp4":
-        raise ArgumentError(f"--video {target}: expected a file .mp4, or a folder")
+    _say(run, options)
     file = target if target.suffix else target / f"{run.name}.mp4"
     file.parent.mkdir(parents=True, exist_ok=True)
     sweep(file.parent, deep=False)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".video-{os.getpid()}-") as folder:
-        env = make_environments(run, 1, options.seed, "rgb_array", Path(folder) / "episode")
+        env, model = _load(run, options, 1, "rgb_array", Path(folder) / "episode")
         try:
-            model = load_model(run, env, options.checkpoint)
             _episodes(run, model, env, options, 1)
         finally:
             env.close()

@@ -44,9 +44,21 @@ def new_folder_beside(target: Path) -> Path:
             return folder
 
 
-def move_into_place(begun: Path, target: Path) -> None:
-    """Rename, over a failed run of the same name."""
-    if target.exists():
+def move_into_place(begun: Path, target: Path, keep_former: bool = False) -> None:
+    """Rename, over a failed or damaged run of the same name.
+
+    Args:
+        begun: what was written, whole.
+        target: its place.
+        keep_former: leave what was there, in a hidden folder beside.
+    """
+    if target.exists() and keep_former:
+        number = 1
+        while (kept := target.with_name(f".{target.name}.damaged-{number}")).exists():
+            number += 1
+        target.rename(kept)
+        begun.rename(target)
+    elif target.exists():
         outdated = target.with_name(f".{target.name}.old-{os.getpid()}-{secrets.token_hex(4)}")
         _hold(target)  # killed between the two renames, its lock goes, and it gets its name back
         target.rename(outdated)

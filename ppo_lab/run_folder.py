@@ -1,8 +1,10 @@
 """What lies in a run folder beside the results."""
 
 import json
+import math
 import platform
 import subprocess
+import zipfile
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,12 +14,16 @@ from typing import Any
 import yaml
 
 import ppo_lab
+from ppo_lab.algorithms import ALGORITHMS
 from ppo_lab.leftovers import move_into_place, new_folder_beside
-from ppo_lab.run_config import RunConfig
+from ppo_lab.run_config import RunConfig, environment_folder_name
 from ppo_lab.storage_url import this_command
+from reports.evaluations import FILE, read_evaluations
+from reports.records import UnusableError
 
 __all__ = [
     "circumstances",
+    "damage",
     "move_into_place",
     "new_folder_beside",
     "to_json",
@@ -108,3 +114,45 @@ def to_json(record: Mapping[str, Any]) -> str:
         ValueError: a number is NaN or infinite.
     """
     return json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
+
+
+def damage(config: RunConfig, folder: Path, record: Mapping[str, Any]) -> str | None:
+    """What is wrong with the files of a finished run, by a look that costs milliseconds.
+
+    Args:
+        config: the run.
+        folder: its run folder.
+        record: its ``run.json``.
+
+    Returns:
+        One line; None where every file that such a run leaves is there and opens.
+    """
+    try:
+        last = float(read_evaluations(folder / FILE).returns[-1])
+    except UnusableError as error:
+        return str(error)
+    if not math.isclose(last, float(record["score"]), rel_tol=1e-6, abs_tol=1e-9):
+        return f"{FILE} ends with another score than run.json states"
+    if record.get("restored"):  # from a study's storage, which holds no model
+        return None
+    name = environment_folder_name(config.env)
+    plain = [f"{name}/config.yml", f"{name}/args.yml"]
+    if config.normalize:
+        plain.append(f"{name}/vecnormalize.pkl")
+    for file in plain:
+        if not (folder / file).is_file() or not (folder / file).stat().st_size:
+            return f"{file} is missing or empty"
+    if ALGORITHMS[config.algo].tabular:
+        return _broken_archive(folder / f"{name}.npz", set())
+    models = (folder / f"{name}.zip", folder / "best_model.zip")
+    broken = (_broken_archive(model, {"data", "policy.pth"}) for model in models)
+    return next(filter(None, broken), None)
+
+
+def _broken_archive(file: Path, members: set[str]) -> str | None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            missing = members - set(archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        return f"{file.name} is damaged or missing ({type(error).__name__})"
+    return f"{file.name} is damaged: it lacks {', '.join(sorted(missing))}" if missing else None

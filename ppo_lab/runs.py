@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -24,12 +25,15 @@ from ppo_lab.run_config import (
 )
 from ppo_lab.run_folder import (
     circumstances,
+    damage,
     move_into_place,
     new_folder_beside,
     to_json,
     write_configuration,
 )
 from ppo_lab.watching import StoppedError, Watcher
+from reports.reading import read_json
+from reports.records import UnusableError
 
 __all__ = [
     "Evaluation",
@@ -40,6 +44,7 @@ __all__ = [
     "environment_folder_name",
     "execute_run",
     "finished_run",
+    "is_damaged",
     "record_failure",
 ]
 
@@ -71,7 +76,7 @@ class RunResult:
 
 
 def finished_run(config: RunConfig, folder: Path) -> RunResult | None:
-    """The result of this very run, if ``folder`` holds it finished.
+    """The result of this very run, if ``folder`` holds it finished, with all its files whole.
 
     Args:
         config: the run.
@@ -80,25 +85,56 @@ def finished_run(config: RunConfig, folder: Path) -> RunResult | None:
     Raises:
         ArgumentError: the folder holds a finished run of another configuration.
     """
+    return _found(config, folder)[0]
+
+
+def _found(config: RunConfig, folder: Path) -> tuple[RunResult | None, str | None]:
+    """The result of :func:`finished_run`, and why a finished run's is none: its damage."""
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "run.json")
         if record["status"] != "completed":
-            return None
+            return None, None
         differing = [
             key
             for key, value in json.loads(to_json(config.as_dict())).items()
             if key not in NO_PART and _recorded(record, key) != value
         ]
-        score, seconds = float(record["score"]), float(record["seconds"])
-        result = RunResult(score, None, seconds, reused=True, steps=int(record["steps"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # nothing there, or nothing whole: the run is made anew
+        score, seconds, steps = (_number(record, key) for key in ("score", "seconds", "steps"))
+        result = RunResult(score, None, seconds, reused=True, steps=int(steps))
+    except (UnusableError, OSError, ValueError, KeyError, TypeError):
+        return None, None  # nothing there, or nothing whole: the run is made anew
     if differing:
         raise ArgumentError(
             f"{folder} holds another run (it differs in {', '.join(differing)}); "
             "choose another --log-folder"
         )
-    return result
+    damaged = damage(config, folder, record)
+    return (None if damaged else result), damaged
+
+
+def is_damaged(config: RunConfig, folder: Path) -> bool:
+    """Whether the files are not whole of a folder where this very run was finished.
+
+    Args:
+        config: the run.
+        folder: its run folder, which is there.
+    """
+    try:
+        if _found(config, folder)[1]:
+            return True
+        read_json(folder / "run.json")
+    except ArgumentError:
+        return False  # another run's
+    except UnusableError:
+        return True
+    return False
+
+
+def _number(record: Mapping[str, object], key: str) -> float:
+    value = record[key]
+    if not isinstance(value, int | float) or not abs(value) < sys.float_info.max:
+        raise ValueError(f"{key} is no finite number")
+    return float(value)
 
 
 def _recorded(record: Mapping[str, Any], key: str) -> Any:
@@ -136,9 +172,11 @@ def execute_run(
         ArgumentError: the folder holds a finished run of another configuration.
         OSError: the folder cannot be written, or the disk is full.
     """
-    known = finished_run(config, folder)
+    known, damaged = _found(config, folder)
     if known is not None:
         return known
+    if damaged:
+        print(f"{folder} is made again: it was finished, but {damaged}", file=sys.stderr)
     unfinished = new_folder_beside(folder)
     started = time.perf_counter()
     outcome = _train(config, unfinished, trainer or _trainer(config.algo, watcher))
@@ -192,9 +230,18 @@ def _keep(
         **circumstances(),
     }
     (unfinished / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
-    move_into_place(unfinished, folder)
+    # A failure takes the place of no result, damaged as its files may be.
+    keep_former = outcome.status == "failed" and _is_completed(folder)
+    move_into_place(unfinished, folder, keep_former)
     stopped = outcome.status == "stopped"
     return RunResult(outcome.score, outcome.reason, seconds, steps=outcome.steps, stopped=stopped)
+
+
+def _is_completed(folder: Path) -> bool:
+    try:
+        return read_json(folder / "run.json").get("status") == "completed"
+    except UnusableError:
+        return False
 
 
 def record_failure(config: RunConfig, folder: Path, reason: str) -> RunResult:

@@ -1,14 +1,11 @@
 """A run folder's model and its environments, ours or RL Zoo's, ready to play."""
 
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
@@ -17,13 +14,26 @@ from ppo_lab.command import CommandError
 from ppo_lab.environments import make_checked, make_copies
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparameters import keyword_text
-from ppo_lab.run_config import environment_folder_name
+from ppo_lab.model_files import kind_of_model, model_entries
+from ppo_lab.run_config import RunConfig, environment_folder_name
+from ppo_lab.session import statistics_of
 from ppo_lab.space_checks import check_spaces
+from reports.reading import read_yaml
+from reports.records import UnusableError
 
-__all__ = ["CHECKPOINTS", "SavedRun", "find_saved_run", "load_model", "make_environments"]
+__all__ = [
+    "CHECKPOINTS",
+    "SavedRun",
+    "check_start",
+    "find_saved_run",
+    "load_model",
+    "make_environments",
+    "trust",
+]
 
 CHECKPOINTS = ("final", "best")
 WRAPPERS = ("env_wrapper", "vec_env_wrapper")
+MAX_FRAMES = 1000
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,9 @@ class SavedRun:
         env_kwargs: for ``gymnasium.make``.
         frame_stack: frames stacked by ``VecFrameStack``; 0: none.
         model_name: what its files are named after, where ``env`` is not the run's own.
+        normalized: whether its observations or rewards were, by ``VecNormalize``.
+        policy: SB3's policy name; empty where it is not stated.
+        hyperparameters: the algorithm's keyword arguments, plain values.
     """
 
     folder: Path
@@ -45,33 +58,58 @@ class SavedRun:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     frame_stack: int = 0
     model_name: str = ""
+    normalized: bool = False
+    policy: str = ""
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The environment's name in file names."""
         return self.model_name or environment_folder_name(self.env)
 
-    @property
-    def statistics(self) -> Path | None:
-        """``VecNormalize``'s statistics, if the run had them."""
-        file = self.folder / self.name / "vecnormalize.pkl"
-        return file if file.is_file() else None
+    def model_file(self, checkpoint: str) -> Path:
+        """The file of a model.
+
+        Args:
+            checkpoint: ``final`` or ``best``.
+
+        Raises:
+            ArgumentError: the run has no such model.
+        """
+        file = self.folder / ("best_model.zip" if checkpoint == "best" else f"{self.name}.zip")
+        if not file.is_file():
+            raise ArgumentError(f"{self.folder} holds no {checkpoint} model, {file.name}")
+        return file
+
+    def statistics(self, checkpoint: str) -> tuple[Path | None, bool]:
+        """``VecNormalize``'s statistics for a model.
+
+        Args:
+            checkpoint: ``final`` or ``best``.
+
+        Returns:
+            Their file, None where the run is not normalised; and whether they are those that the
+            model was saved with. RL Zoo keeps those of the end of training alone, as runs of ours
+            once did.
+
+        Raises:
+            ArgumentError: the run was normalised and there are none, or no such model.
+        """
+        model = self.model_file(checkpoint)
+        last = statistics_of(self.folder / f"{self.name}.zip")
+        found = statistics_of(model) or last
+        if found is None and self.normalized:
+            raise ArgumentError(
+                f"{self.folder} was trained on normalised observations or rewards, and its "
+                f"statistics, {self.name}/vecnormalize.pkl, are missing: without them its policy "
+                "is another one"
+            )
+        return found, checkpoint == "final" or found != last
 
 
-class _ZooLoader(yaml.SafeLoader):
-    """YAML's safe types; of Python's own tags, which the zoo writes, only what is plain data."""
-
-
-def _plain(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.SequenceNode):
-        parts = loader.construct_sequence(node, deep=True)
-        if suffix == "object/apply:collections.OrderedDict":
-            return dict(parts[0])
-        return parts if suffix == "tuple" else None
-    return None
-
-
-_ZooLoader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
+def trust(file: Path) -> str:
+    """What is said where a file is about to be unpickled."""
+    return f"{file} is unpickled, which can run any code: only from a source that you trust"
 
 
 def find_saved_run(folder: Path) -> SavedRun:
@@ -109,24 +147,39 @@ def find_saved_run(folder: Path) -> SavedRun:
     kwargs = arguments.get("env_kwargs") or config.get("env_kwargs") or {}
     if isinstance(kwargs, str):
         kwargs = keyword_text("env_kwargs", kwargs)
-    return SavedRun(folder, algo, env, kwargs, int(config.get("frame_stack") or 0))
+    if not isinstance(kwargs, Mapping):
+        raise ArgumentError(f"{found[0]}: env_kwargs must be a mapping")
+    return SavedRun(
+        folder,
+        algo,
+        env,
+        dict(kwargs),
+        _frames(config.get("frame_stack"), found[0]),
+        normalized=bool(config.get("normalize")),
+        policy=str(config.get("policy", "")),
+        hyperparameters=config,
+    )
 
 
-def _mapping(file: Path) -> dict[str, Any]:
+def _mapping(file: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_ZooLoader)  # a safe loader
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ArgumentError(f"{file} cannot be read: {type(error).__name__}: {reason}") from error
-    if not isinstance(content, dict):
-        raise ArgumentError(f"{file} holds no mapping")
-    return content
+        return read_yaml(file)
+    except UnusableError as error:
+        raise ArgumentError(f"{file} cannot be read: {error}") from error
+
+
+def _frames(value: object, file: Path) -> int:
+    frames = value or 0
+    if not isinstance(frames, int) or not 0 <= frames <= MAX_FRAMES:
+        raise ArgumentError(f"{file.parent}: frame_stack {frames!r:.50}: expected 0…{MAX_FRAMES}")
+    return int(frames)
 
 
 def make_environments(
     run: SavedRun,
     n_envs: int,
     seed: int,
+    statistics: Path | None,
     render_mode: str | None = None,
     video_folder: Path | None = None,
 ) -> VecEnv:
@@ -136,6 +189,7 @@ def make_environments(
         run: the run.
         n_envs: how many.
         seed: of the first one; the others follow.
+        statistics: of ``VecNormalize``, which are unpickled; None for a run without.
         render_mode: Gymnasium's.
         video_folder: record the first episode of each there.
 
@@ -163,39 +217,35 @@ def make_environments(
     env = make_copies(make, n_envs, seed)
     try:
         check_spaces(env.observation_space, env.action_space)
-        return _as_in_training(run, env)
+        return _as_in_training(run, env, statistics)
     except BaseException:
         env.close()
         raise
 
 
-def _as_in_training(run: SavedRun, env: VecEnv) -> VecEnv:
-    if run.statistics is not None:
+def _as_in_training(run: SavedRun, env: VecEnv, statistics: Path | None) -> VecEnv:
+    if statistics is not None:
         try:
-            normalized = VecNormalize.load(str(run.statistics), env)
+            normalized = VecNormalize.load(str(statistics), env)
         except Exception as error:
-            raise CommandError(_unusable(run.statistics, "VecNormalize", error)) from error
+            raise CommandError(_unusable(statistics, "VecNormalize", error)) from error
         normalized.training = normalized.norm_reward = False
         env = normalized
     return VecFrameStack(env, run.frame_stack) if run.frame_stack else env
 
 
-def load_model(run: SavedRun, env: VecEnv, checkpoint: str) -> BaseAlgorithm:
+def load_model(run: SavedRun, env: VecEnv, file: Path) -> BaseAlgorithm:
     """Load a run's model to play, which unpickles its file: only do it to one that you trust.
 
     Args:
         run: the run.
         env: its environments.
-        checkpoint: ``final`` or ``best``.
+        file: of the model.
 
     Raises:
-        ArgumentError: the run has no such model.
         CommandError: the file is damaged, another algorithm's, or does not match ``env``.
     """
-    file = run.folder / ("best_model.zip" if checkpoint == "best" else f"{run.name}.zip")
-    if not file.is_file():
-        raise ArgumentError(f"{run.folder} holds no {checkpoint} model, {file.name}")
-    _check_kind(file, run.algo)
+    check_kind(file, run.algo)
     # Not needed to play, and the zoo's schedules cannot be unpickled where the zoo is missing.
     unused: dict[str, Any] = {"learning_rate": 0.0, "lr_schedule": _zero, "clip_range": _zero}
     try:
@@ -212,29 +262,48 @@ def load_model(run: SavedRun, env: VecEnv, checkpoint: str) -> BaseAlgorithm:
     return model
 
 
-TELLING = {
-    "n_epochs": ("spec_ppo", "ppo", "ppo_lstm", "ppo_mask"),
-    "cg_max_steps": ("trpo",),
-    "exploration_fraction": ("dqn",),
-}
-"""What only these algorithms' models hold; SB3 loads another's without a word, as A2C's for PPO."""
-
-
-def _check_kind(file: Path, algo: str) -> None:
+def check_kind(file: Path, algo: str) -> Mapping[str, Any]:
     """Check whose model a file holds by the names in it, before anything is unpickled.
+
+    Returns:
+        Its entries, as :func:`ppo_lab.model_files.model_entries` gives them.
 
     Raises:
         CommandError: it is damaged or another algorithm's.
     """
     try:
-        with zipfile.ZipFile(file) as archive:
-            names = json.loads(archive.read("data")).keys()
-    except Exception as error:
+        entries = model_entries(file)
+    except (ArgumentError, OSError) as error:
         raise CommandError(_unusable(file, repr(algo), error)) from error
-    for name, owners in TELLING.items():
-        if (name in names) != (algo in owners):
-            has = "has" if name in names else "lacks"
-            raise CommandError(f"{file} is damaged or no model of {algo!r}: it {has} {name!r}")
+    kind, wanted = kind_of_model(entries), ALGORITHMS[algo].name
+    # PPO's: a model of its kin with a policy of a user's own says no more of itself.
+    if entries and kind != wanted and not (kind == "PPO" and algo in PPO_KIN):
+        other = f"of {kind}" if kind else "of no algorithm that is known here"
+        raise CommandError(f"{file} is damaged or no model of {algo!r}: it is {other}")
+    return entries
+
+
+PPO_KIN = ("spec_ppo", "ppo_lstm", "ppo_mask")
+
+
+def check_start(file: Path, config: RunConfig) -> None:
+    """Check what a run is to go on from, before anything is unpickled or written.
+
+    Args:
+        file: the model's.
+        config: the run.
+
+    Raises:
+        ArgumentError: the algorithm is unknown or has no model, or the statistics are missing.
+        CommandError: the file is damaged or another algorithm's.
+    """
+    algorithm_class(config.algo)
+    check_kind(file, config.algo)
+    if config.normalize and statistics_of(file) is None:
+        raise ArgumentError(
+            f"{file}: its VecNormalize statistics are missing, and without them its policy is "
+            "another one"
+        )
 
 
 def _zero(_progress_remaining: float) -> float:

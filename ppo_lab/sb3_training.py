@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from envs.finite import FiniteTask, finite_task
 from ppo_lab.algorithms import ALGORITHMS, algorithm_class
-from ppo_lab.callbacks import AfterUpdateEvalCallback, FiniteGuard
+from ppo_lab.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.compiled_vec_env import CompiledVecEnv
 from ppo_lab.environments import make_copies
@@ -42,7 +42,8 @@ def train(
     """Train into a run folder whose configuration is already written.
 
     Leaves ``*.monitor.csv``, ``evaluations.npz``, ``best_model.zip``, ``<environment>.zip`` and,
-    where the environments are normalised, the zoo's ``<environment>/vecnormalize.pkl``.
+    where the environments are normalised, the zoo's ``<environment>/vecnormalize.pkl`` and
+    ``best_vecnormalize.pkl``.
 
     Args:
         config: the run.
@@ -68,6 +69,7 @@ def train(
         # Before the model, whose seed also seeds numpy's global generator, which making them uses.
         eval_env, task = _evaluation_environments(made, config)
         model = _build(config, env, session)
+        session.set_logger(model)
         evaluator = _evaluator(config, model, eval_env, task, folder, watcher)
         model.learn(
             config.timesteps - model.num_timesteps,
@@ -75,10 +77,12 @@ def train(
             reset_num_timesteps=session.start is None,
         )
         model.save(folder / f"{name}.zip")
-        if config.evaluation.points == 1:  # the final policy is the only one that was scored
-            shutil.copyfile(folder / f"{name}.zip", folder / "best_model.zip")
         if isinstance(env, VecNormalize):
             env.save(str(folder / name / "vecnormalize.pkl"))
+        if config.evaluation.points == 1:  # the final policy is the only one that was scored
+            shutil.copyfile(folder / f"{name}.zip", folder / "best_model.zip")
+            if isinstance(env, VecNormalize):
+                shutil.copyfile(folder / name / "vecnormalize.pkl", folder / BEST_STATISTICS)
     facts = {"score_source": evaluator.score_source}
     return Trained(evaluator.last_mean_reward, model.num_timesteps, facts)
 

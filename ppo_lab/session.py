@@ -1,15 +1,17 @@
 """What a run that somebody watches has beside its configuration; none of it decides the result."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from ppo_lab.algorithms import algorithm_class
+from ppo_lab.callbacks import BEST_STATISTICS
 from ppo_lab.errors import ArgumentError
 from ppo_lab.run_config import RunConfig
 
@@ -22,20 +24,33 @@ class Session:
 
     Attributes:
         callbacks: beside the run's own.
-        tensorboard_log: TensorBoard's folder; None: no such log.
+        tensorboard_log: TensorBoard's folder of this run, and of no other; None: no such log.
         verbose: 1 prints SB3's table of every rollout.
         start: a model's file to go on from (it is unpickled); None: from scratch.
+        origin: what ``run.json`` says of where the run goes on from; empty: ``start``.
     """
 
     callbacks: Sequence[BaseCallback] = ()
     tensorboard_log: str | None = None
     verbose: int = 0
     start: Path | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def arguments(self) -> dict[str, Any]:
         """For the algorithm's constructor."""
         return {"tensorboard_log": self.tensorboard_log, "verbose": self.verbose}
+
+    def set_logger(self, model: BaseAlgorithm) -> None:
+        """Let a model log into exactly ``tensorboard_log``.
+
+        By itself SB3 counts ``<name>_1``, ``<name>_2``, … in a folder, and a run that goes on
+        continues the highest number there, whosever it is.
+        """
+        if self.tensorboard_log is None:
+            return
+        formats = ["stdout", "tensorboard"] if self.verbose else ["tensorboard"]
+        model.set_logger(configure(self.tensorboard_log, formats))
 
     def loaded(self, config: RunConfig, env: VecEnv) -> BaseAlgorithm:
         """The model of ``start``: weights, optimisers and step count go on.
@@ -61,21 +76,23 @@ class Session:
 
 
 def statistics_of(model_file: Path) -> Path | None:
-    """Where the ``VecNormalize`` statistics of a model lie; None if it has none.
+    """Where the ``VecNormalize`` statistics lie that a model was saved with; None if nowhere.
+
+    Never those of another moment: a policy is another one with other statistics.
 
     Args:
-        model_file: a checkpoint ``rl_model_<n>_steps.zip``, or a model in a run folder.
+        model_file: ``rl_model_<n>_steps.zip``, ``best_model.zip``, or a run folder's
+            ``<environment>.zip``.
     """
     name = model_file.name
-    if name.startswith("rl_model_"):
-        # SB3's CheckpointCallback's name.
-        beside = model_file.with_name(
-            name.replace("rl_model_", "rl_model_vecnormalize_").replace(".zip", ".pkl")
-        )
-        if beside.is_file():
-            return beside
-    found = sorted(model_file.parent.glob("*/vecnormalize.pkl"))
-    return found[0] if found else None
+    if name.startswith("rl_model_"):  # SB3's CheckpointCallback's name
+        name = name.replace("rl_model_", "rl_model_vecnormalize_").replace(".zip", ".pkl")
+        found = model_file.with_name(name)
+    elif name == "best_model.zip":
+        found = model_file.with_name(BEST_STATISTICS)
+    else:
+        found = model_file.parent / model_file.stem / "vecnormalize.pkl"
+    return found if found.is_file() else None
 
 
 def _take_statistics(env: VecNormalize, stored: Path) -> None:

@@ -1,6 +1,5 @@
 """One run of its own: where its folder goes, how it survives a kill, how it goes on."""
 
-import json
 import os
 import re
 import shutil
@@ -16,11 +15,23 @@ from ppo_lab.run_config import NO_PART, Evaluation, RunConfig, Trained, environm
 from ppo_lab.run_folder import to_json
 from ppo_lab.runs import FORMAT, RunResult, execute_run, finished_run
 from ppo_lab.session import CheckpointAfterUpdate, Session
+from reports.reading import read_json
+from reports.records import UnusableError
 
-__all__ = ["Begun", "checkpoint_steps", "find_folder", "newest_model", "read_run", "run_once"]
+__all__ = [
+    "Begun",
+    "checkpoint_steps",
+    "find_folder",
+    "newest_model",
+    "read_run",
+    "run_once",
+    "tensorboard_folder",
+]
 
 UNFINISHED = ".unfinished"
 """What the name of a run's folder of checkpoints ends with, until the run is finished."""
+LARGEST = 2**63
+"""No number in a run's record reaches this."""
 CHECKPOINT = re.compile(r"rl_model_(\d+)_steps\.zip")
 
 
@@ -89,16 +100,16 @@ def _claim(config: RunConfig, folder: Path) -> bool:
     """Make a run's folder of checkpoints, with its record in it; False where another has it."""
     aside = folder.with_name(folder.name + UNFINISHED)
     begun = new_folder_beside(aside)
-    _write_record(config, begun)
+    _write_record(config, begun, {})
     if folder.exists() or aside.exists():  # finished or begun since we looked
         discard(begun)
         return False
     return take_name(begun, aside)
 
 
-def _write_record(config: RunConfig, aside: Path) -> None:
+def _write_record(config: RunConfig, aside: Path, facts: Mapping[str, Any]) -> None:
     """Say whose checkpoints these are; another process may be reading it."""
-    record = {"format": FORMAT, **config.as_dict(), "status": "unfinished"}
+    record = {"format": FORMAT, **config.as_dict(), "status": "unfinished", **facts}
     beside = aside / f".run.json.part-{os.getpid()}"
     beside.write_text(to_json(record) + "\n", encoding="utf-8")
     beside.replace(aside / "run.json")
@@ -129,7 +140,7 @@ def run_once(
         saving = CheckpointAfterUpdate(save_freq, aside, keep_checkpoints)
         session = replace(session, callbacks=[*session.callbacks, saving])
     aside.mkdir(parents=True, exist_ok=True)
-    _write_record(config, aside)
+    _write_record(config, aside, _facts(session))
     for pattern in ("rl_model_*.part", ".part.zip", ".run.json.part-*"):
         for unwritten in aside.glob(pattern):  # a killed process's
             unwritten.unlink(missing_ok=True)
@@ -149,13 +160,51 @@ def run_once(
 def _trainer(session: Session) -> Callable[[RunConfig, Path], Trained]:
     from ppo_lab.sb3_training import train
 
+    facts = _facts(session)
+
     def trained(config: RunConfig, folder: Path) -> Trained:
         result = train(config, folder, session=session)
-        if session.start is None:
-            return result
-        return replace(result, facts={**result.facts, "resumed_from": session.start.as_posix()})
+        return replace(result, facts={**result.facts, **facts})
 
     return trained
+
+
+def _facts(session: Session) -> dict[str, Any]:
+    """What ``run.json`` says of the session."""
+    facts: dict[str, Any] = {}
+    if session.start is not None:
+        facts |= session.origin or {"resumed_from": session.start.as_posix()}
+    if session.tensorboard_log is not None:
+        facts["tensorboard"] = session.tensorboard_log
+    return facts
+
+
+def tensorboard_folder(
+    root: Path, config: RunConfig, folder: Path, record: Mapping[str, Any]
+) -> Path:
+    """Where a run logs to TensorBoard: ``<root>/<algorithm>/<environment>_<number>``, made.
+
+    Args:
+        root: TensorBoard's folder of all runs.
+        config: the run.
+        folder: its run folder.
+        record: of the stopped run that goes on, whose log is continued; empty for another run,
+            which gets a folder that nothing else has logged into.
+    """
+    stem = root / config.algo / folder.name
+    if "tensorboard" in record:
+        former = Path(str(record["tensorboard"]))
+        if former.is_dir() and former.resolve().parent == stem.resolve().parent:
+            return former
+    place, number = stem, 1
+    while True:
+        try:
+            place.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            place = stem.with_name(f"{stem.name}-{number}")
+        else:
+            return place
 
 
 def read_run(folder: Path) -> tuple[RunConfig, Mapping[str, Any]]:
@@ -165,16 +214,49 @@ def read_run(folder: Path) -> tuple[RunConfig, Mapping[str, Any]]:
         ArgumentError: it is none.
     """
     file = folder / "run.json"
-    if not folder.is_dir() or not file.is_file():
+    if not folder.is_dir() or not os.path.lexists(file):
         what = "holds no run.json" if folder.is_dir() else "is no folder"
         raise ArgumentError(f"{folder} is no run of ppo_lab.train: it {what}")
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record: dict[str, Any] = dict(read_json(file))
         known = {f.name: record[f.name] for f in fields(RunConfig) if f.name in record}
         config = RunConfig(**{**known, "evaluation": Evaluation(**record["evaluation"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        _check_types(config)
+    except (UnusableError, ValueError, KeyError, TypeError) as error:
         raise ArgumentError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
     return config, record
+
+
+def _check_types(config: RunConfig) -> None:
+    """Check what a record holds for a run, which anyone may have written.
+
+    Raises:
+        TypeError: an entry is of another type.
+        ValueError: a number is too small.
+    """
+    texts = {name: getattr(config, name) for name in ("algo", "env", "policy", "settings")}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a text, found {value!r:.50}")
+    evaluation = config.evaluation
+    numbers = {
+        "seed": (config.seed, 0),
+        "timesteps": (config.timesteps, 1),
+        "n_envs": (config.n_envs, 1),
+        "evaluation.episodes": (evaluation.episodes, 1),
+        "evaluation.seed": (evaluation.seed, 0),
+        "evaluation.points": (evaluation.points, 1),
+    }
+    for name, (number, least) in numbers.items():
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise TypeError(f"{name} must be a whole number, found {number!r:.50}")
+        if not least <= number < LARGEST:
+            raise ValueError(f"{name} {number:.3g}: expected at least {least}")
+    for name in ("hyperparameters", "env_kwargs"):
+        if not isinstance(getattr(config, name), Mapping):
+            raise TypeError(f"{name} must be an object")
+    if not isinstance(config.normalize, bool | Mapping):
+        raise TypeError("normalize must be true, false or an object")
 
 
 def newest_model(folder: Path) -> Path | None:

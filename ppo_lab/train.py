@@ -4,7 +4,7 @@ import argparse
 import ast
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--progress", action="store_true", help="show SB3's progress bar")
     add("--verbose", action="store_true", help="print SB3's table of every rollout")
-    add("--tensorboard", metavar="DIR", help="log to TensorBoard there")
+    add("--tensorboard", metavar="DIR", help="log to TensorBoard in DIR/ALGO/ENV_1, …")
     add("--log-folder", type=Path, default=Path("logs"), metavar="DIR", help="(default: logs)")
     add(
         "--eval-freq",
@@ -127,12 +127,13 @@ def _train(options: argparse.Namespace) -> None:
     if begun.stopped is not None:
         raise CommandError(_stopped(begun.stopped, "was stopped before"))
     print(f"Training {config.algo} on {config.env}, {config.origin}, into {begun.folder}/")
-    _run(_with_scale(config), begun.folder, options, None)
+    _run(_with_scale(config), begun.folder, options, None, {}, {})
 
 
 def _resume(options: argparse.Namespace) -> None:
     from ppo_lab.errors import ArgumentError
     from ppo_lab.run_config import environment_folder_name
+    from ppo_lab.saved_model import check_start, trust
     from ppo_lab.single_run import UNFINISHED, find_folder, newest_model, read_run
 
     source: Path = options.resume
@@ -147,11 +148,15 @@ def _resume(options: argparse.Namespace) -> None:
         start = newest_model(source)
         folder = source.with_name(source.name.removesuffix(UNFINISHED))
         steps = 0
+        # What it went on from itself, so that a chain of runs stays one.
+        origin = {key: record[key] for key in ("resumed_from", "resumed_at") if key in record}
     else:
         start = source / f"{environment_folder_name(config.env)}.zip"
-        folder, steps = None, int(record.get("steps", 0))
+        folder, steps = None, _steps(source, record)
+        origin = {"resumed_from": start.as_posix(), "resumed_at": steps}
     if start is None or not start.is_file():
         raise ArgumentError(f"{source} holds no model to go on from")
+    check_start(start, config)
     timesteps = options.timesteps or config.timesteps
     if timesteps <= steps:
         raise ArgumentError(
@@ -165,18 +170,34 @@ def _resume(options: argparse.Namespace) -> None:
             print(f"{begun.folder} is this run, finished: {begun.finished.score:.4g}")
             return
         folder = begun.folder
+        record = {}
     print(f"Going on from {start}, into {folder}/")
-    _run(config, folder, options, start)
+    print(f"{PROGRAM}: {trust(start)}", file=sys.stderr)
+    _run(config, folder, options, start, record, origin)
+
+
+def _steps(source: Path, record: Mapping[str, Any]) -> int:
+    from ppo_lab.errors import ArgumentError
+
+    steps = record.get("steps", 0)
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
+        raise ArgumentError(f"{source / 'run.json'}: steps must be a whole number, 0 or above")
+    return steps
 
 
 def _run(
-    config: "RunConfig", folder: Path, options: argparse.Namespace, start: Path | None
+    config: "RunConfig",
+    folder: Path,
+    options: argparse.Namespace,
+    start: Path | None,
+    record: Mapping[str, Any],
+    origin: Mapping[str, Any],
 ) -> None:
     from ppo_lab.folder_lock import FolderInUseError, folder_lock
     from ppo_lab.leftovers import sweep
     from ppo_lab.single_run import UNFINISHED, newest_model, run_once
 
-    session = _session(options, start)
+    session = replace(_session(options, config, folder, record), start=start, origin=origin)
     save_freq = options.save_freq
     every = max(1, config.timesteps // PARTS) if save_freq is None else save_freq
     began = time.perf_counter()
@@ -231,13 +252,19 @@ def _alive(holder: "Holder", folder: Path) -> str:
     )
 
 
-def _session(options: argparse.Namespace, start: Path | None) -> "Session":
+def _session(
+    options: argparse.Namespace, config: "RunConfig", folder: Path, record: Mapping[str, Any]
+) -> "Session":
     from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 
     from ppo_lab.session import Session
+    from ppo_lab.single_run import tensorboard_folder
 
     callbacks: list[BaseCallback] = [ProgressBarCallback()] if options.progress else []
-    return Session(callbacks, options.tensorboard, int(options.verbose), start)
+    log = None
+    if options.tensorboard is not None:
+        log = str(tensorboard_folder(Path(options.tensorboard), config, folder, record))
+    return Session(callbacks, log, int(options.verbose))
 
 
 # ------------------------------------------------------------------ the configuration

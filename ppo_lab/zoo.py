@@ -151,6 +151,13 @@ def _run(script: str, flags: Sequence[str]) -> None:
 
 def _call(script: str, flags: Sequence[str]) -> None:
     register_with_zoo()
+    if script in ("enjoy", "record_video") and _plays_another_moment(flags):
+        print(
+            f"{PROGRAM}: the zoo plays every model of a normalised run with the VecNormalize "
+            "statistics of the end of training; 'python -m ppo_lab.evaluate RUN --checkpoint best' "
+            "takes the best model's own",
+            file=sys.stderr,
+        )
     module, function = SCRIPTS[script]
     with _packaged_settings() as packaged:
         if script == "train":
@@ -161,6 +168,13 @@ def _call(script: str, flags: Sequence[str]) -> None:
             else:
                 run: Callable[[], None] = getattr(importlib.import_module(module), function)
                 run()
+
+
+def _plays_another_moment(flags: Sequence[str]) -> bool:
+    """Whether another model than the last is asked for; argparse takes shortened flags too."""
+    wanted = ("--load-best", "--load-checkpoint", "--load-last-checkpoint")
+    given = [flag.partition("=")[0] for flag in flags]
+    return any(len(f) > len("--load-") and w.startswith(f) for f in given for w in wanted)
 
 
 @contextmanager

@@ -305,8 +305,9 @@ def baseline_label(runs: Sequence[Run], wanted: str | None) -> str:
 
     Args:
         runs: at least one.
-        wanted: a label, or an algorithm whose runs have one label; None: SB3's PPO if it is
-            there (the tuned one of several), else the first label by alphabet.
+        wanted: a label, or an algorithm or ``algorithm (settings)`` whose runs have one label;
+            None: SB3's PPO if it is there (the tuned one of several), else the first label by
+            alphabet.
 
     Raises:
         ValueError: no label, or several, answer to ``wanted``; lists the labels.
@@ -318,7 +319,9 @@ def baseline_label(runs: Sequence[Run], wanted: str | None) -> str:
         return [*preferred, *by_algo, *labels][0]
     if wanted in labels:
         return wanted
-    matching = sorted({run.label for run in runs if run.algo == wanted})
+    matching = sorted(
+        {run.label for run in runs if wanted in (run.algo, f"{run.algo} ({run.settings})")}
+    )
     if len(matching) == 1:
         return matching[0]
     problem = "several labels are of it" if matching else "no run has that label"

@@ -65,6 +65,10 @@ def _on_settings(arrangement: Arrangement) -> list[str]:
     tuning: dict[str, list[str]] = {}
     for label in arrangement.labels:
         runs = [run for run in arrangement.runs if run.label == label]
+        numbered = dict.fromkeys(
+            run.distinction_in_full for run in runs if run.distinction_in_full != run.distinction
+        )
+        sentences.extend(f"{label} is the one with {full}." for full in numbered)
         if mixes_hyperparameters(runs):
             sentences.append(f"The runs of {label} do not all have the same hyperparameters.")
         tuning.setdefault("; ".join(sorted({run.tuning for run in runs})), []).append(label)

@@ -31,7 +31,7 @@ except ImportError:  # PyYAML built without libyaml: the same, some ten times sl
 
 
 class _ZooLoader(_Safe):
-    """YAML's safe types, and ``OrderedDict`` as RL Zoo's ``yaml.dump`` writes it."""
+    """YAML's safe types, and ``OrderedDict`` and tuples as RL Zoo's ``yaml.dump`` writes them."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         """Refuse a key that stands twice: one of its values would be dropped unseen."""
@@ -70,6 +70,12 @@ def _short(construct: Callable[..., object]) -> Callable[[_ZooLoader, yaml.Node]
     return checked
 
 
+def _tuple(loader: _ZooLoader, node: yaml.Node) -> list[object]:
+    assert isinstance(node, yaml.SequenceNode)
+    return loader.construct_sequence(node, deep=True)
+
+
+_ZooLoader.add_constructor("tag:yaml.org,2002:python/tuple", _tuple)
 _ZooLoader.add_constructor(
     "tag:yaml.org,2002:python/object/apply:collections.OrderedDict", _ordered_dict
 )

@@ -75,6 +75,13 @@ class Run:
         circumstances: further (what, value) pairs worth showing: device, seconds, commit, ….
         evaluation_seed: what the evaluation episodes were drawn from; None if unknown or exact.
         remarks: what was odd in reading it and is no reason to set it aside, as sentences.
+        decisive: (what, value) pairs of all that was chosen and decides the result, beside
+            algorithm, task and seed; see :func:`reports.identity.decisive`. Empty if unknown.
+        distinction: what sets it apart from runs of the same algorithm and settings, in few
+            words; empty where nothing does. See :func:`reports.identity.with_telling_labels`.
+        distinction_in_full: the same, where the words of the label only number it.
+        resumed_from: the model that the run went on from, as ``run.json`` states it; empty: none.
+        resumed_at: environment steps that were taken then; None if unknown.
     """
 
     folder: str
@@ -102,11 +109,17 @@ class Run:
     circumstances: tuple[tuple[str, str], ...] = ()
     evaluation_seed: int | None = None
     remarks: tuple[str, ...] = ()
+    decisive: tuple[tuple[str, str], ...] = ()
+    distinction: str = ""
+    distinction_in_full: str = ""
+    resumed_from: str = ""
+    resumed_at: int | None = None
 
     @property
     def label(self) -> str:
         """The name of the run's row in every table."""
-        return f"{self.algo} ({self.settings})" if self.settings else self.algo
+        words = ", ".join(filter(None, (self.settings, self.distinction)))
+        return f"{self.algo} ({words})" if words else self.algo
 
     @property
     def best_score(self) -> float:

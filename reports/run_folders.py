@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reports.evaluations import FILE, read_evaluations
+from reports.identity import decisive
 from reports.reading import read_json
 from reports.records import (
     EVALUATION,
@@ -112,6 +113,9 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
             if record.get(key) is not None
         ),
         evaluation_seed=None if measure == EXACT else evaluation_seed,
+        decisive=_decisive(record, budget),
+        resumed_from=clean(str(record.get("resumed_from") or "")),
+        resumed_at=_resumed_at(record),
     )
 
 
@@ -138,6 +142,25 @@ def _evaluation(record: Mapping[str, object]) -> tuple[str, int | None]:
     common = {key: value for key, value in evaluation.items() if key != "seed"}
     is_seed = isinstance(seed, int) and not isinstance(seed, bool)
     return canonical(common), seed if is_seed else None
+
+
+def _decisive(record: Mapping[str, object], budget: int) -> tuple[tuple[str, str], ...]:
+    hyperparameters, evaluation = record.get("hyperparameters"), record.get("evaluation")
+    if not isinstance(hyperparameters, dict):
+        return ()
+    sampled = isinstance(evaluation, dict) and evaluation.get("deterministic") is False
+    others = {
+        "policy": record.get("policy"),
+        "n_envs": record.get("n_envs"),
+        "normalize": record.get("normalize"),
+        "sampled actions": sampled,
+    }
+    return decisive(hyperparameters, budget, others)
+
+
+def _resumed_at(record: Mapping[str, object]) -> int | None:
+    steps = record.get("resumed_at")
+    return steps if isinstance(steps, int) and not isinstance(steps, bool) else None
 
 
 def protocol(

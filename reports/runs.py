@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reports import run_folders
 from reports.evaluations import FILE as EVALUATIONS
+from reports.identity import with_telling_labels, without_continued
 from reports.limits import thinned, within_limits
 from reports.records import (
     MAX_RUNS,
@@ -78,8 +79,9 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         sources: at least one; with several, each name in the report begins with its source's.
 
     Returns:
-        The usable runs, what was set aside (malformed, truncated, NaN, failed, or a second run of
-        the same label, task and seed), and the number of tuning runs left out.
+        The usable runs, what was set aside (malformed, truncated, NaN, failed, gone on from by a
+        resumed run, or a second run of the same label, task and seed), and the number of tuning
+        runs left out. Labels say what differs between runs that would share one.
 
     Raises:
         NoRunsError: a source does not exist, or no run can be used.
@@ -96,6 +98,9 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         found.set_aside += of_source.set_aside
         found.tuning_runs += of_source.tuning_runs
         summaries.append(_summary(source, of_source))
+    last, continued = without_continued(found.runs)
+    found.runs, found.set_aside = last, [*found.set_aside, *continued]
+    found.runs = with_telling_labels(found.runs)
     runs, beyond = within_limits(_one_of_each(found))
     found.set_aside += beyond
     if not runs:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from reports.archives import MAX_MODEL_BYTES, open_archive, read_member
 from reports.episodes import Episodes, header_env_id, read_episodes
 from reports.evaluations import FILE, read_evaluations
+from reports.identity import decisive
 from reports.monitors import left_out, training_curve
 from reports.reading import read_yaml
 from reports.records import (
@@ -58,6 +59,7 @@ class _Told:
     versions: tuple[tuple[str, str], ...] = ()
     tuning: str = UNKNOWN
     circumstances: tuple[tuple[str, str], ...] = ()
+    decisive: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +145,7 @@ def _run(name: str, told: _Told, curve: _Curve) -> Run:
         versions=told.versions,
         circumstances=told.circumstances,
         remarks=curve.remarks,
+        decisive=told.decisive,
     )
 
 
@@ -206,6 +209,8 @@ def _told_by_zoo(
     args = _yaml(yaml_folder / "args.yml", name, asides)
     by_names = _told_by_names(parts, yaml_folder.name)
     algo, env, seed = args.get("algo"), args.get("env"), _whole(args.get("seed"))
+    budget = _whole(args.get("n_timesteps")) or _whole(config.get("n_timesteps"))
+    chosen = {key: value for key, value in config.items() if key != "n_timesteps"}
     tuning = "unknown: the settings file that RL Zoo was given"
     if args.get("hyperparams"):
         tuning += ", changed on the command line"
@@ -214,7 +219,7 @@ def _told_by_zoo(
         algo=named(algo, by_names.algo) if isinstance(algo, str) else by_names.algo,
         task=task_name(env if isinstance(env, str) else yaml_folder.name, args.get("env_kwargs")),
         seed=seed,
-        budget=_whole(args.get("n_timesteps")) or _whole(config.get("n_timesteps")),
+        budget=budget,
         hyperparameters=canonical(config) if config else "",
         versions=_versions(yaml_folder.with_name(f"{yaml_folder.name}.zip")),
         tuning=tuning,
@@ -227,6 +232,7 @@ def _told_by_zoo(
             )
             if value is not None
         ),
+        decisive=decisive(chosen, budget, {}) if config else (),
     )
 
 

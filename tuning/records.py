@@ -30,7 +30,8 @@ _STATES = {
 def restore_run(folder: Path, config: RunConfig, trial: FrozenTrial) -> None:
     """Make a run folder of a run of another machine, from what the study's storage keeps of it.
 
-    It holds ``run.json`` and ``evaluations.npz``, which a report reads; not the model.
+    It holds ``run.json``, marked ``restored``, and ``evaluations.npz``, which a report reads; not
+    the model.
 
     Args:
         folder: where it belongs; left alone if there is one.
@@ -44,6 +45,7 @@ def restore_run(folder: Path, config: RunConfig, trial: FrozenTrial) -> None:
     if evaluations:
         steps, returns = evaluations
         np.savez(partial / "evaluations.npz", timesteps=np.array(steps), results=np.array(returns))
+    record = {**record, "restored": True}
     text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
     (partial / "run.json").write_text(text + "\n", encoding="utf-8")
     if folder.exists():  # another machine was faster, in a folder that both see

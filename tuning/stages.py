@@ -3,7 +3,7 @@
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +15,11 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from ppo_lab.references import ReferenceScores, as_record
-from ppo_lab.runs import RunConfig, RunResult
+from ppo_lab.runs import RunConfig, RunResult, is_damaged
 from tuning.records import former_settings, restore_run
 from tuning.study import AlgorithmStudy, Runs, Screening, Workload, reason_of
 from tuning.tasks import Claim, TaskList
-from tuning.work import TaskPool
+from tuning.work import Task, TaskPool
 
 __all__ = ["Candidate", "Progress", "Stages", "StudyError", "Tuned", "judge", "replicate", "screen"]
 
@@ -200,6 +200,7 @@ def judge(
         for study, outcome in zip(studies, tuned, strict=True)
     }
     carry_out(stages, "judge", work)
+    _make_damaged_again(stages, work.values())
     results: dict[Path, FrozenTrial] = {}
     for runs in work.values():
         for task, (folder, config) in runs.runs.items():
@@ -209,6 +210,24 @@ def judge(
     if all(trial.state == TrialState.FAIL for trial in results.values()):
         raise StudyError(f"every judged run failed: {reason_of(next(iter(results.values())))}")
     return results
+
+
+def _make_damaged_again(stages: Stages, work: Iterable[Runs]) -> None:
+    """Make judged runs again that this machine finished and whose files were damaged since.
+
+    The storage has their scores; the report reads their folders, and the models lie there alone.
+    """
+    damaged = [
+        (folder, config)
+        for runs in work
+        for folder, config in runs.runs.values()
+        if folder.exists() and is_damaged(config, folder)
+    ]
+    while damaged or stages.pool.busy:
+        while damaged and stages.pool.free:
+            task = damaged.pop()
+            stages.pool.submit(task[0], Task((task,)))
+        stages.pool.finished(POLL_SECONDS)
 
 
 def _judging(

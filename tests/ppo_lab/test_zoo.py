@@ -276,3 +276,16 @@ def test_help_names_every_script(capsys: pytest.CaptureFixture[str]) -> None:
     assert end.value.code == 0
     printed: Any = capsys.readouterr().out
     assert all(script in printed for script in SCRIPTS)
+
+
+@pytest.mark.parametrize(
+    ("flags", "other"),
+    [(["--load-best"], True), (["--load-b"], True), (["--load-checkpoint=64"], True),
+     (["-f", "logs", "--no-render"], False), (["--l"], False)],
+)  # fmt: skip
+def test_models_of_another_moment_than_the_zoos_statistics_are_noticed(
+    flags: list[str], other: bool
+) -> None:
+    from ppo_lab.zoo import _plays_another_moment
+
+    assert _plays_another_moment(flags) == other
