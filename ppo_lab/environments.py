@@ -1,6 +1,7 @@
 """What a run needs to know of a Gymnasium environment before it starts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from envs.mdp import TabularMDP, from_toy_text
 from envs.planning import optimal_return, random_return
 from ppo_lab.algorithms import ALGORITHMS, Algorithm, ObservationKind, closest, known_algorithm
 from ppo_lab.errors import ArgumentError, NonFiniteError
+from ppo_lab.interruption import by_user, one_line
 
 __all__ = ["ReferenceScores", "exported_mdp", "inspect_environment", "reference_scores"]
 
@@ -54,11 +56,23 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
         raise ArgumentError(
             f"unknown environment {env_id!r}; closest: {closest(env_id, known)}"
         ) from error
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ArgumentError(
-            f"environment {env_id!r} cannot be made: {type(error).__name__}: {reason}"
-        ) from error
+    except BaseException as error:
+        if by_user(error):
+            raise KeyboardInterrupt from error
+        raise ArgumentError(f"environment {env_id!r} cannot be made: {one_line(error)}") from error
+
+
+@contextmanager
+def _faults_in_one_line(env_id: str) -> Iterator[None]:
+    """What an environment raises while it is looked at or closed is an error of one line."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except BaseException as error:
+        if by_user(error):
+            raise KeyboardInterrupt from error
+        raise ArgumentError(f"environment {env_id!r} cannot be used: {one_line(error)}") from error
 
 
 def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = "ppo") -> str:
@@ -78,18 +92,19 @@ def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = 
     """
     algorithm = ALGORITHMS[known_algorithm(algo)]
     env = make_checked(env_id, env_kwargs)
-    try:
-        _check_actions(env, env_id, algorithm)
-        if algorithm.needs_masks and not _has_masks(env):
-            raise ArgumentError(
-                f"environment {env_id!r} has no method action_masks(), which "
-                f"{algorithm.name} ({algo}) needs"
-            )
-        if algorithm.tabular:
-            _check_states(env, env_id, algorithm)
-        observation = env.observation_space
-    finally:
-        env.close()
+    with _faults_in_one_line(env_id):
+        try:
+            _check_actions(env, env_id, algorithm)
+            if algorithm.needs_masks and not _has_masks(env):
+                raise ArgumentError(
+                    f"environment {env_id!r} has no method action_masks(), which "
+                    f"{algorithm.name} ({algo}) needs"
+                )
+            if algorithm.tabular:
+                _check_states(env, env_id, algorithm)
+            observation = env.observation_space
+        finally:
+            env.close()
     return algorithm.policy_for(_observation_kind(observation, env_id))
 
 

@@ -13,6 +13,7 @@ from ppo_lab.command import (
     CommandError,
     CommandParser,
     checked_jobs,
+    checked_run_timeout,
     make_console,
     run_command,
     spent,
@@ -107,6 +108,13 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=int, default=None, help="processes, one core each; None: all cores"
     )
     parser.add_argument(
+        "--run-timeout",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="end a run that takes longer, which counts as failed; None: no limit",
+    )
+    parser.add_argument(
         "--storage",
         default=None,
         metavar="URL",
@@ -118,7 +126,8 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=120,
         metavar="SECONDS",
-        help="a machine that has been silent for this long is taken for lost, its trials retried",
+        help="a machine that has been silent for this long is taken for lost, its trials retried; "
+        "a database that does not answer is waited for as long",
     )
     parser.add_argument(
         "--study-name", default=None, help="folder and study; None: made from the environment"
@@ -172,12 +181,15 @@ def _tune(options: argparse.Namespace) -> None:
     from ppo_lab.errors import ArgumentError
     from ppo_lab.progress import StageProgress
     from ppo_lab.runs import environment_folder_name
+    from ppo_lab.workers import check_survives
     from tuning.protocol import Protocol
     from tuning.space_files import spaces_for
     from tuning.whole import run_study
 
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
+    run_timeout = checked_run_timeout(options.run_timeout)
+    check_survives(options.env, {}, run_timeout)
     protocol = Protocol(
         env=options.env,
         policy=inspect_environment(options.env, {}),
@@ -214,6 +226,7 @@ def _tune(options: argparse.Namespace) -> None:
         say=console.print,
         spaces=spaces,
         grace=options.grace,
+        run_timeout=run_timeout,
     )
     from reports.report import write_report  # rliable takes seconds to import
 
@@ -227,6 +240,10 @@ def _tune(options: argparse.Namespace) -> None:
     if options.plots:
         _draw_plots(outcome.trials, folder / "plots", console.print)
     console.print(f"Report: {folder / 'report.html'} ({spent(started)})")
+    if outcome.failed:
+        raise CommandError(
+            f"{len(outcome.failed)} judged runs failed, the first: {outcome.failed[0]}"
+        )
 
 
 def _draw_plots(

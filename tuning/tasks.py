@@ -24,17 +24,22 @@ from tuning.hindsight import quiet
 
 __all__ = ["Claim", "Heart", "TaskList", "retry"]
 
-MOST_LOST = 5
-"""A task that has lost this many workers is failed: it may be what kills them."""
+_LOST = "the worker process died twice (killed, or out of memory)"
+"""What earlier versions wrote down as a task's outcome, which it is not."""
 _SETTLED = (TrialState.COMPLETE, TrialState.PRUNED)
+_OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 
 def retry(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Let a task whose worker was lost wait for another one; Optuna's callback for stale trials."""
-    lost = trial.user_attrs.get("lost", 0) + 1
-    if lost < MOST_LOST:
-        attributes = {"task": trial.user_attrs["task"], "lost": lost}
-        study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
+    """Let a task whose worker was lost wait for another one; Optuna's callback for stale trials.
+
+    However often: what kills a worker is no result of the task.
+    """
+    attributes = {
+        "task": trial.user_attrs["task"],
+        "lost": trial.user_attrs.get("lost", 0) + 1,
+    }
+    study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
 
 
 @dataclass(frozen=True)
@@ -119,10 +124,14 @@ class TaskList:
         self._attempts = attempts
 
     def offer(self, tasks: Iterable[str]) -> None:
-        """Add the tasks that are not there yet."""
+        """Add the tasks that are not there yet, or have neither an outcome nor an open attempt.
+
+        These were lost by a process that was killed before it could let them wait again.
+        """
         self.refresh()
         for task in tasks:
-            if task not in self._attempts:
+            attempts = self._attempts.get(task, ())
+            if self.outcome(task) is None and not any(t.state in _OPEN for t in attempts):
                 self.study.add_trial(
                     create_trial(state=TrialState.WAITING, user_attrs={"task": task})
                 )
@@ -134,15 +143,9 @@ class TaskList:
         for trial in attempts:
             if trial.state in _SETTLED:
                 return trial
-            if trial.state == TrialState.FAIL and "reason" in trial.user_attrs:
+            failed = trial.state == TrialState.FAIL and "reason" in trial.user_attrs
+            if failed and trial.user_attrs["reason"] != _LOST:
                 return trial
-        last = attempts[-1] if attempts else None
-        if (
-            last
-            and last.state == TrialState.FAIL
-            and last.user_attrs.get("lost", 0) + 1 >= MOST_LOST
-        ):
-            return last
         return None
 
     def running(self) -> int:
