@@ -4,7 +4,8 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,10 +84,33 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.render:
         _check_screen()
     th.set_num_threads(1)
-    if options.video is not None:
-        print(f"Video: {_record(run, options)}")
-    returns, lengths, successes = _play(run, options)
+    with _faults_in_one_line(run.env):
+        if options.video is not None:
+            print(f"Video: {_record(run, options)}")
+        returns, lengths, successes = _play(run, options)
     _print(run, options, returns, lengths, successes)
+
+
+@contextmanager
+def _faults_in_one_line(env: str) -> Iterator[None]:
+    """What an environment raises while it is played is the command's one line.
+
+    Raises:
+        CommandError: says what was raised; Python's -X dev shows where.
+    """
+    from ppo_lab.errors import ArgumentError, NonFiniteError
+    from ppo_lab.interruption import by_user, one_line
+
+    try:
+        yield
+    except (ArgumentError, CommandError, NonFiniteError, OSError):
+        raise
+    except BaseException as error:
+        if by_user(error):
+            raise KeyboardInterrupt from error
+        if sys.flags.dev_mode and isinstance(error, Exception):
+            raise
+        raise CommandError(f"playing {env} failed: {one_line(error)}") from error
 
 
 def _play(

@@ -161,6 +161,7 @@ def _guarded(options: argparse.Namespace) -> None:
     from optuna.exceptions import OptunaError
     from sqlalchemy.exc import SQLAlchemyError
 
+    from tuning.patience import cause_of
     from tuning.stages import StudyError
     from tuning.storage import without_password
 
@@ -169,9 +170,9 @@ def _guarded(options: argparse.Namespace) -> None:
     except StudyError as error:
         raise CommandError(str(error)) from error
     except (OptunaError, SQLAlchemyError) as error:
-        reason = without_password(str(error), options.storage or "")
+        reason = without_password(cause_of(error), options.storage or "")
         raise CommandError(
-            f"the study's storage failed: {type(error).__name__}: {reason[:300]}"
+            f"the study's storage failed: {reason[:300]}; the same command goes on from here"
         ) from error
 
 

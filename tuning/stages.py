@@ -16,7 +16,7 @@ from scipy import stats
 
 from ppo_lab.environments import ReferenceScores
 from ppo_lab.runs import RunConfig, RunResult, finished_run, record_failure
-from ppo_lab.workers import Death, WorkerPool
+from ppo_lab.worker_pool import Death, WorkerPool
 from reports.text import counted
 from tuning.records import former_settings, restore_run
 from tuning.study import AlgorithmStudy, Runs, Screening, Workload, reason_of

@@ -93,7 +93,8 @@ class Heart:
         while not self._stop.wait(self._interval):
             for trial_id in tuple(self._claimed):
                 try:
-                    self._storage.record_heartbeat(trial_id)
+                    # Its own patience would hold up the command's end.
+                    RDBStorage.record_heartbeat(self._storage, trial_id)
                 except Exception:
                     # The command meets the same failure at its next claim, and reports it.
                     break
@@ -114,6 +115,7 @@ class TaskList:
     heart: Heart
     _attempts: dict[str, list[FrozenTrial]] = field(default_factory=dict)
     _looked_for_lost: float = 0.0
+    _stranded: set[str] = field(default_factory=set)
 
     def refresh(self) -> None:
         """Read the storage."""
@@ -258,6 +260,21 @@ class TaskList:
                         continue
                     retry(self.study, trial)
         self.refresh()
+        self._reopen_stranded()
+
+    def _reopen_stranded(self) -> None:
+        """Let tasks wait again whose last attempt was failed by a process that then died itself.
+
+        Only what two looks find so: it may be about to let them wait.
+        """
+        stranded = {
+            task
+            for task, attempts in self._attempts.items()
+            if self.outcome(task) is None and not any(t.state in _OPEN for t in attempts)
+        }
+        if again := stranded & self._stranded:
+            self.offer(sorted(again))
+        self._stranded = stranded - again
 
 
 def _this_process() -> dict[str, Any]:

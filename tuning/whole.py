@@ -9,7 +9,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from ppo_lab.environments import reference_scores
-from ppo_lab.workers import WorkerPool
+from ppo_lab.worker_pool import WorkerPool
 from tuning.notes import decisions, notes_of, time_spent
 from tuning.protocol import Protocol
 from tuning.records import settings_yaml, trials_table, write_whole
@@ -86,7 +86,7 @@ def run_study(
     }
     folder.mkdir(parents=True, exist_ok=True)
     url = storage or f"sqlite:///{folder.resolve() / 'study.db'}"
-    opened = open_storage(url, grace)
+    opened = open_storage(url, grace, say)
     heart = Heart(opened)
     pool: WorkerPool[TaskResult] = WorkerPool(jobs, run_timeout)
 

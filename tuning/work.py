@@ -10,7 +10,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 
 from ppo_lab.runs import RunConfig, RunResult, execute_run
-from ppo_lab.workers import time_limit
+from ppo_lab.worker_pool import time_limit
 from tuning.hindsight import Hindsight, Watch
 from tuning.protocol import CURVE_PRUNERS
 
