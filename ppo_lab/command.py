@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ __all__ = [
     "CommandError",
     "CommandParser",
     "checked_jobs",
+    "checked_run_timeout",
     "make_console",
     "run_command",
     "spent",
@@ -27,6 +27,7 @@ PLAIN_WIDTH = 110
 """Columns where the output goes to a file: the table's own."""
 
 DONE, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+STOPPED = "stopped; the same command goes on from here"
 
 
 class CommandError(RuntimeError):
@@ -58,32 +59,40 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(USAGE, f"{line} (--help lists the flags)\n")
 
 
-def run_command(program: str, body: Callable[[], None]) -> int:
+def run_command(program: str, body: Callable[[], None], exits: bool = False) -> int:
     """Run a command's body; what goes wrong becomes one line on stderr and an exit code.
 
     A usage error (``ArgumentError``) is 2. What fails on the way (``CommandError``,
-    ``NonFiniteError``, ``NoRunsError``, ``OSError``) is 1. Ctrl-C and SIGTERM are 130. Anything
-    else is a mistake of ours and keeps its traceback.
+    ``NonFiniteError``, ``NoRunsError``, ``OSError``) is 1, and so is a SystemExit or a
+    KeyboardInterrupt that an environment raises. Ctrl-C and SIGTERM are 130. Anything else is a
+    mistake of ours and keeps its traceback.
 
     Args:
         program: the name before the message.
         body: the work; imports what is heavy itself, so that ``--help`` answers at once.
+        exits: the body may call ``sys.exit`` itself, as other people's scripts do.
 
     Returns:
         The exit code.
     """
     from ppo_lab.errors import ArgumentError, NonFiniteError
+    from ppo_lab.interruption import by_user, one_line, stop_signals
     from reports.runs import NoRunsError
 
-    signal.signal(signal.SIGTERM, _terminated)
-    try:
-        body()
-    except KeyboardInterrupt:
-        return _fail(program, "stopped; the same command goes on from here", INTERRUPTED)
-    except ArgumentError as error:
-        return _fail(program, str(error), USAGE)
-    except (CommandError, NonFiniteError, NoRunsError, OSError) as error:
-        return _fail(program, str(error), FAILURE)
+    with stop_signals():
+        try:
+            body()
+        except (KeyboardInterrupt, SystemExit) as stop:
+            if by_user(stop):
+                said = str(stop) if isinstance(stop, KeyboardInterrupt) else ""
+                return _fail(program, said or STOPPED, INTERRUPTED)
+            if exits and isinstance(stop, SystemExit):
+                raise
+            return _fail(program, f"ended by the environment: {one_line(stop)}", FAILURE)
+        except ArgumentError as error:
+            return _fail(program, str(error), USAGE)
+        except (CommandError, NonFiniteError, NoRunsError, OSError) as error:
+            return _fail(program, str(error), FAILURE)
     return DONE
 
 
@@ -112,6 +121,23 @@ def checked_jobs(jobs: int | None) -> int:
     if jobs < 1:
         raise ArgumentError(f"--jobs {jobs}: expected at least 1")
     return jobs
+
+
+def checked_run_timeout(seconds: float | None) -> float | None:
+    """The seconds that a run may take: as given, or None for no limit.
+
+    Raises:
+        ArgumentError: not above 0, or not finite; or this system has no timers.
+    """
+    from ppo_lab.errors import ArgumentError
+
+    if seconds is None:
+        return None
+    if not 0 < seconds < float("inf"):
+        raise ArgumentError(f"--run-timeout {seconds:g}: expected more than 0 seconds")
+    if not hasattr(signal, "setitimer"):
+        raise ArgumentError("--run-timeout: this system has no timers that end a process")
+    return seconds
 
 
 def writable_folder(log_folder: Path, name: str, flag: str) -> Path:
@@ -149,7 +175,3 @@ def spent(started: float) -> str:
 def _fail(program: str, message: str, code: int) -> int:
     print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
     return code
-
-
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -13,6 +13,7 @@ from ppo_lab.command import (
     CommandError,
     CommandParser,
     checked_jobs,
+    checked_run_timeout,
     make_console,
     run_command,
     spent,
@@ -48,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--timesteps", type=int, required=True, help="environment steps of each run")
     add("--seed", type=int, default=0, help="decides every other seed")
     add("--jobs", type=int, default=None, help="processes, one core each; None: all cores")
+    add(
+        "--run-timeout",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="end a run that takes longer, which counts as failed; None: no limit",
+    )
     add("--n-envs", type=int, default=None, help="environments of each run; None: the settings'")
     add("--episodes", type=int, default=100, help="evaluation episodes behind each score")
     add("--points", type=int, default=5, help="evaluations over each run; 1: the final one alone")
@@ -97,12 +105,16 @@ def _compare(options: argparse.Namespace) -> None:
     from ppo_lab.leftovers import sweep
     from ppo_lab.matrix import Matrix, cells, check_folders
     from ppo_lab.run_config import Evaluation
+    from ppo_lab.workers import check_survives
     from tuning.protocol import Protocol
 
     started = time.perf_counter()
     algos, envs = _checked_names(options)
     protocol = Protocol("", "", options.timesteps, seeds=options.seeds, seed=options.seed)
     jobs = checked_jobs(options.jobs)
+    run_timeout = checked_run_timeout(options.run_timeout)
+    for env in envs:
+        check_survives(env, {}, run_timeout)
     source = _source(options, algos)
     evaluation_seeds = tuple(protocol.judge_evaluation_seeds)
     evaluation = Evaluation(options.episodes, evaluation_seeds[0], options.points)
@@ -118,6 +130,7 @@ def _compare(options: argparse.Namespace) -> None:
 def _run(
     options: argparse.Namespace, matrix: "Matrix", jobs: int, folder: Path, started: float
 ) -> None:
+    run_timeout = options.run_timeout
     from ppo_lab.matrix import execute, notes, with_references
     from ppo_lab.progress import StageProgress
     from reports.report import write_report
@@ -131,7 +144,7 @@ def _run(
     )
     progress = StageProgress(console)
     with progress.stage("train", len(matrix.runs)):
-        results = list(execute(matrix, jobs, progress.advance))
+        results = list(execute(matrix, jobs, progress.advance, run_timeout, progress.waiting))
     failed = [result.reason for _, result in results if result.reason]
     if len(failed) == len(results):
         raise CommandError(f"all {len(failed)} runs failed, the first: {failed[0]}")

@@ -1,6 +1,7 @@
 """What a run needs to know of a Gymnasium environment before it starts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -10,6 +11,7 @@ from gymnasium import spaces
 from envs.mdp import TabularMDP, from_toy_text
 from ppo_lab.algorithms import ALGORITHMS, Algorithm, ObservationKind, closest, known_algorithm
 from ppo_lab.errors import ArgumentError
+from ppo_lab.interruption import by_user, one_line
 from ppo_lab.space_checks import check_spaces
 
 if TYPE_CHECKING:
@@ -37,11 +39,23 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
         raise ArgumentError(
             f"unknown environment {env_id!r}; closest: {closest(env_id, known)}"
         ) from error
-    except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split())
-        raise ArgumentError(
-            f"environment {env_id!r} cannot be made: {type(error).__name__}: {reason}"
-        ) from error
+    except BaseException as error:
+        if by_user(error):
+            raise KeyboardInterrupt from error
+        raise ArgumentError(f"environment {env_id!r} cannot be made: {one_line(error)}") from error
+
+
+@contextmanager
+def _faults_in_one_line(env_id: str) -> Iterator[None]:
+    """What an environment raises while it is looked at or closed is an error of one line."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except BaseException as error:
+        if by_user(error):
+            raise KeyboardInterrupt from error
+        raise ArgumentError(f"environment {env_id!r} cannot be used: {one_line(error)}") from error
 
 
 def make_copies(
@@ -98,19 +112,20 @@ def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = 
     """
     algorithm = ALGORITHMS[known_algorithm(algo)]
     env = make_checked(env_id, env_kwargs)
-    try:
-        _check_starts(env, env_id)
-        _check_actions(env, env_id, algorithm)
-        if algorithm.needs_masks and not has_masks(env):
-            raise ArgumentError(
-                f"environment {env_id!r} has no method action_masks(), which "
-                f"{algorithm.name} ({algo}) needs"
-            )
-        if algorithm.tabular:
-            _check_states(env, env_id, algorithm)
-        observation = env.observation_space
-    finally:
-        env.close()
+    with _faults_in_one_line(env_id):
+        try:
+            _check_starts(env, env_id)
+            _check_actions(env, env_id, algorithm)
+            if algorithm.needs_masks and not has_masks(env):
+                raise ArgumentError(
+                    f"environment {env_id!r} has no method action_masks(), which "
+                    f"{algorithm.name} ({algo}) needs"
+                )
+            if algorithm.tabular:
+                _check_states(env, env_id, algorithm)
+            observation = env.observation_space
+        finally:
+            env.close()
     return algorithm.policy_for(_observation_kind(observation, env_id))
 
 

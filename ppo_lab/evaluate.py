@@ -4,7 +4,8 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,10 +96,33 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.video is not None and options.video.suffix not in ("", ".mp4"):
         raise ArgumentError(f"--video {options.video}: expected a file .mp4, or a folder")
     th.set_num_threads(1)
-    if options.video is not None:
-        print(f"Video: {_record(run, options)}")
-    played = _play(run, options)
+    with _faults_in_one_line(run.env):
+        if options.video is not None:
+            print(f"Video: {_record(run, options)}")
+        played = _play(run, options)
     _print(run, options, *played)
+
+
+@contextmanager
+def _faults_in_one_line(env: str) -> Iterator[None]:
+    """What an environment raises while it is played is the command's one line.
+
+    Raises:
+        CommandError: says what was raised; Python's -X dev shows where.
+    """
+    from ppo_lab.errors import ArgumentError, NonFiniteError
+    from ppo_lab.interruption import by_user, one_line
+
+    try:
+        yield
+    except (ArgumentError, CommandError, NonFiniteError, OSError):
+        raise
+    except BaseException as error:
+        if by_user(error):
+            raise KeyboardInterrupt from error
+        if sys.flags.dev_mode and isinstance(error, Exception):
+            raise
+        raise CommandError(f"playing {env} failed: {one_line(error)}") from error
 
 
 def _play(

@@ -286,7 +286,11 @@ def with_references(matrix: Matrix, say: Callable[[str], None]) -> Matrix:
 
 
 def execute(
-    matrix: Matrix, jobs: int, advance: Callable[[RunResult], None]
+    matrix: Matrix,
+    jobs: int,
+    advance: Callable[[RunResult], None],
+    run_timeout: float | None = None,
+    waiting: Callable[[str, float], None] | None = None,
 ) -> Iterator[tuple[RunConfig, RunResult]]:
     """Make the runs that are not made yet.
 
@@ -294,16 +298,18 @@ def execute(
         matrix: what to run.
         jobs: worker processes.
         advance: told of every result.
+        run_timeout: seconds after which a run is ended and counts as failed; None: no limit.
+        waiting: told which run has been at work for longest, and for how many seconds.
 
     Yields:
         Each run and its result.
 
     Raises:
         ArgumentError: a folder holds a finished run of another configuration.
-        OSError: a folder cannot be written.
+        OSError: a folder cannot be written, or is gone.
     """
     runs = matrix.runs
-    for folder, result in execute_runs(runs, jobs):
+    for folder, result in execute_runs(runs, jobs, run_timeout, waiting):
         advance(result)
         yield runs[folder], result
 

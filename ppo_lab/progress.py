@@ -18,6 +18,9 @@ from ppo_lab.runs import RunResult
 
 __all__ = ["StageProgress"]
 
+SILENCE_SECONDS = 60.0
+"""After so long without a result it is said what is running."""
+
 
 class StageProgress:
     """A bar with rate and remaining time for each stage; plain lines where there is no terminal.
@@ -38,7 +41,7 @@ class StageProgress:
         self._done = self._failed = self._reused = self._stopped = self._elsewhere = 0
         self._running = 0
         self._best: dict[str, float] = {}
-        self._started = self._printed = time.perf_counter()
+        self._started = self._printed = self._heard = time.perf_counter()
         columns = (
             TextColumn("{task.description:<10}"),
             BarColumn(),
@@ -84,7 +87,7 @@ class StageProgress:
         self._elsewhere += elsewhere
         if label and result.score is not None and not result.stopped:
             self._best[label] = max(result.score, self._best.get(label, result.score))
-        now = time.perf_counter()
+        now = self._heard = time.perf_counter()
         rate = (self._done - self._reused) / (now - self._started)  # runs a second, of new runs
         shown = f"{60 * rate:.0f} runs/min" if rate else ""
         self._bar.update(self._task, advance=1, rate=shown, state=self._state())
@@ -93,6 +96,21 @@ class StageProgress:
             left = (self._total - self._done) / rate
             line = f"{self._name}: {self._done}/{self._total}, {shown}, {left:.0f} s left"
             self._console.print(", ".join(filter(None, (line, self._state()))))
+
+    def waiting(self, what: str, seconds: float) -> None:
+        """Say what has been running for long, where nothing else has been heard of.
+
+        Args:
+            what: the run.
+            seconds: for how long.
+        """
+        now = time.perf_counter()
+        if now - self._heard < SILENCE_SECONDS or seconds < SILENCE_SECONDS:
+            return
+        self._heard = now
+        self._console.print(
+            f"{self._name}: {self._done}/{self._total}, {what} has been running for {seconds:.0f} s"
+        )
 
     def _state(self) -> str:
         """Running, stopped, failed and best so far, as far as there is any."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from ppo_lab.algorithms import ALGORITHMS, known_algorithm
 from ppo_lab.errors import ArgumentError, NonFiniteError
+from ppo_lab.interruption import by_user, one_line
 from ppo_lab.run_config import (
     NO_PART,
     Evaluation,
@@ -166,11 +167,13 @@ def execute_run(
         watcher: may stop the run at one of its evaluations.
 
     Returns:
-        The result; a failure of the training is a result with a reason, not an exception.
+        The result; a failure of the training is a result with a reason, not an exception,
+        whatever the environment raises: SystemExit and KeyboardInterrupt too.
 
     Raises:
         ArgumentError: the folder holds a finished run of another configuration.
-        OSError: the folder cannot be written, or the disk is full.
+        OSError: the folder cannot be written or is removed meanwhile, or the disk is full.
+        KeyboardInterrupt: the user has stopped the process.
     """
     known, damaged = _found(config, folder)
     if known is not None:
@@ -197,22 +200,36 @@ class _Outcome:
 def _train(
     config: RunConfig, folder: Path, trainer: Callable[[RunConfig, Path], Trained]
 ) -> _Outcome:
+    written = folder / environment_folder_name(config.env)
     try:
-        write_configuration(config, folder / environment_folder_name(config.env))
+        write_configuration(config, written)
         trained = trainer(config, folder)
         if not np.isfinite(trained.score):
             raise NonFiniteError(f"the final policy's mean return is {trained.score}")
+        _check_is_there(written)
     except StoppedError as stop:
         reason, score, steps = stop.args
         return _Outcome("stopped", reason, score, steps)
-    except Exception as error:
+    except BaseException as error:
+        if by_user(error):  # an environment may have made something else of it
+            raise KeyboardInterrupt from error
+        _check_is_there(written)
         # Whatever says so, and in whatever words: torch has its own.
         if shutil.disk_usage(folder).free < FULL_DISK_BYTES:
             shutil.rmtree(folder, ignore_errors=True)
             message = os.strerror(errno.ENOSPC)
             raise OSError(errno.ENOSPC, message, str(folder.parent)) from error
-        return _Outcome("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return _Outcome("failed", one_line(error))
     return _Outcome("completed", None, trained.score, trained.steps, trained.facts)
+
+
+def _check_is_there(written: Path) -> None:
+    """What a run wrote first must be there to its end: SB3 makes a folder again that is gone."""
+    if not (written / "config.yml").is_file():
+        raise FileNotFoundError(
+            f"{written.parents[1]}: the run's folder in it was removed while the run was made; "
+            "the same command makes it again"
+        )
 
 
 def _keep(
@@ -271,10 +288,11 @@ def check_run(config: RunConfig) -> None:
         from ppo_lab.sb3_training import check
     try:
         check(config)
-    except Exception as error:
+    except BaseException as error:
+        if by_user(error):
+            raise KeyboardInterrupt from error
         raise ArgumentError(
-            f"{config.algo} on {config.env} cannot be built: {type(error).__name__}: "
-            f"{' '.join(str(error).split())}"
+            f"{config.algo} on {config.env} cannot be built: {one_line(error)}"
         ) from error
 
 

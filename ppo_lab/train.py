@@ -211,8 +211,7 @@ def _run(
     except KeyboardInterrupt:
         again = newest_model(aside) is not None
         message = _stopped(aside, "is stopped") if again else "stopped before its first checkpoint"
-        print(f"{PROGRAM}: {message}", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise KeyboardInterrupt(message) from None
     if result.reason is not None:
         raise CommandError(f"the run failed ({folder / 'run.json'}): {result.reason}")
     print(f"Mean return of the final policy: {_with_reference(config, result.score or 0.0)}")

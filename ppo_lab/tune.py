@@ -13,6 +13,7 @@ from ppo_lab.command import (
     CommandError,
     CommandParser,
     checked_jobs,
+    checked_run_timeout,
     make_console,
     run_command,
     spent,
@@ -110,6 +111,13 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=int, default=None, help="processes, one core each; None: all cores"
     )
     parser.add_argument(
+        "--run-timeout",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="end a run that takes longer, which counts as failed; None: no limit",
+    )
+    parser.add_argument(
         "--storage",
         default=None,
         metavar="URL",
@@ -121,7 +129,8 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=120,
         metavar="SECONDS",
-        help="a machine that has been silent for this long is taken for lost, its trials retried",
+        help="a machine that has been silent for this long is taken for lost, its trials retried; "
+        "a database that does not answer is waited for as long",
     )
     parser.add_argument(
         "--study-name", default=None, help="folder and study; None: made from the environment"
@@ -156,6 +165,7 @@ def _guarded(options: argparse.Namespace) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from ppo_lab.storage_url import without_password
+    from tuning.patience import cause_of
     from tuning.stages import StudyError
 
     try:
@@ -163,9 +173,9 @@ def _guarded(options: argparse.Namespace) -> None:
     except StudyError as error:
         raise CommandError(str(error)) from error
     except (OptunaError, SQLAlchemyError) as error:
-        reason = without_password(str(error), options.storage or "")
+        reason = without_password(cause_of(error), options.storage or "")
         raise CommandError(
-            f"the study's storage failed: {type(error).__name__}: {reason[:300]}"
+            f"the study's storage failed: {reason[:300]}; the same command goes on from here"
         ) from None  # a traceback would show the URL
 
 
@@ -176,12 +186,15 @@ def _tune(options: argparse.Namespace) -> None:
     from ppo_lab.folder_lock import folder_lock
     from ppo_lab.leftovers import sweep
     from ppo_lab.runs import environment_folder_name
+    from ppo_lab.workers import check_survives
     from tuning.protocol import Protocol
     from tuning.space_files import spaces_for
     from tuning.storage import is_shared
 
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
+    run_timeout = checked_run_timeout(options.run_timeout)
+    check_survives(options.env, {}, run_timeout)
     protocol = Protocol(
         env=options.env,
         policy=inspect_environment(options.env, {}),
@@ -237,6 +250,7 @@ def _run(
         say=console.print,
         spaces=spaces,
         grace=options.grace,
+        run_timeout=options.run_timeout,
     )
     from reports.report import write_report  # rliable takes seconds to import
 
@@ -250,6 +264,10 @@ def _run(
     if options.plots:
         _draw_plots(outcome.trials, folder / "plots", console.print)
     console.print(f"Report: {folder / 'report.html'} ({spent(started)})")
+    if outcome.failed:
+        raise CommandError(
+            f"{len(outcome.failed)} judged runs failed, the first: {outcome.failed[0]}"
+        )
 
 
 def _draw_plots(

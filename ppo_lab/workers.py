@@ -1,25 +1,20 @@
 """Many runs over processes: one core and one torch thread each, nothing shared."""
 
 import os
-import signal
-import threading
-import time
-import warnings
-from collections.abc import Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Future, as_completed
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from loky import get_reusable_executor
+import gymnasium as gym
 
+from ppo_lab.errors import ArgumentError
 from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run, record_failure
+from ppo_lab.worker_pool import Death, WorkerPool, time_limit
 
-__all__ = ["IDLE_SECONDS", "WORKER_DIED", "default_jobs", "execute_runs", "initialize_worker"]
+__all__ = ["check_survives", "default_jobs", "execute_runs"]
 
-WORKER_DIED = "the worker process died twice (killed, or out of memory)"
-ORPHAN_CHECK_SECONDS = 1.0
-IDLE_SECONDS = 60.0
-"""Workers are kept for the next batch of runs: starting one costs as much as a short run."""
+POLL_SECONDS = 1.0
+"""Between two looks at what has been running for long."""
 
 
 def default_jobs() -> int:
@@ -27,24 +22,30 @@ def default_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple[Path, RunResult]]:
+def execute_runs(
+    configs: Mapping[Path, RunConfig],
+    jobs: int,
+    run_timeout: float | None = None,
+    waiting: Callable[[str, float], None] | None = None,
+) -> Iterator[tuple[Path, RunResult]]:
     """Execute runs in worker processes and yield each result as it arrives.
 
     A run whose worker dies is tried once more, alone, and then counts as failed, with a folder
-    that says so. Closing the
-    iterator, or an exception such as Ctrl-C in the consumer, kills the workers; what they had
-    not finished leaves no run folder.
+    that says so. Closing the iterator, or an exception such as Ctrl-C in the consumer, kills the
+    workers; what they had not finished leaves no run folder.
 
     Args:
         configs: run folder → run.
         jobs: worker processes, ≥ 1.
+        run_timeout: seconds after which a run is ended and counts as failed; None: no limit.
+        waiting: told which run has been at work for longest, and for how many seconds.
 
     Yields:
         (run folder, result), in the order in which the runs finish.
 
     Raises:
         ArgumentError: a folder holds a finished run of another configuration.
-        OSError: a run folder cannot be written.
+        OSError: a run folder cannot be written, or is gone.
     """
     pending: dict[Path, RunConfig] = {}
     for folder, config in configs.items():
@@ -53,54 +54,71 @@ def execute_runs(configs: Mapping[Path, RunConfig], jobs: int) -> Iterator[tuple
             pending[folder] = config
         else:
             yield folder, known
+    pool: WorkerPool[RunResult] = WorkerPool(jobs, run_timeout)
+    try:
+        for folder, config in pending.items():
+            pool.submit(folder, _execute_within, run_timeout, config, folder)
+        while pool.busy:
+            for key, outcome in pool.finished(POLL_SECONDS):
+                assert isinstance(key, Path)
+                if isinstance(outcome, Death):
+                    reason = outcome.reason(pending[key].env, run_timeout)
+                    outcome = record_failure(pending[key], key, reason)
+                yield key, outcome
+            oldest = pool.oldest()
+            if waiting is not None and oldest is not None:
+                waiting(str(oldest[0]), oldest[1])
+    finally:
+        pool.close()
+    for folder in configs:
+        if not (folder / "run.json").is_file():
+            raise FileNotFoundError(
+                f"{folder} was removed while the runs were made; the same command makes it again"
+            )
 
-    suspects = 0  # of the first that are left: so many may have killed a worker
-    while pending:
-        batch = dict(islice(pending.items(), 1 if suspects else None))
-        executor = get_reusable_executor(
-            jobs, timeout=IDLE_SECONDS, initializer=initialize_worker, initargs=(os.getpid(),)
-        )
+
+def _execute_within(run_timeout: float | None, config: RunConfig, folder: Path) -> RunResult:
+    with time_limit(run_timeout):
+        return execute_run(config, folder)
+
+
+def check_survives(
+    env_id: str, env_kwargs: Mapping[str, Any], run_timeout: float | None = None
+) -> None:
+    """Make an environment in a worker process, before this process makes it.
+
+    An environment that ends its process would end the command without a word. Gymnasium's and
+    ours, and those that only this process knows, are not tried.
+
+    Args:
+        env_id: Gymnasium's id.
+        env_kwargs: for ``gymnasium.make``.
+        run_timeout: seconds that it may take.
+
+    Raises:
+        ArgumentError: the worker process died.
+    """
+    spec = gym.registry.get(env_id)
+    origin = spec.entry_point if spec else (env_id if ":" in env_id else None)
+    if not isinstance(origin, str) or origin.startswith(("gymnasium.", "envs.")):
+        return
+    pool: WorkerPool[None] = WorkerPool(1, run_timeout)
+    try:
+        pool.submit(env_id, _make_once, run_timeout, env_id, dict(env_kwargs))
+        while pool.busy:
+            for _, outcome in pool.finished(POLL_SECONDS):
+                if isinstance(outcome, Death):
+                    raise ArgumentError(
+                        f"environment {env_id!r} cannot be made: "
+                        f"{outcome.reason(env_id, run_timeout)}"
+                    )
+    finally:
+        pool.close()
+
+
+def _make_once(run_timeout: float | None, env_id: str, env_kwargs: Mapping[str, Any]) -> None:
+    with time_limit(run_timeout):
         try:
-            futures: dict[Future[RunResult], Path] = {
-                executor.submit(execute_run, config, folder): folder
-                for folder, config in batch.items()
-            }
-            for future in as_completed(futures):
-                result = future.result()
-                del pending[futures[future]]
-                yield futures[future], result
-            suspects = max(0, suspects - 1)
-        except BrokenExecutor:
-            if suspects:
-                [(culprit, config)] = batch.items()
-                del pending[culprit]
-                suspects -= 1
-                yield culprit, record_failure(config, culprit, WORKER_DIED)
-            else:
-                # Runs begin in this order, so the ones under way are the first that are left.
-                suspects = jobs
+            gym.make(env_id, disable_env_checker=True, **env_kwargs).close()
         except BaseException:
-            executor.shutdown(wait=True, kill_workers=True)
-            raise
-
-
-def initialize_worker(parent: int) -> None:
-    """Make a new process a worker: it ends with its parent, and with nobody else."""
-    # Ctrl-C reaches the whole process group; the parent alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A quarter of SB3's time per step, and no number changes: what is not finite is looked for
-    # where it comes in (FiniteGuard) and where it would be learned from (SpecPPO).
-    # Imported here: it takes 1.4 s, for which whoever starts workers need not wait.
-    from torch.distributions import Distribution
-
-    Distribution.set_default_validate_args(False)
-    # What a constructor warns of is shown once, where the first of many runs is checked.
-    warnings.simplefilter("ignore", UserWarning)
-    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
-
-
-def _exit_with(parent: int) -> None:
-    """End this worker when its parent has been killed and can no longer end it."""
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_CHECK_SECONDS)
-    os._exit(1)
+            return  # the check that follows in the command's own process says what is wrong

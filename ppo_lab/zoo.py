@@ -129,18 +129,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
     """
     options = _parser().parse_args(arguments)
-    return run_command(PROGRAM, partial(_run, options.script, options.flags))
+    return run_command(PROGRAM, partial(_run, options.script, options.flags), exits=True)
 
 
 def _run(script: str, flags: Sequence[str]) -> None:
     from ppo_lab.errors import ArgumentError, NonFiniteError
+    from ppo_lab.interruption import by_user, one_line
 
     try:
         _call(script, flags)
     except ModuleNotFoundError as error:
         raise CommandError(_missing(script, error)) from error
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as stop:
+        if by_user(stop):  # what the scripts leave is theirs: nothing is said of going on
+            raise KeyboardInterrupt(f"{script} is stopped") from None
+        raise
+    except SystemExit as end:
+        if end.code or not {"-h", "--help"}.isdisjoint(flags):
+            raise
+        raise CommandError(f"{script}: ended by the environment: {one_line(end)}") from end
     except (ArgumentError, CommandError, NonFiniteError):
         raise
     except Exception as error:

@@ -11,15 +11,17 @@ from typing import Any
 from typing import Protocol as Interface
 
 import numpy as np
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import stats
 
 from ppo_lab.references import ReferenceScores, as_record
-from ppo_lab.runs import RunConfig, RunResult, is_damaged
+from ppo_lab.runs import RunConfig, RunResult, finished_run, is_damaged, record_failure
+from ppo_lab.worker_pool import Death, WorkerPool
+from reports.text import counted
 from tuning.records import former_settings, restore_run
 from tuning.study import AlgorithmStudy, Runs, Screening, Workload, reason_of
 from tuning.tasks import Claim, TaskList
-from tuning.work import Task, TaskPool
+from tuning.work import Task, TaskResult, run_task
 
 __all__ = ["Candidate", "Progress", "Stages", "StudyError", "Tuned", "judge", "replicate", "screen"]
 
@@ -42,6 +44,9 @@ class Progress(Interface):
 
     def running(self, count: int) -> None:
         """How many are being worked on here."""
+
+    def waiting(self, what: str, seconds: float) -> None:
+        """What has been worked on here for longest."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Stages:
         companion: name → the task list of the companion study of that name.
     """
 
-    pool: TaskPool
+    pool: WorkerPool[TaskResult]
     progress: Progress
     grace: float
     companion: Callable[[str], TaskList]
@@ -119,9 +124,10 @@ def screen(stages: Stages, studies: Sequence[AlgorithmStudy]) -> None:
     """Train every trial of every algorithm on the screening seeds.
 
     Raises:
-        StudyError: an algorithm has no trial that finished; gives the first failure's reason.
+        StudyError: an algorithm has no trial that finished, or a trial could not be made; gives
+            the first failure's reason.
     """
-    carry_out(stages, "screen", {study.algo: Screening(study) for study in studies})
+    _whole(carry_out(stages, "screen", {study.algo: Screening(study) for study in studies}))
     for study in studies:
         if not study.best(1):
             failures = study.of_state(TrialState.FAIL)
@@ -135,10 +141,11 @@ def replicate(stages: Stages, studies: Sequence[AlgorithmStudy]) -> list[Tuned]:
     """Train the best trials again on fresh tuning seeds; the best mean wins.
 
     Raises:
-        StudyError: every finalist of an algorithm failed on a fresh seed.
+        StudyError: every finalist of an algorithm failed on a fresh seed, or a run could not be
+            made.
     """
     work = {study.algo: _replication(stages, study) for study in studies}
-    carry_out(stages, "replicate", work)
+    _whole(carry_out(stages, "replicate", work))
     return [_tuned(study, work[study.algo].tasks) for study in studies]
 
 
@@ -190,7 +197,8 @@ def judge(
         reference: what the report normalises by; written into each run. None: not known.
 
     Returns:
-        Run folder → the trial that made it; the folders lie below ``judge``.
+        Run folder → the trial that made it, a failed one that is in no storage where the run could
+        not be made; the folders lie below ``judge``.
 
     Raises:
         StudyError: every run failed.
@@ -199,12 +207,12 @@ def judge(
         study.algo: _judging(stages, study, outcome, reference)
         for study, outcome in zip(studies, tuned, strict=True)
     }
-    carry_out(stages, "judge", work)
+    lost = carry_out(stages, "judge", work)
     _make_damaged_again(stages, work.values())
     results: dict[Path, FrozenTrial] = {}
-    for runs in work.values():
+    for label, runs in work.items():
         for task, (folder, config) in runs.runs.items():
-            outcome = _settled(runs.tasks, [task])[0]
+            outcome = runs.tasks.outcome(task) or _not_made(lost[label, task])
             restore_run(folder, config, outcome)
             results[folder] = outcome
     if all(trial.state == TrialState.FAIL for trial in results.values()):
@@ -226,8 +234,11 @@ def _make_damaged_again(stages: Stages, work: Iterable[Runs]) -> None:
     while damaged or stages.pool.busy:
         while damaged and stages.pool.free:
             task = damaged.pop()
-            stages.pool.submit(task[0], Task((task,)))
-        stages.pool.finished(POLL_SECONDS)
+            stages.pool.submit(task[0], run_task, Task((task,)), stages.pool.run_timeout)
+        for folder, outcome in stages.pool.finished(POLL_SECONDS):
+            if isinstance(outcome, Death):
+                reason = outcome.reason(str(folder), stages.pool.run_timeout)
+                _whole({("the damaged runs", str(folder)): reason})
 
 
 def _judging(
@@ -263,27 +274,64 @@ def _set_former_winner_aside(study: AlgorithmStudy, winner: Candidate) -> None:
         place.rename(target)
 
 
-def carry_out(stages: Stages, name: str, work: Mapping[str, Workload]) -> None:
+def carry_out(
+    stages: Stages, name: str, work: Mapping[str, Workload]
+) -> dict[tuple[str, str], str]:
     """Get a stage's tasks done, together with whoever else works on the study.
 
     A worker process that is free takes the next task that is ready, of the algorithm with the
-    fewest begun. Returns when every task has an outcome, here or elsewhere. An exception gives
-    the tasks in hand back.
+    fewest begun. Returns when every task has an outcome, here or elsewhere, but for those whose
+    workers died: such a death is no result, and the task waits for the next call or for another
+    machine. An exception gives the tasks in hand back.
+
+    Returns:
+        (label, task) → why it could not be made here and has no outcome.
     """
     for workload in work.values():
         workload.tasks.offer(workload.wanted)
-    _Shift(stages, work).carry_out(name)
+    shift = _Shift(stages, work)
+    shift.carry_out(name)
     for workload in work.values():
         workload.tasks.refresh()
+    return {
+        (label, task): reason
+        for (label, task), reason in shift.lost.items()
+        if work[label].tasks.outcome(task) is None
+    }
+
+
+def _whole(lost: Mapping[tuple[str, str], str]) -> None:
+    """Raise where a stage has not all that the next one rests on.
+
+    Raises:
+        StudyError: says what is missing, why, and that it is tried again.
+    """
+    if not lost:
+        return
+    (label, _), reason = next(iter(lost.items()))
+    raise StudyError(
+        f"{counted(len(lost), 'task')} could not be done, the first of {label}: {reason}; the same "
+        "command tries again"
+    )
+
+
+def _not_made(reason: str) -> FrozenTrial:
+    return create_trial(state=TrialState.FAIL, user_attrs={"reason": reason})
 
 
 class _Shift:
-    """One stage's work in this process."""
+    """One stage's work in this process.
+
+    Attributes:
+        lost: the tasks whose workers died, and how; they are not begun again here.
+    """
 
     def __init__(self, stages: Stages, work: Mapping[str, Workload]) -> None:
+        self.lost: dict[tuple[str, str], str] = {}
         self._stages, self._work = stages, work
         self._open = {label: self._unfinished(label) for label in work}
         self._mine: dict[tuple[str, str], Claim] = {}
+        self._made: dict[tuple[str, str], Task] = {}
         self._begun = dict.fromkeys(work, 0)
 
     def carry_out(self, name: str) -> None:
@@ -297,17 +345,38 @@ class _Shift:
                         pass
                     self._stages.progress.running(pool.busy)
                     if pool.busy:
-                        for key, result in pool.finished(POLL_SECONDS):
-                            self._conclude(key, result)
-                    elif any(self._open.values()):
+                        for key, outcome in pool.finished(POLL_SECONDS):
+                            self._conclude(key, outcome)
+                        self._say_what_takes_long()
+                    elif self._can_go_on():
                         time.sleep(POLL_SECONDS)
+                    else:
+                        return
             except BaseException:
-                pool.kill()
+                pool.close()
                 for (label, _), claim in self._mine.items():
                     # The storage may be what has failed: then others find these lost.
                     with suppress(Exception):
                         self._work[label].tasks.release(claim)
                 raise
+
+    def _can_go_on(self) -> bool:
+        """Whether anything is left but what was lost here, and what waits for that."""
+        if not self.lost or any(w.tasks.running() for w in self._work.values()):
+            return any(self._open.values())
+        return any(
+            self._work[label].ready(task)
+            for label, tasks in self._open.items()
+            for task in tasks
+            if (label, task) not in self.lost
+        )
+
+    def _say_what_takes_long(self) -> None:
+        oldest = self._stages.pool.oldest()
+        if oldest is not None:
+            key: Any = oldest[0]
+            first = self._made[key].runs[0][0]
+            self._stages.progress.waiting(str(first), oldest[1])
 
     def _unfinished(self, label: str) -> list[str]:
         workload = self._work[label]
@@ -320,7 +389,7 @@ class _Shift:
             workload.tasks.retry_lost(self._stages.grace / 4)
             for task in self._open[label]:
                 outcome = workload.tasks.outcome(task)
-                if outcome is not None and (label, task) not in self._mine:
+                if outcome is not None and (label, task) not in {*self._mine, *self.lost}:
                     self._stages.progress.advance(_as_result(outcome), label, elsewhere=True)
             self._open[label] = self._unfinished(label)
 
@@ -328,21 +397,33 @@ class _Shift:
         for label in sorted(self._work, key=self._begun.__getitem__):
             workload = self._work[label]
             # A task of mine that others took for lost is not begun again while it runs here.
-            open_tasks = [task for task in self._open[label] if (label, task) not in self._mine]
+            not_here = {*self._mine, *self.lost}
+            open_tasks = [task for task in self._open[label] if (label, task) not in not_here]
             claim = workload.tasks.claim(open_tasks, workload.ready)
             if claim is not None:
-                self._mine[label, claim.task] = claim
+                key = label, claim.task
+                self._mine[key] = claim
                 self._begun[label] += 1
-                self._stages.pool.submit((label, claim.task), workload.make(claim))
+                self._made[key] = workload.make(claim)
+                pool = self._stages.pool
+                pool.submit(key, run_task, self._made[key], pool.run_timeout)
                 workload.tasks.refresh()
                 return True
         return False
 
-    def _conclude(self, key: Any, result: Any) -> None:
-        label, task = key
-        self._work[label].conclude(self._mine.pop(key), result)
-        if task in self._open[label]:
-            self._open[label].remove(task)
+    def _conclude(self, key: Any, outcome: TaskResult | Death) -> None:
+        label, name = key
+        workload = self._work[label]
+        claim, task = self._mine.pop(key), self._made.pop(key)
+        result = self._after_death(task, outcome) if isinstance(outcome, Death) else outcome
+        if isinstance(outcome, Death) and not outcome.overdue:
+            self.lost[key] = str(result.reason)
+            workload.tasks.release(claim)
+        else:
+            workload.conclude(claim, result)
+        if name in self._open[label]:
+            if key not in self.lost:
+                self._open[label].remove(name)
             shown = RunResult(
                 result.score,
                 result.reason,
@@ -352,6 +433,15 @@ class _Shift:
                 result.stopped,
             )
             self._stages.progress.advance(shown, label)
+
+    def _after_death(self, task: Task, death: Death) -> TaskResult:
+        """Leave the folder of the run that was under way: its process could not."""
+        folder, config = next(
+            (each for each in task.runs if finished_run(each[1], each[0]) is None), task.runs[-1]
+        )
+        reason = death.reason(config.env, self._stages.pool.run_timeout)
+        record_failure(config, folder, reason)
+        return TaskResult(reason=reason)
 
 
 def _as_result(trial: FrozenTrial) -> RunResult:

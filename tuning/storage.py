@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
-from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
+from optuna.storages import BaseStorage
 from sqlalchemy import URL, Connection, event
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.storage_url import without_password
 from tuning.hindsight import quiet
+from tuning.patience import Patience, PatientDatabase, PatientProxy, StorageLostError
 from tuning.tasks import retry
 
 __all__ = ["GRACE_SECONDS", "file_url", "is_shared", "open_storage", "open_study"]
@@ -50,13 +51,17 @@ def file_url(file: Path) -> str:
     ).render_as_string()
 
 
-def open_storage(url: str, grace: int = GRACE_SECONDS) -> BaseStorage:
+def open_storage(
+    url: str, grace: int = GRACE_SECONDS, say: Callable[[str], None] = lambda _: None
+) -> BaseStorage:
     """Connect to a storage.
 
     Args:
         url: SQLAlchemy's, such as ``sqlite:///study.db`` or ``postgresql://user@host/base`` (with
             whichever driver is installed); ``grpc://host:port`` for Optuna's proxy.
-        grace: seconds of silence after which a worker is taken for lost, ≥ 4.
+        grace: seconds of silence after which a worker is taken for lost, ≥ 4, and for which the
+            database is waited for when it stops answering later on.
+        say: told of that.
 
     Raises:
         ArgumentError: it cannot be reached; one line, without the password.
@@ -64,8 +69,11 @@ def open_storage(url: str, grace: int = GRACE_SECONDS) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     address = urlsplit(url)
     if address.scheme == "grpc":
-        return _checked(url, lambda: _proxy(address.hostname, address.port))
-    return _checked(url, lambda: _database(url, grace))
+        storage = _checked(url, lambda: _proxy(address.hostname, address.port))
+    else:
+        storage = _checked(url, lambda: _database(url, grace))
+    storage.patience = Patience(grace, say)
+    return storage
 
 
 def open_study(
@@ -114,7 +122,7 @@ def _checked(url: str, action: Callable[[], T]) -> T:
         try:
             with quiet():
                 return action()
-        except ArgumentError:
+        except (ArgumentError, StorageLostError):
             raise
         except Exception as error:  # SQLAlchemy, drivers and Optuna each have their own
             if seconds is not None and any(words in str(error) for words in _PASSING):
@@ -127,8 +135,8 @@ def _checked(url: str, action: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _database(url: str, grace: int) -> RDBStorage:
-    storage = RDBStorage(
+def _database(url: str, grace: int) -> PatientDatabase | PatientProxy:
+    storage = PatientDatabase(
         _with_driver(_without_fields(url)),
         heartbeat_interval=max(1, grace // _BEATS_WITHIN_GRACE),
         grace_period=grace,
@@ -165,8 +173,8 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _proxy(host: str | None, port: int | None) -> BaseStorage:
-    proxy = GrpcStorageProxy(host=host or "localhost", port=port or _GRPC_PORT)
+def _proxy(host: str | None, port: int | None) -> PatientDatabase | PatientProxy:
+    proxy = PatientProxy(host=host or "localhost", port=port or _GRPC_PORT)
     proxy.wait_server_ready(timeout=10)
     return proxy
 

@@ -147,8 +147,7 @@ def study_settings(algo: str, protocol: Protocol, space: Space) -> dict[str, Any
 
 def reason_of(trial: FrozenTrial) -> str:
     """Why a trial failed or was stopped."""
-    reason = trial.user_attrs.get("reason")
-    return str(reason) if reason else "its worker was lost again and again"
+    return str(trial.user_attrs.get("reason", "no reason is recorded"))
 
 
 @dataclass(frozen=True)

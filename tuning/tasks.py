@@ -23,19 +23,23 @@ from tuning.turns import is_gone, this_process, turn
 
 __all__ = ["Claim", "Heart", "TaskList", "retry"]
 
-MOST_LOST = 5
-"""A task that has lost this many workers is failed: it may be what kills them."""
 UNNAMED_SECONDS = 2.0
 """A claim that bears no name for this long is spoken of: its process has most likely died."""
+_LOST = "the worker process died twice (killed, or out of memory)"
+"""What earlier versions wrote down as a task's outcome, which it is not."""
 _SETTLED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def retry(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Let a task whose worker was lost wait for another one; Optuna's callback for stale trials."""
-    lost = trial.user_attrs.get("lost", 0) + 1
-    if lost < MOST_LOST:
-        attributes = {"task": trial.user_attrs["task"], "lost": lost}
-        study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
+    """Let a task whose worker was lost wait for another one; Optuna's callback for stale trials.
+
+    However often: what kills a worker is no result of the task.
+    """
+    attributes = {
+        "task": trial.user_attrs["task"],
+        "lost": trial.user_attrs.get("lost", 0) + 1,
+    }
+    study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ class Heart:
         while not self._stop.wait(self._interval):
             for trial_id in tuple(self._claimed):
                 try:
-                    self._storage.record_heartbeat(trial_id)
+                    # Its own patience would hold up the command's end.
+                    RDBStorage.record_heartbeat(self._storage, trial_id)
                 except Exception:
                     # The command meets the same failure at its next claim, and reports it.
                     break
@@ -186,15 +191,9 @@ class TaskList:
         for trial in attempts:
             if trial.state in _SETTLED:
                 return trial
-            if trial.state == TrialState.FAIL and "reason" in trial.user_attrs:
+            failed = trial.state == TrialState.FAIL and "reason" in trial.user_attrs
+            if failed and trial.user_attrs["reason"] != _LOST:
                 return trial
-        last = attempts[-1] if attempts else None
-        if (
-            last
-            and last.state == TrialState.FAIL
-            and last.user_attrs.get("lost", 0) + 1 >= MOST_LOST
-        ):
-            return last
         return None
 
     def running(self) -> int:
@@ -349,4 +348,4 @@ class TaskList:
 
 def _is_lost(trial: FrozenTrial) -> bool:
     """Whether an attempt came to nothing, its worker being gone."""
-    return trial.state == TrialState.FAIL and "reason" not in trial.user_attrs
+    return trial.state == TrialState.FAIL and trial.user_attrs.get("reason", _LOST) == _LOST

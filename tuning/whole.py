@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from ppo_lab.references import ReferenceScores, as_record, measured_reference, stated_reference
+from ppo_lab.worker_pool import WorkerPool
 from tuning.notes import decisions, notes_of, time_spent
 from tuning.protocol import Protocol
 from tuning.records import settings_yaml, trials_table, write_whole
 from tuning.spaces import SPACES, Space, fit_to_budget
 from tuning.stages import Progress, Stages, Tuned, judge, replicate, screen
 from tuning.storage import GRACE_SECONDS, file_url, open_storage, open_study
-from tuning.study import AlgorithmStudy, study_settings
+from tuning.study import AlgorithmStudy, reason_of, study_settings
 from tuning.tasks import Heart, TaskList
-from tuning.work import TaskPool
+from tuning.work import TaskResult
 
 __all__ = ["Outcome", "run_study"]
 
@@ -36,6 +37,7 @@ class Outcome:
         time: a sentence on the time that the runs took, which never is.
         settings: algorithm → the file with its best settings, in the zoo's format.
         trials: algorithm → its trials of screening, in their order.
+        failed: the reasons of the judged runs that failed.
     """
 
     judged: Path
@@ -44,6 +46,7 @@ class Outcome:
     time: str
     settings: Mapping[str, Path]
     trials: Mapping[str, Sequence[FrozenTrial]]
+    failed: tuple[str, ...] = ()
 
 
 def run_study(
@@ -57,6 +60,7 @@ def run_study(
     say: Callable[[str], None],
     spaces: Mapping[str, Space] | None = None,
     grace: int = GRACE_SECONDS,
+    run_timeout: float | None = None,
 ) -> Outcome:
     """Screen, replicate and judge; whatever an earlier call or another machine did is taken.
 
@@ -69,7 +73,9 @@ def run_study(
         progress: told of every result.
         say: told in a line what is being gone on with.
         spaces: algorithm → what is searched; None: the core space.
-        grace: seconds of silence after which a worker elsewhere is taken for lost.
+        grace: seconds of silence after which a worker elsewhere is taken for lost, and for which
+            a database that does not answer is waited for.
+        run_timeout: seconds after which a run is ended and counts as failed; None: no limit.
 
     Raises:
         ArgumentError: the storage or the folder holds a study of other settings, or the budget is
@@ -83,9 +89,9 @@ def run_study(
     }
     folder.mkdir(parents=True, exist_ok=True)
     url = storage or file_url(folder / "study.db")
-    opened = open_storage(url, grace)
+    opened = open_storage(url, grace, say)
     heart = Heart(opened)
-    pool = TaskPool(jobs)
+    pool: WorkerPool[TaskResult] = WorkerPool(jobs, run_timeout)
 
     def task_list(name: str, settings: Mapping[str, object]) -> TaskList:
         study = open_study(f"{folder.name}-{name}", opened, url, settings)
@@ -109,6 +115,7 @@ def run_study(
         judged = judge(stages, studies, tuned, _reference(studies[0], say))
         return _outcome(studies, tuned, judged, stages)
     finally:
+        pool.close()
         heart.stop()
         _disconnect(opened)
 
@@ -181,6 +188,7 @@ def _outcome(
         time_spent(studies, everything),
         settings,
         {study.algo: [trial for _, trial in sorted(study.outcomes().items())] for study in studies},
+        tuple(reason_of(trial) for trial in judged.values() if trial.state == TrialState.FAIL),
     )
 
 

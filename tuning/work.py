@@ -1,26 +1,20 @@
-"""Tasks in worker processes: one core each, and the next task for a core as soon as it is free."""
+"""A trial's runs, in a worker process."""
 
 import json
-import os
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from loky import get_reusable_executor
 from optuna.distributions import BaseDistribution
 
 from ppo_lab.runs import RunConfig, RunResult, execute_run
-from ppo_lab.workers import IDLE_SECONDS, WORKER_DIED, initialize_worker
+from ppo_lab.worker_pool import time_limit
 from tuning.hindsight import Hindsight, Watch
 from tuning.protocol import CURVE_PRUNERS
 
-__all__ = ["Task", "TaskPool", "TaskResult", "run_task"]
-
-AHEAD = 1
-"""Tasks prepared beyond the workers: proposing one takes as long as a short run."""
+__all__ = ["Task", "TaskResult", "run_task"]
 
 
 @dataclass(frozen=True)
@@ -76,8 +70,12 @@ class TaskResult:
         return None if self.reason else float(np.mean(self.scores))
 
 
-def run_task(task: Task) -> TaskResult:
+def run_task(task: Task, run_timeout: float | None = None) -> TaskResult:
     """Train and score a task's runs; in a worker process.
+
+    Args:
+        task: what to run.
+        run_timeout: seconds after which a run ends this process; None: no limit.
 
     Raises:
         ArgumentError: a run folder holds a finished run of another configuration.
@@ -88,7 +86,8 @@ def run_task(task: Task) -> TaskResult:
     seconds, steps, reused = 0.0, 0, True
     result = RunResult(None, "no run", 0.0)
     for index, (folder, config) in enumerate(task.runs):
-        result = execute_run(config, folder, watcher=spectator.on_curve(index, config))
+        with time_limit(run_timeout):
+            result = execute_run(config, folder, watcher=spectator.on_curve(index, config))
         seconds, steps = seconds + result.seconds, steps + result.steps
         reused = reused and result.reused
         if result.score is None or result.stopped:
@@ -192,95 +191,3 @@ def _evaluations(folder: Path) -> tuple[list[int], list[list[float]]] | None:
             return archive["timesteps"].tolist(), archive["results"].tolist()
     except (OSError, ValueError, KeyError):
         return None
-
-
-class TaskPool:
-    """Worker processes that are kept busy.
-
-    A task whose worker dies is tried once more, alone, and then counts as failed.
-
-    Args:
-        jobs: worker processes, ≥ 1.
-    """
-
-    def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
-        self._tasks: dict[object, Task] = {}
-        self._futures: dict[Future[TaskResult], object] = {}
-        self._suspects: list[object] = []
-
-    @property
-    def free(self) -> int:
-        """How many tasks more it takes: one each worker, and one that waits for the next free."""
-        return 0 if self._suspects else self._jobs + AHEAD - len(self._tasks)
-
-    @property
-    def busy(self) -> int:
-        """How many tasks have been submitted and not come back."""
-        return len(self._tasks)
-
-    def submit(self, key: object, task: Task) -> None:
-        """Begin a task; ``key`` names it when it comes back."""
-        self._tasks[key] = task
-        self._begin(key)
-
-    def finished(self, timeout: float) -> list[tuple[object, TaskResult]]:
-        """The tasks that have come back, after waiting for at least one up to a timeout.
-
-        Raises:
-            ArgumentError: as :func:`run_task`; the workers are killed.
-            OSError: likewise.
-        """
-        try:
-            if self._suspects:
-                return [self._alone(self._suspects.pop(0))]
-            done, _ = wait(self._futures, timeout, FIRST_COMPLETED)
-            results = []
-            for future in done:
-                key = self._futures.pop(future)
-                try:
-                    results.append((key, future.result()))
-                except BrokenExecutor:
-                    # One of those that ran has died, and has taken all with it.
-                    self._suspects.append(key)
-                    continue
-                del self._tasks[key]
-            if self._suspects:
-                self._suspects.extend(self._futures.values())
-                self._futures.clear()
-            return results
-        except BaseException:
-            self.kill()
-            raise
-
-    def kill(self) -> None:
-        """End the workers; what they had not finished leaves no run folder."""
-        if self._tasks:
-            self._executor(self._jobs).shutdown(wait=True, kill_workers=True)
-            self._tasks.clear()
-            self._futures.clear()
-
-    def _begin(self, key: object) -> None:
-        try:
-            future = self._executor(self._jobs).submit(run_task, self._tasks[key])
-        except BrokenExecutor:
-            self._suspects.append(key)
-        else:
-            self._futures[future] = key
-
-    def _alone(self, key: object) -> tuple[object, TaskResult]:
-        task = self._tasks[key]
-        try:
-            result = self._executor(1).submit(run_task, task).result()
-        except BrokenExecutor:
-            result = TaskResult(reason=WORKER_DIED)
-        del self._tasks[key]
-        return key, result
-
-    def _executor(self, jobs: int) -> Any:
-        return get_reusable_executor(
-            jobs,
-            timeout=IDLE_SECONDS,
-            initializer=initialize_worker,
-            initargs=(os.getpid(),),
-        )

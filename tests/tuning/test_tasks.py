@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 
 from tuning import tasks as module
 from tuning.storage import open_storage
-from tuning.tasks import MOST_LOST, Claim, Heart, TaskList
+from tuning.tasks import Claim, Heart, TaskList
 
 NAMES = ["0", "1", "2"]
 
@@ -139,7 +139,7 @@ def test_machine_that_beats_is_not_taken_for_lost(tmp_path: Path) -> None:
 
 def test_released_task_waits_for_another_and_loses_nothing(tmp_path: Path) -> None:
     tasks = task_list(tmp_path)
-    for _ in range(MOST_LOST + 1):
+    for _ in range(6):
         claim = take(tasks)
         assert claim is not None
         assert claim.task == "0"
@@ -148,21 +148,34 @@ def test_released_task_waits_for_another_and_loses_nothing(tmp_path: Path) -> No
     assert tasks.outcome("0") is None
 
 
-def test_task_that_loses_worker_after_worker_is_failed(tmp_path: Path) -> None:
+def test_task_that_loses_worker_after_worker_is_tried_again_and_again(tmp_path: Path) -> None:
     tasks = task_list(tmp_path)
-    for _ in range(MOST_LOST):
+    for _ in range(6):
         claim = take(tasks)
         assert claim is not None
         assert claim.task == "0"
         tasks.storage.set_trial_state_values(claim.trial_id, state=TrialState.FAIL)
         module.retry(tasks.study, tasks.study.get_trials()[claim_number(tasks, claim)])
     tasks.refresh()
-    outcome = tasks.outcome("0")
-    assert outcome is not None
-    assert outcome.state == TrialState.FAIL
-    following = take(tasks)
-    assert following is not None
-    assert following.task == "1"
+    assert tasks.outcome("0") is None
+
+
+@pytest.mark.parametrize(
+    "reason", [None, "the worker process died twice (killed, or out of memory)"]
+)
+def test_task_that_a_killed_process_or_an_earlier_version_left_failed_is_offered_again(
+    tmp_path: Path, reason: str | None
+) -> None:
+    tasks = task_list(tmp_path)
+    claim = take(tasks)
+    assert claim is not None
+    if reason:
+        tasks.storage.set_trial_user_attr(claim.trial_id, "reason", reason)
+    tasks.storage.set_trial_state_values(claim.trial_id, state=TrialState.FAIL)
+    tasks.offer(NAMES)
+    assert sorted(states(tasks)) == [
+        *(("0", "FAIL"), ("0", "WAITING"), ("1", "WAITING"), ("2", "WAITING"))
+    ]
 
 
 def claim_number(tasks: TaskList, claim: Claim) -> int:
