@@ -5,6 +5,7 @@ successes noted, a truncated step's reward carrying γ V of the observation that
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakKeyDictionary
 
@@ -69,19 +70,22 @@ class Player:
         self._counts = int(self._space.n) if isinstance(self._space, spaces.Discrete) else 0
         self._shape = (n_envs, *(self._space.shape or ()))
         self._dtype = buffer.observations.dtype
-        # Views of every step made at once: an index expression costs as much as a small layer.
-        self._rows = list(
-            zip(buffer.observations, self.noise, self.actions, buffer.values, buffer.log_probs)  # noqa: B905 - of the first T steps
-        )
-        flat = buffer.observations.reshape(len(buffer.observations), n_envs, -1)
         if self._dtype == np.float32:
+            flat = buffer.observations.reshape(len(buffer.observations), n_envs, -1)
             check_array("observations", flat, (buffer.buffer_size, n_envs, layout.inputs))
-        self._inputs = list(flat) if self._dtype == np.float32 else None
         shape = () if isinstance(action_space, spaces.Discrete) else action_space.shape or ()
-        self._moves = list(self.actions.reshape(n_steps, n_envs, *shape))
+        self._moves = self.actions.reshape(n_steps, n_envs, *shape)
         self._box = action_space if isinstance(action_space, spaces.Box) else None
         # A place for each step's: an environment may keep the action that it was given.
-        self._clipped = list(_empty_moves(self._box, n_steps, n_envs)) if self._box else []
+        self._clipped = _empty_moves(self._box, n_steps, n_envs) if self._box else self._moves
+
+    @cached_property
+    def _rows(self) -> list[Any]:
+        """Views of every step made at once: an index costs as much as a small layer."""
+        seen = self._buffer.observations
+        flat = seen.reshape(len(seen), self._buffer.n_envs, -1)
+        kept = self._buffer.values, self._buffer.log_probs
+        return list(zip(seen, flat, self.noise, self.actions, *kept))  # noqa: B905 - the first T
 
     def read(self) -> None:
         """Take the parameters as they now are; other networks than the ones packed act by torch."""
@@ -102,11 +106,11 @@ class Player:
         Raises:
             NonFiniteError: see :func:`collect`; ObservationError: not of the space.
         """
-        seen, noise, chosen, values, log_probs = self._rows[step]
+        seen, flat, noise, chosen, values, log_probs = self._rows[step]
         self._check(observations)
         seen[:] = observations.reshape(seen.shape)
-        as_kept = self._inputs is not None and observations.dtype == np.float32
-        inputs = self._inputs[step] if as_kept else self._encoded(observations)  # type: ignore[index]
+        as_kept = observations.dtype == self._dtype == np.float32
+        inputs = flat if as_kept else self._encoded(observations)
         plan = self._layout.plan
         bad = run_act(self._params, plan, inputs, noise, self._work, chosen, values, log_probs)
         if bad >= 0:
@@ -170,9 +174,9 @@ class Player:
     def for_the_environment(self, step: int) -> NDArray[Any]:
         """The actions of a step, (K, …), within the bounds of their space."""
         moves: NDArray[Any] = self._moves[step]
+        clipped: NDArray[Any] = self._clipped[step]
         if self._box is None:
             return moves
-        clipped: NDArray[Any] = self._clipped[step]
         np.maximum(moves, self._box.low, out=clipped)
         np.minimum(clipped, self._box.high, out=clipped)
         return clipped
@@ -210,7 +214,7 @@ class _Binding:
     """
 
     def __init__(self, packed: PackedPolicy, policy: nn.Module) -> None:
-        self._parameters = list[th.Tensor](packed.parameters)
+        self._parameters: list[th.Tensor] = [*packed.parameters]
         self._vectors = packed.views()
         found: list[Mapping[Any, Any]] = [vars(policy)]
         for module in policy.modules():
