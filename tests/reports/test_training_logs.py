@@ -218,7 +218,7 @@ def test_rows_read_together_are_the_rows_read_one_by_one(
     monkeypatch.setattr(episodes._Rows, "add_sound", lambda self, lines: False)
     singly = read_episodes(path)
     assert len(together.returns) == 300
-    # t falls at rows 98 (where a block begins), 196 and 294; where a header stands before row 180, once more.
+    # t falls at rows 98, where a block begins, 196 and 294; and where a header stands, at 180.
     assert together.sessions[-1] == 3 + fault.startswith("#")
     for attribute in vars(singly):
         np.testing.assert_array_equal(getattr(together, attribute), getattr(singly, attribute))
