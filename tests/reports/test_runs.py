@@ -102,6 +102,7 @@ def test_a_malformed_record_is_set_aside(
         ({"timesteps": 10**999}, "timesteps must be a whole number from 0"),
         ({"timesteps": 10**1000}, "run.json is not read: a number of 1,001 characters"),
         ({"reference": {"low": -1.7e308, "high": 1.7e308}}, "of at most 1e+100"),
+        ({"reference": {"low": 0, "high": 1.1e100}}, "high must be a finite number of at most"),
         ({"reference": {"low": 1e99, "high": 1e99 + 1e84}}, "too close to normalise by"),
         ({"reference": {"low": 0, "high": -0.0}}, "low must lie below its high"),
         ({"algo": "a" * 10_001}, "a name of 10,001 characters: aaaa"),

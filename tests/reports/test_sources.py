@@ -96,6 +96,13 @@ def test_a_pipe_among_zoo_and_sb3_files_does_not_hang(tmp_path: Path, name: str)
     assert any("is no file" in aside.reason for aside in loaded.set_aside)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_in_place_of_a_model_costs_the_versions_and_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(write_zoo_run(tmp_path) / "CartPole-v1.zip")
+    (run,) = load_runs(tmp_path).runs
+    assert (run.score, run.versions) == (80.0, ())
+
+
 def test_names_that_no_file_system_should_hold_come_through(tmp_path: Path) -> None:
     for name in ("a, b", '"quoted"', "<script>alert(1)<", "算法", "$(reboot)", "-rf"):
         write_evaluations(tmp_path / name / "CartPole-v1_1", [1.0])

@@ -167,7 +167,7 @@ def write_sessions(
 
 def test_sessions_of_parallel_environments_come_one_after_the_other(tmp_path: Path) -> None:
     write_sessions(tmp_path / "0.monitor.csv", ([1.0, 3.0], [50.0, 70.0]), ([5.0], [1.0]))
-    write_sessions(tmp_path / "1.monitor.csv", ([2.0], [60.0]), ([4.0, 6.0], [0.5, 2.0]))
+    write_sessions(tmp_path / "1.monitor.csv", ([2.0], [60.0]), ([4.0, 6.0], [0.5, 2.0]), length=25)
     files = [read_episodes(tmp_path / f"{number}.monitor.csv") for number in (0, 1)]
     curve = training_curve(files)
     # 1, 2, 3 by their t; then 4, 5, 6 of the second session by theirs.
@@ -210,7 +210,7 @@ def test_rows_read_together_are_the_rows_read_one_by_one(
 ) -> None:
     path = tmp_path / "monitor.csv"
     monkeypatch.setattr(episodes, "_BLOCK", 50)
-    rows = [f"{row / 7},{row + 1},{row % 120}.5,{row % 2 == 0}\n" for row in range(300)]
+    rows = [f"{row / 7},{row + 1},{row % 98}.5,{row % 2 == 0}\n" for row in range(300)]
     path.write_text(
         "".join(['#{"t_start": 9}\nr,l,t,is_success\n', *rows[:180], fault, *rows[180:]])
     )
@@ -218,8 +218,8 @@ def test_rows_read_together_are_the_rows_read_one_by_one(
     monkeypatch.setattr(episodes._Rows, "add_sound", lambda self, lines: False)
     singly = read_episodes(path)
     assert len(together.returns) == 300
-    # t falls at rows 120 and 240; where a header stands before row 180, once more.
-    assert together.sessions[-1] == 2 + fault.startswith("#")
+    # t falls at rows 98, where a block begins, 196 and 294; and where a header stands, at 180.
+    assert together.sessions[-1] == 3 + fault.startswith("#")
     for attribute in vars(singly):
         np.testing.assert_array_equal(getattr(together, attribute), getattr(singly, attribute))
 
