@@ -277,6 +277,24 @@ def test_a_method_replaced_in_the_model_or_in_a_class_is_seen(
     assert ours._compiled_path() is not None
 
 
+def test_hooks_of_all_modules_or_all_optimisers_are_seen() -> None:
+    ours = model()
+    for register in (
+        lambda: nn.modules.module.register_module_forward_hook(lambda _m, _i, out: out),
+        lambda: th.optim.optimizer.register_optimizer_step_post_hook(lambda *_: None),
+    ):
+        handle = register()
+        assert ours._compiled_path() is None
+        handle.remove()
+    assert ours._compiled_path() is not None
+
+
+def test_a_parameter_beside_the_two_networks_is_left_to_torch() -> None:
+    ours = model()
+    ours.policy.temperature = nn.Parameter(th.ones(1))
+    assert ours._compiled_path() is None
+
+
 def test_adams_steps_that_differ_between_parameters_are_left_to_torch() -> None:
     ours = model().learn(32)
     bias = ours.policy.action_net.bias
