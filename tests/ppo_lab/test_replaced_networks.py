@@ -12,6 +12,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ppo_lab import SpecPPO
 from ppo_lab.compiled_evaluation import CompiledEvalCallback, can_evaluate
@@ -280,8 +282,8 @@ def test_a_method_replaced_in_the_model_or_in_a_class_is_seen(
 def test_hooks_of_all_modules_or_all_optimisers_are_seen() -> None:
     ours = model()
     for register in (
-        lambda: nn.modules.module.register_module_forward_hook(lambda _m, _i, out: out),
-        lambda: th.optim.optimizer.register_optimizer_step_post_hook(lambda *_: None),
+        lambda: register_module_forward_hook(lambda _m, _i, out: out),
+        lambda: register_optimizer_step_post_hook(lambda *_: None),
     ):
         handle = register()
         assert ours._compiled_path() is None
