@@ -12,6 +12,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ppo_lab import SpecPPO
 from ppo_lab.compiled_evaluation import CompiledEvalCallback, can_evaluate
@@ -275,6 +277,24 @@ def test_a_method_replaced_in_the_model_or_in_a_class_is_seen(
         patched.setattr(SpecPPO, "_step", lambda *_: None)
         assert ours._compiled_path() is None
     assert ours._compiled_path() is not None
+
+
+def test_hooks_of_all_modules_or_all_optimisers_are_seen() -> None:
+    ours = model()
+    for register in (
+        lambda: register_module_forward_hook(lambda _m, _i, out: out),
+        lambda: register_optimizer_step_post_hook(lambda *_: None),
+    ):
+        handle = register()
+        assert ours._compiled_path() is None
+        handle.remove()
+    assert ours._compiled_path() is not None
+
+
+def test_a_parameter_beside_the_two_networks_is_left_to_torch() -> None:
+    ours = model()
+    ours.policy.temperature = nn.Parameter(th.ones(1))
+    assert ours._compiled_path() is None
 
 
 def test_adams_steps_that_differ_between_parameters_are_left_to_torch() -> None:
