@@ -100,7 +100,7 @@ def why_not_compiled(model: "SpecPPO", overridden: str | None) -> str | None:
         return f"the rollout buffer is a {type(model.rollout_buffer).__name__}"
     replaced = replaced_on(model.rollout_buffer)
     if replaced is not None:
-        return f"the rollout buffer has a {replaced} of its own"
+        return f"the rollout buffer has its own {replaced}"
     return (
         _policy_reason(model.policy)
         or _spaces_reason(model.observation_space, model.action_space)
