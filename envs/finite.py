@@ -15,7 +15,7 @@ from gymnasium import spaces
 from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
 from envs.mdp import TabularMDP, from_toy_text
 from envs.observations import (
@@ -25,10 +25,11 @@ from envs.observations import (
     TableObserver,
 )
 from envs.tabular import TabularEnv
+from envs.time_limits import GYMNASIUMS, is_time_limit, zoos
 
 __all__ = ["FiniteTask", "finite_task"]
 
-_PLAIN_WRAPPERS = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
+_PLAIN_WRAPPERS = (GYMNASIUMS, OrderEnforcing, PassiveEnvChecker)
 """What ``gymnasium.make`` puts around an environment."""
 _TOY_TEXT = (FrozenLakeEnv, CliffWalkingEnv, TaxiEnv)
 _OBSERVERS = (IndexObserver, TableObserver, PictureObserver, GridImageObserver)
@@ -81,8 +82,8 @@ def finite_task(env: gym.Env[Any, Any]) -> FiniteTask | None:
     while isinstance(layer, gym.Wrapper):
         if not _is_as_written(layer, type(layer)):
             return None
-        if isinstance(layer, TimeLimit):
-            steps = layer._max_episode_steps
+        if is_time_limit(layer):
+            steps: int = layer._max_episode_steps  # type: ignore[attr-defined]
             horizon = min(horizon, steps) if horizon else steps
         layer = layer.env
     if horizon < 1 or hasattr(layer, "action_masks"):
@@ -95,11 +96,14 @@ def finite_task(env: gym.Env[Any, Any]) -> FiniteTask | None:
 
 def _is_as_written(layer: Any, kind: type) -> bool:
     """Whether these rules are those of ``kind``: nothing derived, nothing patched."""
+    if kind is zoos():
+        return "step" not in vars(layer) and _has(layer, "reset", _AS_WRITTEN[GYMNASIUMS]["reset"])
     written = _AS_WRITTEN.get(kind)
-    return written is not None and all(
-        getattr(type(layer), name) is method and name not in vars(layer)
-        for name, method in written.items()
-    )
+    return written is not None and all(_has(layer, name, written[name]) for name in written)
+
+
+def _has(layer: Any, name: str, method: object) -> bool:
+    return getattr(type(layer), name) is method and name not in vars(layer)
 
 
 def _tabular(env: TabularEnv) -> TabularMDP | None:

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from envs.time_limits import GYMNASIUMS, zoos
+
 __all__ = ["Snapshot", "changed_class", "changed_module", "equal_values", "replaced_on"]
 
 DATA = (bool, int, float, complex, str, bytes, type(None), np.generic, np.ndarray)
@@ -40,7 +42,10 @@ def changed_module(name: str) -> str | None:
         if key.startswith("__"):
             continue
         if isinstance(written, type) and written.__module__ == name:
-            changed = changed_class(live.get(key), written)
+            now = live.get(key)
+            if now is not None and now is zoos():  # under Gymnasium's name
+                now = GYMNASIUMS
+            changed = changed_class(now, written)
             if changed is not None:
                 return changed
         elif not _same(live.get(key, MISSING), written):

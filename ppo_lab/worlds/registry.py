@@ -15,12 +15,13 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
 from envs.crawler_continuous import CrawlerContinuous
 from envs.mdp import TabularMDP, from_toy_text
 from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
+from envs.time_limits import is_time_limit
 from ppo_lab.errors import NoWorldError
 from ppo_lab.worlds import acrobot, cartpole, mountain_car, pendulum
 from ppo_lab.worlds.acrobot import Acrobot
@@ -39,8 +40,8 @@ from ppo_lab.worlds.tabular import tabular_world
 
 __all__ = ["CompiledWorld", "check_genuine", "world_of"]
 
-PLAIN_WRAPPERS = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
-"""What ``gymnasium.make`` puts around an environment, and a world does itself."""
+PLAIN_WRAPPERS = (OrderEnforcing, PassiveEnvChecker)
+"""What ``gymnasium.make`` puts around an environment beside a time limit; a world does both."""
 RESTATED: Mapping[type, Mapping[str, Any]] = {
     CartPoleEnv: cartpole.RESTATED,
     PendulumEnv: pendulum.RESTATED,
@@ -96,7 +97,7 @@ def world_of(env: gym.Env[Any, Any], is_new: bool = True) -> CompiledWorld:
     if type(base) not in (*RESTATED, *TOY_TEXT) and not isinstance(base, TabularEnv):
         raise NoWorldError(f"no compiled form of {type(base).__name__} exists")
     for layer in wrappers:
-        if type(layer) not in PLAIN_WRAPPERS:
+        if type(layer) not in PLAIN_WRAPPERS and not is_time_limit(layer):
             raise NoWorldError(f"a {type(layer).__name__} is around it")
     if base.render_mode is not None:
         raise NoWorldError(f"it is made with render_mode={base.render_mode!r}")
@@ -125,7 +126,7 @@ def check_genuine(env: gym.Env[Any, Any]) -> None:
 
 def _limit(wrappers: list[Any]) -> int:
     """The shortest time limit of all wrappers; 0: none."""
-    steps = [layer._max_episode_steps for layer in wrappers if isinstance(layer, TimeLimit)]
+    steps = [layer._max_episode_steps for layer in wrappers if is_time_limit(layer)]
     for each in steps:
         if type(each) is not int or each < 1:
             raise NoWorldError(f"its time limit is {each!r}", altered=True)

@@ -439,6 +439,18 @@ def test_a_subclass_with_a_loss_of_its_own_keeps_it() -> None:
         Own("MlpPolicy", env, **SMALL, backend="compiled")
 
 
+def test_a_rollout_buffer_with_a_method_of_its_own_is_left_to_torch() -> None:
+    trained = model(backend="auto")
+    buffer, added = trained.rollout_buffer, []
+    add = buffer.add
+    buffer.add = lambda *a, **k: (added.append(1), add(*a, **k))  # type: ignore[method-assign]
+    trained.learn(96)
+    assert len(added) == 48
+    trained.backend = "compiled"
+    with pytest.raises(ValueError, match="the rollout buffer has its own add"):
+        trained.learn(96)
+
+
 def test_without_numba_torch_runs_with_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ppo_lab.kernels.find_spec", lambda _name: None)
     with pytest.warns(UserWarning, match=r"by torch, because numba .*\(pip install") as warned:

@@ -233,6 +233,19 @@ def test_what_was_replaced_on_a_class_or_in_a_module_is_seen(
     env.reset()
 
 
+def test_a_function_that_passes_for_the_modules_own_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    namespace: dict[str, Any] = {}
+    exec("def _terminal(self): return False", vars(acrobot), namespace)
+    monkeypatch.setattr(AcrobotEnv, "_terminal", namespace["_terminal"])
+    assert namespace["_terminal"].__module__ == AcrobotEnv.__module__
+    assert "AcrobotEnv._terminal" in reason_of("Acrobot-v1")
+    monkeypatch.undo()
+    monkeypatch.setattr(CartPoleEnv.__init__, "__defaults__", (True, None))
+    assert "CartPoleEnv.__init__" in reason_of("CartPole-v1")
+
+
 def test_a_constant_of_a_module_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pendulum, "DEFAULT_X", 1.0)
     assert "DEFAULT_X" in reason_of("Pendulum-v1")
