@@ -63,6 +63,8 @@ class Masked(Payer):
         return np.array(self.flat, bool)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        parts = {4: [0], 5: [0, 3], 6: [0, 2, 4]}[len(self.flat)]  # where each action's mask begins
+        assert all(self.flat[at + value] for at, value in zip(parts, np.ravel(action), strict=True))
         return 0, float(np.dot(np.ravel(action), [1, 10, 100][: np.size(action)])), True, False, {}
 
 
