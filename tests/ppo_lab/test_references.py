@@ -14,6 +14,7 @@ from gymnasium import spaces
 
 from envs.gridworld import GridWorld
 from ppo_lab import references
+from ppo_lab.matrix import Cell, Matrix, with_references
 from ppo_lab.references import (
     ReferenceScores,
     known_scale,
@@ -23,6 +24,8 @@ from ppo_lab.references import (
     stated_reference,
     stored_reference,
 )
+from ppo_lab.run_config import Evaluation, RunConfig
+from ppo_lab.runs import execute_run
 
 
 class Payer(gym.Env[Any, Any]):
@@ -60,6 +63,8 @@ class Masked(Payer):
         return np.array(self.flat, bool)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        parts = {4: [0], 5: [0, 3], 6: [0, 2, 4]}[len(self.flat)]  # where each action's mask begins
+        assert all(self.flat[at + value] for at, value in zip(parts, np.ravel(action), strict=True))
         return 0, float(np.dot(np.ravel(action), [1, 10, 100][: np.size(action)])), True, False, {}
 
 
@@ -241,3 +246,24 @@ def test_what_a_run_folder_states_is_read_back_and_nothing_unusable(tmp_path: Pa
     for bad in (None, 1, {}, {"low": 2, "high": 1, "source": ""}, {"low": 10**400, "high": None}):
         assert stored(bad) is None
     assert stored_reference(tmp_path / "none") is None
+
+
+def test_a_comparison_keeps_what_its_finished_runs_state_and_measures_once_for_the_others(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lows = iter((0.25, 0.5))
+    monkeypatch.setattr(references, "_played_apart", lambda _: (next(lows), 100))
+    run = RunConfig("optimal", "DearGrid-v0", 0, 16, 1, "table", {}, Evaluation(2, 0))
+    one = Matrix((Cell(run, "none"),), (100,), (300,), tmp_path)
+    two = Matrix((Cell(run, "none"),), (100, 200), (300, 400), tmp_path)
+
+    def references_of(matrix: Matrix) -> list[Any]:
+        filled = with_references(matrix, said.append)
+        for folder, config in filled.runs.items():
+            assert execute_run(config, folder).reason is None
+        return [(config.reference or {})["low"] for config in filled.runs.values()]
+
+    assert references_of(one) == [0.25]
+    assert references_of(two) == [0.25, 0.25]  # not measured again
+    assert references_of(two) == [0.25, 0.25]
+    assert len(said) == 1

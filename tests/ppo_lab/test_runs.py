@@ -20,6 +20,7 @@ from envs.gridworld import GridWorld
 from ppo_lab import SpecPPO
 from ppo_lab.errors import ArgumentError
 from ppo_lab.runs import Evaluation, RunConfig, execute_run, finished_run
+from ppo_lab.single_run import find_folder
 from ppo_lab.workers import execute_runs
 
 CONFIG = RunConfig(
@@ -148,6 +149,23 @@ def test_finished_run_is_not_run_again(tmp_path: Path) -> None:
     assert again.reused
     assert again.score == first.score
     assert (tmp_path / "run" / "run.json").stat().st_mtime_ns == stamp
+
+
+def test_what_a_run_is_normalised_by_does_not_make_it_another_run(tmp_path: Path) -> None:
+    """An environment without seeds has another random policy's score each time it is measured."""
+    first, second = (
+        replace(CONFIG, reference={"low": low, "high": None, "source": "measured"})
+        for low in (0.1, 0.2)
+    )
+    assert first == second
+    result = execute_run(first, tmp_path / "spec_ppo" / "ppo_lab-NoisyGridWorld-v0_1")
+    again = execute_run(second, tmp_path / "spec_ppo" / "ppo_lab-NoisyGridWorld-v0_1")
+    assert again.reused
+    assert again.score == result.score
+    assert find_folder(second, tmp_path).finished is not None
+    record = tmp_path / "spec_ppo" / "ppo_lab-NoisyGridWorld-v0_1" / "run.json"
+    record.write_text(record.read_text().replace('"completed"', '"failed"'))
+    assert find_folder(second, tmp_path).folder == record.parent  # it is tried again there
 
 
 def test_folder_of_another_run_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -82,17 +82,18 @@ def test_default_rows_of_both_algorithms_are_the_same_to_the_last_digit(finished
 
 
 def test_both_algorithms_get_the_same_budget_and_disjoint_seeds(finished: Path) -> None:
-    runs = pd.DataFrame(
-        [
-            pd.read_json(path, typ="series")[["algo", "stage", "settings", "seed", "steps"]]
-            for path in finished.glob("*/**/run.json")
-        ]
-    )
+    records = [json.loads(path.read_text()) for path in finished.glob("*/**/run.json")]
+    runs = pd.DataFrame(records)
     spent = runs.groupby(["algo", "stage"])["steps"].sum().unstack("algo")
     assert (spent["ppo"] == spent["spec_ppo"]).all()
     tuning = set(runs[runs["stage"] != "judge"]["seed"])
     assert not tuning & set(runs[runs["stage"] == "judge"]["seed"])
     assert runs[runs["stage"] == "screen"]["seed"].nunique() == 1
+    # Each seed's runs have an evaluation seed of their own, whichever algorithm and settings.
+    evaluated = {(run["seed"], run["evaluation"]["seed"]) for run in records}
+    own = {evaluation_seed for _, evaluation_seed in evaluated}
+    assert len(evaluated) == len(own) == runs["seed"].nunique()
+    assert not own & set(runs["seed"])
 
 
 def test_study_is_in_the_log_folder_and_every_trial_in_it(finished: Path) -> None:
