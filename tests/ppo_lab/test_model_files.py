@@ -17,6 +17,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ppo_lab import SpecPPO
 from ppo_lab.errors import ArgumentError
+from ppo_lab.model_files import kind_of_model, model_entries
 
 
 class Trap:
@@ -85,6 +86,9 @@ def test_ppos_model_loads_in_every_form_that_sb3_takes(tmp_path: Path) -> None:
             model.predict(observation, deterministic=True)[0],
         )
     # The stream stands where it stood, and serves again.
+    stream.seek(5)
+    assert kind_of_model(model_entries(stream)) == "PPO"
+    assert stream.tell() == 5
     assert SpecPPO.load(stream, device="cpu").n_steps == 2048
 
 

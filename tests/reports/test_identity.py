@@ -162,6 +162,14 @@ def test_a_renamed_source_is_known_by_its_steps_and_another_seed_is_none(
     assert [aside.folder for aside in loaded.set_aside] == ["renamed"]
 
 
+def test_a_resumed_run_in_a_folder_of_its_sources_name_replaces_the_source_and_not_itself(
+    logs: Path, make_run: MakeRun
+) -> None:
+    make_run(folder="a/C-v0_1", timesteps=100, steps=[100], returns=[0.1], seed=1)
+    resumed(make_run, "b/C-v0_1", 200, "a/C-v0_1/C-v0.zip", 100)
+    assert [run.folder for run in load_runs(logs).runs] == ["b/C-v0_1"]
+
+
 def test_a_failed_resumed_run_replaces_nothing(logs: Path, make_run: MakeRun) -> None:
     make_run(folder="a_1", timesteps=100, steps=[100], returns=[0.1], seed=1)
     resumed(make_run, "a_2", 200, "a_1/C-v0.zip", 100)
