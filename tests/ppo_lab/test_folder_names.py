@@ -79,8 +79,7 @@ def test_train_keeps_them_apart_and_evaluate_plays_each_runs_own(
 def test_study_of_a_like_name_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = ["--algo", "ppo", "--trials", "1", "--finalists", "1", "--replicas", "1", "--seeds",
-             "1", "--timesteps", "64", "--n-envs", "1", "--jobs", "1", "--episodes", "1"]  # fmt: skip
+    small = ["--algo", "ppo", "--trials", "1", "--timesteps", "64", "--n-envs", "1"]
     from tuning.protocol import Protocol
     from tuning.spaces import SPACES, fit_to_budget
     from tuning.storage import open_study
