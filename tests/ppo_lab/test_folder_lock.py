@@ -132,6 +132,24 @@ def test_lock_file_of_anything_names_nobody(tmp_path: Path, content: str) -> Non
         pass
 
 
+def test_lock_of_a_file_that_its_holder_has_just_removed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_handle, removed = module.lock_handle, []
+
+    def lock_too_late(handle: int, *, shared: bool = False) -> bool | None:
+        if not removed:
+            removed.append(handle)
+            (tmp_path / module.LOCK).unlink()
+        return lock_handle(handle, shared=shared)
+
+    monkeypatch.setattr(module, "lock_handle", lock_too_late)
+    with folder_lock(tmp_path):
+        assert (tmp_path / module.LOCK).is_file()
+        with pytest.raises(FolderInUseError), folder_lock(tmp_path):
+            pass
+
+
 # ------------------------------------------------------------------ leftovers
 
 
