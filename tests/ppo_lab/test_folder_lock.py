@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,12 +99,11 @@ def test_lock_goes_with_a_killed_process_though_its_children_live(tmp_path: Path
 
 
 def test_many_share_a_folder_and_nobody_has_it_for_himself_meanwhile(tmp_path: Path) -> None:
-    with folder_lock(tmp_path, shared=True), folder_lock(tmp_path, shared=True):
-        with pytest.raises(FolderInUseError), folder_lock(tmp_path):
-            pass
-    with folder_lock(tmp_path), pytest.raises(FolderInUseError):
-        with folder_lock(tmp_path, shared=True):
-            pass
+    shared = partial(folder_lock, tmp_path, shared=True)
+    with shared(), shared(), pytest.raises(FolderInUseError), folder_lock(tmp_path):
+        pass
+    with folder_lock(tmp_path), pytest.raises(FolderInUseError), shared():
+        pass
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,6 +130,24 @@ def test_lock_file_of_anything_names_nobody(tmp_path: Path, content: str) -> Non
     (tmp_path / module.LOCK).write_text(content)
     with folder_lock(tmp_path):
         pass
+
+
+def test_lock_of_a_file_that_its_holder_has_just_removed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_handle, removed = module.lock_handle, []
+
+    def lock_too_late(handle: int, *, shared: bool = False) -> bool | None:
+        if not removed:
+            removed.append(handle)
+            (tmp_path / module.LOCK).unlink()
+        return lock_handle(handle, shared=shared)
+
+    monkeypatch.setattr(module, "lock_handle", lock_too_late)
+    with folder_lock(tmp_path):
+        assert (tmp_path / module.LOCK).is_file()
+        with pytest.raises(FolderInUseError), folder_lock(tmp_path):
+            pass
 
 
 # ------------------------------------------------------------------ leftovers
@@ -250,19 +268,22 @@ def test_two_that_look_for_a_place_at_once_never_get_two_for_one_run_nor_one_for
         return RunConfig("ppo", "CartPole-v1", seed, 64, 1, "MlpPolicy", {}, Evaluation(1, 0))
 
     for repetition in range(10):
-        logs, places = tmp_path / str(repetition), {}
+        places: dict[int, Path] = {}
         barrier = threading.Barrier(4)
 
-        def look(seed: int, index: int) -> None:
-            barrier.wait()
-            places[seed, index] = find_folder(config(seed), logs).folder  # noqa: B023
+        def look(index: int, logs: Path, meet: threading.Barrier, found: dict[int, Path]) -> None:
+            meet.wait()
+            found[index] = find_folder(config(index % 2), logs).folder
 
-        threads = [threading.Thread(target=look, args=(i % 2, i)) for i in range(4)]
+        logs = tmp_path / str(repetition)
+        threads = [
+            threading.Thread(target=look, args=(index, logs, barrier, places)) for index in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert places[0, 0] == places[0, 2] != places[1, 1] == places[1, 3]
+        assert places[0] == places[2] != places[1] == places[3]
 
 
 def test_fork_in_a_child_leaves_the_parents_lock_alone(tmp_path: Path) -> None:

@@ -79,21 +79,20 @@ def test_train_keeps_them_apart_and_evaluate_plays_each_runs_own(
 def test_study_of_a_like_name_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = ["--algo", "ppo", "--trials", "1", "--finalists", "1", "--replicas", "1", "--seeds",
-             "1", "--timesteps", "64", "--n-envs", "1", "--jobs", "1", "--episodes", "1"]  # fmt: skip
+    small = ["--algo", "ppo", "--trials", "1", "--timesteps", "64", "--n-envs", "1"]
     from tuning.protocol import Protocol
     from tuning.spaces import SPACES, fit_to_budget
     from tuning.storage import open_study
     from tuning.study import study_settings
 
-    name = "tune-x-y-v0"
-    (tmp_path / name).mkdir()
-    storage = open_storage(file_url(tmp_path / name / "study.db"))
+    name, logs = "tune-x-y-v0", tmp_path / "{c} %41#?&="
+    (logs / name).mkdir(parents=True)
+    storage = open_storage(file_url(logs / name / "study.db"))
     protocol = Protocol("x/y-v0", "MlpPolicy", 64, n_envs=1)
     space = fit_to_budget(SPACES["core"]["ppo"], 1, 64)
     open_study(f"{name}-ppo", storage, "", study_settings("ppo", protocol, space))
     storage.engine.dispose()  # type: ignore[attr-defined]
-    assert tune([*small, "--env", "x-y-v0", "--log-folder", str(tmp_path)]) == 2
+    assert tune([*small, "--env", "x-y-v0", "--log-folder", str(logs)]) == 2
     errors = capsys.readouterr().err
     assert "env 'x/y-v0' there, 'x-y-v0' here" in errors
     assert "--study-name" in errors

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -57,7 +58,7 @@ def server(programs: Path) -> Iterator[str]:
                 wait_until_ready(port)
                 yield f"postgresql://{USER}:{ENCODED}@127.0.0.1:{port}/postgres"
             finally:
-                process.terminate()
+                process.send_signal(signal.SIGINT)  # without waiting for its clients
 
 
 def free_port() -> int:
