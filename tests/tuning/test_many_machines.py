@@ -2,12 +2,15 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -16,8 +19,10 @@ from optuna.trial import FrozenTrial, TrialState
 if importlib.util.find_spec("psycopg") is None:
     pytest.skip("psycopg is not installed", allow_module_level=True)
 
+import psycopg
+
 from ppo_lab.tune import main
-from tests.tuning.postgresql import PASSWORD, binaries, server
+from tests.tuning.postgresql import PASSWORD, binaries, server, wait_until_ready
 from tuning.storage import open_storage
 
 HOME = Path(__file__).resolve().parents[2]
@@ -101,6 +106,74 @@ def test_four_machines_one_of_them_killed_come_to_what_one_alone_comes_to(
         alone = (tmp_path / "alone" / NAME / file).read_bytes()
         for name in "bcd":
             assert (tmp_path / name / NAME / file).read_bytes() == alone, file
+
+
+def stop(url: str) -> tuple[Path, list[str]]:
+    """End a server as an administrator does; its data folder and the command that began it."""
+    with psycopg.connect(url) as connection:
+        [(data,)] = connection.execute("SELECT current_setting('data_directory')").fetchall()
+    command = (Path(data) / "postmaster.opts").read_text().strip()
+    process = int((Path(data) / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(process, signal.SIGINT)
+    while (Path(data) / "postmaster.pid").exists():
+        time.sleep(0.05)
+    return Path(data), [word.strip('"') for word in command.split(" ")]
+
+
+@contextmanager
+def stopped_server(url: str) -> Iterator[None]:
+    """The server is away for as long as this lasts."""
+    data, words = stop(url)
+    yield
+    owner: dict[str, Any] = {"user": data.owner(), "group": data.group(), "extra_groups": []}
+    subprocess.Popen(
+        words,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=data,
+        start_new_session=True,
+        **(owner if os.getuid() == 0 else {}),
+    )
+    wait_until_ready(int(words[words.index("-p") + 1]))
+
+
+@pytest.mark.slow
+def test_server_that_restarts_in_mid_study_is_waited_for(tmp_path: Path) -> None:
+    assert PROGRAMS is not None
+    with server(PROGRAMS) as url:
+        process = machine("a", url, tmp_path)
+        wait_for_claim(url, "a")
+        with stopped_server(url):
+            time.sleep(2)
+        output, errors = process.communicate(timeout=300)
+        try:
+            assert process.returncode == 0, errors
+            assert "The study's storage does not answer (" in output
+            assert "The study's storage answers again." in output
+            assert PASSWORD not in output
+            for study, tasks in TASKS.items():
+                made = trials(url, study)
+                completed = [t for t in made if t.state == TrialState.COMPLETE]
+                assert len({t.user_attrs["task"] for t in completed}) == len(completed) == tasks
+        finally:
+            stop(url)
+
+
+@pytest.mark.slow
+def test_server_that_stays_away_is_one_line_with_its_cause(tmp_path: Path) -> None:
+    assert PROGRAMS is not None
+    with server(PROGRAMS) as url:
+        process = machine("a", url, tmp_path)
+        wait_for_claim(url, "a")
+        stop(url)
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1
+    assert errors.startswith(
+        "ppo_lab.tune: the study's storage failed: StorageLostError: it has not answered for 4 s: "
+    )
+    assert "refused" in errors
+    assert errors.endswith("; the same command goes on from here\n")
 
 
 def test_wrong_password_is_one_line_that_does_not_show_it(
