@@ -50,8 +50,8 @@ def url() -> Iterator[str]:
         yield address
 
 
-def machine(name: str, url: str, logs: Path) -> "subprocess.Popen[str]":
-    arguments = [*SMALL, "--storage", url, "--grace", "4", "--log-folder", str(logs / name)]
+def machine(name: str, url: str, logs: Path, grace: int = 4) -> "subprocess.Popen[str]":
+    arguments = [*SMALL, "--storage", url, "--grace", str(grace), "--log-folder", str(logs / name)]
     return subprocess.Popen(
         [sys.executable, "-c", MACHINE, name, *arguments],
         env={**os.environ, "PYTHONPATH": str(HOME)},
@@ -121,42 +121,42 @@ def stop(url: str) -> tuple[Path, list[str]]:
 
 
 @contextmanager
-def stopped_server(url: str) -> Iterator[None]:
-    """The server is away for as long as this lasts."""
+def restarted(url: str) -> Iterator[None]:
+    """A server that was away for longer than any proposal takes."""
     data, words = stop(url)
-    yield
+    time.sleep(15)
     owner: dict[str, Any] = {"user": data.owner(), "group": data.group(), "extra_groups": []}
-    subprocess.Popen(
+    with subprocess.Popen(
         words,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=data,
-        start_new_session=True,
         **(owner if os.getuid() == 0 else {}),
-    )
-    wait_until_ready(int(words[words.index("-p") + 1]))
+    ):
+        wait_until_ready(int(words[words.index("-p") + 1]))
+        try:
+            yield
+        finally:
+            stop(url)
 
 
 @pytest.mark.slow
 def test_server_that_restarts_in_mid_study_is_waited_for(tmp_path: Path) -> None:
     assert PROGRAMS is not None
     with server(PROGRAMS) as url:
-        process = machine("a", url, tmp_path)
+        process = machine("a", url, tmp_path, grace=120)
         wait_for_claim(url, "a")
-        with stopped_server(url):
-            time.sleep(2)
-        output, errors = process.communicate(timeout=300)
-        try:
+        with restarted(url):
+            output, errors = process.communicate(timeout=300)
             assert process.returncode == 0, errors
-            assert "The study's storage does not answer (" in output
-            assert "The study's storage answers again." in output
-            assert PASSWORD not in output
+            said = " ".join(output.split())
+            assert "The study's storage does not answer (" in said, said
+            assert "The study's storage answers again." in said
+            assert PASSWORD not in said
             for study, tasks in TASKS.items():
                 made = trials(url, study)
                 completed = [t for t in made if t.state == TrialState.COMPLETE]
                 assert len({t.user_attrs["task"] for t in completed}) == len(completed) == tasks
-        finally:
-            stop(url)
 
 
 @pytest.mark.slow
