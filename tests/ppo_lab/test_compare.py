@@ -163,7 +163,11 @@ def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> str:
     [
         ("raise RuntimeError('blew up')", "RuntimeError: blew up"),
         ("os._exit(9)", "the worker process died twice (exit code 9)"),
-        ("time.sleep(600)", "faulty_matrix:Faulty-v0 did not finish within 20 s (--run-timeout)"),
+        pytest.param(
+            "time.sleep(600)",
+            "faulty_matrix:Faulty-v0 did not finish within 20 s (--run-timeout)",
+            marks=pytest.mark.slow,  # it waits; test_worker_pool.py has the same in a second
+        ),
     ],
     ids=["failing run", "dying worker", "hanging run"],
 )
