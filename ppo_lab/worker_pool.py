@@ -1,5 +1,6 @@
 """Worker processes: each of its own, so that one that dies takes nothing else with it."""
 
+import faulthandler
 import os
 import re
 import signal
@@ -173,6 +174,8 @@ class WorkerPool(Generic[T]):
                 worker, outcome = self._at_work[task], error
             with self._changed:
                 del self._at_work[task]
+                if self._closed:
+                    break
                 died = isinstance(outcome, Death) and not outcome.overdue
                 if died and not task.again:
                     task.again = True
@@ -255,6 +258,8 @@ def _initialize_worker(parent: int) -> None:
     """Make a new process a worker: it ends with its parent, and with nobody else."""
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A worker that crashes is one line of its run; where, python -m ppo_lab.train shows.
+    faulthandler.disable()
     # A quarter of SB3's time per step, and no number changes: what is not finite is looked for
     # where it comes in (FiniteGuard) and where it would be learned from (SpecPPO).
     # Imported here: it takes 1.4 s, for which whoever starts workers need not wait.

@@ -8,10 +8,17 @@ from typing import Any
 import gymnasium as gym
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.runs import RunConfig, RunResult, execute_run, finished_run, record_failure
+from ppo_lab.runs import (
+    RunConfig,
+    RunResult,
+    Watcher,
+    execute_run,
+    finished_run,
+    record_failure,
+)
 from ppo_lab.worker_pool import Death, WorkerPool, time_limit
 
-__all__ = ["check_survives", "default_jobs", "execute_runs"]
+__all__ = ["check_survives", "default_jobs", "execute_run_within", "execute_runs"]
 
 POLL_SECONDS = 1.0
 """Between two looks at what has been running for long."""
@@ -57,7 +64,7 @@ def execute_runs(
     pool: WorkerPool[RunResult] = WorkerPool(jobs, run_timeout)
     try:
         for folder, config in pending.items():
-            pool.submit(folder, _execute_within, run_timeout, config, folder)
+            pool.submit(folder, execute_run_within, run_timeout, config, folder)
         while pool.busy:
             for key, outcome in pool.finished(POLL_SECONDS):
                 assert isinstance(key, Path)
@@ -77,9 +84,21 @@ def execute_runs(
             )
 
 
-def _execute_within(run_timeout: float | None, config: RunConfig, folder: Path) -> RunResult:
+def execute_run_within(
+    run_timeout: float | None, config: RunConfig, folder: Path, watcher: Watcher | None = None
+) -> RunResult:
+    """:func:`ppo_lab.runs.execute_run` in a worker process, which ends if the run takes longer.
+
+    Args:
+        run_timeout: seconds; None: no limit.
+        config: the run.
+        folder: its run folder.
+        watcher: may stop the run at one of its evaluations.
+    """
+    if run_timeout is not None:
+        import ppo_lab.sb3_training  # noqa: F401 - starting a worker is not the run's time
     with time_limit(run_timeout):
-        return execute_run(config, folder)
+        return execute_run(config, folder, watcher=watcher)
 
 
 def check_survives(

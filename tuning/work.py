@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from ppo_lab.runs import RunConfig, RunResult, execute_run
-from ppo_lab.worker_pool import time_limit
+from ppo_lab.runs import RunConfig, RunResult
+from ppo_lab.workers import execute_run_within
 from tuning.hindsight import Hindsight, Watch
 from tuning.protocol import CURVE_PRUNERS
 
@@ -86,8 +86,8 @@ def run_task(task: Task, run_timeout: float | None = None) -> TaskResult:
     seconds, steps, reused = 0.0, 0, True
     result = RunResult(None, "no run", 0.0)
     for index, (folder, config) in enumerate(task.runs):
-        with time_limit(run_timeout):
-            result = execute_run(config, folder, watcher=spectator.on_curve(index, config))
+        watcher = spectator.on_curve(index, config)
+        result = execute_run_within(run_timeout, config, folder, watcher)
         seconds, steps = seconds + result.seconds, steps + result.steps
         reused = reused and result.reused
         if result.score is None or result.stopped:

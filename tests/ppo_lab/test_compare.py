@@ -148,7 +148,7 @@ def test_killed_command_goes_on_and_ends_with_the_same_report(
 def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> str:
     """An environment whose runs go wrong with one of the two test seeds."""
     (tmp_path / "faulty_matrix.py").write_text(
-        "import os\nimport gymnasium as gym\nfrom envs.gridworld import GridWorld\n"
+        "import os\nimport time\nimport gymnasium as gym\nfrom envs.gridworld import GridWorld\n"
         "class Faulty(GridWorld):\n"
         "    def reset(self, *, seed=None, options=None):\n"
         "        self.bad = getattr(self, 'bad', False) or seed == 100_100\n"
@@ -167,8 +167,13 @@ def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> str:
     [
         ("raise RuntimeError('blew up')", "RuntimeError: blew up"),
         ("os._exit(9)", "the worker process died twice (exit code 9)"),
+        pytest.param(
+            "time.sleep(600)",
+            "faulty_matrix:Faulty-v0 did not finish within 20 s (--run-timeout)",
+            marks=pytest.mark.slow,  # it waits; test_worker_pool.py has the same in a second
+        ),
     ],
-    ids=["failing run", "dying worker"],
+    ids=["failing run", "dying worker", "hanging run"],
 )
 def test_what_fails_is_recorded_in_the_report_and_the_rest_is_compared(
     tmp_path: Path,
@@ -180,6 +185,8 @@ def test_what_fails_is_recorded_in_the_report_and_the_rest_is_compared(
 ) -> None:
     env = faulty(tmp_path, monkeypatch, fault)
     arguments = [*SMALL, "--envs", env, "--algos", "ppo", "--conf", conf]
+    if "sleep" in fault:
+        arguments += ["--run-timeout", "20"]
     assert main([*arguments, "--log-folder", str(tmp_path)]) == 1
     errors = capsys.readouterr().err
     assert errors == f"ppo_lab.compare: 1 of 2 runs failed, the first: {reason}\n"
@@ -190,6 +197,32 @@ def test_what_fails_is_recorded_in_the_report_and_the_rest_is_compared(
     page = (folder / "report.md").read_text()
     assert f"1 run of ppo on {env} failed: {reason}" in page.replace("\\", "")
     assert "## Files set aside" in page
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("sys.exit()", "cannot be made: SystemExit: sys.exit() was called"),
+        ("os._exit(0)", "cannot be made: the worker process died twice (exit code 0)"),
+    ],
+)
+def test_environment_that_ends_its_maker_is_one_line_and_no_success(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: str,
+    message: str,
+) -> None:
+    (tmp_path / "ending.py").write_text(
+        "import os, sys\nimport gymnasium as gym\n"
+        f"def make(**_):\n    {fault}\n"
+        'gym.register("Ending-v0", entry_point=make)\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = [*SMALL, "--envs", "ending:Ending-v0", "--algos", "ppo"]
+    assert main([*arguments, "--log-folder", str(tmp_path)]) == 2
+    errors = capsys.readouterr().err
+    assert errors == f"ppo_lab.compare: environment 'ending:Ending-v0' {message}\n"
 
 
 def test_nothing_but_failures_is_one_line_and_exit_1(
@@ -217,6 +250,8 @@ def test_nothing_but_failures_is_one_line_and_exit_1(
         (["--timesteps", "0"], r"timesteps=0: expected at least 1"),
         (["--jobs", "0"], r"--jobs 0: expected at least 1"),
         (["--episodes", "0"], r"--episodes 0: expected at least 1"),
+        (["--run-timeout", "0"], r"--run-timeout 0: expected more than 0 seconds"),
+        (["--run-timeout", "nan"], r"--run-timeout nan: expected more than 0 seconds"),
         (["--points", "0"], r"--points 0: expected at least 1"),
         (["--n-envs", "0"], r"--n-envs 0: expected at least 1"),
         (["--seed", "-1"], r"seed=-1: expected 0 to"),
@@ -281,7 +316,8 @@ def test_help_documents_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert end.value.code == 0
     text = capsys.readouterr().out
     flags = "algos envs seeds timesteps seed jobs n-envs episodes points settings conf preset"
-    for flag in (f"--{name}" for name in [*flags.split(), "baseline", "name", "log-folder"]):
+    more = ["run-timeout", "baseline", "name", "log-folder"]
+    for flag in (f"--{name}" for name in [*flags.split(), *more]):
         assert re.search(rf"^  {flag} .*\n?.*\w", text, re.MULTILINE), flag
 
 

@@ -1,7 +1,9 @@
 """Run folders: what is in them, that they are whole or absent, that they repeat."""
 
 import json
-import os
+import shutil
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from stable_baselines3.common.monitor import load_results
 from envs.gridworld import GridWorld
 from ppo_lab import SpecPPO
 from ppo_lab.errors import ArgumentError
+from ppo_lab.interruption import stop_signals
+from ppo_lab.run_config import Trained
 from ppo_lab.runs import Evaluation, RunConfig, execute_run, finished_run
 from ppo_lab.single_run import find_folder
 from ppo_lab.workers import execute_runs
@@ -35,6 +39,14 @@ CONFIG = RunConfig(
     settings="tuned",
     stage="judge",
 )
+
+
+RAISED: dict[str, BaseException] = {
+    "exit": SystemExit(),
+    "exit 0": SystemExit(0),
+    "interrupt": KeyboardInterrupt(),
+    "generator": GeneratorExit("gone"),
+}
 
 
 class _Played(GridWorld):
@@ -69,8 +81,8 @@ class _Faulty(gym.Env[Any, Any]):
                 reward = float("nan")
             elif self.fault == "crash":
                 raise RuntimeError("the simulator\nblew up")
-            elif self.fault == "die":
-                os._exit(9)
+            elif self.fault in RAISED:
+                raise RAISED[self.fault]
         return np.zeros(2, np.float32), reward, self._steps == 10, False, {}
 
 
@@ -201,6 +213,68 @@ def test_failed_run_is_recorded_with_its_reason_in_one_line(
     assert result.reason.startswith(reason)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["status"], record["reason"]) == ("failed", result.reason)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("exit", "SystemExit: sys.exit() was called"),
+        ("exit 0", "SystemExit: sys.exit(0) was called"),
+        ("interrupt", "KeyboardInterrupt: raised without Ctrl-C"),
+        ("generator", "GeneratorExit: gone"),
+    ],
+)
+def test_whatever_an_environment_raises_fails_its_run_alone(
+    tmp_path: Path, faulty: str, fault: str, reason: str
+) -> None:
+    config = replace(CONFIG, algo="ppo", env=faulty, env_kwargs={"fault": fault})
+    with stop_signals():
+        result = execute_run(config, tmp_path / "run")
+    assert result.reason == reason
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["reason"] == reason
+
+
+@pytest.mark.parametrize("caught", [None, "as an exit", "as an error"])
+def test_ctrl_c_is_the_users_whatever_an_environment_makes_of_it(
+    tmp_path: Path, caught: str | None
+) -> None:
+    def trainer(config: RunConfig, folder: Path) -> Any:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            if caught == "as an exit":
+                sys.exit(0)
+            if caught == "as an error":
+                raise RuntimeError("stopped?") from None
+            raise
+
+    with stop_signals(), pytest.raises(KeyboardInterrupt):
+        execute_run(CONFIG, tmp_path / "run", trainer=trainer)
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_without_a_command_is_the_users(tmp_path: Path) -> None:
+    def trainer(config: RunConfig, folder: Path) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute_run(CONFIG, tmp_path / "run", trainer=trainer)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "made again by a library"])
+def test_folder_that_is_removed_in_mid_run_is_an_error_and_no_result(
+    tmp_path: Path, again: bool
+) -> None:
+    def trainer(config: RunConfig, folder: Path) -> Trained:
+        shutil.rmtree(tmp_path / "logs")
+        if again:
+            folder.mkdir(parents=True)
+        return Trained(1.0, 256)
+
+    with pytest.raises(FileNotFoundError, match=r"logs: the run's folder in it was removed"):
+        execute_run(CONFIG, tmp_path / "logs" / "run", trainer=trainer)
+    assert not (tmp_path / "logs" / "run").exists()
 
 
 def test_failed_run_is_tried_again(tmp_path: Path, faulty: str) -> None:

@@ -12,12 +12,14 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import yaml
 from stable_baselines3 import A2C
 
 from ppo_lab import SpecPPO
+from ppo_lab.environments import ReferenceScores
 from ppo_lab.evaluate import main as evaluate
 from ppo_lab.evaluate import mean_interval
 from ppo_lab.run_config import Evaluation, RunConfig
@@ -219,6 +221,61 @@ def test_killed_run_says_how_to_go_on_and_does(
     assert (finished / "CartPole-v1" / "vecnormalize.pkl").is_file()
     assert (finished / "rl_model_256_steps.zip").is_file()
     assert not aside.exists()
+
+
+QUITTING = """
+import gymnasium as gym
+from gymnasium.envs.classic_control import CartPoleEnv
+FAULTS = []
+class Quitting(CartPoleEnv):
+    def step(self, action):
+        if FAULTS:
+            raise FAULTS[0]
+        return super().step(action)
+gym.register("Quitting-v0", entry_point=Quitting, max_episode_steps=20)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (SystemExit(0), "SystemExit: sys.exit(0) was called"),
+        (KeyboardInterrupt(), "KeyboardInterrupt: raised without Ctrl-C"),
+        (RuntimeError("blew\nup"), "RuntimeError: blew up"),
+    ],
+    ids=["exit", "interrupt", "error"],
+)
+def test_whatever_an_environment_raises_is_one_line_and_exit_1(
+    fault: BaseException,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "quitting.py").write_text(QUITTING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "quitting", raising=False)
+    monkeypatch.delitem(gym.registry, "Quitting-v0", raising=False)
+    arguments = [*SMALL, "--env", "quitting:Quitting-v0", "--timesteps", "64", "--algo", "ppo"]
+    assert train([*arguments, "--log-folder", str(tmp_path)]) == 0
+    folder = tmp_path / "ppo" / "Quitting-v0_1"
+    faults = sys.modules["quitting"].FAULTS
+    monkeypatch.setattr(
+        "ppo_lab.environments.reference_scores", lambda *_: ReferenceScores(0, 1, "")
+    )
+    faults.append(fault)
+    capsys.readouterr()
+
+    assert evaluate([str(folder), "--episodes", "2"]) == 1
+    expected = f"ppo_lab.evaluate: playing quitting:Quitting-v0 failed: {said}\n"
+    assert capsys.readouterr().err == expected
+
+    assert train([*arguments, "--seed", "5", "--log-folder", str(tmp_path)]) == 1
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert errors.endswith(f": {said}\n")
+    _, record = read_run(folder.with_name("Quitting-v0_2"))
+    assert (record["status"], record["reason"]) == ("failed", said)
 
 
 def test_settings_come_from_a_file_in_the_zoos_format_and_flags_go_on_top(tmp_path: Path) -> None:

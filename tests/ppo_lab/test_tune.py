@@ -189,6 +189,7 @@ def test_interrupted_command_says_that_it_goes_on(tmp_path: Path) -> None:
         (["--space", "no.yml"], r"--space no.yml: No such file.*expected core, wide or a file"),
         (["--sampler", "tp"], r"sampler='tp': expected one of tpe, gp"),
         (["--pruner", "wilcoxon"], r"screen_seeds=1 with pruner='wilcoxon'.*at least 4"),
+        (["--run-timeout", "-1"], r"--run-timeout -1: expected more than 0 seconds"),
         (["--grace", "1"], r"--grace 1: expected at least 4"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -268,7 +269,7 @@ def test_help_documents_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert end.value.code == 0
     text = capsys.readouterr().out
     flags = "env algo trials timesteps n-envs screen-seeds finalists replicas seeds seed window"
-    flags += " space set sampler pruner jobs storage grace study-name log-folder"
+    flags += " space set sampler pruner jobs run-timeout storage grace study-name log-folder"
     for flag in (f"--{name}" for name in flags.split()):
         assert re.search(rf"^  {flag} .*\n?.*\w", text, re.MULTILINE), flag
 

@@ -2,12 +2,15 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -16,8 +19,10 @@ from optuna.trial import FrozenTrial, TrialState
 if importlib.util.find_spec("psycopg") is None:
     pytest.skip("psycopg is not installed", allow_module_level=True)
 
+import psycopg
+
 from ppo_lab.tune import main
-from tests.tuning.postgresql import PASSWORD, binaries, server
+from tests.tuning.postgresql import PASSWORD, binaries, server, wait_until_ready
 from tuning.storage import open_storage
 
 HOME = Path(__file__).resolve().parents[2]
@@ -45,8 +50,8 @@ def url() -> Iterator[str]:
         yield address
 
 
-def machine(name: str, url: str, logs: Path) -> "subprocess.Popen[str]":
-    arguments = [*SMALL, "--storage", url, "--grace", "4", "--log-folder", str(logs / name)]
+def machine(name: str, url: str, logs: Path, grace: int = 4) -> "subprocess.Popen[str]":
+    arguments = [*SMALL, "--storage", url, "--grace", str(grace), "--log-folder", str(logs / name)]
     return subprocess.Popen(
         [sys.executable, "-c", MACHINE, name, *arguments],
         env={**os.environ, "PYTHONPATH": str(HOME)},
@@ -101,6 +106,74 @@ def test_four_machines_one_of_them_killed_come_to_what_one_alone_comes_to(
         alone = (tmp_path / "alone" / NAME / file).read_bytes()
         for name in "bcd":
             assert (tmp_path / name / NAME / file).read_bytes() == alone, file
+
+
+def stop(url: str) -> tuple[Path, list[str]]:
+    """End a server as an administrator does; its data folder and the command that began it."""
+    with psycopg.connect(url) as connection:
+        [(data,)] = connection.execute("SELECT current_setting('data_directory')").fetchall()
+    command = (Path(data) / "postmaster.opts").read_text().strip()
+    process = int((Path(data) / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(process, signal.SIGINT)
+    while (Path(data) / "postmaster.pid").exists():
+        time.sleep(0.05)
+    return Path(data), [word.strip('"') for word in command.split(" ")]
+
+
+@contextmanager
+def restarted(url: str) -> Iterator[None]:
+    """A server that was away for longer than any proposal takes."""
+    data, words = stop(url)
+    time.sleep(15)
+    owner: dict[str, Any] = {"user": data.owner(), "group": data.group(), "extra_groups": []}
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=data,
+        **(owner if os.getuid() == 0 else {}),
+    ):
+        wait_until_ready(int(words[words.index("-p") + 1]))
+        try:
+            yield
+        finally:
+            stop(url)
+
+
+@pytest.mark.slow
+def test_server_that_restarts_in_mid_study_is_waited_for(tmp_path: Path) -> None:
+    assert PROGRAMS is not None
+    with server(PROGRAMS) as url:
+        process = machine("a", url, tmp_path, grace=120)
+        wait_for_claim(url, "a")
+        with restarted(url):
+            output, errors = process.communicate(timeout=300)
+            assert process.returncode == 0, errors
+            said = " ".join(output.split())
+            assert "The study's storage does not answer (" in said, said
+            assert "The study's storage answers again." in said
+            assert PASSWORD not in said
+            for study, tasks in TASKS.items():
+                made = trials(url, study)
+                completed = [t for t in made if t.state == TrialState.COMPLETE]
+                assert len({t.user_attrs["task"] for t in completed}) == len(completed) == tasks
+
+
+@pytest.mark.slow
+def test_server_that_stays_away_is_one_line_with_its_cause(tmp_path: Path) -> None:
+    assert PROGRAMS is not None
+    with server(PROGRAMS) as url:
+        process = machine("a", url, tmp_path)
+        wait_for_claim(url, "a")
+        stop(url)
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1
+    assert errors.startswith(
+        "ppo_lab.tune: the study's storage failed: StorageLostError: it has not answered for 4 s: "
+    )
+    assert "refused" in errors
+    assert errors.endswith("; the same command goes on from here\n")
 
 
 def test_wrong_password_is_one_line_that_does_not_show_it(

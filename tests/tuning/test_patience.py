@@ -1,0 +1,153 @@
+"""A database that stops answering for a while: waited for, once, with its cause."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
+
+from tuning import patience as module
+from tuning.patience import Patience, StorageLostError, cause_of
+from tuning.storage import open_storage
+from tuning.tasks import Heart, TaskList
+
+NAMES = ["0", "1"]
+
+
+class Refused(Exception):  # noqa: N818 - as drivers name theirs
+    """What a driver raises; not SQLite's."""
+
+
+class Faulty:
+    """Fails the next statements of an engine, before or after they have been carried out."""
+
+    def __init__(self, storage: Any) -> None:
+        self.left = 0
+        self._storage = storage
+        self._do = storage.engine.dialect.do_commit
+        storage.engine.dialect.do_commit = self._commit
+
+    def _commit(self, connection: Any) -> None:
+        self._do(connection)
+        if self.left:
+            self.left -= 1
+            raise OperationalError("COMMIT", None, Refused("server closed the connection"))
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskList:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}", 60, said.append)
+    said.clear()
+    study = optuna.create_study(study_name="tasks", storage=storage, direction="maximize")
+    return TaskList(study, storage, Heart(storage))
+
+
+said: list[str] = []
+
+
+def states(tasks: TaskList) -> list[tuple[str, str]]:
+    tasks.refresh()
+    return sorted((t.user_attrs["task"], t.state.name) for t in tasks.study.get_trials())
+
+
+def finish(tasks: TaskList, name: str) -> None:
+    claim = tasks.claim([name], lambda _: True)
+    assert claim is not None
+    tasks.finish(
+        claim, TrialState.COMPLETE, 1.0, attributes={"a": 1}, system_attributes={}, points={}
+    )
+
+
+def test_answers_that_are_lost_lose_no_task(tasks: TaskList) -> None:
+    faulty = Faulty(tasks.storage)
+    tasks.offer(NAMES)
+    claim = tasks.claim(["0"], lambda _: True)
+    assert claim is not None
+    faulty.left = 2
+    tasks.describe(claim, {}, {}, {"number": 0})
+    assert said == [
+        "The study's storage does not answer (Refused: server closed the connection); trying "
+        "again for 60 s.",
+        "The study's storage answers again.",
+    ]
+    faulty.left = 1
+    tasks.finish(claim, TrialState.COMPLETE, 1.0, attributes={}, system_attributes={}, points={})
+    finish(tasks, "1")
+    assert states(tasks) == [("0", "COMPLETE"), ("1", "COMPLETE")]
+
+
+def test_claim_whose_answer_is_lost_is_nobodys_and_is_taken_up_again(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}", 1)
+    study = optuna.create_study(study_name="tasks", storage=storage, direction="maximize")
+    tasks = TaskList(study, storage, Heart(storage))
+    tasks.offer(["0"])
+    faulty = Faulty(storage)
+    set_state = type(storage).set_trial_state_values
+
+    def lost(trial_id: int, state: TrialState, values: Any = None) -> bool:
+        faulty.left = 1
+        return set_state(storage, trial_id, state, values)
+
+    storage.set_trial_state_values = lost  # type: ignore[method-assign]
+    assert tasks.claim(["0"], lambda _: True) is None
+    del storage.set_trial_state_values
+    assert states(tasks) == [("0", "RUNNING")]
+    deadline = time.monotonic() + 30
+    while states(tasks) != [("0", "FAIL"), ("0", "WAITING")]:
+        assert time.monotonic() < deadline
+        tasks.retry_lost(0)
+        time.sleep(0.1)
+
+
+def test_storage_that_stays_away_is_given_up_with_its_cause() -> None:
+    waiting = Patience(0.05, said.append)
+
+    def refuse() -> None:
+        raise OperationalError("SELECT 1", None, Refused("connection\nrefused"))
+
+    with pytest.raises(StorageLostError, match=r"^it has not answered for 0.05 s: Refused: conn"):
+        waiting.wait_for(refuse)
+
+
+@pytest.mark.parametrize("message", ["database or disk is full", "unable to open database file"])
+def test_what_waiting_does_not_mend_is_raised_at_once(tmp_path: Path, message: str) -> None:
+    import sqlite3
+
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise OperationalError("COMMIT", None, sqlite3.OperationalError(message))
+
+    with pytest.raises(OperationalError):
+        Patience(60).wait_for(fail)
+    assert len(calls) == 1
+
+
+def test_cause_is_the_drivers_and_not_optunas_guess(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    assert isinstance(storage, RDBStorage)
+    with storage.engine.connect() as connection:
+        connection.exec_driver_sql("DROP TABLE trials")
+        connection.commit()
+    with pytest.raises(optuna.exceptions.StorageInternalError) as caught:
+        storage.get_trial(0)
+    assert cause_of(caught.value) == "OperationalError: no such table: trials"
+
+
+def test_task_that_two_looks_find_without_an_open_attempt_waits_again(tasks: TaskList) -> None:
+    tasks.offer(["0"])
+    claim = tasks.claim(["0"], lambda _: True)
+    assert claim is not None
+    tasks.storage.set_trial_state_values(claim.trial_id, state=TrialState.FAIL)
+    tasks.refresh()
+    tasks.retry_lost(0)
+    assert states(tasks) == [("0", "FAIL")]
+    tasks.retry_lost(0)
+    tasks.retry_lost(0)
+    assert states(tasks) == [("0", "FAIL"), ("0", "WAITING")]
