@@ -18,6 +18,8 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.registry import CPUDispatcher
 from numba.core.runtime import rtsys
 
+from ppo_lab.kernels.compiling_apart import compiled_apart, end_compiler
+
 __all__ = [
     "entry_kernel",
     "exact_entry_kernel",
@@ -101,7 +103,7 @@ def _compiled(function: F, fastmath: set[str] | bool, **options: bool) -> F:
     )(function)
     # Where numba finds no directory that can be written, the code lives in memory only.
     with suppress(RuntimeError):
-        compiled._cache = MendingCache(function)
+        compiled._cache = MendingCache(function, is_entry="no_cpython_wrapper" not in options)
     return compiled  # type: ignore[no-any-return]
 
 
@@ -117,6 +119,8 @@ def on_compiling(call: Callable[[Path], None]) -> Iterator[None]:
         yield
     finally:
         _listeners.remove(call)
+        if not _listeners:
+            end_compiler()
 
 
 class MendingCache(FunctionCache):  # type: ignore[misc]  # numba has no types
@@ -124,10 +128,13 @@ class MendingCache(FunctionCache):  # type: ignore[misc]  # numba has no types
 
     Args:
         function: the Python function.
+        is_entry: Python calls it, not only kernels.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], is_entry: bool) -> None:
         super().__init__(function)
+        self._place = function.__module__, function.__qualname__
+        self._is_entry = is_entry and function.__qualname__ == function.__name__
         file = Path(function.__code__.co_filename)
         self._cache_file = IndexDataCacheFile(
             cache_path=self._cache_path,
@@ -143,6 +150,11 @@ class MendingCache(FunctionCache):  # type: ignore[misc]  # numba has no types
                 call(Path(self._cache_path))
             # A listener may have waited for a process that compiled it.
             found = self._load(sig, target_context)
+        # What only kernels call is compiled where its callers are.
+        if found is None and self._is_entry and compiled_apart(*self._place, tuple(sig)):
+            found = self._load(sig, target_context)
+            if not _listeners:
+                end_compiler()
         return found
 
     def _load(self, sig: Any, target_context: Any) -> Any:
