@@ -447,7 +447,7 @@ def test_a_rollout_buffer_with_a_method_of_its_own_is_left_to_torch() -> None:
     trained.learn(96)
     assert len(added) == 48
     trained.backend = "compiled"
-    with pytest.raises(ValueError, match="the rollout buffer has its own add"):
+    with pytest.raises(ValueError, match="the rollout buffer has a add of its own"):
         trained.learn(96)
 
 
