@@ -96,9 +96,12 @@ def test_a_changed_helper_in_another_file_reaches_its_callers(room: Path) -> Non
 
 
 def test_where_nothing_can_be_written_the_code_lives_in_memory(room: Path) -> None:
-    (room / "file").write_text("not a directory")
-    # numba creates its directory when it saves; below a file it cannot, not even root.
-    assert call(room, NUMBA_CACHE_DIR=str(room / "file" / "below")) == "8 2"
+    # Below a file there is no directory, not even for root; nobody is told of what is not kept.
+    (room / "__pycache__").write_text("not a directory")
+    nowhere = str(room / "__pycache__" / "below")
+    where = ("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME")
+    assert call(room, **dict.fromkeys(where, nowhere)) == "8 0"
+    assert (room / "__pycache__").is_file()
 
 
 def test_the_compiled_path_is_available_and_importing_its_package_is_light() -> None:
