@@ -64,12 +64,13 @@ def die(how: str, note: Path) -> int:
 
 
 def alone(folder: Path, name: str, seconds: float) -> int:
-    """How many were at work with this one."""
+    """How many were at work at most when this one began and when it ended."""
     (folder / name).touch()
+    at_first = len(list(folder.iterdir()))
     time.sleep(seconds)
-    others = len(list(folder.iterdir()))
+    at_last = len(list(folder.iterdir()))
     (folder / name).unlink()
-    return others
+    return max(at_first, at_last)
 
 
 def hang() -> None:
