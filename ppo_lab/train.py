@@ -132,6 +132,7 @@ def _train(options: argparse.Namespace) -> None:
 
 def _resume(options: argparse.Namespace) -> None:
     from ppo_lab.errors import ArgumentError
+    from ppo_lab.folder_lock import holder_of
     from ppo_lab.run_config import environment_folder_name
     from ppo_lab.saved_model import check_start, trust
     from ppo_lab.single_run import UNFINISHED, find_folder, newest_model, read_run
@@ -147,6 +148,8 @@ def _resume(options: argparse.Namespace) -> None:
     if record.get("status") == "unfinished":
         start = newest_model(source)
         folder = source.with_name(source.name.removesuffix(UNFINISHED))
+        if (holder := holder_of(source)) is not None:
+            raise CommandError(_alive(holder, folder))
         steps = 0
         # What it went on from itself, so that a chain of runs stays one.
         origin = {key: record[key] for key in ("resumed_from", "resumed_at") if key in record}

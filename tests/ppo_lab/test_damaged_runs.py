@@ -127,12 +127,13 @@ def test_judged_runs_of_a_study_are_made_again_in_its_workers(folder: Path, tmp_
     class Pool:
         """Does each task at once."""
 
-        free, busy = 1, 0
+        free, busy, run_timeout = 1, 0, None
         done: list[object] = []  # noqa: RUF012
 
-        def submit(self, key: object, task: Any) -> None:
+        def submit(self, key: object, function: Any, *arguments: Any) -> None:
+            assert function is run_task
             self.done.append(key)
-            run_task(task)
+            function(*arguments)
 
         def finished(self, _timeout: float) -> list[object]:
             return []

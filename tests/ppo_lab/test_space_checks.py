@@ -142,7 +142,7 @@ def test_train_says_so_in_one_line(
 
 def test_evaluation_and_tables_refuse_it(env_id: str, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="starts at 1"):
-        make_environments(SavedRun(tmp_path, "ppo", env_id), 1, 0)
+        make_environments(SavedRun(tmp_path, "ppo", env_id), 1, 0, None)
     env = gym.make(env_id)
     with pytest.raises(TypeError, match="counts states and actions from 0"):
         q_learning(env, 0.9, 1)

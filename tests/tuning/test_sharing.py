@@ -11,12 +11,13 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from tests.tuning.contention import check, in_processes, in_threads
+from tuning.patience import PatientDatabase
 from tuning.storage import file_url, open_storage
 from tuning.tasks import Heart, TaskList
 from tuning.turns import turn
@@ -60,13 +61,13 @@ def test_who_meets_another_making_the_tables_tries_again(
 ) -> None:
     left = [said, said]
 
-    class Met(RDBStorage):
+    class Met(PatientDatabase):
         def __init__(self, *given: Any, **named: Any) -> None:
             if left:
                 raise RuntimeError(left.pop())
             super().__init__(*given, **named)
 
-    monkeypatch.setattr("tuning.storage.RDBStorage", Met)
+    monkeypatch.setattr("tuning.storage.PatientDatabase", Met)
     open_storage(file_url(tmp_path / "new.db")).engine.dispose()  # type: ignore[attr-defined]
     assert left == []
 
