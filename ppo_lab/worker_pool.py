@@ -1,6 +1,5 @@
 """Worker processes: each of its own, so that one that dies takes nothing else with it."""
 
-import faulthandler
 import os
 import re
 import signal
@@ -234,7 +233,12 @@ _idle_lock = threading.Lock()
 def new_worker() -> ProcessPoolExecutor:
     """A process of its own, started with its first task."""
     return ProcessPoolExecutor(
-        1, timeout=IDLE_SECONDS, initializer=_initialize_worker, initargs=(os.getpid(),)
+        1,
+        timeout=IDLE_SECONDS,
+        initializer=_initialize_worker,
+        initargs=(os.getpid(),),
+        # A worker that crashes is one line of its run; loky would dump every thread's stack.
+        env={"PYTHONFAULTHANDLER": os.environ.get("PYTHONFAULTHANDLER", "")},
     )
 
 
@@ -258,8 +262,6 @@ def _initialize_worker(parent: int) -> None:
     """Make a new process a worker: it ends with its parent, and with nobody else."""
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A worker that crashes is one line of its run; where, python -m ppo_lab.train shows.
-    faulthandler.disable()
     # A quarter of SB3's time per step, and no number changes: what is not finite is looked for
     # where it comes in (FiniteGuard) and where it would be learned from (SpecPPO).
     # Imported here: it takes 1.4 s, for which whoever starts workers need not wait.
