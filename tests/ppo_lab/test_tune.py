@@ -124,6 +124,7 @@ def test_same_seed_gives_the_same_report_whatever_the_number_of_processes(
     assert report_bytes(tmp_path / STUDY) == report_bytes(finished)
 
 
+@pytest.mark.slow  # half a minute; a study that is cut off anywhere repeats in test_study.py
 def test_killed_command_goes_on_and_ends_with_the_same_report(
     finished: Path, tmp_path: Path
 ) -> None:
