@@ -8,7 +8,7 @@ from types import CodeType
 import gymnasium as gym
 from gymnasium.wrappers import TimeLimit
 
-__all__ = ["GYMNASIUMS", "is_time_limit", "zoos"]
+__all__ = ["GYMNASIUMS", "is_altered_time_limit", "is_time_limit", "zoos"]
 
 GYMNASIUMS: type[gym.Wrapper] = next(
     kind for kind in TimeLimit.__mro__ if kind.__module__.startswith("gymnasium.")
@@ -19,6 +19,11 @@ _ZOOS = "rl_zoo3.gym_patches"
 def is_time_limit(layer: gym.Env) -> bool:
     """Whether a wrapper is a time limit that ends episodes as Gymnasium's does."""
     return type(layer) is GYMNASIUMS or (type(layer) is zoos() and zoos() is not None)
+
+
+def is_altered_time_limit(layer: gym.Env) -> bool:
+    """Whether a wrapper is RL Zoo's time limit, but not as its source file says."""
+    return type(layer).__module__ == _ZOOS and type(layer) is not zoos()
 
 
 def zoos() -> type[gym.Wrapper] | None:

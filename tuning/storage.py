@@ -1,6 +1,7 @@
 """Where studies live: an embedded file, a database server for many machines, a proxy before it."""
 
 import importlib.util
+import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -67,6 +68,8 @@ def open_storage(
         ArgumentError: it cannot be reached; one line, without the password.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # A Ctrl-C that meets the pool at work is raised again; it would print a traceback first.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     address = urlsplit(url)
     if address.scheme == "grpc":
         storage = _checked(url, lambda: _proxy(address.hostname, address.port))

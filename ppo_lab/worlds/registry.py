@@ -21,7 +21,7 @@ from envs.crawler_continuous import CrawlerContinuous
 from envs.mdp import TabularMDP, from_toy_text
 from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
-from envs.time_limits import is_time_limit
+from envs.time_limits import is_altered_time_limit, is_time_limit
 from ppo_lab.errors import NoWorldError
 from ppo_lab.worlds import acrobot, cartpole, mountain_car, pendulum
 from ppo_lab.worlds.acrobot import Acrobot
@@ -97,6 +97,8 @@ def world_of(env: gym.Env[Any, Any], is_new: bool = True) -> CompiledWorld:
     if type(base) not in (*RESTATED, *TOY_TEXT) and not isinstance(base, TabularEnv):
         raise NoWorldError(f"no compiled form of {type(base).__name__} exists")
     for layer in wrappers:
+        if is_altered_time_limit(layer):
+            raise NoWorldError(f"step of {type(layer).__name__} was replaced", altered=True)
         if type(layer) not in PLAIN_WRAPPERS and not is_time_limit(layer):
             raise NoWorldError(f"a {type(layer).__name__} is around it")
     if base.render_mode is not None:

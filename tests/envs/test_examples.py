@@ -57,6 +57,7 @@ def main(tmp_path, monkeypatch):
     return runpy.run_path(str(EXAMPLES / "ppo_against_both.py"))["main"]
 
 
+@pytest.mark.slow  # trains four peers; the other examples, which train none, are fast
 def test_the_ppo_example_measures_all_by_the_same_exact_return(main, tmp_path, capsys):
     main(seeds=1, timesteps=3200)
     table = read_table(capsys.readouterr().out)

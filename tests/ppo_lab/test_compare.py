@@ -166,7 +166,11 @@ def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> str:
     ("fault", "reason"),
     [
         ("raise RuntimeError('blew up')", "RuntimeError: blew up"),
-        ("os._exit(9)", "the worker process died twice (exit code 9)"),
+        pytest.param(
+            "os._exit(9)",
+            "the worker process died twice (exit code 9)",
+            marks=pytest.mark.slow,  # four workers start; test_worker_pool.py has the same
+        ),
         pytest.param(
             "time.sleep(600)",
             "faulty_matrix:Faulty-v0 did not finish within 20 s (--run-timeout)",

@@ -238,6 +238,7 @@ def test_study_of_other_settings_is_refused_and_left_as_it_is(
     assert report_bytes(finished) == before
 
 
+@pytest.mark.slow  # every run twice; one such run, and its reason, is in test_runs.py
 def test_environment_that_returns_nan_fails_every_trial_and_exits_1(tmp_path: Path) -> None:
     (tmp_path / "nan_env.py").write_text(
         "import gymnasium as gym\nfrom envs.gridworld import GridWorld\n"

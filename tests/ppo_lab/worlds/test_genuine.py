@@ -24,6 +24,7 @@ from envs.crawler_continuous import CrawlerContinuous
 from envs.gridworld import GridWorld
 from envs.mdp import TabularMDP
 from envs.tabular import TabularEnv
+from envs.time_limits import GYMNASIUMS
 from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.restated import restated
@@ -181,7 +182,7 @@ def _bound(name: str) -> Callable[[], Any]:
     ("factory", "name"),
     [
         (lambda: _patched_step(CartPoleEnv()), "step of this CartPoleEnv"),
-        (lambda: _patched_step(TimeLimit(CartPoleEnv(), 9)), "step of this TimeLimit"),
+        (lambda: _patched_step(GYMNASIUMS(CartPoleEnv(), 9)), "step of this TimeLimit"),
         (_bound("reset"), "reset of this CartPoleEnv"),
         (lambda: _patched_step(CrawlerContinuous()), "step of this CrawlerContinuous"),
         (lambda: _patched_step(GridWorld()), "step of this GridWorld"),
