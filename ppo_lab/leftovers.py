@@ -23,6 +23,7 @@ _BEGUN = re.compile(
 _PASSING = re.compile(r"\.(?:probe|video)-(?P<pid>\d+)(?:-\w+)?")
 SILENT_SECONDS = 24 * 3600.0
 """What another machine has begun, and has not locked, is taken for abandoned after this time."""
+_UNLOCKED = -1
 _mine: dict[Path, tuple[int, int]] = {}
 """What this process has begun → the open folder, whose lock shows others that it is alive, and the
 thread."""
@@ -39,9 +40,12 @@ def new_folder_beside(target: Path) -> Path:
     while True:
         name = f".{target.name}.part-{os.getpid()}-{secrets.token_hex(4)}"
         folder = target.with_name(name)
+        # Before it is there: another thread that sweeps would find it without a lock.
+        _mine[folder] = _UNLOCKED, threading.get_ident()
         folder.mkdir()
         if _hold(folder):
             return folder
+        del _mine[folder]
 
 
 def move_into_place(begun: Path, target: Path, keep_former: bool = False) -> None:
@@ -100,7 +104,7 @@ def sweep(folder: Path, *, deep: bool = True) -> None:
         deep: look into its folders too.
     """
     for found in list(_walk(folder) if deep else _in(folder)):
-        if found.path not in _mine and not _is_at_work(found):
+        if not _is_at_work(found):
             _remove(found)
 
 
@@ -145,6 +149,8 @@ def _in(folder: Path) -> Iterator[_Hidden]:
 
 
 def _is_at_work(found: _Hidden) -> bool:
+    if found.path in _mine:
+        return True
     try:
         status = found.path.lstat()
     except OSError:
@@ -199,5 +205,6 @@ def _hold(folder: Path) -> bool:
 
 
 def _give_up(folder: Path) -> None:
-    if folder in _mine:
-        let_go(_mine.pop(folder)[0])
+    handle = _mine.pop(folder, (_UNLOCKED, 0))[0]
+    if handle != _UNLOCKED:
+        let_go(handle)
