@@ -294,6 +294,7 @@ def test_worker_processes_give_the_scores_of_this_process(tmp_path: Path) -> Non
     assert results[tmp_path / "w" / "run_2"].score == here.score
 
 
+@pytest.mark.slow  # four workers start; test_worker_pool.py has the same
 def test_dead_worker_fails_its_own_run_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
