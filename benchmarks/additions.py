@@ -21,18 +21,18 @@ import numpy as np
 import numpy.typing as npt
 
 import ppo_lab
-from ppo_lab.command import CommandError, CommandParser, checked_jobs, make_console, run_command
-from ppo_lab.errors import ArgumentError
-from ppo_lab.presets import preset
-from ppo_lab.progress import StageProgress
-from ppo_lab.references import ReferenceScores, as_record, reference_scores
-from ppo_lab.run_config import Evaluation, RunConfig, environment_folder_name
-from ppo_lab.runs import check_run
-from ppo_lab.workers import execute_runs
-from reports.aggregates import aggregates
-from reports.improvement import improvements
-from reports.intervals import Estimate
-from reports.references import known_references
+from ppo_lab.commands.progress import StageProgress
+from ppo_lab.commands.shared import CommandParser, checked_jobs, make_console, run_command
+from ppo_lab.errors import ArgumentError, CommandError
+from ppo_lab.hyperparams.presets import preset
+from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
+from ppo_lab.runs.execution import check_run
+from ppo_lab.runs.references import ReferenceScores, as_record, reference_scores
+from ppo_lab.runs.workers import execute_runs
+from reports.logs.references import known_references
+from reports.statistics.aggregates import aggregates
+from reports.statistics.improvement import improvements
+from reports.statistics.intervals import Estimate
 from tuning.protocol import Protocol
 
 PROGRAM = "benchmarks.additions"

@@ -24,10 +24,10 @@ from loky import get_reusable_executor
 from scipy import special
 
 from benchmarks.interval_candidates import CANDIDATES, of_iqm, of_mean
-from reports.intervals import DEFAULT_METHOD
-from reports.middle_half import MiddleHalf, interquartile_mean
-from reports.resampling import resampled_counts, task_means
-from reports.samples import Matrix
+from reports.statistics.intervals import DEFAULT_METHOD
+from reports.statistics.iqm import MiddleHalf, interquartile_mean
+from reports.statistics.resampling import resampled_counts, task_means
+from reports.statistics.samples import Matrix
 
 SEEDS = (3, 5, 10, 20)
 TASKS = (1, 10)
@@ -285,7 +285,7 @@ means lie evenly from −1 to 1. Scores have standard deviation 1:
 
 {kinds}
 
-The methods (formulas in `reports/intervals.py` and `benchmarks/interval_candidates.py`):
+The methods (formulas in `reports/statistics/intervals.py` and `benchmarks/interval_candidates.py`):
 
 - percentile: rliable's default.
 - stretched: the percentile interval's arms times sqrt(R/(R − 1)) · t/z: resampling R runs has only

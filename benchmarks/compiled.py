@@ -104,7 +104,7 @@ def vec_env_maker(side: str) -> Any:
 
     if side not in ("native", "whole"):
         return make_vec_env
-    from ppo_lab.compiled_vec_env import CompiledVecEnv
+    from ppo_lab.vec_env.compiled import CompiledVecEnv
 
     class Stepped(CompiledVecEnv):
         """One vector step at a time, as any other native environment: no rollout in one call."""
@@ -122,7 +122,7 @@ def serve(job: Job, connection: Connection) -> None:
     # its first rollout and update.
     importlib.import_module("stable_baselines3")
     if job.side in GOALS:
-        importlib.import_module("ppo_lab.compiled_path")
+        importlib.import_module("ppo_lab.compiled.path")
     begin = time.perf_counter()
     train = trainer(job)
     train(1)

@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from ppo_lab.command import CommandError, CommandParser, checked_jobs, make_console, run_command
-from ppo_lab.progress import StageProgress
-from ppo_lab.references import stated_reference
-from ppo_lab.run_config import Evaluation, RunConfig, environment_folder_name
-from ppo_lab.workers import execute_runs
-from reports.significance import PairTest, pair_tests
+from ppo_lab.commands.progress import StageProgress
+from ppo_lab.commands.shared import CommandParser, checked_jobs, make_console, run_command
+from ppo_lab.errors import CommandError
+from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
+from ppo_lab.runs.references import stated_reference
+from ppo_lab.runs.workers import execute_runs
+from reports.statistics.significance import PairTest, pair_tests
 from tuning.protocol import Protocol
 
 PROGRAM = "benchmarks.equivalence"

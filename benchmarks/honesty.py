@@ -27,7 +27,7 @@ from honesty_synthetic import Budget, Finding, exactly
 from rich.console import Console
 from scipy import stats
 
-from ppo_lab.workers import default_jobs
+from ppo_lab.runs.workers import default_jobs
 
 BETTER_BY, OVERSTATED_BY = 0.25, 0.1
 """The goals, in standard deviations of the seed noise."""

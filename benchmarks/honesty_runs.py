@@ -19,12 +19,12 @@ import optuna
 from honesty_synthetic import Budget, Finding
 
 import ppo_lab  # noqa: F401 - registers the environment
-from ppo_lab.runs import Evaluation, RunConfig, RunResult
-from ppo_lab.workers import execute_runs
-from tuning.hindsight import quiet
+from ppo_lab.runs.execution import Evaluation, RunConfig, RunResult
+from ppo_lab.runs.workers import execute_runs
+from tuning.proposals import quiet
 from tuning.protocol import Protocol
+from tuning.run_study import run_study
 from tuning.spaces import SPACES, convert, distributions
-from tuning.whole import run_study
 
 ENV = "ppo_lab/NoisyGridWorld-v0"
 ALGO = "spec_ppo"

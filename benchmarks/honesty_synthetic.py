@@ -18,8 +18,8 @@ from loky import get_reusable_executor
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import integrate, stats
 
-from tuning.hindsight import Hindsight, quiet
 from tuning.parameters import Real
+from tuning.proposals import Hindsight, quiet
 from tuning.protocol import Protocol
 from tuning.spaces import distributions
 from tuning.stages import Candidate, ranked

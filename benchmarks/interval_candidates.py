@@ -1,8 +1,9 @@
 """Ways to make a 95 % interval that ``benchmarks/calibration.py`` measures side by side.
 
-The two in production are ``reports.intervals``'; the others stand here because they lost. All take
-the same resamples. The statistic is the mean or the interquartile mean (IQM) of T tasks with R
-runs each; both are, to first order, means of Winsorised scores, each task's runs apart.
+The two in production are ``reports.statistics.intervals``'; the others stand here because they
+lost. All take the same resamples. The statistic is the mean or the interquartile mean (IQM) of T
+tasks with R runs each; both are, to first order, means of Winsorised scores, each task's runs
+apart.
 """
 
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from reports.intervals import LEVEL, Stretch, interval, stretch
-from reports.middle_half import winsorised
-from reports.samples import Matrix, Strata
+from reports.statistics.intervals import LEVEL, Stretch, interval, stretch
+from reports.statistics.iqm import winsorised
+from reports.statistics.samples import Matrix, Strata
 
 Ends = tuple[float, float]
 _Z = float(special.ndtri((1 + LEVEL) / 2))

@@ -22,13 +22,13 @@ import numpy as np
 import torch as th
 from torch import nn
 
-from ppo_lab import objectives as obj
-from ppo_lab.advantages import normalize_advantages
 from ppo_lab.kernels.acting import run_act
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
 from ppo_lab.kernels.update import Adam, Memory, Rollout, update
 from ppo_lab.kernels.warm_up import warm_up
+from ppo_lab.ppo import objectives as obj
+from ppo_lab.ppo.advantages import normalize_advantages
 
 MINIBATCHES = 16
 """Per timing."""

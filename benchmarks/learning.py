@@ -25,10 +25,10 @@ from loky import ProcessPoolExecutor
 import ppo_lab
 from envs.planning import optimal_return, policy_return, random_return
 from ppo_lab.exact import model_policy
-from ppo_lab.settings import committed_settings
+from ppo_lab.hyperparams.sources import committed_settings
+from ppo_lab.runs.workers import default_jobs
 from ppo_lab.vec_env import make_native_vec_env
-from ppo_lab.workers import default_jobs
-from reports.aggregates import aggregates
+from reports.statistics.aggregates import aggregates
 
 ENV_IDS = tuple(
     f"ppo_lab/{name}-v0" for name in ("GridWorld", "NoisyGridWorld", "CliffGrid", "Crawler")

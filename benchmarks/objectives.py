@@ -25,9 +25,9 @@ from scipy import stats
 
 from envs.finite import finite_task
 from envs.planning import random_return
-from ppo_lab.references import play_randomly
-from ppo_lab.runs import Evaluation, RunConfig
-from ppo_lab.workers import default_jobs, execute_runs
+from ppo_lab.runs.execution import Evaluation, RunConfig
+from ppo_lab.runs.references import play_randomly
+from ppo_lab.runs.workers import default_jobs, execute_runs
 
 SEEDS = range(2_000, 2_500, 100)
 """Five that no setting below was chosen on; a run's environments take those that follow its own."""

@@ -1,4 +1,4 @@
-"""Measure the random policy of Gymnasium's environments, for ``reports/reference_scores.yml``.
+"""Measure the random policy of Gymnasium's environments, for ``reports/logs/reference_scores.yml``.
 
 Needs ``gymnasium[box2d,mujoco]`` for those families; an environment that cannot be made is named
 and skipped. Prints the section ``measured`` of the table, in the order in which measurements end.

@@ -23,9 +23,9 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 from rliable import library, metrics  # noqa: E402
 
-from reports.aggregates import aggregate_points, aggregates, bootstrap_aggregates  # noqa: E402
-from reports.improvement import improvements, probability_of_improvement  # noqa: E402
-from reports.samples import Matrix, generator, strata  # noqa: E402
+from reports.statistics.aggregates import aggregate_points, aggregates, bootstrap_aggregates  # noqa: E402
+from reports.statistics.improvement import improvements, probability_of_improvement  # noqa: E402
+from reports.statistics.samples import Matrix, generator, strata  # noqa: E402
 
 ALGORITHMS, RUNS, TASKS = "abcde", 20, 10
 PAIRS = len(ALGORITHMS) * (len(ALGORITHMS) - 1) // 2

@@ -1,6 +1,6 @@
 """Keep the source that pages quote equal to the source: ``python -m docs.quoted_code``.
 
-A ``python`` block under ``<!-- source: MODULE.NAME -->`` is that function or method of
+A ``python`` block under ``<!-- source: ROOM.MODULE.NAME -->`` is that function or method of
 ``ppo_lab``, without its docstring. This rewrites the blocks; a test says where one has drifted.
 """
 
@@ -16,20 +16,22 @@ QUOTED = re.compile(r"(?<=<!-- source: )(?P<name>[\w.]+) -->\n```python\n.*?^```
 
 @cache
 def _module(name: str) -> tuple[list[str], ast.Module]:
-    text = (HOME / "ppo_lab" / f"{name}.py").read_text(encoding="utf-8")
+    file = HOME.joinpath("ppo_lab", *name.split(".")).with_suffix(".py")
+    text = file.read_text(encoding="utf-8")
     return text.splitlines(), ast.parse(text)
 
 
 def source(name: str) -> str:
-    """The source of ``module.function`` or ``module.Class.method``, without its docstring.
+    """The source of ``room.module.function`` or ``module.Class.method``, without its docstring.
 
     Raises:
         LookupError: there is none.
     """
-    module, *path = name.split(".")
-    lines, node = _module(module)
+    parts = name.split(".")
+    depth = 1 if (HOME / "ppo_lab" / f"{parts[0]}.py").exists() else 2
+    lines, node = _module(".".join(parts[:depth]))
     found: ast.AST = node
-    for part in path:
+    for part in parts[depth:]:
         inside = [n for n in getattr(found, "body", []) if getattr(n, "name", None) == part]
         if not inside:
             raise LookupError(f"ppo_lab.{name} does not exist")

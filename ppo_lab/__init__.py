@@ -7,9 +7,11 @@ torch: the exports below are loaded when they are first used.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ppo_lab._moved import find_moved_modules
 from ppo_lab._packages import check_own_packages
 
 check_own_packages()
+find_moved_modules()
 
 from envs.registration import register_environments  # noqa: E402 - only once they are known ours
 
@@ -17,7 +19,7 @@ register_environments()
 
 if TYPE_CHECKING:
     from ppo_lab.algorithm import SpecPPO
-    from ppo_lab.policies import (
+    from ppo_lab.ppo.policies import (
         CnnPolicy,
         MlpPolicy,
         MultiInputPolicy,
@@ -29,11 +31,11 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "SpecPPO": "ppo_lab.algorithm",
-    "SpecActorCriticPolicy": "ppo_lab.policies",
-    "MlpPolicy": "ppo_lab.policies",
-    "CnnPolicy": "ppo_lab.policies",
-    "MultiInputPolicy": "ppo_lab.policies",
-    "SharedTrunk": "ppo_lab.policies",
+    "SpecActorCriticPolicy": "ppo_lab.ppo.policies",
+    "MlpPolicy": "ppo_lab.ppo.policies",
+    "CnnPolicy": "ppo_lab.ppo.policies",
+    "MultiInputPolicy": "ppo_lab.ppo.policies",
+    "SharedTrunk": "ppo_lab.ppo.policies",
 }
 
 __all__ = [

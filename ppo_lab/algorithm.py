@@ -19,17 +19,18 @@ from stable_baselines3.common.type_aliases import (
 from stable_baselines3.common.utils import FloatSchedule, explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 
-from ppo_lab import objectives as obj
-from ppo_lab.advantages import normalize_advantages
-from ppo_lab.arguments import Objective, check_arguments, check_policy, check_rollout_shape
-from ppo_lab.backends import Backend, BackendChoice
-from ppo_lab.buffers import AdvantageEstimator, SpecRolloutBuffer, with_estimators
-from ppo_lab.callbacks import FiniteGuard, rollout_started
-from ppo_lab.diagnostics import UpdateDiagnostics
+from ppo_lab.arguments import Backend, Objective, check_arguments, check_policy, check_rollout_shape
+from ppo_lab.compiled.choice import BackendChoice
 from ppo_lab.errors import broken_distribution, broken_update
-from ppo_lab.gradients import GradientStep
+from ppo_lab.kernels.settings import UpdateSettings
 from ppo_lab.model_files import check_algorithm
-from ppo_lab.policies import (
+from ppo_lab.ppo import objectives as obj
+from ppo_lab.ppo.advantages import normalize_advantages
+from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer, with_estimators
+from ppo_lab.ppo.callbacks import FiniteGuard, rollout_started
+from ppo_lab.ppo.diagnostics import UpdateDiagnostics
+from ppo_lab.ppo.optimizers import GradientStep, TwoOptimizerAlgorithm
+from ppo_lab.ppo.policies import (
     CnnPolicy,
     MlpPolicy,
     MultiInputPolicy,
@@ -37,15 +38,14 @@ from ppo_lab.policies import (
     has_joint_optimizer,
     with_two_optimizers,
 )
-from ppo_lab.schedules import as_schedule
-from ppo_lab.space_checks import check_spaces
-from ppo_lab.trust_region import adapt_clip_range, adapt_kl_coef
-from ppo_lab.two_optimizers import TwoOptimizerAlgorithm
+from ppo_lab.ppo.schedules import as_schedule
+from ppo_lab.ppo.space_checks import check_spaces
+from ppo_lab.ppo.trust_region import adapt_clip_range, adapt_kl_coef, kl_limit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ppo_lab.compiled_path import CompiledPath
+    from ppo_lab.compiled.path import CompiledPath
     from ppo_lab.kernels.layout import Layout
 
 __all__ = ["SpecPPO"]
@@ -55,8 +55,6 @@ SelfSpecPPO = TypeVar("SelfSpecPPO", bound="SpecPPO")
 TORCH_PATH = ("_losses", "_step", "_update_by_torch", "_rollout_kl")
 """What a subclass may change of the mathematics; the kernels would pass it over."""
 ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
-EARLY_STOP_FACTOR = 1.5
-"""An update stops when its KL estimate passes this many times ``target_kl`` (Spec 7.3)."""
 TORCH_REFUSAL = "to satisfy the constraint"
 """What torch.distributions says of a mean, scale or logits that are NaN, infinite or 0."""
 
@@ -218,7 +216,9 @@ class SpecPPO(TwoOptimizerAlgorithm):
         Raises:
             ArgumentError: ``backend="compiled"`` on a model that the kernels cannot serve.
         """
-        return self._backend_choice.path(self, self._overridden())
+        return self._backend_choice.path(
+            self, self.backend, self._overridden(), self.measures_rollout_kl
+        )
 
     def compiled_parameters(self) -> "tuple[Layout, NDArray[np.float32]] | None":
         """The policy as the kernels have it, for ``CompiledVecEnv.evaluate``.
@@ -280,15 +280,18 @@ class SpecPPO(TwoOptimizerAlgorithm):
         n_rollout_steps: int,
     ) -> bool:
         """Fill the buffer with ``n_rollout_steps`` of every environment; SB3's arguments."""
-        # The latest path looks again, once the callback has begun the rollout.
         path = self._backend_choice.latest(self) or self._compiled_path()
         if path is None or not isinstance(rollout_buffer, SpecRolloutBuffer):
             return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
-        goes_on = path.collect(env, callback, rollout_buffer, n_rollout_steps)
-        if goes_on is not None:
-            return goes_on
+        self.policy.set_training_mode(False)
+        rollout_buffer.reset()
+        callback.on_rollout_start()
+        # Again: the callback may have made this another model.
+        path = self._compiled_path()
+        if path is not None:
+            return path.collect(env, callback, rollout_buffer, n_rollout_steps)
         with rollout_started(callback):
-            return SpecPPO.collect_rollouts(self, env, callback, rollout_buffer, n_rollout_steps)
+            return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
 
     # ------------------------------------------------------------------ the update (Spec 6.3)
 
@@ -304,7 +307,8 @@ class SpecPPO(TwoOptimizerAlgorithm):
             self._gradient_step = GradientStep(self.policy)
             self._update_by_torch(clip_range, clip_range_vf, diagnostics)
         else:
-            path.update(clip_range, clip_range_vf, diagnostics)
+            settings = self._update_settings(clip_range, clip_range_vf)
+            path.update(settings, self.n_epochs, self.batch_size, diagnostics)
         self._adapt_trust_region(diagnostics, clip_range, path)
         self._record(diagnostics, clip_range, clip_range_vf)
 
@@ -312,13 +316,13 @@ class SpecPPO(TwoOptimizerAlgorithm):
         self, clip_range: float, clip_range_vf: float | None, diagnostics: UpdateDiagnostics
     ) -> None:
         """All epochs over shuffled minibatches (Spec 6.3)."""
-        within_trust_region = True
+        limit, within_trust_region = kl_limit(self.target_kl), True
         for epoch in range(self.n_epochs):
             for batch in self.rollout_buffer.get(self.batch_size):
                 losses = self._losses(batch, clip_range, clip_range_vf)
                 approx_kl = obj.kl_k3(losses.log_ratio.detach()).item()
                 diagnostics.add_losses(losses, approx_kl, clip_range)
-                if self.target_kl is not None and approx_kl > EARLY_STOP_FACTOR * self.target_kl:
+                if limit is not None and approx_kl > limit:
                     within_trust_region = False
                     if self.verbose >= 1:
                         print(f"Early stopping at epoch {epoch}: KL {approx_kl:.4f} is too large")
@@ -365,6 +369,22 @@ class SpecPPO(TwoOptimizerAlgorithm):
             raise broken_update(self.num_timesteps, loss.item(), norms)
         diagnostics.add(**norms)
         self._gradient_step.step()
+
+    def _update_settings(self, clip_range: float, clip_range_vf: float | None) -> UpdateSettings:
+        """What the kernels are told of one update."""
+        return UpdateSettings(
+            # An adaptive β moves between updates only.
+            objective="kl" if self.objective == "adaptive_kl" else self.objective,
+            clip_range=clip_range,
+            clip_range_vf=clip_range_vf,
+            ent_coef=self.ent_coef,
+            vf_coef=self.vf_coef,
+            kl_coef=self.kl_coef,
+            normalize_advantage=self.normalizes_minibatch,
+            max_grad_norm=self.max_grad_norm,
+            critic_max_grad_norm=self.critic_max_grad_norm,
+            kl_limit=kl_limit(self.target_kl),
+        )
 
     # ------------------------------------------------------------------ around the update
 

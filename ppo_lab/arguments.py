@@ -8,14 +8,23 @@ from typing import Any, Literal, get_args
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import BasePolicy
 
-from ppo_lab.backends import BACKENDS
-from ppo_lab.buffers import AdvantageEstimator, SpecRolloutBuffer
 from ppo_lab.errors import ArgumentError
-from ppo_lab.policies import SpecActorCriticPolicy
-from ppo_lab.schedules import LinearAnnealing, as_schedule
-from ppo_lab.trust_region import KL_COEF_BOUNDS
+from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer
+from ppo_lab.ppo.policies import SpecActorCriticPolicy
+from ppo_lab.ppo.schedules import LinearAnnealing, as_schedule
+from ppo_lab.ppo.trust_region import KL_COEF_BOUNDS
 
-__all__ = ["Objective", "check_arguments", "check_policy", "check_rollout_shape"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Objective",
+    "check_arguments",
+    "check_policy",
+    "check_rollout_shape",
+]
+
+Backend = Literal["auto", "torch", "compiled"]
+BACKENDS = get_args(Backend)
 
 Objective = Literal["clip", "kl", "adaptive_kl", "vanilla"]
 

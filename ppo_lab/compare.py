@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ppo_lab  # registers the environments
-from ppo_lab.command import (
-    CommandError,
+from ppo_lab.commands.shared import (
     CommandParser,
     checked_jobs,
     checked_run_timeout,
@@ -19,9 +18,10 @@ from ppo_lab.command import (
     spent,
     writable_folder,
 )
+from ppo_lab.errors import CommandError
 
 if TYPE_CHECKING:
-    from ppo_lab.matrix import Cell, Matrix, Source
+    from ppo_lab.commands.comparison import Cell, Matrix, Source
 
 __all__ = ["main"]
 
@@ -101,11 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare(options: argparse.Namespace) -> None:
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
-    from ppo_lab.folder_lock import folder_lock
-    from ppo_lab.leftovers import sweep
-    from ppo_lab.matrix import Matrix, cells, check_folders
-    from ppo_lab.run_config import Evaluation
-    from ppo_lab.workers import check_survives
+    from ppo_lab.commands.comparison import Matrix, cells, check_folders
+    from ppo_lab.runs.config import Evaluation
+    from ppo_lab.runs.folder_lock import folder_lock
+    from ppo_lab.runs.leftovers import sweep
+    from ppo_lab.runs.workers import check_survives
     from tuning.protocol import Protocol
 
     started = time.perf_counter()
@@ -131,8 +131,8 @@ def _run(
     options: argparse.Namespace, matrix: "Matrix", jobs: int, folder: Path, started: float
 ) -> None:
     run_timeout = options.run_timeout
-    from ppo_lab.matrix import execute, notes, with_references
-    from ppo_lab.progress import StageProgress
+    from ppo_lab.commands.comparison import execute, notes, with_references
+    from ppo_lab.commands.progress import StageProgress
     from reports.report import write_report
 
     made, envs = matrix.cells, list(dict.fromkeys(cell.run.env for cell in matrix.cells))
@@ -166,8 +166,8 @@ def _checked_names(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     Raises:
         ArgumentError: says what was given and what was expected.
     """
-    from ppo_lab.algorithms import known_algorithm
     from ppo_lab.errors import ArgumentError
+    from ppo_lab.registry import known_algorithm
 
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algos)]
     if options.baseline is not None and known_algorithm(options.baseline) not in algos:
@@ -185,9 +185,9 @@ def _source(options: argparse.Namespace, algos: Sequence[str]) -> "Source":
     Raises:
         ArgumentError: a file or a preset for an algorithm that is not compared, or an unknown one.
     """
+    from ppo_lab.commands.comparison import OURS, Source
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.matrix import OURS, Source
-    from ppo_lab.presets import preset
+    from ppo_lab.hyperparams.presets import preset
 
     files: dict[str, Path] = {}
     for given in options.conf:
@@ -205,7 +205,7 @@ def _source(options: argparse.Namespace, algos: Sequence[str]) -> "Source":
 
 
 def _default_name(envs: Sequence[str]) -> str:
-    from ppo_lab.run_config import environment_folder_name
+    from ppo_lab.runs.config import environment_folder_name
 
     return "compare" + (f"-{environment_folder_name(envs[0])}" if len(envs) == 1 else "")
 

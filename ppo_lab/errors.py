@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 __all__ = [
     "ArgumentError",
+    "CommandError",
     "EndlessEpisodeError",
     "NoWorldError",
     "NonFiniteError",
@@ -81,3 +82,7 @@ def broken_update(step: int, loss: float, norms: Mapping[str, float]) -> NonFini
         "parameters of the last gradient step are kept; lower the learning rate or scale the "
         "rewards (VecNormalize)"
     )
+
+
+class CommandError(RuntimeError):
+    """A command could not do its work; the message is its one line."""

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ppo_lab  # registers the environments
-from ppo_lab.command import CommandError, CommandParser, run_command
+from ppo_lab.commands.shared import CommandParser, run_command
+from ppo_lab.errors import CommandError
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.policies import BasePolicy
     from stable_baselines3.common.vec_env import VecEnv
 
-    from ppo_lab.saved_model import SavedRun
+    from ppo_lab.runs.saved_model import SavedRun
 
 __all__ = ["main", "mean_interval"]
 
@@ -77,8 +78,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     import torch as th
 
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.pickle_free import check_plain
-    from ppo_lab.saved_model import find_saved_run
+    from ppo_lab.runs.pickle_free import check_plain
+    from ppo_lab.runs.saved_model import find_saved_run
 
     if options.episodes < 1:
         raise ArgumentError(f"--episodes {options.episodes}: expected at least 1")
@@ -147,8 +148,8 @@ def _expected(
     from stable_baselines3.common.base_class import BaseAlgorithm
 
     from envs.finite import finite_task
-    from ppo_lab.environments import make_checked
-    from ppo_lab.exact_evaluation import can_solve, expected_outcome
+    from ppo_lab.runs.exact_evaluation import can_solve, expected_outcome
+    from ppo_lab.vec_env.making import make_checked
 
     if not isinstance(model, BaseAlgorithm) or run.frame_stack:
         return None
@@ -179,8 +180,8 @@ def _load(
         ArgumentError: the run has no such model, or its settings cannot be read.
         CommandError: a file is damaged, or does not match the environments.
     """
-    from ppo_lab.pickle_free import load_policy
-    from ppo_lab.saved_model import load_model, make_environments
+    from ppo_lab.runs.pickle_free import load_policy
+    from ppo_lab.runs.saved_model import load_model, make_environments
 
     file = run.model_file(options.checkpoint)
     statistics = None if options.no_pickle else run.statistics(options.checkpoint)[0]
@@ -194,8 +195,8 @@ def _load(
 
 def _say(run: "SavedRun", options: argparse.Namespace) -> None:
     """Say on stderr what is about to be unpickled, and where other statistics stand in."""
-    from ppo_lab.environments import make_checked
-    from ppo_lab.saved_model import check_kind, trust
+    from ppo_lab.runs.saved_model import check_kind, trust
+    from ppo_lab.vec_env.making import make_checked
 
     if options.no_pickle:
         return
@@ -225,9 +226,9 @@ def _episodes(
     from stable_baselines3.common.evaluation import evaluate_policy
     from stable_baselines3.common.utils import set_random_seed
 
-    from ppo_lab.algorithms import ALGORITHMS
-    from ppo_lab.episode_bound import check_length, longest_episode
     from ppo_lab.errors import EndlessEpisodeError
+    from ppo_lab.ppo.episode_bound import check_length, longest_episode
+    from ppo_lab.registry import ALGORITHMS
 
     successes: list[bool] = []
     longest = longest_episode(env)
@@ -261,8 +262,8 @@ def _episodes(
 
 def _record(run: "SavedRun", options: argparse.Namespace) -> Path:
     """Record one episode into a file, or into a folder under the environment's name."""
-    from ppo_lab.extras import require
-    from ppo_lab.leftovers import sweep
+    from ppo_lab.commands.optional_packages import require
+    from ppo_lab.runs.leftovers import sweep
 
     require("moviepy", "--video")
     target: Path = options.video
@@ -347,7 +348,7 @@ def _print_normalised(
     run: "SavedRun", options: argparse.Namespace, values: tuple[float, float, float]
 ) -> None:
     """The mean and its interval on the scale of the run's own reference scores, or known ones."""
-    from ppo_lab.references import known_scale, stored_reference
+    from ppo_lab.runs.references import known_scale, stored_reference
 
     reference = stored_reference(run.folder) if options.env is None else None
     reference = reference or known_scale(run.env, run.env_kwargs)

@@ -12,7 +12,7 @@ from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.space_checks import check_spaces
+from ppo_lab.ppo.space_checks import check_spaces
 
 __all__ = ["model_policy"]
 

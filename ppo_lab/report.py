@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ppo_lab
-from ppo_lab.command import CommandParser, make_console, run_command
+from ppo_lab.commands.shared import CommandParser, make_console, run_command
 
 if TYPE_CHECKING:
-    from reports.runs import Source
+    from reports.logs.loading import Source
 
 __all__ = ["main"]
 
@@ -86,11 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(options: argparse.Namespace) -> None:
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.leftovers import sweep
-    from reports.arrangement import baseline_label
-    from reports.references import fill_references, load_references
+    from ppo_lab.runs.leftovers import sweep
+    from reports.content.arrangement import baseline_label
+    from reports.logs.loading import load_runs
+    from reports.logs.references import fill_references, load_references
     from reports.report import write_report
-    from reports.runs import load_runs
     from reports.text import one_line, shortened
 
     if options.seed < 0:
@@ -125,7 +125,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _source(text: str) -> "Source":
     """``LOGS`` or ``NAME=LOGS``; a path that exists as it stands is no name."""
-    from reports.runs import Source
+    from reports.logs.loading import Source
 
     name, equals, path = text.partition("=")
     if equals and name and "/" not in name and path and not Path(text).exists():

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ppo_lab  # registers the environments
-from ppo_lab.command import CommandError, CommandParser, run_command, spent
+from ppo_lab.commands.shared import CommandParser, run_command, spent
+from ppo_lab.errors import CommandError
 
 if TYPE_CHECKING:
-    from ppo_lab.folder_lock import Holder
-    from ppo_lab.run_config import RunConfig
-    from ppo_lab.session import Session
-    from ppo_lab.settings import Settings
+    from ppo_lab.hyperparams.sources import Settings
+    from ppo_lab.runs.config import RunConfig
+    from ppo_lab.runs.folder_lock import Holder
+    from ppo_lab.runs.session import Session
 
 __all__ = ["main"]
 
@@ -113,7 +114,7 @@ def _train(options: argparse.Namespace) -> None:
     if options.resume is not None:
         _resume(options)
         return
-    from ppo_lab.single_run import find_folder
+    from ppo_lab.runs.resumable import find_folder
 
     config = _configuration(options)
     begun = find_folder(config, options.log_folder)
@@ -132,10 +133,10 @@ def _train(options: argparse.Namespace) -> None:
 
 def _resume(options: argparse.Namespace) -> None:
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.folder_lock import holder_of
-    from ppo_lab.run_config import environment_folder_name
-    from ppo_lab.saved_model import check_start, trust
-    from ppo_lab.single_run import UNFINISHED, find_folder, newest_model, read_run
+    from ppo_lab.runs.config import environment_folder_name
+    from ppo_lab.runs.folder_lock import holder_of
+    from ppo_lab.runs.resumable import UNFINISHED, find_folder, newest_model, read_run
+    from ppo_lab.runs.saved_model import check_start, trust
 
     source: Path = options.resume
     fixed = ("env", "algo", "seed", "n_envs", "conf", "preset", "hyperparams", "eval_episodes")
@@ -196,9 +197,9 @@ def _run(
     record: Mapping[str, Any],
     origin: Mapping[str, Any],
 ) -> None:
-    from ppo_lab.folder_lock import FolderInUseError, folder_lock
-    from ppo_lab.leftovers import sweep
-    from ppo_lab.single_run import UNFINISHED, newest_model, run_once
+    from ppo_lab.runs.folder_lock import FolderInUseError, folder_lock
+    from ppo_lab.runs.leftovers import sweep
+    from ppo_lab.runs.resumable import UNFINISHED, newest_model, run_once
 
     session = replace(_session(options, config, folder, record), start=start, origin=origin)
     save_freq = options.save_freq
@@ -224,7 +225,7 @@ def _run(
 
 def _with_scale(config: "RunConfig") -> "RunConfig":
     """The run with what its score is normalised by, if that is known or can be."""
-    from ppo_lab.references import as_record, known_scale
+    from ppo_lab.runs.references import as_record, known_scale
 
     return replace(config, reference=as_record(known_scale(config.env, config.env_kwargs)))
 
@@ -238,7 +239,7 @@ def _with_reference(config: "RunConfig", score: float) -> str:
 
 
 def _stopped(aside: Path, how: str) -> str:
-    from ppo_lab.single_run import checkpoint_steps, newest_model
+    from ppo_lab.runs.resumable import checkpoint_steps, newest_model
 
     steps = checkpoint_steps(newest_model(aside) or aside)
     return (
@@ -259,8 +260,8 @@ def _session(
 ) -> "Session":
     from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 
-    from ppo_lab.session import Session
-    from ppo_lab.single_run import tensorboard_folder
+    from ppo_lab.runs.resumable import tensorboard_folder
+    from ppo_lab.runs.session import Session
 
     callbacks: list[BaseCallback] = [ProgressBarCallback()] if options.progress else []
     log = None
@@ -279,10 +280,10 @@ def _check(options: argparse.Namespace) -> None:
         ArgumentError: a number is too small, or nothing can be written to the log folder.
         CommandError: an optional package is missing.
     """
+    from ppo_lab.commands.optional_packages import require
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.extras import require
-    from ppo_lab.leftovers import sweep
-    from tuning.whole import check_writable
+    from ppo_lab.runs.folder import check_writable
+    from ppo_lab.runs.leftovers import sweep
 
     for name, least in (("timesteps", 1), ("n_envs", 1), ("eval_episodes", 1), ("eval_freq", 0),
                         ("save_freq", 0), ("seed", 0)):  # fmt: skip
@@ -301,11 +302,11 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _configuration(options: argparse.Namespace) -> "RunConfig":
-    from ppo_lab.algorithms import ALGORITHMS, known_algorithm
-    from ppo_lab.environments import inspect_environment
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.run_config import Evaluation, RunConfig
-    from ppo_lab.runs import check_run
+    from ppo_lab.registry import ALGORITHMS, known_algorithm
+    from ppo_lab.runs.config import Evaluation, RunConfig
+    from ppo_lab.runs.environments import inspect_environment
+    from ppo_lab.runs.execution import check_run
 
     algo = known_algorithm(options.algo or "spec_ppo")
     if ALGORITHMS[algo].tabular:
@@ -344,8 +345,8 @@ def _points(timesteps: int, eval_freq: int | None) -> int:
 
 def _settings(options: argparse.Namespace, algo: str, env_id: str) -> "Settings":
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.presets import preset
-    from ppo_lab.settings import committed_settings, default_settings, file_settings
+    from ppo_lab.hyperparams.presets import preset
+    from ppo_lab.hyperparams.sources import committed_settings, default_settings, file_settings
 
     if options.conf is not None:
         found = file_settings(options.conf, env_id)

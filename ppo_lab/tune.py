@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ppo_lab  # registers the environments
-from ppo_lab.command import (
-    CommandError,
+from ppo_lab.commands.shared import (
     CommandParser,
     checked_jobs,
     checked_run_timeout,
@@ -19,6 +18,7 @@ from ppo_lab.command import (
     spent,
     writable_folder,
 )
+from ppo_lab.errors import CommandError
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -164,7 +164,7 @@ def _guarded(options: argparse.Namespace) -> None:
     from optuna.exceptions import OptunaError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from ppo_lab.storage_url import without_password
+    from ppo_lab.runs.storage_url import without_password
     from tuning.patience import cause_of
     from tuning.stages import StudyError
 
@@ -180,13 +180,13 @@ def _guarded(options: argparse.Namespace) -> None:
 
 
 def _tune(options: argparse.Namespace) -> None:
-    from ppo_lab.algorithms import known_algorithm
-    from ppo_lab.environments import inspect_environment
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.folder_lock import folder_lock
-    from ppo_lab.leftovers import sweep
-    from ppo_lab.runs import environment_folder_name
-    from ppo_lab.workers import check_survives
+    from ppo_lab.registry import known_algorithm
+    from ppo_lab.runs.environments import inspect_environment
+    from ppo_lab.runs.execution import environment_folder_name
+    from ppo_lab.runs.folder_lock import folder_lock
+    from ppo_lab.runs.leftovers import sweep
+    from ppo_lab.runs.workers import check_survives
     from tuning.protocol import Protocol
     from tuning.space_files import spaces_for
     from tuning.storage import is_shared
@@ -232,8 +232,8 @@ def _run(
     folder: Path,
     started: float,
 ) -> None:
-    from ppo_lab.progress import StageProgress
-    from tuning.whole import run_study
+    from ppo_lab.commands.progress import StageProgress
+    from tuning.run_study import run_study
 
     console = make_console()
     jobs = checked_jobs(options.jobs)

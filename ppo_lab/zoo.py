@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ppo_lab  # registers the environments
-from ppo_lab.command import CommandError, CommandParser, run_command
+from ppo_lab.commands.shared import CommandParser, run_command
+from ppo_lab.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,7 +230,7 @@ def _settings_flags(flags: Sequence[str], packaged: Path) -> list[str]:
 
 
 def _missing(script: str, error: ModuleNotFoundError) -> str:
-    from ppo_lab.extras import EXTRA_OF, missing_package
+    from ppo_lab.commands.optional_packages import EXTRA_OF, missing_package
 
     name = (error.name or "").partition(".")[0]
     return missing_package(name, f"'{script}'") if name in EXTRA_OF else f"{script}: {error}"
@@ -238,7 +239,7 @@ def _missing(script: str, error: ModuleNotFoundError) -> str:
 def _in_one_line(script: str, error: Exception) -> str:
     text = " ".join(str(error).split()) or "no message"
     if "moviepy" in text.lower():
-        from ppo_lab.extras import missing_package
+        from ppo_lab.commands.optional_packages import missing_package
 
         return missing_package("moviepy", f"'{script}'")
     hint = (

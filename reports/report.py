@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from reports import aggregates, bands, figures
-from reports.arrangement import arrange
-from reports.assembly import Choices, assemble
-from reports.document import Document, to_json
-from reports.findings import Finding
-from reports.formats import csv_text, latex_table, markdown_table
-from reports.markdown import compose
-from reports.page import render_page
-from reports.records import LoadedRuns
-from reports.references import fill_references
-from reports.runs import load_runs
-from reports.tables import TABLE_NAMES, Table, brief_main_table, report_tables
-from reports.terminal import TerminalTable
+from reports.content.arrangement import arrange
+from reports.content.assembly import Choices, assemble
+from reports.content.document import Document, to_json
+from reports.content.findings import Finding
+from reports.logs.loading import load_runs
+from reports.logs.records import LoadedRuns
+from reports.logs.references import fill_references
+from reports.output import figures
+from reports.output.formats import csv_text, latex_table, markdown_table
+from reports.output.markdown import compose
+from reports.output.page import render_page
+from reports.output.tables import TABLE_NAMES, Table, brief_main_table, report_tables
+from reports.output.terminal import TerminalTable
+from reports.statistics import aggregates, bands
 
 TABLE_DRAWS = aggregates.DRAWS
 CURVE_DRAWS = bands.DRAWS

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from ppo_lab.command import CommandParser, run_command
+from ppo_lab.commands.shared import CommandParser, run_command
 from ppo_lab.errors import ArgumentError
-from tuning.records import write_whole
+from tuning.outputs import write_whole
 
 __all__ = ["main", "merged"]
 

@@ -16,7 +16,7 @@ import optuna.visualization.matplotlib as still
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from tuning.hindsight import quiet
+from tuning.proposals import quiet
 
 __all__ = ["PLOTS", "Plotted", "write_plots"]
 

@@ -2,39 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import IntEnum
 from typing import Any, Literal, get_args
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.runs import Evaluation
+from ppo_lab.runs.execution import Evaluation
+from ppo_lab.runs.seeds import BLOCK_SIZE, MAX_SEED, SEED_STRIDE, Block
 
-__all__ = ["MAX_SEED", "Block", "Protocol", "Pruner", "Sampler"]
+__all__ = ["Protocol", "Pruner", "Sampler"]
 
 Sampler = Literal["tpe", "gp", "cmaes", "qmc", "random"]
 """Who proposes settings: Optuna's samplers of these names."""
 Pruner = Literal["none", "halving", "hyperband", "wilcoxon"]
 """Who stops a trial: on the learning curve of its first seed, or seed by seed."""
 
-SEED_STRIDE = 100
-"""A run's parallel environments take the seeds that follow its own: this many are kept free."""
-BLOCK_SIZE = 1000
-"""Runs of one block that can have a seed."""
 ROLLOUT_SAMPLES = 512
 """Samples of a rollout, nearly: small, so that short budgets hold several updates."""
-MAX_SEED = 9999
-"""Largest study seed whose seeds fit SB3's 32 bits."""
 CURVE_PRUNERS = ("halving", "hyperband")
 WILCOXON_SEEDS = 4
 """Fewest pairs that can be told apart at Wilcoxon's p < 0.1: one-sided, 1/2⁴ = 0.0625."""
-
-
-class Block(IntEnum):
-    """Disjoint ranges of seeds: what draws from one never meets the numbers of another."""
-
-    TUNING = 0
-    TEST = 1
-    TUNING_EVALUATION = 2
-    TEST_EVALUATION = 3
 
 
 @dataclass(frozen=True)

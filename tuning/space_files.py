@@ -23,8 +23,8 @@ from typing import Any
 
 import yaml
 
-from ppo_lab.algorithms import ALGORITHMS, closest
 from ppo_lab.errors import ArgumentError
+from ppo_lab.registry import ALGORITHMS, closest
 from tuning.parameters import Choice, Fixed, Parameter, Real, Value, Whole
 from tuning.spaces import SPACES, Space, known_names, merge
 

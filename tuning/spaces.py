@@ -11,8 +11,8 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 
-from ppo_lab.algorithms import algorithm_class
 from ppo_lab.errors import ArgumentError
+from ppo_lab.registry import algorithm_class
 from tuning.parameters import Choice, Fixed, Parameter, Real, Whole, as_data, at_most
 
 __all__ = [

@@ -14,14 +14,14 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import stats
 
-from ppo_lab.references import ReferenceScores, as_record
-from ppo_lab.runs import RunConfig, RunResult, finished_run, is_damaged, record_failure
-from ppo_lab.worker_pool import Death, WorkerPool
+from ppo_lab.runs.execution import RunConfig, RunResult, finished_run, is_damaged, record_failure
+from ppo_lab.runs.references import ReferenceScores, as_record
+from ppo_lab.runs.worker_pool import Death, WorkerPool
 from reports.text import counted
-from tuning.records import former_settings, restore_run
+from tuning.outputs import former_settings, restore_run
 from tuning.study import AlgorithmStudy, Runs, Screening, Workload, reason_of
-from tuning.tasks import Claim, TaskList
-from tuning.work import Task, TaskResult, run_task
+from tuning.task_list import Claim, TaskList
+from tuning.trial_runs import Task, TaskResult, run_task
 
 __all__ = ["Candidate", "Progress", "Stages", "StudyError", "Tuned", "judge", "replicate", "screen"]
 

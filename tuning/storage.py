@@ -14,10 +14,10 @@ from optuna.storages import BaseStorage
 from sqlalchemy import URL, Connection, event
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.storage_url import without_password
-from tuning.hindsight import quiet
+from ppo_lab.runs.storage_url import without_password
 from tuning.patience import Patience, PatientDatabase, PatientProxy, StorageLostError
-from tuning.tasks import retry
+from tuning.proposals import quiet
+from tuning.task_list import retry
 
 __all__ = ["GRACE_SECONDS", "file_url", "is_shared", "open_storage", "open_study"]
 

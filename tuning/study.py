@@ -9,8 +9,8 @@ from typing import Protocol as Interface
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ppo_lab.runs import RunConfig, environment_folder_name
-from tuning.hindsight import Hindsight
+from ppo_lab.runs.execution import RunConfig, environment_folder_name
+from tuning.proposals import Hindsight
 from tuning.protocol import Protocol
 from tuning.spaces import (
     Space,
@@ -21,8 +21,8 @@ from tuning.spaces import (
     own_shape,
     space_as_data,
 )
-from tuning.tasks import Claim, TaskList
-from tuning.work import Task, TaskResult
+from tuning.task_list import Claim, TaskList
+from tuning.trial_runs import Task, TaskResult
 
 __all__ = ["AlgorithmStudy", "Runs", "Screening", "Workload", "study_settings"]
 

@@ -25,7 +25,7 @@ from envs.planning import (
 )
 from ppo_lab import SpecPPO
 from ppo_lab.exact import model_policy
-from ppo_lab.settings import committed_settings
+from ppo_lab.hyperparams.sources import committed_settings
 from ppo_lab.vec_env import make_native_vec_env
 
 ENV_ID, HORIZON = "ppo_lab/Crawler-v0", 100

@@ -1,9 +1,10 @@
 """Value targets and advantages of a rollout of SB3's (Spec 3, 4), compiled.
 
-The formulas and the order of their operations are those of :mod:`ppo_lab.advantages` as
-:class:`ppo_lab.buffers.SpecRolloutBuffer` calls it: V(s_{t+1}) is the next row of ``values`` or,
-in the last step, ``last_values``; a truncated step has γ V(s_{t+1}) in its reward already, so that
-every end is a termination. All arrays are (T, N) float32 but ``last_values`` and ``dones``, (N,).
+The formulas and the order of their operations are those of :mod:`ppo_lab.ppo.advantages` as
+:class:`ppo_lab.ppo.buffers.SpecRolloutBuffer` calls it: V(s_{t+1}) is the next row of ``values``
+or, in the last step, ``last_values``; a truncated step has γ V(s_{t+1}) in its reward already, so
+that every end is a termination. All arrays are (T, N) float32 but ``last_values`` and ``dones``,
+(N,).
 """
 
 import numpy as np

@@ -20,7 +20,7 @@ KL_COEF = 5
 NORMALIZE = 6
 MAX_GRAD_NORM = 7
 CRITIC_MAX_GRAD_NORM = 8
-TARGET_KL = 9
+KL_LIMIT = 9
 N_SETTINGS = 10
 
 LEARNING_RATE, BETA1, BETA2, EPS = 0, 1, 2, 3
@@ -41,7 +41,7 @@ class UpdateSettings:
         normalize_advantage: over each minibatch of at least two (Spec 4.3).
         max_grad_norm: of all parameters together, or of the actor's alone (Spec 6.5).
         critic_max_grad_norm: of the critic's; None: both together.
-        target_kl: the update stops where k3 of a minibatch passes 1.5 times this (Spec 7.3).
+        kl_limit: the update stops where k3 of a minibatch passes this (Spec 7.3); None: never.
     """
 
     objective: Literal["clip", "kl", "vanilla"] = "clip"
@@ -53,12 +53,12 @@ class UpdateSettings:
     normalize_advantage: bool = True
     max_grad_norm: float = 0.5
     critic_max_grad_norm: float | None = None
-    target_kl: float | None = None
+    kl_limit: float | None = None
 
     def packed(self) -> NDArray[np.float64]:
         """(N_SETTINGS,) float64; NaN stands for None."""
-        optional = (self.clip_range_vf, self.critic_max_grad_norm, self.target_kl)
-        clip_range_vf, critic_norm, target_kl = (np.nan if x is None else x for x in optional)
+        optional = (self.clip_range_vf, self.critic_max_grad_norm, self.kl_limit)
+        clip_range_vf, critic_norm, kl_limit = (np.nan if x is None else x for x in optional)
         values = np.empty(N_SETTINGS)
         values[OBJECTIVE] = {"clip": CLIP, "kl": KL, "vanilla": VANILLA}[self.objective]
         values[CLIP_RANGE] = self.clip_range
@@ -69,7 +69,7 @@ class UpdateSettings:
         values[NORMALIZE] = self.normalize_advantage
         values[MAX_GRAD_NORM] = self.max_grad_norm
         values[CRITIC_MAX_GRAD_NORM] = critic_norm
-        values[TARGET_KL] = target_kl
+        values[KL_LIMIT] = kl_limit
         return values
 
 

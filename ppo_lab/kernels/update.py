@@ -29,8 +29,8 @@ from ppo_lab.kernels.losses import (
 from ppo_lab.kernels.optimizer import adam_step, clip_factor, norm
 from ppo_lab.kernels.settings import (
     CRITIC_MAX_GRAD_NORM,
+    KL_LIMIT,
     MAX_GRAD_NORM,
-    TARGET_KL,
     AdamSettings,
     UpdateSettings,
 )
@@ -52,8 +52,6 @@ DIAGNOSTICS = (
 )
 """The columns of an update's diagnostics, by the names they are logged under (Spec 8.2)."""
 
-EARLY_STOP_FACTOR = 1.5
-"""An update stops where k3 of a minibatch passes this many times ``target_kl`` (Spec 7.3)."""
 PORTION = 256
 """Samples that go through the networks at once: their activations stay in a core's cache."""
 
@@ -145,7 +143,7 @@ class UpdateResult(NamedTuple):
             minibatch that stopped the update are NaN: no gradient was used.
         ratios: (samples evaluated,) float32 r of every sample, in their order; or empty.
         epochs: epochs begun, which is what ``_n_updates`` counts.
-        stopped: whether ``target_kl`` stopped it.
+        stopped: whether ``kl_limit`` stopped it.
         failure: the minibatch that was not finite, its row of ``diagnostics`` left out; or None.
     """
 
@@ -346,7 +344,7 @@ def run_update(
                 ratios[n_seen : n_seen + indices.size],
             )
             n_seen += indices.size
-            if row[APPROX_KL] > EARLY_STOP_FACTOR * settings[TARGET_KL]:
+            if row[APPROX_KL] > settings[KL_LIMIT]:
                 progress[STATUS] = STOPPED
                 return
             if not clip_and_step(params, m, v, steps, plan, settings, adam, gradients[0], row):

@@ -6,6 +6,6 @@ Importing this package imports neither numba nor an environment; its modules imp
 * :mod:`~ppo_lab.worlds.rules`: what a world is. One module a family: ``tabular``, ``cartpole``,
   ``pendulum``, ``mountain_car``, ``acrobot``, ``crawler``.
 * :mod:`~ppo_lab.worlds.stepping`: one step of K copies, for
-  :class:`~ppo_lab.compiled_vec_env.CompiledVecEnv`.
+  :class:`~ppo_lab.vec_env.compiled.CompiledVecEnv`.
 * :mod:`~ppo_lab.worlds.rollout`: a whole rollout in one call.
 """

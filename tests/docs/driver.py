@@ -23,9 +23,9 @@ import optuna  # noqa: F401 - for the forks
 import torch as th
 
 import ppo_lab.algorithm
-import ppo_lab.worker_pool
-import ppo_lab.workers
-import tuning.whole  # noqa: F401 - for the forks
+import ppo_lab.runs.worker_pool
+import ppo_lab.runs.workers
+import tuning.run_study  # noqa: F401 - for the forks
 from docs.snippets import HOME, Snippet, snippets
 from tests.docs.budgets import RUN_ELSEWHERE, learning_little, smaller
 
@@ -68,7 +68,7 @@ def in_fork(body: Callable[[], None], output: Path) -> int:
 def run_command(words: list[str]) -> None:
     """What ``python …`` does, in this process."""
     warnings.resetwarnings()
-    ppo_lab.worker_pool.new_worker = InPlace
+    ppo_lab.runs.worker_pool.new_worker = InPlace
     if words[1] == "-m":
         sys.argv = words[2:]
         runpy.run_module(words[2], run_name="__main__", alter_sys=True)

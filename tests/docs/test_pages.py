@@ -33,8 +33,12 @@ def test_every_function_that_the_specification_page_names_exists() -> None:
     named = [name for row in rows("specification.md") for name in code(row[2])]
     assert len(named) > 30
     for name in named:
-        module, *attributes = name.split(".")
-        reduce(getattr, attributes, importlib.import_module(f"ppo_lab.{module}"))
+        parts = name.split(".")
+        room = importlib.import_module(f"ppo_lab.{parts[0]}")
+        if hasattr(room, "__path__"):
+            room = importlib.import_module(f"ppo_lab.{parts[0]}.{parts[1]}")
+            del parts[1]
+        reduce(getattr, parts[1:], room)
 
 
 def test_every_test_that_the_specification_page_names_exists() -> None:

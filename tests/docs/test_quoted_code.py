@@ -18,11 +18,11 @@ def test_every_quoted_block_equals_the_source() -> None:
 
 
 def test_a_quote_leaves_out_the_docstring_and_nothing_else() -> None:
-    assert source("objectives.kl_k1") == (
+    assert source("ppo.objectives.kl_k1") == (
         "def kl_k1(log_ratio: th.Tensor) -> th.Tensor:\n    return th.mean(-log_ratio)"
     )
 
 
 def test_a_quote_of_what_does_not_exist_is_refused() -> None:
-    with pytest.raises(LookupError, match=r"objectives\.nothing"):
-        source("objectives.nothing")
+    with pytest.raises(LookupError, match=r"ppo\.objectives\.nothing"):
+        source("ppo.objectives.nothing")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.additions import ADDITIONS, DEFAULT, TASKS, Experiment, Measured, Task, main, table
-from ppo_lab.references import ReferenceScores
-from ppo_lab.runs import check_run
+from ppo_lab.runs.execution import check_run
+from ppo_lab.runs.references import ReferenceScores
 
 UNIT = {task.env: ReferenceScores(0.0, 1.0, "") for task in TASKS}
 

@@ -11,8 +11,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from torch.distributions import Categorical
 
 from ppo_lab import MlpPolicy, SpecPPO
-from ppo_lab import objectives as obj
 from ppo_lab.errors import NonFiniteError
+from ppo_lab.ppo import objectives as obj
 
 N = 64
 

@@ -8,8 +8,8 @@ from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.env_util import make_vec_env
 
 from ppo_lab import SpecPPO
-from ppo_lab.buffers import SpecRolloutBuffer
 from ppo_lab.errors import ArgumentError
+from ppo_lab.ppo.buffers import SpecRolloutBuffer
 
 
 def construct(n_envs: int = 1, **kwargs: Any) -> SpecPPO:

@@ -8,8 +8,8 @@ from envs.finite import finite_task
 from envs.mdp import TabularMDP
 from envs.planning import one_hot, policy_return, q_iteration
 from envs.tabular import TabularVectorEnv
-from ppo_lab.environments import make_checked
-from reports.aggregates import aggregates
+from ppo_lab.vec_env.making import make_checked
+from reports.statistics.aggregates import aggregates
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -11,13 +11,14 @@ import pytest
 from gymnasium import spaces
 
 from envs.gridworld import GridWorld
-from ppo_lab import evaluate, references, train
-from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
-from ppo_lab.environments import inspect_environment, make_copies
+from ppo_lab import evaluate, train
 from ppo_lab.errors import ArgumentError
-from ppo_lab.run_config import Evaluation, RunConfig
-from ppo_lab.runs import check_run, execute_run
+from ppo_lab.runs import references
+from ppo_lab.runs.config import Evaluation, RunConfig
+from ppo_lab.runs.environments import inspect_environment, make_copies
+from ppo_lab.runs.execution import check_run, execute_run
 from ppo_lab.vec_env import make_native_vec_env
+from ppo_lab.vec_env.compiled import CompiledVecEnv, has_world
 
 
 class Count:

@@ -14,11 +14,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ppo_lab.algorithms import ALGORITHMS
+from ppo_lab.commands.comparison import Matrix, Source, cells, notes
 from ppo_lab.compare import _checked_names, _parser, _source, main
-from ppo_lab.environments import inspect_environment
-from ppo_lab.matrix import Matrix, Source, cells, notes
-from ppo_lab.run_config import Evaluation
+from ppo_lab.registry import ALGORITHMS
+from ppo_lab.runs.config import Evaluation
+from ppo_lab.runs.environments import inspect_environment
 
 HOME = Path(__file__).resolve().parents[2]
 GRID, NOISY = "ppo_lab/GridWorld-v0", "ppo_lab/NoisyGridWorld-v0"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.run_config import Evaluation, RunConfig, Trained
-from ppo_lab.runs import execute_run, finished_run, is_damaged
+from ppo_lab.runs.config import Evaluation, RunConfig, Trained
+from ppo_lab.runs.execution import execute_run, finished_run, is_damaged
 
 CONFIG = RunConfig(
     "spec_ppo", "CartPole-v1", 1, 64, 1, "MlpPolicy",
@@ -122,7 +122,7 @@ def test_judged_runs_of_a_study_are_made_again_in_its_workers(folder: Path, tmp_
     from types import SimpleNamespace
 
     from tuning.stages import _make_damaged_again
-    from tuning.work import run_task
+    from tuning.trial_runs import run_task
 
     class Pool:
         """Does each task at once."""

@@ -9,11 +9,11 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
+from ppo_lab.commands.comparison import Source, cells
 from ppo_lab.compare import main as compare
 from ppo_lab.errors import ArgumentError
 from ppo_lab.evaluate import main as evaluate
-from ppo_lab.matrix import Source, cells
-from ppo_lab.run_config import Evaluation
+from ppo_lab.runs.config import Evaluation
 from ppo_lab.train import main as train
 from ppo_lab.tune import main as tune
 from tuning.storage import file_url, open_storage

@@ -17,14 +17,20 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 import ppo_lab
 from envs.gridworld import GridWorld
-from envs.planning import finite_horizon_values, optimal_return, q_iteration, value_iteration
-from ppo_lab.algorithms import ALGORITHMS, algorithm_class
-from ppo_lab.environments import exported_mdp, inspect_environment
+from envs.planning import (
+    finite_horizon_policy,
+    finite_horizon_values,
+    optimal_return,
+    q_iteration,
+    table_outcome,
+    value_iteration,
+)
 from ppo_lab.errors import ArgumentError
-from ppo_lab.run_config import Evaluation, RunConfig
-from ppo_lab.runs import check_run, execute_run
-from ppo_lab.tabular_training import exact_return, finite_horizon_policy
-from reports.runs import load_runs
+from ppo_lab.registry import ALGORITHMS, algorithm_class
+from ppo_lab.runs.config import Evaluation, RunConfig
+from ppo_lab.runs.environments import exported_mdp, inspect_environment
+from ppo_lab.runs.execution import check_run, execute_run
+from reports.logs.loading import load_runs
 
 GRID = "ppo_lab/GridWorld-v0"
 NOISY = "ppo_lab/NoisyGridWorld-v0"
@@ -170,7 +176,7 @@ def test_finite_horizon_policy_reaches_the_optimum_exactly(env: str) -> None:
     assert mdp is not None
     values, actions = finite_horizon_policy(mdp, 30)
     np.testing.assert_allclose(values, finite_horizon_values(mdp, 30), rtol=1e-12)
-    assert exact_return(mdp, actions, 30) == pytest.approx(optimal_return(mdp, 30), rel=1e-12)
+    assert table_outcome(mdp, actions, 30)[0] == pytest.approx(optimal_return(mdp, 30), rel=1e-12)
 
 
 def test_optimum_of_the_deterministic_grid_is_scored_as_it_is_solved(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ppo_lab import SpecPPO
-from ppo_lab.compiled_evaluation import CompiledEvalCallback, can_evaluate
-from ppo_lab.compiled_path import CompiledPath
+from ppo_lab.compiled.path import CompiledPath
 from ppo_lab.errors import ArgumentError
-from ppo_lab.gradients import optimizers_of
+from ppo_lab.ppo.optimizers import optimizers_of
+from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.vec_env import make_native_vec_env
 
 Model = PPO | SpecPPO

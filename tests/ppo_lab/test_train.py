@@ -21,11 +21,11 @@ from stable_baselines3 import A2C
 from ppo_lab import SpecPPO
 from ppo_lab.evaluate import main as evaluate
 from ppo_lab.evaluate import mean_interval
-from ppo_lab.references import ReferenceScores
-from ppo_lab.run_config import Evaluation, RunConfig
-from ppo_lab.single_run import read_run, tensorboard_folder
+from ppo_lab.runs.config import Evaluation, RunConfig
+from ppo_lab.runs.references import ReferenceScores
+from ppo_lab.runs.resumable import read_run, tensorboard_folder
 from ppo_lab.train import main as train
-from reports.runs import load_runs
+from reports.logs.loading import load_runs
 
 HOME = Path(__file__).resolve().parents[2]
 SMALL = ["--timesteps", "512", "--eval-episodes", "3", "-P", "n_steps:64", "batch_size:32",
@@ -260,7 +260,7 @@ def test_whatever_an_environment_raises_is_one_line_and_exit_1(
     assert train([*arguments, "--log-folder", str(tmp_path)]) == 0
     folder = tmp_path / "ppo" / "Quitting-v0_1"
     faults = sys.modules["quitting"].FAULTS
-    monkeypatch.setattr("ppo_lab.references.known_scale", lambda *_: ReferenceScores(0, 1, ""))
+    monkeypatch.setattr("ppo_lab.runs.references.known_scale", lambda *_: ReferenceScores(0, 1, ""))
     faults.append(fault)
     capsys.readouterr()
 
@@ -408,7 +408,7 @@ def test_rendering_without_a_screen_is_one_line(
 def test_missing_moviepy_says_which_extra_adds_it(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ppo_lab.extras.find_spec", lambda _name: None)
+    monkeypatch.setattr("ppo_lab.commands.optional_packages.find_spec", lambda _name: None)
     assert evaluate([str(run), "--video", str(tmp_path / "film.mp4")]) == 1
     assert 'pip install "ppo-lab[video]"' in capsys.readouterr().err
 
@@ -483,7 +483,7 @@ def test_folder_that_is_no_run_is_one_line(
 
 
 def test_the_zoos_tags_are_read_as_data_and_no_others(tmp_path: Path) -> None:
-    from ppo_lab.saved_model import find_saved_run
+    from ppo_lab.runs.saved_model import find_saved_run
 
     inner = tmp_path / "CartPole-v1"
     inner.mkdir()

@@ -35,7 +35,7 @@ def write_zoo(folder, config="{}", args="algo: ppo\\nenv: E-v0\\nseed: 1"):
     (folder / "E-v0" / "config.yml").write_text(config)
     (folder / "E-v0" / "args.yml").write_text(args)
 def loaded():
-    from reports.runs import load_runs
+    from reports.logs.loading import load_runs
     return load_runs(root)
 write_run(root / "good")
 def only_good(reason):
@@ -65,8 +65,8 @@ def case(name: str, code: str, seconds: float = 60.0, megabytes: float = 1000.0)
 case(
     "1  deep nesting is refused in one line",
     """
-    from reports.reading import read_yaml
-    from reports.records import UnusableError
+    from reports.logs.reading import read_yaml
+    from reports.logs.records import UnusableError
     for text in ("a: " + "[" * 1_000_000, "- " * 1_000_000, "? " * 1_000_000):
         (root / "x.yml").write_text(text)
         try: read_yaml(root / "x.yml")
@@ -136,7 +136,7 @@ case(
     """
     import subprocess
     write_zoo(root / "bad", "a: !!set {" + ", ".join(f"k{i}" for i in range(40)) + "}")
-    code = "import sys; from reports.runs import load_runs; print([r.hyperparameters for r in load_runs(sys.argv[1]).runs])"
+    code = "import sys; from reports.logs.loading import load_runs; print([r.hyperparameters for r in load_runs(sys.argv[1]).runs])"
     texts = {subprocess.run([sys.executable, "-c", code, root], env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.getcwd()},
              capture_output=True, text=True, check=True).stdout for seed in "123"}
     assert len(texts) == 1
@@ -268,7 +268,7 @@ case(
     with path.open("w") as f:
         f.write("algo,env,seed,step,score\\n")
         for i in range(5_000_000): f.write(f"a,E,{i % 100},{i // 100},{i % 7}\\n")
-    from reports.runs import load_runs
+    from reports.logs.loading import load_runs
     runs = load_runs(path).runs
     assert len(runs) == 100 and runs[3].steps == 49_999, (len(runs), runs[3].steps)
 """,
@@ -281,7 +281,7 @@ case(
     with path.open("w") as f:
         f.write("algo,env,seed,step,score\\n")
         for i in range(3_000_000): f.write(f"a,E,{i},1,{i % 7}\\n")
-    from reports.runs import load_runs
+    from reports.logs.loading import load_runs
     found = load_runs(path)
     assert len(found.runs) == 20_000 and "2,979,9" in found.set_aside[-1].reason, found.set_aside[-1]
 """,

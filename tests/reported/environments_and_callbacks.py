@@ -20,9 +20,9 @@ from stable_baselines3.common.env_util import make_vec_env
 
 import ppo_lab
 from ppo_lab import SpecPPO
-from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
-from ppo_lab.environments import inspect_environment
+from ppo_lab.runs.environments import inspect_environment
 from ppo_lab.vec_env import make_native_vec_env
+from ppo_lab.vec_env.compiled import CompiledVecEnv, has_world
 
 print("ppo_lab of", os.path.dirname(ppo_lab.__file__))
 th.set_num_threads(1)
@@ -81,8 +81,8 @@ for kind, name, value in [
 
 def scored():
     env_id = registered(changed(CartPoleEnv, "gravity", 60.0))
-    from ppo_lab.run_config import Evaluation, RunConfig
-    from ppo_lab.sb3_training import _environments
+    from ppo_lab.runs.config import Evaluation, RunConfig
+    from ppo_lab.runs.sb3_training import _environments
 
     config = RunConfig("spec_ppo", env_id, 0, 64, 2, "MlpPolicy", {}, Evaluation(2, 0))
     env = _environments(config, 2, 3)

@@ -22,7 +22,7 @@ from ppo_lab.compare import main as compare
 from ppo_lab.evaluate import main as evaluate
 from ppo_lab.report import main as report
 from ppo_lab.train import main as train
-from reports.runs import load_runs
+from reports.logs.loading import load_runs
 
 TMP = Path(tempfile.mkdtemp())
 failed = 0
@@ -82,7 +82,7 @@ def _():
     logs = TMP / "nine"
     from stable_baselines3.common.evaluation import evaluate_policy
 
-    from ppo_lab.saved_model import find_saved_run, load_model, make_environments
+    from ppo_lab.runs.saved_model import find_saved_run, load_model, make_environments
 
     told = []
     for number, seed in enumerate((1, 2, 3), 1):

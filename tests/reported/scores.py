@@ -142,9 +142,9 @@ def exits_are_survived():
 
 def masked_reference():
     try:
-        from ppo_lab.references import reference_scores
+        from ppo_lab.runs.references import reference_scores
     except ImportError:
-        from ppo_lab.environments import reference_scores
+        from ppo_lab.runs.environments import reference_scores
     found = reference_scores("odd_envs:Masked-v0", {})
     # the allowed actions are 1 and 3: mean 2; all four: 1.5
     return abs(found.low - 2.0) < 0.4 and found.low != 1.5 and abs(
@@ -204,7 +204,7 @@ def endless():
 
 def closed():
     from ppo_lab import evaluate, train
-    from ppo_lab.compiled_vec_env import has_world
+    from ppo_lab.vec_env.compiled import has_world
 
     odd_envs.OPEN.clear()
     quiet(
@@ -219,10 +219,10 @@ def closed():
 
 def exact_scores():
     from envs.planning import policy_return
-    from ppo_lab.algorithms import algorithm_class
     from ppo_lab.exact import model_policy
-    from ppo_lab.run_config import Evaluation, RunConfig
-    from ppo_lab.runs import execute_run
+    from ppo_lab.registry import algorithm_class
+    from ppo_lab.runs.config import Evaluation, RunConfig
+    from ppo_lab.runs.execution import execute_run
 
     worst = 0.0
     for algo, settings in (

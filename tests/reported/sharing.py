@@ -165,7 +165,7 @@ def tasks_of(url, study="s", **more):
     import optuna
 
     from tuning.storage import open_storage
-    from tuning.tasks import Heart, TaskList
+    from tuning.task_list import Heart, TaskList
 
     storage = open_storage(url)
     made = optuna.create_study(
@@ -285,7 +285,7 @@ SECRETS = [
 
 @fault("23 run.json's command holds no password, in nine forms")
 def _(logs):
-    from ppo_lab.run_folder import circumstances
+    from ppo_lab.runs.folder import circumstances
 
     before = sys.argv
     try:

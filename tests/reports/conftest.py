@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.document import Document
+from reports.content.document import Document
 from reports.report import Report, write_report
 
 MakeRun = Callable[..., Path]

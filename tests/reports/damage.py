@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .conftest import write_run
-from .log_writers import write_monitor, write_zoo_run
+from tests.reports.conftest import write_run
+from tests.reports.log_writers import write_monitor, write_zoo_run
 
 HUGE = "9" * 5000
 NUMBERS: tuple[Any, ...] = (

@@ -13,9 +13,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reports.formats import csv_text, shown
+from reports.content.numbers import shown
+from reports.output.formats import csv_text
+from reports.output.tables import main_table
 from reports.report import Report
-from reports.tables import main_table
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="the package selenium is missing")
 

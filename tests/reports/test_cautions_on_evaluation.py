@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from reports.arrangement import arrange
-from reports.document import Document
-from reports.protocol import protocol_rows
+from reports.content.arrangement import arrange
+from reports.content.document import Document
+from reports.content.protocol import protocol_rows
+from reports.logs.loading import load_runs
 from reports.report import write_report
-from reports.runs import load_runs
-
-from .conftest import write_run
+from tests.reports.conftest import write_run
 
 ALIKE = "evaluation protocol"
 OTHER = "do not all have the same evaluation seeds"

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from ppo_lab.report import main
-from reports.document import Document, from_json
-from reports.records import LoadedRuns
+from reports.content.document import Document, from_json
+from reports.logs.loading import load_runs
+from reports.logs.records import LoadedRuns
 from reports.report import FORMATS, Format, write_report
-from reports.runs import load_runs
-
-from .damage import damage, write_sound
+from tests.reports.damage import damage, write_sound
 
 SECONDS = 2.0
 """Of processor time for one folder of three small files, on a slow machine."""

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 import reports
-from reports.document import from_json
+from reports.content.document import from_json
+from reports.logs.loading import NoRunsError, load_runs
 from reports.report import write_report
-from reports.runs import NoRunsError, load_runs
-
-from .conftest import MakeRun, write_four_labels, write_run
+from tests.reports.conftest import MakeRun, write_four_labels, write_run
 
 FIGURES = ("learning_curves", "intervals", "profiles", "pairs")
 TABLES = ("table", "tasks", "tests", "pairs", "efficiency", "protocol")

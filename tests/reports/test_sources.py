@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 import reports
-from reports.runs import NoRunsError, Source, load_runs
-
-from .conftest import write_run
-from .log_writers import write_evaluations, write_monitor, write_zoo_run
+from reports.logs.loading import NoRunsError, Source, load_runs
+from tests.reports.conftest import write_run
+from tests.reports.log_writers import write_evaluations, write_monitor, write_zoo_run
 
 
 def test_every_kind_of_log_enters_one_list(tmp_path: Path) -> None:
@@ -147,7 +146,7 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_reading_needs_no_torch_no_sb3_and_nothing_of_ppo_lab() -> None:
     code = (
-        "import sys, reports.runs, reports.arrangement, reports.references\n"
+        "import sys, reports.logs.loading, reports.content.arrangement, reports.logs.references\n"
         "names = ['ppo_lab', 'tuning', 'torch', 'stable_baselines3', 'gymnasium', 'pandas']\n"
         "sys.exit(', '.join(name for name in names if name in sys.modules) or 0)"
     )

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import TrialState
 
 from tuning.storage import open_storage, open_study
-from tuning.tasks import Heart, TaskList
+from tuning.task_list import Heart, TaskList
 
 
 def work(url: str, names: Sequence[str], count: int, meet: Callable[[], Any]) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from tuning import patience as module
 from tuning.patience import Patience, StorageLostError, cause_of
 from tuning.storage import open_storage
-from tuning.tasks import Heart, TaskList
+from tuning.task_list import Heart, TaskList
 
 NAMES = ["0", "1"]
 

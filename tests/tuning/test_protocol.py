@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.sb3_training import MAX_EVALUATION_ENVS
-from tuning.protocol import MAX_SEED, SEED_STRIDE, Block, Protocol
+from ppo_lab.runs.sb3_training import MAX_EVALUATION_ENVS
+from ppo_lab.runs.seeds import MAX_SEED, SEED_STRIDE, Block
+from tuning.protocol import Protocol
 
 
 def protocol(**changes: int) -> Protocol:

@@ -19,7 +19,7 @@ from optuna.trial import TrialState, create_trial
 from tests.tuning.contention import check, in_processes, in_threads
 from tuning.patience import PatientDatabase
 from tuning.storage import file_url, open_storage
-from tuning.tasks import Heart, TaskList
+from tuning.task_list import Heart, TaskList
 from tuning.turns import turn
 
 NAMES = ["0", "1", "2"]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppo_lab.algorithms import algorithm_class
 from ppo_lab.errors import ArgumentError
+from ppo_lab.registry import algorithm_class
 from tuning.parameters import Choice, Fixed, Parameter, Real, Whole
 from tuning.space_files import parse_flag, spaces_for
 from tuning.spaces import (

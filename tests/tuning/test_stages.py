@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from ppo_lab.runs import RunResult
-from ppo_lab.worker_pool import Death, WorkerPool
+from ppo_lab.runs.execution import RunResult
+from ppo_lab.runs.worker_pool import Death, WorkerPool
 from tests.tuning.test_study import PROTOCOL, opened, proposals, scored
 from tuning.stages import Stages, StudyError, carry_out, screen
 from tuning.study import AlgorithmStudy, Runs, Screening
-from tuning.work import TaskResult
+from tuning.trial_runs import TaskResult
 
 SMALL = replace(PROTOCOL, trials=8, window=3)
 

@@ -10,15 +10,15 @@ import pytest
 from optuna.trial import TrialState
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.storage_url import without_password
+from ppo_lab.runs.storage_url import without_password
 from tuning.parameters import Real
 from tuning.protocol import Protocol
 from tuning.spaces import SPACES
 from tuning.stages import Candidate, lower_end, ranked
 from tuning.storage import open_storage, open_study
 from tuning.study import AlgorithmStudy, Screening, study_settings
-from tuning.tasks import Heart, TaskList
-from tuning.work import Task, TaskResult
+from tuning.task_list import Heart, TaskList
+from tuning.trial_runs import Task, TaskResult
 
 PROTOCOL = Protocol("ppo_lab/GridWorld-v0", "MlpPolicy", trials=14, window=4, seed=3)
 SPACE = SPACES["core"]["spec_ppo"]

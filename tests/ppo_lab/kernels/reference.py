@@ -6,11 +6,11 @@ import numpy as np
 import torch as th
 from torch import nn
 
-from ppo_lab import objectives as obj
-from ppo_lab.advantages import normalize_advantages
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
 from ppo_lab.kernels.update import Rollout
+from ppo_lab.ppo import objectives as obj
+from ppo_lab.ppo.advantages import normalize_advantages
 
 
 class Reference(nn.Module):
@@ -138,7 +138,7 @@ def torch_update(
                 obj.effective_sample_size(ratio),
             ]
             rows.append([float(th.as_tensor(x).detach()) for x in row])
-            if settings.target_kl is not None and kl > 1.5 * settings.target_kl:
+            if settings.kl_limit is not None and kl > settings.kl_limit:
                 return Stepped(rows, epoch + 1, True, optimizers)
             for optimizer in optimizers:
                 optimizer.zero_grad()

@@ -7,8 +7,7 @@ from scipy import stats
 
 from ppo_lab.kernels.acting import act, predict_values
 from ppo_lab.kernels.layout import Layout
-
-from .reference import Reference, random_params
+from tests.ppo_lab.kernels.reference import Reference, random_params
 
 DISCRETE = Layout(4, (16, 16), (24,), "tanh", "categorical", (3,))
 BOX = Layout(3, (12,), (9, 7), "relu", "gaussian", (2,))

@@ -9,8 +9,8 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppo_lab.buffers import SpecRolloutBuffer
 from ppo_lab.kernels import advantages as adv
+from ppo_lab.ppo.buffers import SpecRolloutBuffer
 
 
 @pytest.mark.parametrize("estimator", ["gae", "mc", "td0", "nstep"])

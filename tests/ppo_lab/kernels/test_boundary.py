@@ -10,8 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.common.env_util import make_vec_env
 
 from ppo_lab import SpecPPO
-from ppo_lab.collecting import encode
-from ppo_lab.compiled_vec_env import CompiledVecEnv
+from ppo_lab.compiled.player import encode
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels import advantages as adv
 from ppo_lab.kernels.acting import act, predict_values
@@ -20,6 +19,7 @@ from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
 from ppo_lab.kernels.update import Adam, Memory, Rollout, update
+from ppo_lab.vec_env.compiled import CompiledVecEnv
 from ppo_lab.worlds.rollout import RolloutArrays
 
 LAYOUT = Layout(3, (4,), (4,), "tanh", "multi_categorical", (2, 3))

@@ -9,8 +9,7 @@ from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.losses import N_DIAGNOSTICS, N_SUMS, loss_and_gradient
 from ppo_lab.kernels.settings import UpdateSettings
 from ppo_lab.kernels.update import Rollout
-
-from .reference import Reference, losses, make_rollout, random_params
+from tests.ppo_lab.kernels.reference import Reference, losses, make_rollout, random_params
 
 WIDTHS = st.lists(st.integers(1, 37), max_size=3).map(tuple)
 

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch as th
 
-from ppo_lab import objectives as obj
 from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
 from ppo_lab.kernels.update import DIAGNOSTICS, Adam, Rollout, UpdateResult, update
-
-from .reference import Reference, make_rollout, random_params, torch_update
+from ppo_lab.ppo import objectives as obj
+from tests.ppo_lab.kernels.reference import Reference, make_rollout, random_params, torch_update
 
 DISCRETE = Layout(4, (16, 16), (24,), "tanh", "categorical", (3,))
 BOX = Layout(3, (12,), (9, 7), "relu", "gaussian", (2,))
@@ -42,7 +41,7 @@ OPTIONS = [
     (BOX, UpdateSettings(ent_coef=0.01, max_grad_norm=5.0)),
     (BOX, UpdateSettings("kl", kl_coef=2.0, normalize_advantage=False, critic_max_grad_norm=0.1)),
     (MULTI, UpdateSettings("vanilla", vf_coef=1.0, ent_coef=0.02)),
-    (MULTI, UpdateSettings(clip_range=0.1, target_kl=1e3)),
+    (MULTI, UpdateSettings(clip_range=0.1, kl_limit=1e3)),
 ]
 
 
@@ -84,7 +83,7 @@ def test_the_moments_and_steps_are_those_of_torchs_adam() -> None:
 
 
 def test_the_target_kl_stops_before_the_step_that_passes_it() -> None:
-    settings = UpdateSettings(target_kl=0.02)
+    settings = UpdateSettings(kl_limit=0.03)
     params = random_params(DISCRETE, 1)
     rollout = make_rollout(DISCRETE, params, N, 2, drift=0.0)
     settings = replace(settings, max_grad_norm=100.0)

@@ -9,9 +9,9 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
 
-from ppo_lab.compiled_vec_env import CompiledVecEnv
 from ppo_lab.errors import ArgumentError
 from ppo_lab.vec_env import make_native_vec_env
+from ppo_lab.vec_env.compiled import CompiledVecEnv
 
 SMALL = {"n_steps": 64, "device": "cpu", "seed": 0}
 
@@ -131,7 +131,7 @@ def test_what_has_no_world_is_refused(arguments, message):
 
 def test_without_numba_it_says_so(monkeypatch):
     reason = "numba is not installed (pip install numba)"
-    monkeypatch.setattr("ppo_lab.restated.why_not", lambda: reason)
+    monkeypatch.setattr("ppo_lab.vec_env.restated.why_not", lambda: reason)
     with pytest.raises(ArgumentError, match="no compiled world, because numba is not installed"):
         CompiledVecEnv("CartPole-v1")
 

@@ -25,12 +25,12 @@ from envs.gridworld import GridWorld
 from envs.mdp import TabularMDP
 from envs.tabular import TabularEnv
 from envs.time_limits import GYMNASIUMS
-from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
 from ppo_lab.errors import ArgumentError, NoWorldError
-from ppo_lab.restated import restated
-from ppo_lab.run_config import Evaluation, RunConfig
-from ppo_lab.sb3_training import _environments
+from ppo_lab.runs.config import Evaluation, RunConfig
+from ppo_lab.runs.sb3_training import _environments
 from ppo_lab.vec_env import make_native_vec_env
+from ppo_lab.vec_env.compiled import CompiledVecEnv, has_world
+from ppo_lab.vec_env.restated import restated
 
 CLASSIC = (CartPoleEnv, PendulumEnv, MountainCarEnv, Continuous_MountainCarEnv, AcrobotEnv)
 DRAWN_ONLY = {

@@ -8,10 +8,10 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from envs.planning import random_return
-from ppo_lab.compiled_vec_env import CompiledVecEnv
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.acting import act, predict_values
 from ppo_lab.kernels.layout import Layout
+from ppo_lab.vec_env.compiled import CompiledVecEnv
 from ppo_lab.worlds.rollout import RolloutArrays
 
 GAMMA = 0.9

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stable_baselines3.common.env_util import make_vec_env
 
 from envs.planning import random_return
-from ppo_lab.compiled_vec_env import CompiledVecEnv, has_world
+from ppo_lab.vec_env.compiled import CompiledVecEnv, has_world
 from ppo_lab.worlds import randomness
 from ppo_lab.worlds.randomness import new_stream
 from tests.ppo_lab.kernels.calling import from_python

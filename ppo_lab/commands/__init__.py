@@ -1,0 +1,1 @@
+"""What the commands share: reading options, progress, a comparison's runs."""

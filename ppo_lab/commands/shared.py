@@ -1,0 +1,174 @@
+"""What every command shares: one-line errors, exit codes, where its folder and its lines go."""
+
+import argparse
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ppo_lab.errors import CommandError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "CommandParser",
+    "checked_jobs",
+    "checked_run_timeout",
+    "make_console",
+    "run_command",
+    "spent",
+    "writable_folder",
+]
+
+PLAIN_WIDTH = 110
+"""Columns where the output goes to a file: the table's own."""
+
+DONE, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+STOPPED = "stopped; the same command goes on from here"
+
+
+class CommandParser(argparse.ArgumentParser):
+    """argparse with errors of one line, named after the module: ``ppo_lab.tune: …``."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse; keeps the words, whose secrets an error must not show."""
+        self._words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2."""
+        from ppo_lab.runs.storage_url import words_without_passwords
+
+        for word, shown in zip(self._words, words_without_passwords(self._words), strict=True):
+            if word != shown:
+                parts = zip(word.partition("="), shown.partition("="), strict=True)
+                for given, instead in ((word, shown), *parts):
+                    if given and given != instead:
+                        message = message.replace(given, instead)
+                        message = message.replace(repr(given)[1:-1], instead)
+        line = " ".join(f"{self.prog.split()[-1]}: {message}".split())
+        self.exit(USAGE, f"{line} (--help lists the flags)\n")
+
+
+def run_command(program: str, body: Callable[[], None], exits: bool = False) -> int:
+    """Run a command's body; what goes wrong becomes one line on stderr and an exit code.
+
+    A usage error (``ArgumentError``) is 2. What fails on the way (``CommandError``,
+    ``NonFiniteError``, ``NoRunsError``, ``OSError``) is 1, and so is a SystemExit or a
+    KeyboardInterrupt that an environment raises. Ctrl-C and SIGTERM are 130. Anything else is a
+    mistake of ours and keeps its traceback.
+
+    Args:
+        program: the name before the message.
+        body: the work; imports what is heavy itself, so that ``--help`` answers at once.
+        exits: the body may call ``sys.exit`` itself, as other people's scripts do.
+
+    Returns:
+        The exit code.
+    """
+    from ppo_lab.errors import ArgumentError, NonFiniteError
+    from ppo_lab.interruption import by_user, one_line, stop_signals
+    from reports.logs.loading import NoRunsError
+
+    with stop_signals():
+        try:
+            body()
+        except (KeyboardInterrupt, SystemExit) as stop:
+            if by_user(stop):
+                said = str(stop) if isinstance(stop, KeyboardInterrupt) else ""
+                return _fail(program, said or STOPPED, INTERRUPTED)
+            if exits and isinstance(stop, SystemExit):
+                raise
+            return _fail(program, f"ended by the environment: {one_line(stop)}", FAILURE)
+        except ArgumentError as error:
+            return _fail(program, str(error), USAGE)
+        except (CommandError, NonFiniteError, NoRunsError, OSError) as error:
+            return _fail(program, str(error), FAILURE)
+    return DONE
+
+
+def make_console() -> "Console":
+    """A terminal's width, or the table's own where the output goes to a file.
+
+    No markup and no emoji: a reason or a name may hold brackets and colons.
+    """
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+def checked_jobs(jobs: int | None) -> int:
+    """The number of worker processes: as given, or all cores.
+
+    Raises:
+        ArgumentError: below 1.
+    """
+    from ppo_lab.errors import ArgumentError
+    from ppo_lab.runs.workers import default_jobs
+
+    if jobs is None:
+        return default_jobs()
+    if jobs < 1:
+        raise ArgumentError(f"--jobs {jobs}: expected at least 1")
+    return jobs
+
+
+def checked_run_timeout(seconds: float | None) -> float | None:
+    """The seconds that a run may take: as given, or None for no limit.
+
+    Raises:
+        ArgumentError: not above 0, or not finite; or this system has no timers.
+    """
+    from ppo_lab.errors import ArgumentError
+
+    if seconds is None:
+        return None
+    if not 0 < seconds < float("inf"):
+        raise ArgumentError(f"--run-timeout {seconds:g}: expected more than 0 seconds")
+    if not hasattr(signal, "setitimer"):
+        raise ArgumentError("--run-timeout: this system has no timers that end a process")
+    return seconds
+
+
+def writable_folder(log_folder: Path, name: str, flag: str) -> Path:
+    """The folder ``log_folder/name``, made and tried.
+
+    Args:
+        log_folder: as given by ``--log-folder``.
+        name: of the folder in it.
+        flag: that gave the name, for the error.
+
+    Raises:
+        ArgumentError: not a plain file name, or nothing can be written there.
+    """
+    from ppo_lab.errors import ArgumentError
+    from ppo_lab.runs.folder import check_writable
+
+    if not re.fullmatch(r"\w[\w.\- ]*", name):
+        raise ArgumentError(
+            f"{flag} {name!r}: expected a plain file name of letters, digits, '-', '_', '.'"
+        )
+    folder = log_folder / name
+    try:
+        check_writable(folder)
+    except OSError as error:
+        raise ArgumentError(f"--log-folder {log_folder}: {error}") from error
+    return folder
+
+
+def spent(started: float) -> str:
+    """The time since ``started``, of ``time.perf_counter``: ``2 min 5 s``."""
+    minutes, seconds = divmod(round(time.perf_counter() - started), 60)
+    return f"{minutes} min {seconds} s"
+
+
+def _fail(program: str, message: str, code: int) -> int:
+    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,193 @@
+"""Which of the two paths a model takes: torch, or the kernels that numba compiled."""
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from torch import nn
+from torch.optim import optimizer as torch_optimizer
+
+from ppo_lab import kernels
+from ppo_lab.arguments import Backend
+from ppo_lab.compiled.plain_policy import parameters_in_order, patched_method, why_not_plain
+from ppo_lab.errors import ArgumentError
+from ppo_lab.ppo.buffers import SpecRolloutBuffer
+from ppo_lab.ppo.policies import SpecActorCriticPolicy, critic_optimizer_of, has_joint_optimizer
+
+if TYPE_CHECKING:
+    from ppo_lab.compiled.path import CompiledPath
+
+__all__ = ["BackendChoice", "why_not_compiled"]
+
+
+ADAM = {
+    "weight_decay": 0,
+    "amsgrad": False,
+    "maximize": False,
+    "decoupled_weight_decay": False,
+    "capturable": False,
+    "differentiable": False,
+}
+"""What the kernels' Adam leaves out, at the values where it is not missed."""
+OPTIMIZER_HOOKS = (
+    torch_optimizer._global_optimizer_pre_hooks,
+    torch_optimizer._global_optimizer_post_hooks,
+)
+JOINT = "policy.optimizer holds the critic's parameters too, and moves both networks as SB3's does"
+
+
+class BackendChoice:
+    """What one model chose, said once, and the compiled path made for it."""
+
+    def __init__(self) -> None:
+        self._path: CompiledPath | None = None
+        self._said: str | None = None
+
+    def path(
+        self,
+        model: OnPolicyAlgorithm,
+        backend: Backend,
+        overridden: str | None,
+        measures_rollout_kl: bool,
+    ) -> "CompiledPath | None":
+        """The compiled path of a model; None where torch is to do the work.
+
+        Args:
+            model: set up.
+            backend: the user's wish.
+            overridden: as of :func:`why_not_compiled`.
+            measures_rollout_kl: whether the path will be asked for its ``rollout_kl``.
+
+        Raises:
+            ArgumentError: ``backend="compiled"`` where it does not apply; says why.
+        """
+        if backend == "torch":
+            self._path = None
+            if has_joint_optimizer(model.policy):
+                self._say(model, f"Using the torch path, where {JOINT}")
+            return None
+        reason = why_not_compiled(model, overridden)
+        if reason is None:
+            self._say(model, "Using the compiled path: an MLP policy on the CPU")
+            return self._path_of(model, measures_rollout_kl)
+        if backend == "compiled":
+            raise ArgumentError(
+                f"backend='compiled' cannot serve this model, because {reason}; "
+                "use backend='auto' or backend='torch'"
+            )
+        message = f"Using the torch path, because {reason}"
+        if kernels.why_not() is not None and message != self._said:
+            warnings.warn(f"SpecPPO runs by torch, because {reason}", stacklevel=4)
+        self._say(model, message)
+        self._path = None
+        return None
+
+    def latest(self, model: OnPolicyAlgorithm) -> "CompiledPath | None":
+        """The path that was chosen last, which may no longer hold; None: torch, or none yet."""
+        is_of_model = self._path is not None and self._path.model is model
+        return self._path if is_of_model else None
+
+    def _path_of(self, model: OnPolicyAlgorithm, measures_rollout_kl: bool) -> "CompiledPath":
+        from ppo_lab.compiled.path import CompiledPath  # needs numba
+
+        if self._path is None or not self._path.is_of(model):
+            self._path = CompiledPath(model)
+            self._path.warm_up(measures_rollout_kl)
+        return self._path
+
+    def _say(self, model: OnPolicyAlgorithm, message: str) -> None:
+        if model.verbose >= 1 and message != self._said:
+            print(message)
+        self._said = message
+
+
+def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | None:
+    """Why the kernels cannot stand in for torch on this model; None where they can.
+
+    Args:
+        model: set up.
+        overridden: the name of a method of the torch path that a subclass replaced, if any.
+
+    Returns:
+        The first reason found, to be read after "because".
+    """
+    if (missing := kernels.why_not()) is not None:
+        return missing
+    if overridden is not None:
+        return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
+    if model.device.type != "cpu":
+        return f"the model is on {model.device}, and the kernels run on the CPU"
+    if type(model.rollout_buffer) is not SpecRolloutBuffer:
+        return f"the rollout buffer is a {type(model.rollout_buffer).__name__}"
+    if (method := patched_method(model.rollout_buffer)) is not None:
+        return f"the rollout buffer has a {method} of its own"
+    if type(model.policy) is not SpecActorCriticPolicy:
+        return f"the policy is a {type(model.policy).__name__}, not MlpPolicy"
+    return (
+        _spaces_reason(model.observation_space, model.action_space)
+        or why_not_plain(model.policy)
+        or _optimizers_reason(model.policy)
+    )
+
+
+def _spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> str | None:
+    if not isinstance(observations, spaces.Discrete | spaces.Box):
+        return f"the observations are a {type(observations).__name__}"
+    if observations.dtype == np.uint8 and len(observations.shape or ()) == 3:
+        return "the observations are images"
+    if isinstance(actions, spaces.MultiDiscrete) and len(actions.nvec.shape) > 1:
+        return "the actions are a MultiDiscrete of several axes"
+    return None
+
+
+def _optimizers_reason(policy: SpecActorCriticPolicy) -> str | None:
+    """What keeps the two optimisers from being plain Adams, one over each network."""
+    if any(OPTIMIZER_HOOKS):
+        return "torch has global optimiser hooks"
+    actor, critic = parameters_in_order(policy)
+    for name, optimizer, network in (
+        ("policy.optimizer", policy.optimizer, actor),
+        ("policy.critic_optimizer", critic_optimizer_of(policy), critic),
+    ):
+        if type(optimizer) is not th.optim.Adam:
+            return f"the optimiser is {type(optimizer).__name__}, not Adam"
+        if reason := _adam_reason(optimizer) or _state_reason(optimizer, network):
+            return JOINT if has_joint_optimizer(policy) else f"{name} {reason}"
+    return None
+
+
+def _adam_reason(optimizer: th.optim.Adam) -> str | None:
+    if len(optimizer.param_groups) != 1:
+        return "has several parameter groups"
+    group = optimizer.param_groups[0]
+    for option, value in ADAM.items():
+        if group.get(option, value) != value:
+            return f"has {option}={group[option]}"
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+        return "has hooks"
+    if (method := patched_method(optimizer)) is not None:
+        return f"has a {method} of its own"
+    return None
+
+
+def _state_reason(optimizer: th.optim.Adam, network: Sequence[nn.Parameter]) -> str | None:
+    """What keeps an Adam from moving just this network, each parameter by the same step."""
+    held = optimizer.param_groups[0]["params"]
+    if len(held) != len(network) or {id(p) for p in held} != {id(p) for p in network}:
+        return "does not hold just its network's parameters as they now are"
+    states = [optimizer.state[p] for p in network if p in optimizer.state]
+    if not any(states):
+        return None
+    steps = {float(state.get("step", -1)) for state in states}
+    if len(states) != len(network) or len(steps) != 1:
+        return "has taken more steps with some parameters than with others"
+    for parameter, state in zip(network, states, strict=True):
+        for name in ("exp_avg", "exp_avg_sq"):
+            moment = state.get(name)
+            if moment is None or moment.shape != parameter.shape or moment.dtype != th.float32:
+                return "has moments of another shape or type than its parameters"
+    return None

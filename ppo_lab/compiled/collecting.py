@@ -1,0 +1,136 @@
+"""A rollout with the kernels in the policy's place (Spec 6.3): SB3's loop, without its cost.
+
+What SB3's ``collect_rollouts`` leaves behind, this leaves behind: the buffer filled, episodes and
+successes noted, a truncated step's reward carrying γ V of the observation that it ended with.
+"""
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from ppo_lab.compiled.callback_needs import needs_every_step, note_steps
+from ppo_lab.compiled.env_steps import is_untouched, quickest_steps
+from ppo_lab.compiled.packed_policy import PackedPolicy
+from ppo_lab.compiled.player import Player
+from ppo_lab.compiled.watched_steps import WatchedSteps
+from ppo_lab.errors import NonFiniteError, broken_distribution
+from ppo_lab.ppo.buffers import SpecRolloutBuffer
+from ppo_lab.ppo.callbacks import check_finite, check_rollout
+from ppo_lab.ppo.space_checks import check_indices
+from ppo_lab.vec_env.compiled import CompiledVecEnv
+from ppo_lab.worlds.rollout import CAUSES, OUTPUT, RolloutArrays, RolloutFailure
+
+__all__ = ["collect"]
+
+
+def collect(
+    model: OnPolicyAlgorithm,
+    packed: PackedPolicy,
+    env: VecEnv,
+    callback: BaseCallback,
+    buffer: SpecRolloutBuffer,
+    n_steps: int,
+) -> WatchedSteps | None:
+    """Fill the buffer's first ``n_steps`` steps; SB3's ``collect_rollouts`` up to the targets.
+
+    The callback is called at every step if it needs that
+    (:func:`ppo_lab.compiled.callback_needs.needs_every_step`), and otherwise at the first step
+    only. First and last step are then taken as SB3 takes them, for the callbacks to look into, and
+    those between by the quickest way: a :class:`CompiledVecEnv` is rolled out in one call.
+
+    Returns:
+        The loop, with SB3's local variables; None where the callback stopped the training.
+
+    Raises:
+        NonFiniteError: a reward, an observation, a value or a log-probability is not finite.
+        ObservationError: an observation is not of its space.
+    """
+    taken, every_step = model.num_timesteps, needs_every_step(callback) or _has_own_notes(model)
+    player = Player(model, packed, buffer, n_steps)
+    watched = WatchedSteps(model, player, env, callback, buffer, n_steps)
+    if every_step:
+        for t in range(n_steps):
+            if not watched.take(t, ask=True):
+                return None
+    else:
+        if not watched.take(0, ask=True):
+            return None
+        if player.is_packed and n_steps > 2:
+            _pass_over(watched, player, env, buffer, n_steps - 1)
+        for t in range(buffer.pos, n_steps):
+            watched.take(t, ask=False)
+        note_steps(callback, n_steps - 1)
+    check_rollout(buffer, n_steps, taken)
+    check_finite("observation", model._last_obs, model.num_timesteps)
+    check_indices(model._last_obs, model.observation_space, model.num_timesteps)
+    return watched
+
+
+def _has_own_notes(model: OnPolicyAlgorithm) -> bool:
+    """Whether a model looks at every step's infos in a way of its own."""
+    own = type(model)._update_info_buffer is not BaseAlgorithm._update_info_buffer
+    return own or "_update_info_buffer" in vars(model)
+
+
+def _pass_over(
+    watched: WatchedSteps, player: Player, env: VecEnv, buffer: SpecRolloutBuffer, stop: int
+) -> None:
+    """Take the steps from 1 up to ``stop``, into which nobody looks."""
+    if is_untouched(env, CompiledVecEnv):
+        assert isinstance(env, CompiledVecEnv)
+        _roll_out(watched, player, env, buffer, stop)
+    else:
+        _step_over(watched, player, env, buffer, stop)
+    buffer.pos = stop
+
+
+def _roll_out(
+    watched: WatchedSteps, player: Player, env: CompiledVecEnv, buffer: SpecRolloutBuffer, stop: int
+) -> None:
+    model, n_steps = watched.model, stop - 1
+    arrays = RolloutArrays(*(array[1:stop] for array in RolloutArrays.of(buffer)))
+    outcome = player.roll_out(env, arrays, stop)
+    if outcome.failure is not None:
+        raise _not_finite(outcome.failure, model.num_timesteps, env.num_envs)
+    model.num_timesteps += n_steps * env.num_envs
+    infos = [{"episode": episode} for episode in outcome.episodes] if env.monitor else []
+    model._update_info_buffer(infos)
+    if outcome.cut is not None:
+        watched.note_terminal(*outcome.cut)
+    model._last_obs, model._last_episode_starts = outcome.last_observations, outcome.dones
+
+
+def _not_finite(failure: RolloutFailure, taken: int, n_envs: int) -> NonFiniteError:
+    step = taken + failure.step * n_envs
+    if failure.what == CAUSES[OUTPUT]:
+        return broken_distribution(step)
+    return NonFiniteError(
+        f"{failure.what} is not finite at step {step + n_envs} in environment {failure.copy}: "
+        "training stopped, the parameters of the last update are kept"
+    )
+
+
+def _step_over(
+    watched: WatchedSteps, player: Player, env: VecEnv, buffer: SpecRolloutBuffer, stop: int
+) -> None:
+    model, steps = watched.model, quickest_steps(env)
+    observations, starts = model._last_obs, model._last_episode_starts
+    assert isinstance(observations, np.ndarray)
+    assert starts is not None
+    for t in range(1, stop):
+        buffer.episode_starts[t] = starts
+        step = steps.step(player.act(t, observations))
+        model.num_timesteps += env.num_envs
+        buffer.rewards[t] = step.rewards
+        if step.noted:
+            ended = np.array([step.dones[index] for index, _ in step.noted])
+            model._update_info_buffer([info for _, info in step.noted], ended)
+            for index, info in step.noted:
+                if step.dones[index]:
+                    watched.add_terminal_value(index, info, buffer.rewards[t])
+        observations, starts = step.observations, step.dones
+    # Copies: a DummyVecEnv stepped directly overwrites its arrays.
+    model._last_obs, model._last_episode_starts = observations.copy(), starts.copy()
+    buffer.actions[1:stop] = player.actions[1:stop]

@@ -1,0 +1,278 @@
+"""Whether a policy computes exactly what the kernels compute, module by module.
+
+SB3's users swap layers, add hooks and patch methods, before training and in the middle of it.
+Whatever is not known here to leave the computation alone is a reason for torch. The look takes
+tens of microseconds, so that it is taken anew before every rollout and every update.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.distributions import (
+    CategoricalDistribution,
+    DiagGaussianDistribution,
+    Distribution,
+    MultiCategoricalDistribution,
+)
+from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
+from torch import nn
+from torch.nn.modules import module as torch_module
+
+from ppo_lab.ppo.policies import SpecActorCriticPolicy, parameters_within
+
+__all__ = ["parameters_in_order", "patched_method", "why_not_plain"]
+
+ACTIVATIONS = (nn.Tanh, nn.ReLU)
+HEADS: Mapping[type[spaces.Space[Any]], type[Distribution]] = {
+    spaces.Discrete: CategoricalDistribution,
+    spaces.MultiDiscrete: MultiCategoricalDistribution,
+    spaces.Box: DiagGaussianDistribution,
+}
+GLOBAL_HOOKS = (
+    torch_module._global_forward_hooks,
+    torch_module._global_forward_pre_hooks,
+    torch_module._global_backward_hooks,
+    torch_module._global_backward_pre_hooks,
+)
+RESTATED: Mapping[type, tuple[str, ...]] = {
+    nn.Module: ("__call__", "_call_impl", "_wrapped_call_impl"),
+    SpecActorCriticPolicy: (
+        *(
+            "forward",
+            "evaluate_actions",
+            "predict_values",
+            "get_distribution",
+            "predict",
+            "_predict",
+        ),
+        *("extract_features", "_get_action_dist_from_latent", "obs_to_tensor"),
+    ),
+    MlpExtractor: ("forward", "forward_actor", "forward_critic"),
+    **dict.fromkeys((FlattenExtractor, nn.Flatten, nn.Sequential), ("forward",)),
+    **dict.fromkeys((nn.Linear, *ACTIVATIONS), ("forward",)),
+    **dict.fromkeys(
+        HEADS.values(), ("proba_distribution", "log_prob", "entropy", "sample", "get_actions")
+    ),
+}
+"""What the kernels do in these methods' place."""
+AS_IMPORTED = tuple(
+    (kind, name, getattr(kind, name)) for kind, names in RESTATED.items() for name in names
+)
+
+
+def why_not_plain(policy: SpecActorCriticPolicy) -> str | None:
+    """Why the kernels would compute another policy than this one; None: they compute the same.
+
+    Args:
+        policy: exactly a ``SpecActorCriticPolicy``.
+
+    Returns:
+        The first reason found, to be read after "because".
+    """
+    return (
+        _torch_reason()
+        or _reason_of(policy, "the policy", SpecActorCriticPolicy)
+        or _features_reason(policy)
+        or _distribution_reason(policy)
+        or _networks_reason(policy)
+        or _parameters_reason(policy)
+    )
+
+
+def parameters_in_order(
+    policy: SpecActorCriticPolicy,
+) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The actor's and the critic's parameters of a plain policy, as the kernels have them."""
+    extractor = policy.mlp_extractor
+    actor = _weights(extractor.policy_net, policy.action_net)
+    if isinstance(policy.action_space, spaces.Box):
+        actor.append(policy.log_std)
+    return actor, _weights(extractor.value_net, policy.value_net)
+
+
+def _weights(network: nn.Module, head: nn.Module) -> list[nn.Parameter]:
+    layers = [*network._modules.values()][::2]
+    held = [layer._parameters for layer in (*layers, head)]  # type: ignore[union-attr]
+    return [each[name] for each in held for name in ("weight", "bias")]  # type: ignore[misc]
+
+
+def patched_method(holder: object) -> str | None:
+    """The name of a method that this one object has in place of its class's, if any."""
+    methods = _methods(type(holder))  # type: ignore[arg-type]
+    if methods.isdisjoint(vars(holder)):
+        return None
+    return next(name for name in vars(holder) if name in methods)
+
+
+@cache
+def _methods(kind: type) -> frozenset[str]:
+    return frozenset(name for name in dir(kind) if callable(getattr(kind, name, None)))
+
+
+def _torch_reason() -> str | None:
+    if any(GLOBAL_HOOKS):
+        return "torch has global module hooks"
+    if th.is_autocast_enabled("cpu") or not th.is_grad_enabled():
+        return "torch's autocast is on or its gradients are off"
+    for kind, name, function in AS_IMPORTED:
+        if getattr(kind, name) is not function:
+            return f"{kind.__name__}.{name} was replaced"
+    return None
+
+
+def _reason_of(module: nn.Module, name: str, kind: type[nn.Module]) -> str | None:
+    reason = _module_reason(module, kind)
+    return None if reason is None else f"{name} {reason}"
+
+
+def _module_reason(module: nn.Module, kind: type[nn.Module]) -> str | None:
+    """What keeps one module from being a plain one of its class."""
+    if type(module) is not kind:
+        return f"is a {type(module).__name__}, not a plain {kind.__name__}"
+    held = module.__dict__
+    if (
+        held["_forward_hooks"]
+        or held["_forward_pre_hooks"]
+        or held["_backward_hooks"]
+        or held["_backward_pre_hooks"]
+    ):
+        return "has forward or backward hooks"
+    if (method := patched_method(module)) is not None:
+        return f"has a {method} of its own"
+    return None
+
+
+def _features_reason(policy: SpecActorCriticPolicy) -> str | None:
+    extractors = (
+        policy.features_extractor,
+        policy.pi_features_extractor,
+        policy.vf_features_extractor,
+    )
+    for extractor in {id(each): each for each in extractors}.values():
+        if type(extractor) is not FlattenExtractor:
+            return f"the features come from a {type(extractor).__name__}"
+        flatten = extractor.flatten
+        if reason := (
+            _reason_of(extractor, "the features extractor", FlattenExtractor)
+            or _reason_of(flatten, "the features extractor's layer", nn.Flatten)
+        ):
+            return reason
+        if (flatten.start_dim, flatten.end_dim) != (1, -1):
+            return "the features extractor does not flatten all"
+    return None
+
+
+def _distribution_reason(policy: SpecActorCriticPolicy) -> str | None:
+    distribution, space = policy.action_dist, policy.action_space
+    expected = (head for kind, head in HEADS.items() if isinstance(space, kind))
+    if type(distribution) is not next(expected, None):
+        return f"the actions follow a {type(distribution).__name__}"
+    if (method := patched_method(distribution)) is not None:
+        return f"the actions' distribution has a {method} of its own"
+    return None
+
+
+def _networks_reason(policy: SpecActorCriticPolicy) -> str | None:
+    """Two chains of Linear and one kind of activation, and a Linear after each."""
+    extractor = policy.mlp_extractor
+    if reason := _reason_of(extractor, "mlp_extractor", MlpExtractor):
+        return reason
+    kinds: set[type[nn.Module]] = set()
+    for name, network, head, outputs in (
+        ("policy_net", extractor.policy_net, policy.action_net, _outputs(policy)),
+        ("value_net", extractor.value_net, policy.value_net, 1),
+    ):
+        if reason := _reason_of(network, name, nn.Sequential):
+            return reason
+        layers = [*network._modules.values(), head]
+        if found := _chain_reason(layers, policy.features_dim, outputs):
+            index, reason = found
+            head_name = "action_net" if name == "policy_net" else "the value's head"
+            where = f"{name}[{index}]" if index < len(layers) - 1 else head_name
+            return f"{where} {reason}"
+        kinds.update([type(layer) for layer in layers[1::2]])
+    return "the networks have both Tanh and ReLU" if len(kinds) > 1 else None
+
+
+def _chain_reason(layers: Sequence[nn.Module], inputs: int, outputs: int) -> tuple[int, str] | None:
+    """What keeps layers from being Linear, activation, …, Linear that fit together, and which."""
+    for index, layer in enumerate(layers):
+        reason = _activation_reason(layer) if index % 2 else _linear_reason(layer, inputs)
+        if reason is not None:
+            return index, reason
+        if index % 2 == 0:
+            inputs = _width(layer)
+    if len(layers) % 2 == 0:
+        return len(layers) - 2, "has no activation after it"
+    return None if inputs == outputs else (len(layers) - 1, f"has {inputs} outputs, not {outputs}")
+
+
+def _outputs(policy: SpecActorCriticPolicy) -> int:
+    space = policy.action_space
+    if isinstance(space, spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, spaces.MultiDiscrete):
+        return int(space.nvec.sum())
+    return int(np.prod(space.shape or ()))
+
+
+def _activation_reason(layer: nn.Module) -> str | None:
+    if type(layer) not in ACTIVATIONS:
+        return f"as an activation is {type(layer).__name__}, not Tanh or ReLU"
+    return _module_reason(layer, type(layer))
+
+
+def _linear_reason(layer: nn.Module, inputs: int) -> str | None:
+    if reason := _module_reason(layer, nn.Linear):
+        return reason
+    held = layer._parameters
+    weight, bias = held.get("weight"), held.get("bias")
+    if len(held) != 2 or layer._modules or weight is None or bias is None:
+        return "is no plain Linear with weight and bias"
+    if weight.dim() != 2:
+        return "has a weight that is no matrix"
+    n_out, n_in = weight.shape
+    if n_in != inputs or bias.shape != (n_out,):
+        return "does not fit what is before it or its own bias"
+    return None
+
+
+def _width(layer: nn.Module) -> int:
+    weight = layer._parameters["weight"]  # the truth, where ``out_features`` may be stale
+    assert weight is not None
+    return weight.shape[0]
+
+
+def _parameters_reason(policy: SpecActorCriticPolicy) -> str | None:
+    if isinstance(policy.action_space, spaces.Box):
+        log_std = policy._parameters.get("log_std")
+        if log_std is None or log_std.shape != (_outputs(policy),):
+            return "log_std is not one number for each action"
+    actor, critic = parameters_in_order(policy)
+    parameters = [*actor, *critic]
+    for parameter in parameters:
+        if reason := _parameter_reason(parameter):
+            return reason
+    if len({parameter.data_ptr() for parameter in parameters}) < len(parameters):
+        return "two of the policy's tensors share their memory"
+    if len(parameters_within(policy)) != len(parameters):
+        return "the policy holds parameters beside its two networks"
+    return None
+
+
+def _parameter_reason(parameter: nn.Parameter) -> str | None:
+    if type(parameter) is not nn.Parameter or not parameter.is_contiguous():
+        return "a parameter is no plain, contiguous tensor"
+    if parameter.dtype != th.float32:
+        return "the parameters are not float32"
+    if parameter.device.type != "cpu":
+        return "a parameter is not on the CPU"
+    if not parameter.requires_grad:
+        return "some parameters are frozen"
+    if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+        return "a parameter has gradient hooks"
+    return None

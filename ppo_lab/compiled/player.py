@@ -1,0 +1,297 @@
+"""The packed policy as it acts in K environments, beside SB3's loop."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from torch import nn
+
+from ppo_lab.compiled.packed_policy import PackedPolicy
+from ppo_lab.errors import ArgumentError, broken_distribution
+from ppo_lab.kernels.acting import predict_values, run_act
+from ppo_lab.kernels.boundary import check_array, check_network
+from ppo_lab.kernels.boundary import check_indices as check_places
+from ppo_lab.ppo.buffers import SpecRolloutBuffer
+from ppo_lab.ppo.callbacks import check_finite, check_rollout
+from ppo_lab.ppo.space_checks import check_indices, check_shape
+from ppo_lab.vec_env.compiled import CompiledVecEnv
+from ppo_lab.worlds.rollout import RolloutArrays, RolloutOutcome
+
+__all__ = ["Player", "encode"]
+
+
+class Player:
+    """The packed policy in K environments for T steps, with all its random numbers drawn before.
+
+    Args:
+        model: its policy is the one packed.
+        packed: read.
+        buffer: just reset; its observations, values and log-probabilities are written by ``act``.
+        n_steps: T.
+
+    Attributes:
+        actions: (T, K, n_actions) int64, or float32 before they are clipped to their Box.
+        noise: (T, K, n_actions) float64, what decides them.
+        is_packed: False once somebody exchanged the policy's parameters, modules or hooks.
+    """
+
+    def __init__(
+        self,
+        model: OnPolicyAlgorithm,
+        packed: PackedPolicy,
+        buffer: SpecRolloutBuffer,
+        n_steps: int,
+    ) -> None:
+        layout, n_envs = packed.layout, buffer.n_envs
+        self._model, self._packed, self._buffer = model, packed, buffer
+        self._binding, self.is_packed = _binding_of(packed, model.policy), True
+        self.noise = draw_noise(packed, n_steps, n_envs)
+        self.actions = np.zeros(self.noise.shape, layout.action_dtype)
+        self._params, self._layout, self._work = packed.params, layout, layout.workspace(n_envs)
+        # Once, so that every step's ``act`` may go without.
+        check_network(layout, self._params, self._work)
+        check_array("values", buffer.values, (buffer.buffer_size, n_envs), written=True)
+        check_array("log_probs", buffer.log_probs, (buffer.buffer_size, n_envs), written=True)
+        self._space, action_space = model.observation_space, model.action_space
+        self._counts = int(self._space.n) if isinstance(self._space, spaces.Discrete) else 0
+        self._shape = (n_envs, *(self._space.shape or ()))
+        self._dtype = buffer.observations.dtype
+        self._is_single = self._dtype == np.float32
+        if self._is_single:
+            flat = buffer.observations.reshape(len(buffer.observations), n_envs, -1)
+            check_array("observations", flat, (buffer.buffer_size, n_envs, layout.inputs))
+        shape = () if isinstance(action_space, spaces.Discrete) else action_space.shape or ()
+        self._moves = self.actions.reshape(n_steps, n_envs, *shape)
+        self._box = action_space if isinstance(action_space, spaces.Box) else None
+        # A place for each step's: an environment may keep the action that it was given.
+        self._clipped = _empty_moves(self._box, n_steps, n_envs) if self._box else self._moves
+
+    @cached_property
+    def _rows(self) -> list[Any]:
+        """Views of every step made at once: an index costs as much as a small layer."""
+        seen = self._buffer.observations
+        flat = seen.reshape(len(seen), self._buffer.n_envs, -1)
+        kept = self._buffer.values, self._buffer.log_probs
+        rows = zip(seen, flat, self.noise, self.actions, *kept, self._moves)  # noqa: B905 - first T
+        return list(rows)
+
+    def read(self) -> None:
+        """Take the parameters as they now are; other networks than the ones packed act by torch."""
+        self.is_packed = self.is_packed and self._binding.holds
+        if self.is_packed:
+            self._binding.read()
+
+    def act(self, step: int, observations: NDArray[Any]) -> NDArray[Any]:
+        """Choose the actions of one step, and write what belongs to it into the buffer.
+
+        Args:
+            step: which.
+            observations: (K, …) as the environments give them.
+
+        Returns:
+            (K, …) actions as the environments take them.
+
+        Raises:
+            NonFiniteError: see :func:`collect`; ObservationError: not of the space.
+        """
+        seen, flat, noise, chosen, values, log_probs, moves = self._rows[step]
+        if observations.shape != self._shape or self._counts:
+            self._check(observations)
+        seen[:] = observations if seen.shape == observations.shape else observations[:, None]
+        as_kept = self._is_single and observations.dtype == self._dtype
+        inputs = flat if as_kept else self._encoded(observations)
+        plan = self._layout.plan
+        bad = run_act(self._params, plan, inputs, noise, self._work, chosen, values, log_probs)
+        if bad >= 0:
+            self._refuse(step, observations)
+        return moves if self._box is None else self.for_the_environment(step)
+
+    def choose(
+        self, step: int, observations: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], th.Tensor, th.Tensor]:
+        """Choose the actions of one step, as SB3's policy would be asked for them.
+
+        Returns:
+            (K, …) actions, the same within their bounds, V (K, 1) and log π (K,); the buffer is
+            not written to.
+
+        Raises:
+            NonFiniteError, ObservationError: as ``act``.
+        """
+        self._check(observations)
+        if not self.is_packed:
+            return self._choose_by_torch(step, observations)
+        n_envs, inputs = len(observations), self._encoded(observations)
+        values, log_probs = np.empty(n_envs, np.float32), np.empty(n_envs, np.float32)
+        chosen, noise = self.actions[step], self.noise[step]
+        plan = self._layout.plan
+        bad = run_act(self._params, plan, inputs, noise, self._work, chosen, values, log_probs)
+        if bad >= 0:
+            self._refuse(step, observations)
+        value = th.from_numpy(values).reshape(-1, 1)
+        return self._moves[step], self.for_the_environment(step), value, th.from_numpy(log_probs)
+
+    def _choose_by_torch(
+        self, step: int, observations: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], th.Tensor, th.Tensor]:
+        with th.no_grad():
+            actions, values, log_probs = self._model.policy(th.as_tensor(observations))
+        self._moves[step][:] = actions.numpy()
+        return self._moves[step], self.for_the_environment(step), values, log_probs
+
+    def value(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+        """V of (K, …) observations: (K,) float32."""
+        if not self.is_packed:
+            with th.no_grad():
+                valued = self._model.policy.predict_values(th.as_tensor(observations))
+            return valued.numpy().reshape(-1)
+        inputs = encode(observations, self._space)
+        values = np.empty(len(inputs), np.float32)
+        predict_values(self._params, self._layout, inputs, self._work, values)
+        return values
+
+    def roll_out(self, env: CompiledVecEnv, arrays: RolloutArrays, stop: int) -> RolloutOutcome:
+        """Steps 1 to ``stop`` of a compiled environment in one call, into ``arrays`` of these."""
+        model, starts = self._model, self._model._last_episode_starts
+        assert starts is not None
+        layout, noise = self._packed.layout, self.noise[1:stop]
+        outcome: RolloutOutcome = env.rollout(
+            layout, self._params, arrays, starts, noise, model.gamma
+        )
+        return outcome
+
+    def for_the_environment(self, step: int) -> NDArray[Any]:
+        """The actions of a step, (K, …), within the bounds of their space."""
+        moves: NDArray[Any] = self._moves[step]
+        clipped: NDArray[Any] = self._clipped[step]
+        if self._box is None:
+            return moves
+        np.maximum(moves, self._box.low, out=clipped)
+        np.minimum(clipped, self._box.high, out=clipped)
+        return clipped
+
+    def _check(self, observations: NDArray[Any]) -> None:
+        if observations.shape != self._shape:
+            check_shape(observations, self._shape, self._model.num_timesteps)
+        if self._counts and not _within(observations, self._counts):
+            check_indices(observations, self._space, self._model.num_timesteps)
+
+    def _encoded(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+        """As SB3's policy sees them: a Discrete's as whole numbers, others as they were given."""
+        if self._counts:
+            observations = observations.astype(self._dtype, copy=False)
+        return encode(observations, self._space)
+
+    def _refuse(self, step: int, observations: NDArray[Any]) -> NoReturn:
+        model, buffer = self._model, self._buffer
+        check_rollout(buffer, step, model.num_timesteps - step * buffer.n_envs)
+        check_finite("observation", observations, model.num_timesteps)
+        raise broken_distribution(model.num_timesteps)
+
+
+def _within(indices: NDArray[Any], counts: int) -> bool:
+    """Whether all are surely in 0 … counts − 1; quick for int64, which negative ones leave."""
+    return indices.dtype == np.int64 and bool(indices.view(np.uint64).max() < counts)
+
+
+class _Binding:
+    """A packed policy's networks, and the quickest way to read their parameters.
+
+    Args:
+        packed: its vectors are written.
+        policy: the one that is packed.
+    """
+
+    def __init__(self, packed: PackedPolicy, policy: nn.Module) -> None:
+        self._parameters: list[th.Tensor] = [*packed.parameters]
+        self._vectors = packed.views()
+        found: list[Mapping[Any, Any]] = [vars(policy)]
+        for module in policy.modules():
+            found += [module._parameters, module._modules]
+            found += [module._forward_hooks, module._forward_pre_hooks]
+        self._parts = [(each, dict(each)) for each in found]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the policy still is made of the same modules, parameters and hooks."""
+        for now, then in self._parts:  # noqa: SIM110 - a generator would take twice as long
+            if now != then:
+                return False
+        return True
+
+    def read(self) -> None:
+        """Copy the parameters as they now are into the vectors."""
+        with th.no_grad():
+            th._foreach_copy_(self._vectors, self._parameters)
+
+
+_bindings: WeakKeyDictionary[PackedPolicy, _Binding] = WeakKeyDictionary()
+
+
+def _binding_of(packed: PackedPolicy, policy: nn.Module) -> _Binding:
+    known = _bindings.get(packed)
+    if known is None or not known.holds:
+        known = _bindings[packed] = _Binding(packed, policy)
+    return known
+
+
+def _empty_moves(box: spaces.Box, n_steps: int, n_envs: int) -> NDArray[Any]:
+    """(T, K, …) of the type that clipping float32 actions to the bounds gives."""
+    return np.empty((n_steps, n_envs, *box.shape), np.result_type(np.float32, box.low))
+
+
+def draw_noise(packed: PackedPolicy, n_steps: int, n_envs: int) -> NDArray[np.float64]:
+    """(T, K, n_actions) random numbers for actions, from torch's generator as the torch path's.
+
+    Uniforms in [0, 1), or standard normals of a Gaussian.
+    """
+    shape = (n_steps, n_envs, packed.layout.n_actions)
+    draw = th.randn if packed.layout.head == "gaussian" else th.rand
+    noise: NDArray[np.float64] = draw(shape, dtype=th.float64).numpy()
+    return noise
+
+
+def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.float32]:
+    """Observations as the networks take them: flat, or one-hot where the space is Discrete.
+
+    Args:
+        observations: (K, …), or (K,) or (K, 1) numbers of a Discrete space.
+        space: of one observation.
+
+    Returns:
+        (K, inputs) float32; a view where nothing needs changing.
+
+    Raises:
+        ArgumentError: they are not of this space's shape, or a number of a Discrete one is under 0
+            or not under n, where SB3 raises too.
+    """
+    _check_fit(observations, space)
+    if isinstance(space, spaces.Discrete):
+        n = int(space.n)
+        numbers = observations.reshape(-1).astype(np.int64, copy=False)
+        check_places("observations", numbers, n)
+        hot = np.zeros((len(numbers), n), np.float32)
+        hot[np.arange(len(hot)), numbers] = 1.0
+        return hot
+    flat = observations.reshape(len(observations), -1)
+    return np.ascontiguousarray(flat, dtype=np.float32)
+
+
+def _check_fit(observations: NDArray[Any], space: spaces.Space[Any]) -> None:
+    """Check (K, …) observations against their space, a dimension of 1 more being allowed.
+
+    Raises:
+        ArgumentError: another shape.
+    """
+    shape = space.shape or ()
+    if observations.shape[1:] not in (shape, (1, *shape)):
+        raise ArgumentError(
+            f"an observation of shape {observations.shape[1:]} where the space is {space}: the "
+            "environment must return what its observation_space says"
+        )

@@ -1,0 +1,1 @@
+"""Where hyperparameters come from: files in the zoo's format, presets, defaults."""

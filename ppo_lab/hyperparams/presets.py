@@ -1,0 +1,42 @@
+"""Named settings of ``SpecPPO``: ``SpecPPO(policy, env, **preset("recommended"))``.
+
+``recommended`` rests on ``docs/additions.md``; ``docs/preset.md`` compares it with SB3's defaults
+on seeds that did not choose it.
+"""
+
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from ppo_lab.errors import ArgumentError
+from ppo_lab.registry import closest
+
+__all__ = ["preset", "preset_names"]
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The settings of a name, as keyword arguments of ``SpecPPO``.
+
+    Args:
+        name: ``sb3``: SB3's defaults, written out; ``recommended``: what is worth changing of
+            them everywhere.
+
+    Raises:
+        ArgumentError: no preset has this name.
+    """
+    known = _presets()
+    if name not in known:
+        raise ArgumentError(f"unknown preset {name!r}; closest: {closest(name, known)}")
+    return dict(known[name])
+
+
+def preset_names() -> list[str]:
+    """The names, for a command's help."""
+    return sorted(_presets())
+
+
+def _presets() -> dict[str, dict[str, Any]]:
+    text = (files("ppo_lab") / "hyperparams" / "presets.yml").read_text(encoding="utf-8")
+    known: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return known

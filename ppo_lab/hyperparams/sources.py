@@ -1,0 +1,179 @@
+"""Where hyperparameters come from: our files, RL Zoo's, a user's, all in the zoo's format."""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ppo_lab.errors import ArgumentError
+from ppo_lab.hyperparams.reading import keyword_text
+from ppo_lab.registry import ALGORITHMS, closest, known_algorithm
+
+__all__ = [
+    "Settings",
+    "committed_settings",
+    "default_settings",
+    "file_settings",
+    "zoo_settings",
+]
+
+UNSUPPORTED = (
+    "env_wrapper",
+    "vec_env_wrapper",
+    "frame_stack",
+    "callback",
+    "env_kwargs",
+    "monitor_kwargs",
+    "noise_type",
+    "noise_std",
+    "replay_buffer_class",
+)
+"""The zoo's keywords that a run here does not take."""
+ZOO_TUNING = "tuned, where it is tuned, by RL Zoo's authors with a budget and seeds not stated"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to train with.
+
+    Attributes:
+        n_envs: parallel environments.
+        n_timesteps: budget in environment steps.
+        policy: SB3's policy name; empty for the one that fits the observations.
+        hyperparameters: the algorithm's keyword arguments, plain YAML values.
+        normalize: the zoo's keyword: ``VecNormalize``, or its arguments.
+        word: what a report files the runs under: ``zoo``, ``default``, ….
+        origin: where they stand, in words.
+        tuning: what tuning they are known to have had, in words.
+    """
+
+    n_envs: int
+    n_timesteps: int
+    policy: str
+    hyperparameters: Mapping[str, Any]
+    normalize: bool | Mapping[str, Any] = False
+    word: str = "committed"
+    origin: str = ""
+    tuning: str = "none"
+
+
+def committed_settings(algo: str, env_id: str) -> Settings:
+    """The settings of ``hyperparams/<algo>.yml`` for an environment.
+
+    Args:
+        algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
+        env_id: Gymnasium's id.
+
+    Raises:
+        ArgumentError: there are none for the algorithm or the environment.
+    """
+    file = files("ppo_lab") / "hyperparams" / f"{known_algorithm(algo)}.yml"
+    if not file.is_file():
+        raise ArgumentError(f"no settings come with {algo!r}; give its hyperparameters")
+    known: dict[str, dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if env_id not in known:
+        raise ArgumentError(
+            f"no settings of {algo!r} come with {env_id!r}; closest: {closest(env_id, known)}"
+        )
+    return _settings(
+        known[env_id],
+        "committed",
+        f"ppo_lab's {algo}.yml, {env_id}",
+        "chosen by this project on seeds of its own, below 1,000",
+    )
+
+
+def default_settings(algo: str) -> Settings:
+    """The algorithm's own defaults, in one environment."""
+    if algo == "optimal":
+        return Settings(1, 0, "", {}, word="exact", origin="dynamic programming")
+    whose = "the algorithm's" if ALGORITHMS[algo].tabular else "SB3's"
+    return Settings(1, 0, "", {}, word="default", origin=f"{whose} defaults")
+
+
+def zoo_settings(algo: str, env_id: str) -> Settings | None:
+    """RL Zoo's settings of an algorithm for an environment, from rl_zoo3's package data.
+
+    Where the zoo lists no entry it trains with its ``default``, SB3's defaults in one
+    environment, and so does this. ``spec_ppo`` has those of ``ppo``.
+
+    Args:
+        algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
+        env_id: Gymnasium's id.
+
+    Returns:
+        The settings; None if rl_zoo3 is not installed or has none for this algorithm.
+    """
+    theirs = ALGORITHMS[known_algorithm(algo)].settings_of
+    # Found without importing it: that would load every algorithm.
+    spec = importlib.util.find_spec("rl_zoo3") if theirs else None
+    if spec is None or spec.origin is None:
+        return None
+    file = Path(spec.origin).parent / "hyperparams" / f"{theirs}.yml"
+    known = _read(file)
+    name = env_id.split(":")[-1]
+    source = f"rl_zoo3 {version('rl_zoo3')}'s {theirs}.yml"
+    listed = known.get(name)
+    if listed is not None and not (wrapped := _unsupported(listed)):
+        return _settings(listed, "zoo", f"{source}, {name}", ZOO_TUNING)
+    why = f", as its entry needs {', '.join(wrapped)}" if listed else ""
+    return Settings(1, 0, "", {}, word="zoo", origin=f"{source}, default (SB3's defaults){why}")
+
+
+def file_settings(file: Path, env_id: str) -> Settings:
+    """The settings of a user's file in the zoo's format for an environment.
+
+    Args:
+        file: environment ids, or ``default``, with their settings.
+        env_id: Gymnasium's id.
+
+    Raises:
+        ArgumentError: the file cannot be read, has no entry, or asks for what a run cannot do.
+    """
+    known = _read(file)
+    name = env_id.split(":")[-1]
+    entry = known.get(env_id, known.get(name, known.get("default")))
+    if entry is None:
+        raise ArgumentError(
+            f"{file} has no settings for {env_id!r} and no 'default'; it has {', '.join(known)}"
+        )
+    if wrapped := _unsupported(entry):
+        raise ArgumentError(f"{file}, {env_id}: a run cannot take {', '.join(wrapped)}")
+    which = env_id if env_id in known else name if name in known else "default"
+    return _settings(entry, "given", f"{file.name}, {which}", "not known")
+
+
+def _read(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        known = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ArgumentError(f"{file} cannot be read: {type(error).__name__}: {reason}") from error
+    if not isinstance(known, dict) or not all(isinstance(entry, dict) for entry in known.values()):
+        raise ArgumentError(
+            f"{file}: expected environment ids, each with its settings, as in RL Zoo's files"
+        )
+    return {str(name): entry for name, entry in known.items()}
+
+
+def _unsupported(entry: Mapping[str, Any]) -> list[str]:
+    found = [name for name in UNSUPPORTED if entry.get(name) is not None]
+    return found + (["a policy of its own"] if "." in str(entry.get("policy", "")) else [])
+
+
+def _settings(entry: Mapping[str, Any], word: str, origin: str, tuning: str) -> Settings:
+    chosen = dict(entry)
+    normalize = chosen.pop("normalize", False)
+    if isinstance(normalize, str):
+        normalize = keyword_text("normalize", normalize)
+    try:
+        n_envs, n_timesteps = int(chosen.pop("n_envs", 1)), int(chosen.pop("n_timesteps", 0))
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{origin}: n_envs and n_timesteps must be whole numbers") from error
+    policy = str(chosen.pop("policy", ""))
+    return Settings(n_envs, n_timesteps, policy, chosen, normalize, word, origin, tuning)

@@ -1,0 +1,284 @@
+"""Actor–critic policies whose two networks learn with optimisers of their own (Spec 5.2)."""
+
+import copy
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.policies import (
+    ActorCriticCnnPolicy,
+    ActorCriticPolicy,
+    BasePolicy,
+    MultiInputActorCriticPolicy,
+)
+from stable_baselines3.common.preprocessing import get_flattened_obs_dim
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, create_mlp
+from stable_baselines3.common.type_aliases import Schedule
+from torch import nn
+
+from ppo_lab.errors import ArgumentError
+from ppo_lab.ppo.no_compiler import no_compiler_import
+
+__all__ = [
+    "CnnPolicy",
+    "MlpPolicy",
+    "MultiInputPolicy",
+    "SharedTrunk",
+    "SpecActorCriticCnnPolicy",
+    "SpecActorCriticPolicy",
+    "SpecMultiInputActorCriticPolicy",
+    "critic_optimizer_of",
+    "has_joint_optimizer",
+    "join_optimizer_states",
+    "parameters_of",
+    "parameters_within",
+    "split_optimizer_state",
+    "with_two_optimizers",
+]
+
+CRITIC_OPTIMIZER = "policy.critic_optimizer"
+
+
+class SpecActorCriticPolicy(ActorCriticPolicy):
+    """SB3's ``ActorCriticPolicy`` with two optimisers in place of one.
+
+    ``optimizer`` moves the actor (and whatever layers the two share), ``critic_optimizer`` the
+    critic. Both are of ``optimizer_class`` with ``optimizer_kwargs``. Networks, initial weights
+    and the random numbers drawn for them are SB3's. Either may be replaced; an ``optimizer`` that
+    holds the critic's parameters too moves both networks, as SB3's does, and ``critic_optimizer``
+    then nothing.
+
+    Attributes:
+        optimizer: the actor's optimiser.
+        critic_optimizer: the critic's optimiser.
+    """
+
+    critic_optimizer: th.optim.Optimizer
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        with no_compiler_import():
+            super()._build(lr_schedule)
+            options: dict[str, Any] = {"lr": lr_schedule(1), **self.optimizer_kwargs}
+            self.optimizer = self.optimizer_class(self.actor_parameters(), **options)
+            self.critic_optimizer = self.optimizer_class(self.critic_parameters(), **options)
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """What only the value depends on, in the order of ``parameters()``."""
+        modules: list[nn.Module] = [self.mlp_extractor.value_net, self.value_net]
+        if self.vf_features_extractor is not self.pi_features_extractor:
+            modules.append(self.vf_features_extractor)
+        own = {id(p) for p in parameters_within(*modules)}
+        shared = {id(p) for p in parameters_within(self, without=modules)}
+        return [p for p in parameters_within(self) if id(p) in own - shared]
+
+    def actor_parameters(self) -> list[nn.Parameter]:
+        """Everything else: the actor's own parameters and the shared ones."""
+        critic = {id(p) for p in self.critic_parameters()}
+        return [p for p in parameters_within(self) if id(p) not in critic]
+
+    def with_fitting_optimizers(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """``get_parameters()`` of a model with one optimiser or two, as this policy takes it.
+
+        Args:
+            parameters: object name → state. ``policy.optimizer`` is split in two where it is of
+                one over all parameters, as SB3's ``PPO`` has it; joined with
+                ``policy.critic_optimizer`` where this policy has such a one; else left as it is.
+
+        Returns:
+            A new dictionary.
+
+        Raises:
+            ArgumentError: two states for one optimiser that is not over all parameters in order.
+        """
+        first, second = parameters.get("policy.optimizer"), parameters.get(CRITIC_OPTIMIZER)
+        joint = has_joint_optimizer(self)
+        everything = list(self.parameters())
+        position = {id(p): index for index, p in enumerate(everything)}
+        parts = [
+            [position[id(p)] for p in part]
+            for part in (self.actor_parameters(), self.critic_parameters())
+        ]
+        others = {key: state for key, state in parameters.items() if key != CRITIC_OPTIMIZER}
+        if joint and first is not None and second is not None:
+            if [*map(id, parameters_of(self.optimizer))] != [*position]:
+                raise ArgumentError(
+                    "the states of an actor's and a critic's optimiser cannot be given to a "
+                    "policy.optimizer over other parameters than policy.parameters()"
+                )
+            return {**others, "policy.optimizer": join_optimizer_states([first, second], parts)}
+        is_whole = first is not None and len(first["param_groups"][0]["params"]) == len(everything)
+        if joint or second is not None or not is_whole:
+            return dict(parameters)
+        actor, critic = split_optimizer_state(parameters["policy.optimizer"], parts)
+        return {**others, "policy.optimizer": actor, CRITIC_OPTIMIZER: critic}
+
+
+class SpecActorCriticCnnPolicy(SpecActorCriticPolicy, ActorCriticCnnPolicy):
+    """The same with SB3's ``NatureCNN`` before the heads, for images."""
+
+
+class SpecMultiInputActorCriticPolicy(SpecActorCriticPolicy, MultiInputActorCriticPolicy):
+    """The same with SB3's ``CombinedExtractor`` before the heads, for dictionary observations."""
+
+
+class SharedTrunk(BaseFeaturesExtractor):
+    """Layers that actor and critic share, in front of the heads of each (Spec 5.2).
+
+    ``policy_kwargs={"features_extractor_class": SharedTrunk, "net_arch": []}`` is the classic
+    shared network: a trunk and two linear heads. The trunk belongs to the actor's optimiser and
+    receives the gradients of both losses.
+
+    Args:
+        observation_space: any but a dictionary; given by the policy.
+        net_arch: sizes of the layers, at least one.
+        activation_fn: after each of them.
+
+    Raises:
+        ArgumentError: no layer, or a dictionary of observations.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        net_arch: Sequence[int] = (64, 64),
+        activation_fn: type[nn.Module] = nn.Tanh,
+    ) -> None:
+        if not net_arch or isinstance(observation_space, spaces.Dict):
+            raise ArgumentError(
+                f"SharedTrunk with net_arch={net_arch!r} on {observation_space}: expected at "
+                "least one layer size and observations that flatten to a vector"
+            )
+        super().__init__(observation_space, features_dim=net_arch[-1])
+        inputs = get_flattened_obs_dim(observation_space)
+        layers = create_mlp(inputs, -1, list(net_arch), activation_fn)
+        self.layers = nn.Sequential(nn.Flatten(), *layers)
+
+    def forward(self, observations: th.Tensor) -> th.Tensor:
+        """(B, …) observations to (B, net_arch[-1]) features."""
+        features: th.Tensor = self.layers(observations)
+        return features
+
+
+MlpPolicy = SpecActorCriticPolicy
+CnnPolicy = SpecActorCriticCnnPolicy
+MultiInputPolicy = SpecMultiInputActorCriticPolicy
+
+
+def critic_optimizer_of(policy: BasePolicy) -> th.optim.Optimizer | None:
+    """The critic's own optimiser; None for a policy of SB3's, whose one moves both networks.
+
+    Asked by attribute, since ``torch.compile`` wraps a policy in another class.
+    """
+    found: th.optim.Optimizer | None = getattr(policy, "critic_optimizer", None)
+    return found
+
+
+def has_joint_optimizer(policy: BasePolicy) -> bool:
+    """Whether ``optimizer`` was replaced by one that holds parameters of the critic too.
+
+    That is what SB3's users do (``policy.optimizer = Adam(policy.parameters())``). It then moves
+    both networks, and ``critic_optimizer`` is left out, so that nothing is moved twice.
+    """
+    critic_optimizer = critic_optimizer_of(policy)
+    if critic_optimizer is None:
+        return False
+    held = {id(p) for p in parameters_of(policy.optimizer)}
+    if any(id(p) in held for p in policy.critic_parameters()):  # type: ignore[operator]
+        return True
+    both = held & {id(p) for p in parameters_of(critic_optimizer)}
+    # Parameters that the policy no longer has are the critic's where its optimiser held them.
+    return bool(both) and bool(both - {id(p) for p in policy.actor_parameters()})  # type: ignore[operator]
+
+
+def parameters_within(
+    *modules: nn.Module, without: Collection[nn.Module] = ()
+) -> list[nn.Parameter]:
+    """As ``parameters()`` of one module after the other, but several times faster: no names.
+
+    Args:
+        modules: in this order.
+        without: not entered on the way.
+    """
+    left_out = {id(module) for module in without}
+    found: dict[int, nn.Parameter] = {}
+    waiting = list(reversed(modules))
+    while waiting:
+        module = waiting.pop()
+        if id(module) in left_out:
+            continue
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                found[id(parameter)] = parameter
+        waiting.extend(child for child in reversed(module._modules.values()) if child is not None)
+    return list(found.values())
+
+
+def parameters_of(optimizer: th.optim.Optimizer) -> list[nn.Parameter]:
+    """What an optimiser moves, group by group."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+_WITH_TWO_OPTIMIZERS: Mapping[type[BasePolicy], type[BasePolicy]] = {
+    ActorCriticPolicy: SpecActorCriticPolicy,
+    ActorCriticCnnPolicy: SpecActorCriticCnnPolicy,
+    MultiInputActorCriticPolicy: SpecMultiInputActorCriticPolicy,
+}
+
+
+def with_two_optimizers(policy_class: type[BasePolicy]) -> type[BasePolicy]:
+    """The class with two optimisers for one of SB3's own three; every other class as it is.
+
+    A model that SB3's ``PPO`` saved names SB3's class; networks and weights are the same.
+    """
+    return _WITH_TWO_OPTIMIZERS.get(policy_class, policy_class)
+
+
+def split_optimizer_state(
+    state: Mapping[str, Any], parts: Sequence[Sequence[int]]
+) -> list[dict[str, Any]]:
+    """Split the state of one optimiser into those of optimisers over parts of its parameters.
+
+    Adam's moments belong to single parameters, so that the parts go on exactly as the whole would
+    have.
+
+    Args:
+        state: ``state_dict()`` of an optimiser with one parameter group.
+        parts: for each part, the positions of its parameters in the whole, in its own order.
+
+    Returns:
+        One state per part, for ``load_state_dict``; copies, which share nothing with ``state``.
+    """
+    (group,) = state["param_groups"]
+    moments = state["state"]
+    return [
+        {
+            "state": {
+                new: copy.deepcopy(moments[old]) for new, old in enumerate(part) if old in moments
+            },
+            "param_groups": [{**group, "params": list(range(len(part)))}],
+        }
+        for part in parts
+    ]
+
+
+def join_optimizer_states(
+    states: Sequence[Mapping[str, Any]], parts: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """Undo :func:`split_optimizer_state`; the first one's options hold for the whole.
+
+    Args:
+        states: ``state_dict()`` of optimisers with one parameter group each.
+        parts: as there.
+
+    Returns:
+        One state, for ``load_state_dict``; a copy.
+    """
+    (group,) = states[0]["param_groups"]
+    moments = {
+        part[old]: copy.deepcopy(moment)
+        for state, part in zip(states, parts, strict=True)
+        for old, moment in state["state"].items()
+    }
+    n_parameters = sum(len(part) for part in parts)
+    return {"state": moments, "param_groups": [{**group, "params": list(range(n_parameters))}]}

@@ -1,0 +1,103 @@
+"""What a run is told: everything that decides its result."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["NO_PART", "Evaluation", "RunConfig", "Trained", "environment_folder_name"]
+
+NO_PART = ("reference",)
+"""Entries that decide nothing of a run's result: what somebody measured to normalise it by."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a run's policy is scored.
+
+    Attributes:
+        episodes: episodes behind each mean return, ≥ 1.
+        seed: of the evaluation environments, set anew before each evaluation: every policy of
+            the run plays from the same random numbers. Other runs have seeds of their own, or
+            their errors would be common, and no interval would see them (Spec 16.2).
+        points: evaluations over the run, ≥ 1; 1 is the final policy alone, more also score the
+            untrained policy and the ones between.
+        deterministic: the most likely action, as SB3 and the zoo evaluate.
+    """
+
+    episodes: int
+    seed: int
+    points: int = 1
+    deterministic: bool = True
+
+    @property
+    def in_words(self) -> str:
+        """What a report says of a study's scores."""
+        return (
+            "A score is what the policy after its last update is worth: its exact expected return "
+            "where the environment is a small finite MDP with a time limit, elsewhere its mean "
+            f"return over {self.episodes} episodes, which begin from an evaluation seed of the "
+            "run's own, the same in every row for the runs of one seed."
+        )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's result, and the words that a report files it under.
+
+    Attributes:
+        algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
+        env: Gymnasium's id.
+        seed: of the algorithm and the training environments (seed, seed + 1, … one each).
+        timesteps: budget in environment steps; rollouts are whole, so a few more may be taken.
+        n_envs: parallel environments.
+        policy: SB3's policy name.
+        hyperparameters: the algorithm's keyword arguments, plain YAML values.
+        evaluation: how it is scored.
+        env_kwargs: for ``gymnasium.make``.
+        settings: where the hyperparameters come from: ``tuned``, ``default``, ….
+        stage: what the run is for: ``screen``, ``replicate``, ``judge``.
+        reference: see :class:`ppo_lab.runs.references.ReferenceScores`; None if not known or not
+            needed. No part of what makes two runs the same.
+        normalize: the zoo's keyword: SB3's ``VecNormalize`` around the environments, or its
+            arguments.
+        origin: what ``settings`` stands for, in words: a file and its entry.
+    """
+
+    algo: str
+    env: str
+    seed: int
+    timesteps: int
+    n_envs: int
+    policy: str
+    hyperparameters: Mapping[str, Any]
+    evaluation: Evaluation
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    settings: str = "given"
+    stage: str = "run"
+    reference: Mapping[str, Any] | None = field(default=None, compare=False)
+    normalize: bool | Mapping[str, Any] = False
+    origin: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As ``run.json`` holds it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a trainer hands back.
+
+    Attributes:
+        score: mean return of the final policy over the evaluation episodes, or its expectation.
+        steps: environment steps taken.
+        facts: more entries for ``run.json``, plain JSON values.
+    """
+
+    score: float
+    steps: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def environment_folder_name(env_id: str) -> str:
+    """The zoo's file name for an id: ``ppo_lab/GridWorld-v0`` is ``ppo_lab-GridWorld-v0``."""
+    return env_id.split(":")[-1].replace("/", "-")

@@ -1,0 +1,158 @@
+"""What a run needs to know of a Gymnasium environment before it starts."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from envs.mdp import TabularMDP, from_toy_text
+from ppo_lab.errors import ArgumentError
+from ppo_lab.ppo.space_checks import check_spaces
+from ppo_lab.registry import ALGORITHMS, Algorithm, ObservationKind, known_algorithm
+from ppo_lab.vec_env.making import _faults_in_one_line, make_checked
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
+__all__ = ["exported_mdp", "has_masks", "inspect_environment", "make_copies"]
+
+
+def make_copies(
+    make: Callable[[], gym.Env[Any, Any]],
+    count: int,
+    seed: int | None = None,
+    monitor_dir: str | None = None,
+) -> "VecEnv":
+    """SB3's ``make_vec_env``; where one copy cannot be made, those before it are closed.
+
+    Args:
+        make: makes one environment.
+        count: copies, ≥ 1.
+        seed: of the first one; the others follow.
+        monitor_dir: where SB3's monitor files go; None: nowhere.
+
+    Raises:
+        BaseException: whatever making one raises.
+    """
+    from stable_baselines3.common.env_util import make_vec_env
+
+    made: list[gym.Env[Any, Any]] = []
+
+    def kept() -> gym.Env[Any, Any]:
+        made.append(make())
+        return made[-1]
+
+    def monitored(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+        made[-1] = env  # it closes its file too
+        return env
+
+    try:
+        return make_vec_env(kept, count, seed, monitor_dir=monitor_dir, wrapper_class=monitored)
+    except BaseException:
+        for env in made:
+            env.close()
+        raise
+
+
+def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = "ppo") -> str:
+    """Check that an algorithm can train on an environment and name its policy there.
+
+    Args:
+        env_id: Gymnasium's id, ``module:id`` for one that a module registers.
+        env_kwargs: for ``gymnasium.make``.
+        algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
+
+    Returns:
+        SB3's name of the policy: ``MlpPolicy``, ``CnnPolicy``, ``MultiInputPolicy``, or the
+        algorithm's own form of it.
+
+    Raises:
+        ArgumentError: unknown, cannot be made, or the algorithm cannot use it; says why.
+    """
+    algorithm = ALGORITHMS[known_algorithm(algo)]
+    env = make_checked(env_id, env_kwargs)
+    with _faults_in_one_line(env_id):
+        try:
+            _check_starts(env, env_id)
+            _check_actions(env, env_id, algorithm)
+            if algorithm.needs_masks and not has_masks(env):
+                raise ArgumentError(
+                    f"environment {env_id!r} has no method action_masks(), which "
+                    f"{algorithm.name} ({algo}) needs"
+                )
+            if algorithm.tabular:
+                _check_states(env, env_id, algorithm)
+            observation = env.observation_space
+        finally:
+            env.close()
+    return algorithm.policy_for(_observation_kind(observation, env_id))
+
+
+def _check_starts(env: gym.Env[Any, Any], env_id: str) -> None:
+    try:
+        check_spaces(env.observation_space, env.action_space)
+    except ArgumentError as error:
+        raise ArgumentError(f"environment {env_id!r} cannot be used: {error}") from None
+
+
+def _check_actions(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) -> None:
+    action = env.action_space
+    if not isinstance(action, algorithm.actions):
+        expected = ", ".join(space.__name__ for space in algorithm.actions)
+        raise ArgumentError(
+            f"environment {env_id!r} has action space {action}, which {algorithm.name} cannot "
+            f"use; expected {'one of ' if len(algorithm.actions) > 1 else ''}{expected}"
+        )
+    if isinstance(action, spaces.Box) and not action.is_bounded():
+        raise ArgumentError(
+            f"environment {env_id!r} has an unbounded action space {action}; "
+            "wrap it in gymnasium.wrappers.RescaleAction or give it finite bounds"
+        )
+
+
+def has_masks(env: gym.Env[Any, Any]) -> bool:
+    """Whether the environment says which actions are possible, as sb3-contrib asks it."""
+    try:
+        return callable(env.get_wrapper_attr("action_masks"))
+    except AttributeError:
+        return False
+
+
+def _check_states(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) -> None:
+    mdp = exported_mdp(env)
+    if mdp is None:
+        raise ArgumentError(
+            f"environment {env_id!r} exports no finite MDP, which {algorithm.name} needs: an "
+            "attribute mdp (PPO Lab's grids and crawler) or a table P (Gymnasium's toy text)"
+        )
+    observation = env.observation_space
+    if not isinstance(observation, spaces.Discrete) or int(observation.n) != mdp.n_states:
+        raise ArgumentError(
+            f"environment {env_id!r} shows {observation}, but {algorithm.name} needs the index "
+            f"of its {mdp.n_states} states"
+        )
+
+
+def _observation_kind(observation: spaces.Space[Any], env_id: str) -> ObservationKind:
+    if isinstance(observation, spaces.Dict):
+        return "MultiInput"
+    if isinstance(observation, spaces.Tuple | spaces.Text | spaces.Sequence | spaces.Graph):
+        raise ArgumentError(
+            f"environment {env_id!r} has observation space {observation}, which SB3's policies "
+            "cannot read; wrap it in gymnasium.wrappers.FlattenObservation"
+        )
+    is_image = isinstance(observation, spaces.Box) and len(observation.shape) == 3
+    return "Cnn" if is_image and observation.dtype == np.uint8 else "Mlp"
+
+
+def exported_mdp(env: gym.Env[Any, Any]) -> TabularMDP | None:
+    """The MDP that an environment is, where it says so: ``mdp``, or toy text's ``P``."""
+    mdp = getattr(env.unwrapped, "mdp", None)
+    if isinstance(mdp, TabularMDP):
+        return mdp
+    try:
+        return from_toy_text(env)
+    except TypeError:
+        return None

@@ -1,0 +1,210 @@
+"""Hidden folders and files that are written before they get their name; what the dead leave."""
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ppo_lab.runs.folder_lock import is_alive, let_go, lock_handle
+
+__all__ = ["discard", "move_into_place", "new_folder_beside", "sweep", "sweep_beside", "take_name"]
+
+_BEGUN = re.compile(
+    r"\.(?P<of>.+)\.(?P<kind>part|old)-(?P<pid>\d+)(?:-[0-9a-f]+)?(?:@(?P<host>.+))?", re.DOTALL
+)
+_PASSING = re.compile(r"\.(?:probe|video)-(?P<pid>\d+)(?:-\w+)?")
+SILENT_SECONDS = 24 * 3600.0
+"""What another machine has begun, and has not locked, is taken for abandoned after this time."""
+_UNLOCKED = -1
+_mine: dict[Path, tuple[int, int]] = {}
+"""What this process has begun → the open folder, whose lock shows others that it is alive, and the
+thread."""
+
+
+def new_folder_beside(target: Path) -> Path:
+    """A hidden folder beside a target, for :func:`move_into_place`; what the dead left is removed.
+
+    Args:
+        target: the folder's name to come; its parents are made.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep_beside(target)
+    while True:
+        name = f".{target.name}.part-{os.getpid()}-{secrets.token_hex(4)}"
+        folder = target.with_name(name)
+        # Before it is there: another thread that sweeps would find it without a lock.
+        _mine[folder] = _UNLOCKED, threading.get_ident()
+        folder.mkdir()
+        if _hold(folder):
+            return folder
+        del _mine[folder]
+
+
+def move_into_place(begun: Path, target: Path, keep_former: bool = False) -> None:
+    """Rename, over a failed or damaged run of the same name.
+
+    Args:
+        begun: what was written, whole.
+        target: its place.
+        keep_former: leave what was there, in a hidden folder beside.
+    """
+    if target.exists() and keep_former:
+        number = 1
+        while (kept := target.with_name(f".{target.name}.damaged-{number}")).exists():
+            number += 1
+        target.rename(kept)
+        begun.rename(target)
+    elif target.exists():
+        outdated = target.with_name(f".{target.name}.old-{os.getpid()}-{secrets.token_hex(4)}")
+        _hold(target)  # killed between the two renames, its lock goes, and it gets its name back
+        target.rename(outdated)
+        begun.rename(target)
+        shutil.rmtree(outdated, ignore_errors=True)
+        _give_up(target)
+    else:
+        begun.rename(target)
+    _give_up(begun)
+
+
+def take_name(begun: Path, target: Path) -> bool:
+    """Rename, unless there is something of that name; then what was begun is given up."""
+    try:
+        begun.rename(target)
+    except OSError as error:
+        discard(begun)
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            return False
+        raise
+    _give_up(begun)
+    return True
+
+
+def discard(begun: Path) -> None:
+    """Give up what was begun."""
+    shutil.rmtree(begun, ignore_errors=True)
+    _give_up(begun)
+
+
+def sweep(folder: Path, *, deep: bool = True) -> None:
+    """Remove what killed commands have left hidden in a folder of runs.
+
+    What a living process has begun is left alone: its lock is held, or its number is alive on this
+    machine. A run that was to be replaced when its process was killed gets its name back.
+
+    Args:
+        folder: nothing happens where it is none.
+        deep: look into its folders too.
+    """
+    for found in list(_walk(folder) if deep else _in(folder)):
+        if not _is_at_work(found):
+            _remove(found)
+
+
+def sweep_beside(target: Path) -> None:
+    """Remove what others have left of one folder, and what this thread has itself given up."""
+    for found in list(_in(target.parent)):
+        if found.of == target.name:
+            if _mine.get(found.path, (0, 0))[1] == threading.get_ident():
+                _give_up(found.path)
+            if not _is_at_work(found):
+                _remove(found)
+
+
+@dataclass(frozen=True)
+class _Hidden:
+    path: Path
+    pid: int
+    of: str = ""
+    kind: str = ""
+    host: str = ""
+
+
+def _walk(folder: Path) -> Iterator[_Hidden]:
+    for place, folders, _ in os.walk(folder):
+        yield from _in(Path(place))
+        # Not into runs, nor into what is hidden: nothing is begun there.
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not Path(place, name, "run.json").exists()
+        ]
+
+
+def _in(folder: Path) -> Iterator[_Hidden]:
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if match := _BEGUN.fullmatch(path.name):
+                of, kind, pid, host = match.groups()
+                yield _Hidden(path, int(pid), of, kind, host or "")
+            elif match := _PASSING.fullmatch(path.name):
+                yield _Hidden(path, int(match["pid"]))
+
+
+def _is_at_work(found: _Hidden) -> bool:
+    if found.path in _mine:
+        return True
+    try:
+        status = found.path.lstat()
+    except OSError:
+        return True  # gone already
+    touched = max(status.st_mtime, status.st_ctime)  # a rename changes the latter alone
+    age = time.time() - touched
+    if found.host not in ("", socket.gethostname()):
+        return age < SILENT_SECONDS
+    if found.pid != os.getpid() and is_alive(found.pid, touched):
+        return True
+    locked = found.path.is_dir() and not found.path.is_symlink() and _is_locked(found.path)
+    return age < SILENT_SECONDS if locked is None else locked
+
+
+def _is_locked(folder: Path) -> bool | None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    free = lock_handle(handle)
+    let_go(handle)
+    return None if free is None else not free
+
+
+def _remove(found: _Hidden) -> None:
+    if found.kind == "old":
+        target = found.path.with_name(found.of)
+        with suppress(OSError):
+            if not target.exists():
+                found.path.rename(target)
+                return
+    if found.path.is_dir() and not found.path.is_symlink():
+        shutil.rmtree(found.path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            found.path.unlink()
+
+
+def _hold(folder: Path) -> bool:
+    """Lock a folder; False where another process is about to remove it, or has."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:  # no folder can be opened here: its process's number must do
+        return True
+    if lock_handle(handle) is False or not folder.exists():
+        let_go(handle)
+        return False
+    _mine[folder] = handle, threading.get_ident()
+    return True
+
+
+def _give_up(folder: Path) -> None:
+    handle = _mine.pop(folder, (_UNLOCKED, 0))[0]
+    if handle != _UNLOCKED:
+        let_go(handle)

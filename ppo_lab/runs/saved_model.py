@@ -1,0 +1,315 @@
+"""A run folder's model and its environments, ours or RL Zoo's, ready to play."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
+
+from ppo_lab.errors import ArgumentError, CommandError
+from ppo_lab.hyperparams.reading import keyword_text
+from ppo_lab.model_files import kind_of_model, model_entries
+from ppo_lab.ppo.space_checks import check_spaces
+from ppo_lab.registry import ALGORITHMS, algorithm_class, closest
+from ppo_lab.runs.config import RunConfig, environment_folder_name
+from ppo_lab.runs.environments import make_copies
+from ppo_lab.runs.session import statistics_of
+from ppo_lab.vec_env.making import make_checked
+from reports.logs.reading import read_yaml
+from reports.logs.records import UnusableError
+
+__all__ = [
+    "CHECKPOINTS",
+    "SavedRun",
+    "check_start",
+    "find_saved_run",
+    "load_model",
+    "make_environments",
+    "trust",
+]
+
+CHECKPOINTS = ("final", "best")
+WRAPPERS = ("env_wrapper", "vec_env_wrapper")
+MAX_FRAMES = 1000
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """What a run folder says of its model.
+
+    Attributes:
+        folder: the run folder.
+        algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
+        env: Gymnasium's id.
+        env_kwargs: for ``gymnasium.make``.
+        frame_stack: frames stacked by ``VecFrameStack``; 0: none.
+        model_name: what its files are named after, where ``env`` is not the run's own.
+        normalized: whether its observations or rewards were, by ``VecNormalize``.
+        policy: SB3's policy name; empty where it is not stated.
+        hyperparameters: the algorithm's keyword arguments, plain values.
+    """
+
+    folder: Path
+    algo: str
+    env: str
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    frame_stack: int = 0
+    model_name: str = ""
+    normalized: bool = False
+    policy: str = ""
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The environment's name in file names."""
+        return self.model_name or environment_folder_name(self.env)
+
+    def model_file(self, checkpoint: str) -> Path:
+        """The file of a model.
+
+        Args:
+            checkpoint: ``final`` or ``best``.
+
+        Raises:
+            ArgumentError: the run has no such model.
+        """
+        file = self.folder / ("best_model.zip" if checkpoint == "best" else f"{self.name}.zip")
+        if not file.is_file():
+            raise ArgumentError(f"{self.folder} holds no {checkpoint} model, {file.name}")
+        return file
+
+    def statistics(self, checkpoint: str) -> tuple[Path | None, bool]:
+        """``VecNormalize``'s statistics for a model.
+
+        Args:
+            checkpoint: ``final`` or ``best``.
+
+        Returns:
+            Their file, None where the run is not normalised; and whether they are those that the
+            model was saved with. RL Zoo keeps those of the end of training alone, as runs of ours
+            once did.
+
+        Raises:
+            ArgumentError: the run was normalised and there are none, or no such model.
+        """
+        model = self.model_file(checkpoint)
+        last = statistics_of(self.folder / f"{self.name}.zip")
+        found = statistics_of(model) or last
+        if found is None and self.normalized:
+            raise ArgumentError(
+                f"{self.folder} was trained on normalised observations or rewards, and its "
+                f"statistics, {self.name}/vecnormalize.pkl, are missing: without them its policy "
+                "is another one"
+            )
+        return found, checkpoint == "final" or found != last
+
+
+def trust(file: Path) -> str:
+    """What is said where a file is about to be unpickled."""
+    return f"{file} is unpickled, which can run any code: only from a source that you trust"
+
+
+def find_saved_run(folder: Path) -> SavedRun:
+    """Read what a run folder of ours or of the zoo's says of its model; nothing is executed.
+
+    Args:
+        folder: ``logs/<algorithm>/<environment>_<number>``.
+
+    Raises:
+        ArgumentError: it is no run folder, or needs what only the zoo does.
+    """
+    if not folder.is_dir():
+        raise ArgumentError(f"{folder} is no run: there is no such folder")
+    found = sorted(folder.glob("*/args.yml"))
+    if len(found) != 1:
+        raise ArgumentError(
+            f"{folder} is no run: expected one <environment>/args.yml in it, found {len(found)}"
+        )
+    arguments = _mapping(found[0])
+    config = _mapping(found[0].with_name("config.yml"))
+    algo, env = arguments.get("algo"), arguments.get("env")
+    if not isinstance(algo, str) or not isinstance(env, str):
+        raise ArgumentError(f"{found[0]} names no algo and env")
+    if algo not in ALGORITHMS or ALGORITHMS[algo].tabular:
+        able = [name for name, known in ALGORITHMS.items() if not known.tabular]
+        raise ArgumentError(
+            f"{folder} is a run of {algo!r}, which cannot be played here; closest: "
+            f"{closest(algo, able)}"
+        )
+    wrapped = [name for name in WRAPPERS if config.get(name) is not None]
+    if wrapped:
+        raise ArgumentError(
+            f"{folder} has {', '.join(wrapped)}: python -m ppo_lab.zoo enjoy plays it"
+        )
+    kwargs = arguments.get("env_kwargs") or config.get("env_kwargs") or {}
+    if isinstance(kwargs, str):
+        kwargs = keyword_text("env_kwargs", kwargs)
+    if not isinstance(kwargs, Mapping):
+        raise ArgumentError(f"{found[0]}: env_kwargs must be a mapping")
+    return SavedRun(
+        folder,
+        algo,
+        env,
+        dict(kwargs),
+        _frames(config.get("frame_stack"), found[0]),
+        normalized=bool(config.get("normalize")),
+        policy=str(config.get("policy", "")),
+        hyperparameters=config,
+    )
+
+
+def _mapping(file: Path) -> Mapping[str, Any]:
+    try:
+        return read_yaml(file)
+    except UnusableError as error:
+        raise ArgumentError(f"{file} cannot be read: {error}") from error
+
+
+def _frames(value: object, file: Path) -> int:
+    frames = value or 0
+    if not isinstance(frames, int) or not 0 <= frames <= MAX_FRAMES:
+        raise ArgumentError(f"{file.parent}: frame_stack {frames!r:.50}: expected 0…{MAX_FRAMES}")
+    return int(frames)
+
+
+def make_environments(
+    run: SavedRun,
+    n_envs: int,
+    seed: int,
+    statistics: Path | None,
+    render_mode: str | None = None,
+    video_folder: Path | None = None,
+) -> VecEnv:
+    """The run's environments, normalised and stacked as in its training, with true rewards.
+
+    Args:
+        run: the run.
+        n_envs: how many.
+        seed: of the first one; the others follow.
+        statistics: of ``VecNormalize``, which are unpickled; None for a run without.
+        render_mode: Gymnasium's.
+        video_folder: record the first episode of each there.
+
+    Raises:
+        ArgumentError: no such environment, or it cannot be made so.
+        CommandError: the stored statistics cannot be read or do not fit.
+    """
+    kwargs = dict(run.env_kwargs) | ({"render_mode": render_mode} if render_mode else {})
+
+    def make() -> gym.Env[Any, Any]:
+        env = make_checked(run.env, kwargs)
+        if video_folder is None:
+            return env
+        try:
+            return gym.wrappers.RecordVideo(
+                env,
+                str(video_folder),
+                episode_trigger=lambda episode: episode == 0,
+                disable_logger=True,
+            )
+        except BaseException:
+            env.close()
+            raise
+
+    env = make_copies(make, n_envs, seed)
+    try:
+        check_spaces(env.observation_space, env.action_space)
+        return _as_in_training(run, env, statistics)
+    except BaseException:
+        env.close()
+        raise
+
+
+def _as_in_training(run: SavedRun, env: VecEnv, statistics: Path | None) -> VecEnv:
+    if statistics is not None:
+        try:
+            normalized = VecNormalize.load(str(statistics), env)
+        except Exception as error:
+            raise CommandError(_unusable(statistics, "VecNormalize", error)) from error
+        normalized.training = normalized.norm_reward = False
+        env = normalized
+    return VecFrameStack(env, run.frame_stack) if run.frame_stack else env
+
+
+def load_model(run: SavedRun, env: VecEnv, file: Path) -> BaseAlgorithm:
+    """Load a run's model to play, which unpickles its file: only do it to one that you trust.
+
+    Args:
+        run: the run.
+        env: its environments.
+        file: of the model.
+
+    Raises:
+        CommandError: the file is damaged, another algorithm's, or does not match ``env``.
+    """
+    check_kind(file, run.algo)
+    # Not needed to play, and the zoo's schedules cannot be unpickled where the zoo is missing.
+    unused: dict[str, Any] = {"learning_rate": 0.0, "lr_schedule": _zero, "clip_range": _zero}
+    try:
+        model = algorithm_class(run.algo).load(
+            file, env=env, device="cpu", custom_objects=unused, tensorboard_log=None
+        )
+    except Exception as error:
+        if "spaces do not match" in str(error):
+            raise CommandError(
+                f"{file} was trained on other spaces than {run.env!r} has: "
+                f"{' '.join(str(error).split())}"
+            ) from error
+        raise CommandError(_unusable(file, repr(run.algo), error)) from error
+    return model
+
+
+def check_kind(file: Path, algo: str) -> Mapping[str, Any]:
+    """Check whose model a file holds by the names in it, before anything is unpickled.
+
+    Returns:
+        Its entries, as :func:`ppo_lab.model_files.model_entries` gives them.
+
+    Raises:
+        CommandError: it is damaged or another algorithm's.
+    """
+    try:
+        entries = model_entries(file)
+    except (ArgumentError, OSError) as error:
+        raise CommandError(_unusable(file, repr(algo), error)) from error
+    kind, wanted = kind_of_model(entries), ALGORITHMS[algo].name
+    # PPO's: a model of its kin with a policy of a user's own says no more of itself.
+    if entries and kind != wanted and not (kind == "PPO" and algo in PPO_KIN):
+        other = f"of {kind}" if kind else "of no algorithm that is known here"
+        raise CommandError(f"{file} is damaged or no model of {algo!r}: it is {other}")
+    return entries
+
+
+PPO_KIN = ("spec_ppo", "ppo_lstm", "ppo_mask")
+
+
+def check_start(file: Path, config: RunConfig) -> None:
+    """Check what a run is to go on from, before anything is unpickled or written.
+
+    Args:
+        file: the model's.
+        config: the run.
+
+    Raises:
+        ArgumentError: the algorithm is unknown or has no model, or the statistics are missing.
+        CommandError: the file is damaged or another algorithm's.
+    """
+    algorithm_class(config.algo)
+    check_kind(file, config.algo)
+    if config.normalize and statistics_of(file) is None:
+        raise ArgumentError(
+            f"{file}: its VecNormalize statistics are missing, and without them its policy is "
+            "another one"
+        )
+
+
+def _zero(_progress_remaining: float) -> float:
+    return 0.0
+
+
+def _unusable(file: Path, what: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:200]
+    return f"{file} is damaged or no model of {what}: {type(error).__name__}: {reason}"

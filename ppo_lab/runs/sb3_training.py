@@ -1,0 +1,233 @@
+"""Training of one run with an SB3 algorithm: environments, evaluations, files."""
+
+import copy
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import torch as th
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from envs.finite import FiniteTask, finite_task
+from ppo_lab.errors import NoWorldError
+from ppo_lab.hyperparams.reading import constructor_arguments
+from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
+from ppo_lab.ppo.space_checks import check_spaces
+from ppo_lab.registry import ALGORITHMS, algorithm_class
+from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
+from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
+from ppo_lab.runs.environments import make_copies
+from ppo_lab.runs.exact_evaluation import ExactEvalCallback, can_solve
+from ppo_lab.runs.session import Session
+from ppo_lab.runs.watching import StoppedError, Watcher
+from ppo_lab.vec_env.compiled import CompiledVecEnv
+
+__all__ = ["check", "train"]
+
+MAX_EVALUATION_ENVS = 50
+
+
+def train(
+    config: RunConfig,
+    folder: Path,
+    watcher: Watcher | None = None,
+    session: Session | None = None,
+) -> Trained:
+    """Train into a run folder whose configuration is already written.
+
+    Leaves ``*.monitor.csv``, ``evaluations.npz``, ``best_model.zip``, ``<environment>.zip`` and,
+    where the environments are normalised, the zoo's ``<environment>/vecnormalize.pkl`` and
+    ``best_vecnormalize.pkl``.
+
+    Args:
+        config: the run.
+        folder: its folder.
+        watcher: may stop the run at one of its evaluations.
+        session: what somebody who watches it has beside its configuration; None: nothing.
+
+    Raises:
+        StoppedError: the watcher stopped it.
+    """
+    session = session or Session()
+    th.set_num_threads(1)  # these networks are too small to share
+    name = environment_folder_name(config.env)
+    with ExitStack() as made:
+        env = _made(
+            made,
+            config,
+            config.n_envs,
+            seed=config.seed,
+            monitor_dir=str(folder),
+            verbose=session.verbose,
+        )
+        # Before the model, whose seed also seeds numpy's global generator, which making them uses.
+        eval_env, task = _evaluation_environments(made, config)
+        model = _build(config, env, session)
+        session.set_logger(model)
+        evaluator = _evaluator(config, model, eval_env, task, folder, watcher)
+        model.learn(
+            config.timesteps - model.num_timesteps,
+            CallbackList([FiniteGuard(), evaluator, *session.callbacks]),
+            reset_num_timesteps=session.start is None,
+        )
+        model.save(folder / f"{name}.zip")
+        if isinstance(env, VecNormalize):
+            env.save(str(folder / name / "vecnormalize.pkl"))
+        if config.evaluation.points == 1:  # the final policy is the only one that was scored
+            shutil.copyfile(folder / f"{name}.zip", folder / "best_model.zip")
+            if isinstance(env, VecNormalize):
+                shutil.copyfile(folder / name / "vecnormalize.pkl", folder / BEST_STATISTICS)
+    facts = {"score_source": evaluator.score_source}
+    return Trained(evaluator.last_mean_reward, model.num_timesteps, facts)
+
+
+def check(config: RunConfig) -> None:
+    """Build the environments and the model, without training them.
+
+    Raises:
+        Exception: whatever the environment or the algorithm raises.
+    """
+    with ExitStack() as made:
+        _build(config, _made(made, config, config.n_envs, seed=config.seed), Session())
+
+
+def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
+    """What makes one environment of the run.
+
+    A callable: by its id, SB3's ``make_vec_env`` would make it with rendering. Gymnasium's
+    checker costs time at every step and repeats in warnings what ``FiniteGuard`` stops at.
+    """
+    return partial(gym.make, config.env, disable_env_checker=True, **config.env_kwargs)
+
+
+def _made(
+    made: ExitStack,
+    config: RunConfig,
+    count: int,
+    *,
+    training: bool = True,
+    seed: int | None = None,
+    monitor_dir: str | None = None,
+    verbose: int = 0,
+) -> VecEnv:
+    """The run's environments, normalised where it says so, which ``made`` closes."""
+    env = _environments(config, count, seed, monitor_dir, verbose)
+    made.callback(env.close)
+    return _normalized(config, env, training)
+
+
+def _environments(
+    config: RunConfig,
+    count: int,
+    seed: int | None = None,
+    monitor_dir: str | None = None,
+    verbose: int = 0,
+) -> VecEnv:
+    """Copies of the run's environment: compiled where they can be, which changes no number."""
+    reason = f"{config.algo} asks each environment for its masks"
+    if not ALGORITHMS[config.algo].needs_masks:
+        try:
+            return CompiledVecEnv(
+                config.env, count, seed, monitor_dir=monitor_dir, **config.env_kwargs
+            )
+        except NoWorldError as error:
+            reason = error.reason
+    if verbose >= 1:
+        print(f"Stepping {config.env} in Python, because {reason}")
+    return make_copies(environment_maker(config), count, seed, monitor_dir)
+
+
+def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
+    check_spaces(env.observation_space, env.action_space)
+    if session.start is not None:
+        return session.loaded(config, env)
+    # A copy: SB3's A2C writes into the policy_kwargs that it is given.
+    arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)))
+    return algorithm_class(config.algo)(
+        config.policy, env, seed=config.seed, device="cpu", **session.arguments, **arguments
+    )
+
+
+def _normalized(config: RunConfig, env: VecEnv, training: bool = True) -> VecEnv:
+    """Observations and rewards normalised as the zoo does; evaluation keeps the true rewards."""
+    if not config.normalize:
+        return env
+    arguments = {} if config.normalize is True else dict(config.normalize)
+    if "gamma" in config.hyperparameters:
+        arguments["gamma"] = config.hyperparameters["gamma"]
+    if not training:
+        arguments.update(training=False, norm_reward=False)
+    return VecNormalize(env, **arguments)
+
+
+def _evaluation_environments(
+    made: ExitStack, config: RunConfig
+) -> tuple[VecEnv, FiniteTask | None]:
+    """What the policy is played in, and the task where it is solved in place of being played."""
+    single = environment_maker(config)()
+    made.callback(single.close)
+    task = finite_task(single)
+    if task is None or not can_solve(
+        config.algo,
+        task,
+        normalized=bool(config.normalize),
+        deterministic=config.evaluation.deterministic,
+    ):
+        count = min(MAX_EVALUATION_ENVS, config.evaluation.episodes)
+        return _made(made, config, count, training=False), None
+    return _made(made, config, 1, training=False), task
+
+
+def _evaluator(
+    config: RunConfig,
+    model: BaseAlgorithm,
+    eval_env: VecEnv,
+    task: FiniteTask | None,
+    folder: Path,
+    watcher: Watcher | None,
+) -> AfterUpdateEvalCallback:
+    """What scores the policy: by dynamic programming, compiled, or as SB3 does."""
+    evaluation = config.evaluation
+    kind: Callable[..., AfterUpdateEvalCallback] = AfterUpdateEvalCallback
+    if task is not None:
+        kind = partial(ExactEvalCallback, task)
+    elif ALGORITHMS[config.algo].needs_masks:
+        from ppo_lab.runs.masked_evaluation import MaskedAfterUpdateEvalCallback
+
+        kind = MaskedAfterUpdateEvalCallback
+    elif can_evaluate(model, eval_env, evaluation.deterministic):
+        kind = CompiledEvalCallback
+    return kind(
+        eval_env,
+        eval_seed=evaluation.seed,
+        at_start=evaluation.points > 1,
+        n_eval_episodes=evaluation.episodes,
+        eval_freq=-(-config.timesteps // max(1, evaluation.points - 1)),
+        log_path=str(folder),
+        best_model_save_path=str(folder) if evaluation.points > 1 else None,
+        deterministic=evaluation.deterministic,
+        callback_after_eval=WatchCallback(watcher) if watcher else None,
+        verbose=0,
+    )
+
+
+class WatchCallback(BaseCallback):
+    """Tells the watcher of every evaluation; for ``EvalCallback``'s ``callback_after_eval``."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        super().__init__()
+        self._watcher = watcher
+
+    def _on_step(self) -> bool:
+        assert isinstance(self.parent, EvalCallback)
+        steps, score = self.parent.num_timesteps, self.parent.last_mean_reward
+        reason = self._watcher(steps, float(score))
+        if reason is not None:
+            raise StoppedError(reason, float(score), steps)
+        return True

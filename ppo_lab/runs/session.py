@@ -1,0 +1,146 @@
+"""What a run that somebody watches has beside its configuration; none of it decides the result."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from ppo_lab.errors import ArgumentError
+from ppo_lab.ppo.callbacks import BEST_STATISTICS
+from ppo_lab.registry import algorithm_class
+from ppo_lab.runs.config import RunConfig
+
+__all__ = ["CheckpointAfterUpdate", "Session", "statistics_of"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """Callbacks, logs, and where training goes on from.
+
+    Attributes:
+        callbacks: beside the run's own.
+        tensorboard_log: TensorBoard's folder of this run, and of no other; None: no such log.
+        verbose: 1 prints SB3's table of every rollout.
+        start: a model's file to go on from (it is unpickled); None: from scratch.
+        origin: what ``run.json`` says of where the run goes on from; empty: ``start``.
+    """
+
+    callbacks: Sequence[BaseCallback] = ()
+    tensorboard_log: str | None = None
+    verbose: int = 0
+    start: Path | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """For the algorithm's constructor."""
+        return {"tensorboard_log": self.tensorboard_log, "verbose": self.verbose}
+
+    def set_logger(self, model: BaseAlgorithm) -> None:
+        """Let a model log into exactly ``tensorboard_log``.
+
+        By itself SB3 counts ``<name>_1``, ``<name>_2``, … in a folder, and a run that goes on
+        continues the highest number there, whosever it is.
+        """
+        if self.tensorboard_log is None:
+            return
+        formats = ["stdout", "tensorboard"] if self.verbose else ["tensorboard"]
+        model.set_logger(configure(self.tensorboard_log, formats))
+
+    def loaded(self, config: RunConfig, env: VecEnv) -> BaseAlgorithm:
+        """The model of ``start``: weights, optimisers and step count go on.
+
+        The environments start anew, and the random numbers are not the ones that training began
+        with: their seed is the run's plus the steps already taken.
+
+        Raises:
+            ArgumentError: there is no such model.
+        """
+        if self.start is None:
+            raise ArgumentError("no model to go on from")
+        if isinstance(env, VecNormalize):
+            stored = statistics_of(self.start)
+            if stored is None:
+                raise ArgumentError(f"{self.start}: its VecNormalize statistics are missing")
+            _take_statistics(env, stored)
+        model = algorithm_class(config.algo).load(
+            self.start, env=env, device="cpu", **self.arguments
+        )
+        model.set_random_seed(config.seed + model.num_timesteps)
+        return model
+
+
+def statistics_of(model_file: Path) -> Path | None:
+    """Where the ``VecNormalize`` statistics lie that a model was saved with; None if nowhere.
+
+    Never those of another moment: a policy is another one with other statistics.
+
+    Args:
+        model_file: ``rl_model_<n>_steps.zip``, ``best_model.zip``, or a run folder's
+            ``<environment>.zip``.
+    """
+    name = model_file.name
+    if name.startswith("rl_model_"):  # SB3's CheckpointCallback's name
+        name = name.replace("rl_model_", "rl_model_vecnormalize_").replace(".zip", ".pkl")
+        found = model_file.with_name(name)
+    elif name == "best_model.zip":
+        found = model_file.with_name(BEST_STATISTICS)
+    else:
+        found = model_file.parent / model_file.stem / "vecnormalize.pkl"
+    return found if found.is_file() else None
+
+
+def _take_statistics(env: VecNormalize, stored: Path) -> None:
+    past = VecNormalize.load(str(stored), env.venv)
+    for name in ("obs_rms", "ret_rms"):
+        if hasattr(past, name):
+            setattr(env, name, getattr(past, name))
+
+
+class CheckpointAfterUpdate(BaseCallback):
+    """SB3's ``CheckpointCallback``, between updates instead of in the middle of a rollout.
+
+    What is saved is what training goes on from: nothing that was collected is lost. Each file
+    appears whole.
+
+    Args:
+        every: timesteps between two checkpoints, at least 1.
+        folder: where they go; made.
+        keep: False leaves the newest one only.
+    """
+
+    def __init__(self, every: int, folder: Path, keep: bool) -> None:
+        super().__init__()
+        self.every = every
+        self.folder = folder
+        self.keep = keep
+        self._saved_at: int | None = None
+
+    def _on_rollout_start(self) -> None:
+        steps = self.model.num_timesteps
+        if self._saved_at is None:
+            self._saved_at = steps
+        if steps - self._saved_at < self.every:
+            return
+        self._saved_at = steps
+        before = list(self.folder.glob("rl_model_*"))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        statistics = self.model.get_vec_normalize_env()
+        if statistics is not None:
+            pickled = self.folder / f"rl_model_vecnormalize_{steps}_steps.pkl"
+            statistics.save(str(pickled.with_suffix(".part")))
+            pickled.with_suffix(".part").rename(pickled)
+        part = self.folder / ".part.zip"
+        self.model.save(part)
+        part.rename(self.folder / f"rl_model_{steps}_steps.zip")
+        if not self.keep:
+            for outdated in before:
+                outdated.unlink(missing_ok=True)
+
+    def _on_step(self) -> bool:
+        return True

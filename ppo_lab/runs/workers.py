@@ -1,0 +1,143 @@
+"""Many runs over processes: one core and one torch thread each, nothing shared."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from ppo_lab.errors import ArgumentError
+from ppo_lab.runs.execution import (
+    RunConfig,
+    RunResult,
+    Watcher,
+    execute_run,
+    finished_run,
+    record_failure,
+)
+from ppo_lab.runs.worker_pool import Death, WorkerPool, time_limit
+
+__all__ = ["check_survives", "default_jobs", "execute_run_within", "execute_runs"]
+
+POLL_SECONDS = 1.0
+"""Between two looks at what has been running for long."""
+
+
+def default_jobs() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def execute_runs(
+    configs: Mapping[Path, RunConfig],
+    jobs: int,
+    run_timeout: float | None = None,
+    waiting: Callable[[str, float], None] | None = None,
+) -> Iterator[tuple[Path, RunResult]]:
+    """Execute runs in worker processes and yield each result as it arrives.
+
+    A run whose worker dies is tried once more, alone, and then counts as failed, with a folder
+    that says so. Closing the iterator, or an exception such as Ctrl-C in the consumer, kills the
+    workers; what they had not finished leaves no run folder.
+
+    Args:
+        configs: run folder → run.
+        jobs: worker processes, ≥ 1.
+        run_timeout: seconds after which a run is ended and counts as failed; None: no limit.
+        waiting: told which run has been at work for longest, and for how many seconds.
+
+    Yields:
+        (run folder, result), in the order in which the runs finish.
+
+    Raises:
+        ArgumentError: a folder holds a finished run of another configuration.
+        OSError: a run folder cannot be written, or is gone.
+    """
+    pending: dict[Path, RunConfig] = {}
+    for folder, config in configs.items():
+        known = finished_run(config, folder)
+        if known is None:
+            pending[folder] = config
+        else:
+            yield folder, known
+    pool: WorkerPool[RunResult] = WorkerPool(jobs, run_timeout)
+    try:
+        for folder, config in pending.items():
+            pool.submit(folder, execute_run_within, run_timeout, config, folder)
+        while pool.busy:
+            for key, outcome in pool.finished(POLL_SECONDS):
+                assert isinstance(key, Path)
+                if isinstance(outcome, Death):
+                    reason = outcome.reason(pending[key].env, run_timeout)
+                    outcome = record_failure(pending[key], key, reason)
+                yield key, outcome
+            oldest = pool.oldest()
+            if waiting is not None and oldest is not None:
+                waiting(str(oldest[0]), oldest[1])
+    finally:
+        pool.close()
+    for folder in configs:
+        if not (folder / "run.json").is_file():
+            raise FileNotFoundError(
+                f"{folder} was removed while the runs were made; the same command makes it again"
+            )
+
+
+def execute_run_within(
+    run_timeout: float | None, config: RunConfig, folder: Path, watcher: Watcher | None = None
+) -> RunResult:
+    """``execute_run`` in a worker process, which ends if the run takes longer.
+
+    Args:
+        run_timeout: seconds; None: no limit.
+        config: the run.
+        folder: its run folder.
+        watcher: may stop the run at one of its evaluations.
+    """
+    if run_timeout is not None:
+        import ppo_lab.runs.sb3_training  # noqa: F401 - starting a worker is not the run's time
+    with time_limit(run_timeout):
+        return execute_run(config, folder, watcher=watcher)
+
+
+def check_survives(
+    env_id: str, env_kwargs: Mapping[str, Any], run_timeout: float | None = None
+) -> None:
+    """Make an environment in a worker process, before this process makes it.
+
+    An environment that ends its process would end the command without a word. Gymnasium's and
+    ours, and those that only this process knows, are not tried.
+
+    Args:
+        env_id: Gymnasium's id.
+        env_kwargs: for ``gymnasium.make``.
+        run_timeout: seconds that it may take.
+
+    Raises:
+        ArgumentError: the worker process died.
+    """
+    spec = gym.registry.get(env_id)
+    origin = spec.entry_point if spec else (env_id if ":" in env_id else None)
+    if not isinstance(origin, str) or origin.startswith(("gymnasium.", "envs.")):
+        return
+    pool: WorkerPool[None] = WorkerPool(1, run_timeout)
+    try:
+        pool.submit(env_id, _make_once, run_timeout, env_id, dict(env_kwargs))
+        while pool.busy:
+            for _, outcome in pool.finished(POLL_SECONDS):
+                if isinstance(outcome, Death):
+                    raise ArgumentError(
+                        f"environment {env_id!r} cannot be made: "
+                        f"{outcome.reason(env_id, run_timeout)}"
+                    )
+    finally:
+        pool.close()
+
+
+def _make_once(run_timeout: float | None, env_id: str, env_kwargs: Mapping[str, Any]) -> None:
+    with time_limit(run_timeout):
+        try:
+            gym.make(env_id, disable_env_checker=True, **env_kwargs).close()
+        except BaseException:
+            return  # the check that follows in the command's own process says what is wrong

@@ -1,0 +1,460 @@
+"""Environments restated in compiled code behind SB3's ``VecEnv``: one call a step."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from gymnasium.error import InvalidAction, ResetNeeded
+from stable_baselines3.common.env_util import is_wrapped
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import (
+    VecEnvIndices,
+    VecEnvObs,
+    VecEnvStepReturn,
+)
+
+from ppo_lab.errors import ArgumentError, NoWorldError
+from ppo_lab.kernels.layout import Layout
+from ppo_lab.vec_env.monitor_files import MonitorFiles
+from ppo_lab.vec_env.restated import has_world, restated
+from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS
+
+if TYPE_CHECKING:
+    from ppo_lab.worlds.registry import CompiledWorld
+
+__all__ = ["CompiledVecEnv", "has_world"]
+
+STATE_METHODS = frozenset({"reset", "step", "render", "close"})
+
+
+class CompiledVecEnv(VecEnv):
+    """K copies of an environment that has a compiled world, behind SB3's ``VecEnv``.
+
+    What ``make_vec_env(env_id, n_envs, seed)`` of SB3 returns step by step, this returns, with the
+    same seed the same numbers: each copy has its own stream, that of the environment it restates.
+    Episodes begin anew on the step that ends them; that step's info has ``terminal_observation``,
+    ``TimeLimit.truncated`` and ``episode`` (``r`` return, ``l`` length, ``t`` seconds since this
+    object was made). All other infos are one read-only dict, as in
+    :class:`~ppo_lab.vec_env.GymnasiumVecEnv`. What an environment itself writes into its infos
+    (toy text's ``prob`` and ``action_mask``) is left out.
+
+    The first object of a world compiles it, or loads what an earlier process compiled.
+
+    Args:
+        env_id: Gymnasium's id; see :func:`has_world`.
+        n_envs: K ≥ 1.
+        seed: of the first ``reset``; copy i gets ``seed + i``.
+        monitor: False leaves ``episode`` out and answers no to ``env_is_wrapped(Monitor)``.
+        monitor_dir: folder for SB3's ``0.monitor.csv``, one file a copy; None: no files.
+        **kwargs: for ``gymnasium.make``.
+
+    Attributes:
+        env: one environment as ``gymnasium.make`` makes it: it has the attributes that all copies
+            share and plays no part in stepping.
+        states: (K, s) float64; ``steps`` and ``returns`` (K,) of the present episodes.
+
+    Raises:
+        ArgumentError: K below 1, reset options, which a world does not take, or ``env`` was changed
+            after it was made, which its copies would not follow.
+        NoWorldError: no world.
+        gymnasium.error.ResetNeeded: ``step`` before ``reset``.
+        gymnasium.error.InvalidAction: actions of wrong shape or outside the space.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        n_envs: int = 1,
+        seed: int | None = None,
+        monitor: bool = True,
+        monitor_dir: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if n_envs < 1:
+            raise ArgumentError(f"n_envs={n_envs}: expected at least 1")
+        try:
+            world = restated(env_id, kwargs, n_envs)
+        except NoWorldError as error:
+            raise NoWorldError(error.reason, error.altered, f"{env_id!r} with {kwargs}") from error
+        self.env = world.env
+        try:
+            self._restate(world, env_id, n_envs, seed, monitor, monitor_dir)
+        except BaseException:
+            self.env.close()
+            raise
+
+    def _restate(
+        self,
+        world: "CompiledWorld",
+        env_id: str,
+        n_envs: int,
+        seed: int | None,
+        monitor: bool,
+        monitor_dir: str | None,
+    ) -> None:
+        """Put the world of ``env`` in its place."""
+        from ppo_lab.kernels.compile_notice import announced
+        from ppo_lab.worlds.randomness import new_stream
+        from ppo_lab.worlds.stepping import begin_all, step_all
+
+        super().__init__(n_envs, self.env.observation_space, self.env.action_space)
+        self.monitor = monitor
+        self._files = MonitorFiles(Path(monitor_dir), n_envs, env_id) if monitor_dir else None
+        self.spec = self.env.spec
+        self.metadata = {**self.env.metadata, **self.metadata}
+        self.max_episode_steps = world.max_episode_steps
+        self._begin_all, self._step_all, self._new_stream = begin_all, step_all, new_stream
+        self._announced, self._what = announced, type(self.env.unwrapped).__name__
+        self._restated, self._world = world, world.parameters
+        self._note_as_made()
+        self._is_index = isinstance(self.observation_space, spaces.Discrete)
+        self._make_arrays(world.n_numbers)
+        self._began = time.time()
+        self.seed(seed)
+
+    def _make_arrays(self, n_numbers: int) -> None:
+        K, space = self.num_envs, self.action_space
+        shape = (1,) if self._is_index else self.observation_space.shape
+        self.states = np.zeros((K, n_numbers))
+        self._episodes = np.zeros((K, 2))
+        self._streams = np.stack([self._new_stream(None) for _ in range(K)])
+        self._observations = np.zeros((K, *(shape or ())), self.observation_space.dtype)
+        self._dones = np.ones(K, np.bool_)
+        self._endings = np.zeros((K, 3))
+        self._last = np.zeros_like(self._observations)
+        self._action_dtype = np.dtype(np.float32 if isinstance(space, spaces.Box) else np.int64)
+        self._action_shape = (K, *(space.shape or ()))
+        self._begun = False
+        self._actions: npt.NDArray[Any] = np.zeros((K, 1), self._action_dtype)
+
+    def _note_as_made(self) -> None:
+        from ppo_lab.worlds.as_written import Snapshot
+        from ppo_lab.worlds.genuine import layers_of, namespaces_of
+
+        self._layers = Snapshot(layers_of(self.env))
+        self._everything = Snapshot(namespaces_of(self.env), deep=True)
+
+    def _check_as_made(self) -> None:
+        """Check that ``env`` and its classes are what the copies restate.
+
+        Raises:
+            ArgumentError: something in them was changed since.
+        """
+        if self._everything.holds:
+            return
+        from ppo_lab.worlds.registry import world_of
+
+        try:
+            reason = None
+            if not world_of(self.env, is_new=False).is_as(self._restated):
+                reason = "a parameter of it is another"
+        except NoWorldError as error:
+            reason = error.reason
+        if reason is not None:
+            raise ArgumentError(
+                f"{self.env} was changed after it was made, and its {self.num_envs} compiled "
+                f"copies do not follow, because {reason}: use SB3's DummyVecEnv, whose "
+                "environments are apart"
+            )
+        self._note_as_made()
+
+    # ------------------------------------------------------------------ stepping
+
+    def reset(self) -> VecEnvObs:
+        """Begin K episodes, with the seeds that ``seed`` gave, which are used once.
+
+        Raises:
+            ArgumentError: ``set_options`` gave options.
+        """
+        if any(self._options):
+            raise ArgumentError(
+                f"reset options {self._options} were given, which a compiled environment does not "
+                "take: use SB3's make_vec_env"
+            )
+        self._check_as_made()
+        for copy, seed in enumerate(self._seeds):
+            if seed is not None:
+                self._streams[copy] = self._new_stream(seed)
+        self._begin_all(self._world, self.states, self._episodes, self._streams, self._observations)
+        self._dones[:] = True
+        self._begun = True
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        self._reset_seeds()
+        self._reset_options()
+        return self._shown(self._observations)
+
+    def step_async(self, actions: npt.NDArray[Any]) -> None:
+        """Keep the actions, (K, …), for ``step_wait``."""
+        given = np.asarray(actions)
+        if given.shape != self._action_shape or not np.can_cast(
+            given.dtype, self._action_dtype, "same_kind"
+        ):
+            raise InvalidAction(
+                f"The actions have shape {given.shape} and dtype {given.dtype}; pass "
+                f"{self._action_shape} that cast to {self._action_dtype}, one row an environment."
+            )
+        self._actions = np.ascontiguousarray(given, self._action_dtype).reshape(self.num_envs, -1)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step all copies with the actions kept.
+
+        Returns:
+            Observations (K, …), rewards (K,) float32, dones (K,) bool, K infos.
+        """
+        if not self._begun:
+            raise ResetNeeded("step was called before the first reset; call reset first.")
+        if not self._layers.holds:
+            self._check_as_made()
+        rewards = np.empty(self.num_envs, np.float32)
+        n_ended = self._step_all(
+            self._world, self.max_episode_steps, self.states, self._episodes, self._streams,
+            self._actions, self._observations, rewards, self._dones, self._endings, self._last,
+        )  # fmt: skip
+        infos: list[dict[str, Any]] = [GOING_ON] * self.num_envs
+        if n_ended:
+            if n_ended < 0:
+                copy = -1 - n_ended
+                raise InvalidAction(
+                    f"Action {self._actions[copy].tolist()} of environment {copy} is out of range "
+                    f"of {self.action_space}."
+                )
+            self._describe_ends(infos)
+        return self._shown(self._observations), rewards, self._dones.copy(), infos
+
+    def _shown(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A new array of observations (K, D) as the space has them."""
+        copied = observations.copy()
+        return copied.reshape(-1) if self._is_index else copied
+
+    def _describe_ends(self, infos: list[dict[str, Any]]) -> None:
+        """Put the infos of the episodes that ended in their places."""
+        last = self._shown(self._last)
+        seconds = self._seconds()
+        for copy in np.flatnonzero(self._dones).tolist():
+            total, length, cut = self._endings[copy].tolist()
+            info = {"TimeLimit.truncated": cut == 1.0, "terminal_observation": last[copy]}
+            if self.monitor:
+                info["episode"] = self._noted(copy, total, length, seconds)
+            infos[copy] = info
+            self.reset_infos[copy] = {}
+
+    def _seconds(self) -> float:
+        return round(time.time() - self._began, STATISTICS_DIGITS)
+
+    def _noted(self, copy: int, total: float, length: float, seconds: float) -> dict[str, Any]:
+        """Monitor's record of an episode, written to its file too."""
+        episode = {"r": round(total, STATISTICS_DIGITS), "l": int(length), "t": seconds}
+        if self._files:
+            self._files.write(copy, episode)
+        return episode
+
+    def close(self) -> None:
+        """Close the environment that holds the shared attributes, and the monitor files."""
+        self.env.close()
+        if self._files:
+            self._files.close()
+
+    # ------------------------------------------------------------------ whole rollouts
+
+    def rollout(
+        self,
+        layout: Layout,
+        params: npt.NDArray[np.float32],
+        arrays: Any,
+        episode_starts: npt.NDArray[Any],
+        noise: npt.NDArray[np.float64],
+        gamma: float,
+    ) -> Any:
+        """Roll out T steps of all copies in one compiled call.
+
+        The copies go on from where they stand and end where stepping them would. The observations
+        are taken as they are: not for use under ``VecNormalize`` or another wrapper.
+
+        Args:
+            layout: of ``params``.
+            params: (P,) float32, actor and critic.
+            arrays: :class:`~ppo_lab.worlds.rollout.RolloutArrays` of T steps, written in place.
+            episode_starts: (K,), whether the present observations begin an episode.
+            noise: (T, K, ``layout.n_actions``) float64: uniforms in [0, 1), or standard normals
+                for a Gaussian.
+            gamma: γ, of the terminal values.
+
+        Returns:
+            :class:`~ppo_lab.worlds.rollout.RolloutOutcome`.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first ``reset``.
+            ArgumentError: an array of another shape or type, or a layout of other spaces.
+        """
+        from ppo_lab.worlds import rollout as whole
+
+        if not self._begun:
+            raise ResetNeeded("rollout was called before the first reset; call reset first.")
+        self._check_as_made()
+        T, K = len(arrays.rewards), self.num_envs
+        copies, starts = self._copies(), np.asarray(episode_starts, np.float32)
+        actor = whole.Actor.of(layout, params, self.observation_space, self.action_space, K)
+        arrays.check(copies, layout, starts, noise)
+        ended, failure = np.empty((T * K, 5)), np.empty(3, np.int64)
+        cut, cut_value = np.zeros_like(self._observations[:1]), np.empty(1, np.float32)
+        with self._announced(self._what):
+            n_ended = whole.roll_out(
+                copies,
+                actor,
+                arrays,
+                starts,
+                noise,
+                float(gamma),
+                self._is_index,
+                ended,
+                cut,
+                cut_value,
+                failure,
+            )
+        seconds, rows = self._seconds(), ended[:n_ended]
+        cause, step, copy = failure.tolist()
+        return whole.RolloutOutcome(
+            last_observations=self._shown(self._observations),
+            dones=self._dones.copy(),
+            episodes=[
+                self._noted(int(copy), total, length, seconds)
+                for copy, total, length in rows[:, 1:4].tolist()
+            ],
+            ended_at=rows[:, :2].astype(np.int64),
+            truncated=rows[:, 4] == 1.0,
+            cut=(self._shown(cut), cut_value) if (rows[:, 4] == 1.0).any() else None,
+            failure=None if cause < 0 else whole.RolloutFailure(whole.CAUSES[cause], step, copy),
+        )
+
+    def evaluate(
+        self, layout: Layout, params: npt.NDArray[np.float32], n_episodes: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """SB3's ``evaluate_policy`` with the likeliest actions, in one compiled call.
+
+        Begins with ``reset`` (and the seeds of ``seed``), and shares the episodes between the
+        copies as SB3 does.
+
+        Args:
+            layout: of ``params``.
+            params: (P,) float32.
+            n_episodes: E ≥ 1.
+
+        Returns:
+            Returns (E,) and lengths (E,), in the order in which the episodes ended.
+
+        Raises:
+            ArgumentError: no time limit, under which a policy might play for ever; no episode; or
+                parameters and a layout that are not of these spaces.
+        """
+        from ppo_lab.worlds.evaluation import play
+        from ppo_lab.worlds.rollout import Actor
+
+        if not self.max_episode_steps:
+            raise ArgumentError(
+                f"{self.env} has no time limit, and a policy may never end its episode: pass "
+                "max_episode_steps"
+            )
+        if n_episodes < 1:
+            raise ArgumentError(f"n_episodes={n_episodes}: expected at least 1")
+        K = self.num_envs
+        actor = Actor.of(layout, params, self.observation_space, self.action_space, K)
+        self.reset()
+        wanted = np.array([(n_episodes + copy) // K for copy in range(K)], np.int64)
+        actions = np.empty((K, layout.n_actions), self._action_dtype)
+        played = np.empty((n_episodes, 2))
+        with self._announced(self._what):
+            play(self._copies(), actor, wanted, self._is_index, actions, played)
+        return played[:, 0].copy(), played[:, 1].astype(np.int64)
+
+    def _copies(self) -> Any:
+        from ppo_lab.worlds.rollout import Copies
+
+        return Copies(
+            self._world,
+            self.max_episode_steps,
+            self.states,
+            self._episodes,
+            self._streams,
+            self._observations,
+            self._dones,
+        )
+
+    # ------------------------------------------------------------------ the copies
+
+    @property
+    def steps(self) -> npt.NDArray[np.int64]:
+        """(K,) steps taken in the present episodes."""
+        return self._episodes[:, 0].astype(np.int64)
+
+    @property
+    def returns(self) -> npt.NDArray[np.float64]:
+        """(K,) rewards collected in the present episodes."""
+        return self._episodes[:, 1].copy()
+
+    def get_images(self) -> Sequence[npt.NDArray[Any] | None]:
+        """Nothing: a compiled environment cannot be rendered."""
+        return [None] * self.num_envs
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """An attribute of each chosen copy.
+
+        ``states``, ``steps`` and ``returns`` are each copy's own; every other is ``env``'s.
+
+        Raises:
+            AttributeError: there is none of that name.
+        """
+        chosen = list(self._get_indices(indices))
+        if attr_name in ("states", "steps", "returns"):
+            return [getattr(self, attr_name)[copy] for copy in chosen]
+        if attr_name == "max_episode_steps":
+            return [self.max_episode_steps or None] * len(chosen)
+        return [self.env.get_wrapper_attr(attr_name)] * len(chosen)
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set ``states`` of the chosen copies, or ``max_episode_steps`` of all.
+
+        Raises:
+            ArgumentError: another attribute, or the limit of some copies only.
+        """
+        chosen = list(self._get_indices(indices))
+        if attr_name == "states":
+            self.states[chosen] = np.reshape(value, (-1, self.states.shape[1]))
+            return
+        if attr_name != "max_episode_steps" or set(chosen) != set(range(self.num_envs)):
+            raise ArgumentError(
+                f"the attribute {attr_name!r} is one for all {self.num_envs} copies of "
+                f"{self.env}; of compiled ones only states, and max_episode_steps of all, can be "
+                "set: use SB3's DummyVecEnv, whose environments are apart"
+            )
+        self.max_episode_steps = int(value or 0)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **kwargs: Any
+    ) -> list[Any]:
+        """Call a method of ``env`` that does not depend on a copy's state, once for all chosen.
+
+        Raises:
+            ArgumentError: ``reset``, ``step``, ``render`` or ``close``.
+        """
+        if method_name in STATE_METHODS:
+            raise ArgumentError(
+                f"{method_name!r} acts on one environment's state, which compiled copies do not "
+                "have apart: use SB3's DummyVecEnv"
+            )
+        result = self.env.get_wrapper_attr(method_name)(*method_args, **kwargs)
+        return [result for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """Whether ``env`` is in such a wrapper; ``Monitor``: whether infos say as much."""
+        wrapped = is_wrapped(self.env, wrapper_class)
+        if self.monitor and issubclass(Monitor, wrapper_class):
+            wrapped = True
+        return [wrapped for _ in self._get_indices(indices)]

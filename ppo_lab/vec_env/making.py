@@ -1,0 +1,48 @@
+"""One environment, made with an error that says what to do."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+
+from ppo_lab.errors import ArgumentError
+from ppo_lab.interruption import by_user, one_line
+from ppo_lab.registry import closest
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["make_checked"]
+
+
+def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
+    """``gymnasium.make`` with errors of one line.
+
+    Raises:
+        ArgumentError: no such environment (names the closest), or it cannot be made.
+    """
+    try:
+        return gym.make(env_id, disable_env_checker=True, **env_kwargs)
+    except gym.error.UnregisteredEnv as error:
+        known = [name for name in gym.registry if not name.startswith(("phys2d/", "tabular/"))]
+        raise ArgumentError(
+            f"unknown environment {env_id!r}; closest: {closest(env_id, known)}"
+        ) from error
+    except BaseException as error:
+        if by_user(error):
+            raise KeyboardInterrupt from error
+        raise ArgumentError(f"environment {env_id!r} cannot be made: {one_line(error)}") from error
+
+
+@contextmanager
+def _faults_in_one_line(env_id: str) -> Iterator[None]:
+    """What an environment raises while it is looked at or closed is an error of one line."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except BaseException as error:
+        if by_user(error):
+            raise KeyboardInterrupt from error
+        raise ArgumentError(f"environment {env_id!r} cannot be used: {one_line(error)}") from error

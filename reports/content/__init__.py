@@ -1,0 +1,1 @@
+"""What a report says: runs arranged, estimated and judged, before any format."""

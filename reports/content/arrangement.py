@@ -1,0 +1,328 @@
+"""Runs arranged by label and task, ragged as they are: nothing is cut to fit a rectangle.
+
+Each pair of a label and a task holds the runs there are, and what is uneven is said in sentences.
+Statistics per task use every run; statistics across tasks use the tasks that every label ran.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.logs.records import EVALUATION, EXACT, Run
+
+CARRY = 0.05
+"""How far past a run's last evaluation its value may stand for the policy, as a share of it."""
+GRID_POINTS = 200
+
+Floats = NDArray[np.float64]
+Steps = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """The runs of one label on one task.
+
+    Attributes:
+        label: as in :attr:`Run.label`.
+        task: as in :attr:`Run.task`.
+        runs: by seed, those of unknown seed last; R ≥ 1.
+    """
+
+    label: str
+    task: str
+    runs: tuple[Run, ...]
+
+    @property
+    def scores(self) -> Floats:
+        """(R,) normalised scores of the final policies."""
+        return np.array([run.normalised_score for run in self.runs])
+
+    @property
+    def raw_scores(self) -> Floats:
+        """(R,) the same in the environment's own units."""
+        return np.array([run.score for run in self.runs])
+
+    @property
+    def best_scores(self) -> Floats:
+        """(R,) normalised scores of the best checkpoints."""
+        return np.array([run.normalised_best_score for run in self.runs])
+
+    @property
+    def raw_best_scores(self) -> Floats:
+        """(R,) the same in the environment's own units."""
+        return np.array([run.best_score for run in self.runs])
+
+    @property
+    def success_rates(self) -> Floats:
+        """(S,) success rates of the runs that logged one, S ≤ R."""
+        rates = [run.success_rate for run in self.runs if run.success_rate is not None]
+        return np.array(rates, dtype=np.float64)
+
+    def curves(self, grid: Steps) -> Floats:
+        """(R, G) normalised returns on a common grid of steps; see :func:`on_grid`."""
+        return np.array(
+            [on_grid(run.evaluation_steps, run.normalised_returns, grid) for run in self.runs]
+        )
+
+    def raw_curves(self, grid: Steps) -> Floats:
+        """(R, G) the same in the environment's own units."""
+        return np.array(
+            [on_grid(run.evaluation_steps, run.evaluation_returns, grid) for run in self.runs]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """Labels by tasks.
+
+    Attributes:
+        labels: in alphabetical order, at least one.
+        tasks: in alphabetical order, at least one.
+        cells: by (label, task); a pair that was never run is missing.
+        shared_tasks: the tasks that every label ran; may be empty, and then nothing can be said
+            across tasks.
+        statements: what is uneven and what that leaves out, as sentences.
+    """
+
+    labels: tuple[str, ...]
+    tasks: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Cell]
+    shared_tasks: tuple[str, ...]
+    statements: tuple[str, ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run, by label, task and seed."""
+        return tuple(run for cell in self.cells.values() for run in cell.runs)
+
+    def by_task(self, label: str, *, best: bool = False) -> dict[str, Floats]:
+        """Map every task that the label ran to its normalised scores (R_t,).
+
+        Args:
+            label: one of ``labels``.
+            best: of the best checkpoints in place of the final policies.
+        """
+        cells = [self.cells[label, task] for task in self.tasks if (label, task) in self.cells]
+        return {cell.task: cell.best_scores if best else cell.scores for cell in cells}
+
+    def shared(self, label: str, *, best: bool = False) -> tuple[Floats, ...]:
+        """The label's normalised scores on each of ``shared_tasks``: T arrays (R_t,)."""
+        scores = self.by_task(label, best=best)
+        return tuple(scores[task] for task in self.shared_tasks)
+
+    def coverage(self) -> dict[str, dict[str, int]]:
+        """Runs per label and task, 0 where there is none."""
+        return {
+            label: {
+                task: len(self.cells[label, task].runs) if (label, task) in self.cells else 0
+                for task in self.tasks
+            }
+            for label in self.labels
+        }
+
+    def grid(self, label: str, tasks: Sequence[str]) -> Steps:
+        """The steps at which every run of the label on these tasks has a value.
+
+        See :func:`common_grid`.
+        """
+        return common_grid(
+            [
+                run.evaluation_steps
+                for task in tasks
+                if (label, task) in self.cells
+                for run in self.cells[label, task].runs
+            ]
+        )
+
+
+def on_grid(steps: Steps, values: Floats, grid: Steps) -> Floats:
+    """Read one run's curve on a grid: the last evaluation is carried forward.
+
+    At grid step g the value is that of the last evaluation at or before g: it is the latest that
+    was known of the policy, and no value is made up between two evaluations. Of several
+    evaluations at one step the later counts.
+
+    Args:
+        steps: (P,) int64, ascending, P ≥ 1.
+        values: (P,) float64.
+        grid: (G,) int64.
+
+    Returns:
+        (G,) float64; NaN before the first evaluation.
+    """
+    place = np.searchsorted(steps, grid, side="right") - 1
+    return np.where(place >= 0, values[np.maximum(place, 0)], np.nan)
+
+
+def common_grid(curves: Sequence[Steps]) -> Steps:
+    """The evaluation steps at which every run has a value.
+
+    All steps at which any run was evaluated, from the latest first evaluation to the earliest
+    last one; a last evaluation is carried forward by at most ``CARRY`` of its step, because runs
+    of one budget end a few steps apart (rollouts are whole). Of more than ``GRID_POINTS`` steps,
+    that many are taken, evenly spread by rank, with the first and the last.
+
+    Args:
+        curves: the runs' evaluation steps, each (P,) int64 ascending, P ≥ 1.
+
+    Returns:
+        (G,) int64, ascending; empty where the runs share no span.
+    """
+    if not curves:
+        return np.array([], dtype=np.int64)
+    first = max(int(steps[0]) for steps in curves)
+    last = int(min(int(steps[-1]) for steps in curves) * (1 + CARRY))
+    union = np.unique(np.concatenate(curves))
+    union = union[(union >= first) & (union <= last)]
+    if len(union) <= GRID_POINTS:
+        return union
+    spread: Steps = union[np.linspace(0, len(union) - 1, GRID_POINTS).round().astype(int)]
+    return spread
+
+
+def arrange(runs: Sequence[Run]) -> Arrangement:
+    """Arrange runs by label and task.
+
+    Args:
+        runs: at least one, normalised (:func:`reports.logs.references.fill_references`).
+    """
+    gathered: dict[tuple[str, str], list[Run]] = {}
+    for run in sorted(runs, key=_order):
+        gathered.setdefault((run.label, run.task), []).append(run)
+    cells = {key: Cell(*key, tuple(of_cell)) for key, of_cell in gathered.items()}
+    labels = tuple(sorted({label for label, _ in cells}))
+    tasks = tuple(sorted({task for _, task in cells}))
+    shared = tuple(task for task in tasks if all((label, task) in cells for label in labels))
+    arrangement = Arrangement(labels, tasks, cells, shared, ())
+    statements = (*_coverage(arrangement), *_unevenness(arrangement))
+    return Arrangement(labels, tasks, cells, shared, statements)
+
+
+def _order(run: Run) -> tuple[str, str, bool, int, str]:
+    return (run.label, run.task, run.seed is None, run.seed or 0, run.folder)
+
+
+def _coverage(arrangement: Arrangement) -> list[str]:
+    """Which labels lack which tasks, and have more runs of some tasks than of others."""
+    sentences = [
+        f"{label} has no run of {task}: {task} is left out of everything across tasks, and "
+        "stands in its own table."
+        for task in arrangement.tasks
+        for label in arrangement.labels
+        if (label, task) not in arrangement.cells
+    ]
+    if not arrangement.shared_tasks:
+        sentences.append(
+            "No task was run by every label, so nothing is said across tasks: read the tables of "
+            "the single tasks."
+        )
+    for label, counts in arrangement.coverage().items():
+        ran = {task: count for task, count in counts.items() if count}
+        if len(set(ran.values())) > 1:
+            listed = ", ".join(f"{count} of {task}" for task, count in ran.items())
+            sentences.append(f"{label} has uneven numbers of runs, all of which enter: {listed}.")
+    return sentences
+
+
+def _unevenness(arrangement: Arrangement) -> list[str]:
+    sentences: list[str] = []
+    for task in arrangement.tasks:
+        cells = [cell for cell in arrangement.cells.values() if cell.task == task]
+        sentences.extend(_on_budgets(task, cells))
+        sentences.extend(_on_measures(task, cells))
+        for cell in cells:
+            sentences.extend(_on_evaluations(cell))
+    unknown = sum(run.seed is None for run in arrangement.runs)
+    if unknown:
+        sentences.append(
+            f"{unknown} of {len(arrangement.runs)} runs state no seed: whether they are "
+            "independent, and whether one of them counts twice, cannot be seen."
+        )
+    return sentences
+
+
+def _on_budgets(task: str, cells: Sequence[Cell]) -> list[str]:
+    of_label = {
+        cell.label: sorted({run.budget or run.steps for run in cell.runs}) for cell in cells
+    }
+    distinct = {budget for budgets in of_label.values() for budget in budgets}
+    if max(distinct, default=0) <= min(distinct, default=0) * (1 + CARRY):
+        return []
+    listed = "; ".join(
+        f"{label}: {' or '.join(f'{budget:,}' for budget in budgets)}"
+        for label, budgets in of_label.items()
+    )
+    return [f"The runs of {task} had different step budgets ({listed}): not equally trained."]
+
+
+def _on_measures(task: str, cells: Sequence[Cell]) -> list[str]:
+    of_measure: dict[str, set[str]] = {}
+    for cell in cells:
+        for run in cell.runs:
+            of_measure.setdefault(run.measure, set()).add(cell.label)
+    if len(of_measure) < 2:
+        return []
+    listed = "; ".join(f"{what}: {', '.join(sorted(who))}" for what, who in of_measure.items())
+    if of_measure.keys() == {EVALUATION, EXACT}:
+        return [f"On {task} scores that are exact stand beside estimates of such ({listed})."]
+    return [f"The scores of {task} do not measure the same ({listed})."]
+
+
+def _on_evaluations(cell: Cell) -> list[str]:
+    sentences: list[str] = []
+    first = cell.runs[0].evaluation_steps
+    if any(not np.array_equal(run.evaluation_steps, first) for run in cell.runs):
+        counts = sorted({len(run.evaluation_steps) for run in cell.runs})
+        points = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+        sentences.append(
+            f"The runs of {cell.label} on {cell.task} were evaluated at different steps ({points} "
+            "points each): their common curve carries each run's last evaluation forward."
+        )
+    grid = common_grid([run.evaluation_steps for run in cell.runs])
+    beyond = sum(not len(grid) or run.evaluation_steps[-1] > grid[-1] for run in cell.runs)
+    if beyond:
+        upto = f"after step {grid[-1]:,}" if len(grid) else "at all"
+        sentences.append(
+            f"The common curve of {cell.label} on {cell.task} is not shown {upto}, where some "
+            f"runs have no evaluation; {beyond} of {len(cell.runs)} runs go on."
+        )
+    short = sum(
+        run.budget is not None and run.evaluation_steps[-1] < (1 - 2 * CARRY) * run.budget
+        for run in cell.runs
+    )
+    if short:
+        sentences.append(
+            f"{short} of {len(cell.runs)} runs of {cell.label} on {cell.task} were last evaluated "
+            "before nine tenths of their step budget: unfinished, or rarely evaluated."
+        )
+    return sentences
+
+
+def baseline_label(runs: Sequence[Run], wanted: str | None) -> str:
+    """Find the label that the others are compared with.
+
+    Args:
+        runs: at least one.
+        wanted: a label, or an algorithm or ``algorithm (settings)`` whose runs have one label;
+            None: SB3's PPO if it is there (the tuned one of several), else the first label by
+            alphabet.
+
+    Raises:
+        ValueError: no label, or several, answer to ``wanted``; lists the labels.
+    """
+    labels = sorted({run.label for run in runs})
+    if wanted is None:
+        preferred = [*(label for label in ("ppo (tuned)", "ppo") if label in labels)]
+        by_algo = sorted({run.label for run in runs if run.algo == "ppo"})
+        return [*preferred, *by_algo, *labels][0]
+    if wanted in labels:
+        return wanted
+    matching = sorted(
+        {run.label for run in runs if wanted in (run.algo, f"{run.algo} ({run.settings})")}
+    )
+    if len(matching) == 1:
+        return matching[0]
+    problem = "several labels are of it" if matching else "no run has that label"
+    raise ValueError(f"{problem}; the labels are {', '.join(labels)}")

@@ -1,0 +1,165 @@
+"""What a reader should not conclude from a table, as plain sentences."""
+
+from collections.abc import Sequence
+
+from reports.content.arrangement import Arrangement
+from reports.content.document import Aggregate
+from reports.content.protocol import mixes_hyperparameters
+from reports.logs.records import LoadedRuns, Run
+from reports.logs.references import FALLBACK
+from reports.statistics.summaries import doubts
+from reports.text import counted
+
+_STATED_ELSEWHERE = ("step budget", "kind of score")
+"""What ``arrangement.statements`` says already, with the numbers."""
+
+
+def cautions(
+    arrangement: Arrangement, rows: Sequence[Aggregate], loaded: LoadedRuns
+) -> tuple[str, ...]:
+    """List every reason to doubt the numbers that can be seen in the runs themselves."""
+    sentences = [*_doubts(arrangement), *_on_settings(arrangement)]
+    if any(row.improvement is not None and row.improvement.value in (0, 1) for row in rows):
+        sentences.append(
+            "A probability of 0 or 1 says that no run of the one beat a run of the other here; "
+            "that is no certainty about other seeds."
+        )
+    sentences.extend(arrangement.statements)
+    sentences.extend(_on_protocol(arrangement))
+    sentences.extend(_on_evaluation_seeds(arrangement))
+    sentences.extend(_on_scale(arrangement))
+    sentences.extend(_on_remarks(arrangement))
+    if loaded.set_aside:
+        sentences.append(
+            f"{_files(len(loaded.set_aside))} set aside, each listed in the report with its "
+            "reason: the statistics describe the other runs only."
+        )
+    return tuple(dict.fromkeys(sentences))
+
+
+def _files(number: int) -> str:
+    return "1 file or folder" if number == 1 else f"{number:,} files or folders"
+
+
+def _doubts(arrangement: Arrangement) -> list[str]:
+    """Each doubt once, with the labels that it is about."""
+    about: dict[str, list[str]] = {}
+    for label in arrangement.labels:
+        scores = arrangement.shared(label) or tuple(arrangement.by_task(label).values())
+        for doubt in doubts(scores):
+            about.setdefault(doubt.sentence, []).append(label)
+    return [
+        f"{_named(labels, arrangement.labels)}: {sentence[0].lower()}{sentence[1:]}"
+        for sentence, labels in about.items()
+    ]
+
+
+def _named(labels: Sequence[str], every: Sequence[str]) -> str:
+    if len(labels) == len(every) > 1:
+        return "Every label"
+    return ", ".join(labels)
+
+
+def _on_settings(arrangement: Arrangement) -> list[str]:
+    sentences: list[str] = []
+    tuning: dict[str, list[str]] = {}
+    for label in arrangement.labels:
+        runs = [run for run in arrangement.runs if run.label == label]
+        numbered = dict.fromkeys(
+            run.distinction_in_full for run in runs if run.distinction_in_full != run.distinction
+        )
+        sentences.extend(f"{label} is the one with {full}." for full in numbered)
+        if mixes_hyperparameters(runs):
+            sentences.append(f"The runs of {label} do not all have the same hyperparameters.")
+        tuning.setdefault("; ".join(sorted({run.tuning for run in runs})), []).append(label)
+    if len(tuning) > 1:
+        listed = ". ".join(f"{', '.join(labels)}: {what}" for what, labels in tuning.items())
+        sentences.append(
+            f"The labels did not receive the same tuning, which alone can decide. {listed}."
+        )
+    return sentences
+
+
+def _on_protocol(arrangement: Arrangement) -> list[str]:
+    sentences: list[str] = []
+    for task in arrangement.tasks:
+        protocols = [dict(run.protocol) for run in arrangement.runs if run.task == task]
+        whats = dict.fromkeys(what for protocol in protocols for what in protocol)
+        sentences.extend(
+            f"The runs of {task} do not all have the same {what}: their scores are not strictly "
+            "comparable."
+            for what in whats
+            if what not in _STATED_ELSEWHERE
+            and len({protocol.get(what) for protocol in protocols}) > 1
+        )
+    return sentences
+
+
+def _on_evaluation_seeds(arrangement: Arrangement) -> list[str]:
+    """Labels must have the same evaluation seeds, and the runs of one label different ones."""
+    sentences: list[str] = []
+    for task in arrangement.tasks:
+        of_label = {
+            label: [
+                run
+                for run in arrangement.runs
+                if (run.task, run.label) == (task, label) and run.evaluation_seed is not None
+            ]
+            for label in arrangement.labels
+        }
+        known = {label: runs for label, runs in of_label.items() if runs}
+        first = next(iter(known.values()), [])
+        if any(_evaluated_otherwise(first, runs) for runs in known.values()):
+            sentences.append(
+                f"The labels on {task} do not all have the same evaluation seeds: chance was not "
+                "the same for all."
+            )
+        sharing = [
+            label
+            for label, runs in known.items()
+            if len({run.evaluation_seed for run in runs}) < len(runs)
+        ]
+        if sharing:
+            sentences.append(
+                f"On {task} runs of {_named(sharing, arrangement.labels)} share an evaluation "
+                "seed: what is common in their errors no interval can see, so it speaks of those "
+                "episodes only."
+            )
+    return sentences
+
+
+def _evaluated_otherwise(ours: Sequence[Run], theirs: Sequence[Run]) -> bool:
+    """Whether a training seed that both have was evaluated from different seeds.
+
+    Where they have none in common, whether their sets of evaluation seeds differ.
+    """
+    mine, other = (
+        {run.seed: run.evaluation_seed for run in runs if run.seed is not None}
+        for runs in (ours, theirs)
+    )
+    common = mine.keys() & other.keys()
+    if common:
+        return any(mine[seed] != other[seed] for seed in common)
+    return {run.evaluation_seed for run in ours} != {run.evaluation_seed for run in theirs}
+
+
+def _on_scale(arrangement: Arrangement) -> list[str]:
+    tasks = dict.fromkeys(run.task for run in arrangement.runs if FALLBACK in run.source)
+    if not tasks:
+        return []
+    return [
+        f"No good score is known for {', '.join(tasks)}: 1 is the best label's own mean there, so "
+        "ranks and differences stand, and an optimality gap is no distance from an optimum."
+    ]
+
+
+def _on_remarks(arrangement: Arrangement) -> list[str]:
+    """Each remark once, with how many runs it is about."""
+    about: dict[str, int] = {}
+    for run in arrangement.runs:
+        for remark in run.remarks:
+            about[remark] = about.get(remark, 0) + 1
+    return [
+        f"Of {counted(count, 'run')}: {remark[:1].lower()}{remark[1:]}"
+        for remark, count in about.items()
+    ]

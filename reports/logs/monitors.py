@@ -1,0 +1,87 @@
+"""The training curve of a run's monitor files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.logs.episodes import Episodes, Floats, Steps
+from reports.logs.records import SetAside, UnusableError
+
+WINDOW = 100
+"""Episodes behind a training-return estimate; SB3's own ``ep_rew_mean`` takes as many."""
+POINTS = 100
+"""Points of a training curve."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCurve:
+    """Trailing means over the episodes of all environments of a run.
+
+    Attributes:
+        steps: (P,) int64, steps taken by all environments together, ascending.
+        returns: (P,) float64, mean of the last up to ``WINDOW`` episodes at each step.
+        episodes: behind the last mean.
+        success_rate: over the same episodes; None where unlogged.
+        sessions: how many lie one after the other in one file.
+    """
+
+    steps: Steps
+    returns: Floats
+    episodes: int
+    success_rate: float | None
+    sessions: int
+
+
+def training_curve(files: Sequence[Episodes]) -> TrainingCurve:
+    """Merge a run's environments by the time at which episodes ended, and smooth.
+
+    Args:
+        files: at least one.
+
+    Raises:
+        UnusableError: not one episode was finished.
+    """
+    if not any(len(file.returns) for file in files):
+        raise UnusableError("the monitor files hold no finished episode")
+    order = _order([file for file in files if len(file.returns)])
+    returns = np.concatenate([file.returns for file in files])[order]
+    steps = np.cumsum(np.concatenate([file.lengths for file in files])[order])
+    at = np.unique(np.linspace(0, len(returns) - 1, POINTS).round().astype(int))
+    logged = [file.successes for file in files if file.successes is not None]
+    means = _trailing_means(returns, at)
+    rate = None
+    if len(logged) == len(files):
+        rate = float(_trailing_means(np.concatenate(logged)[order], at)[-1])
+    sessions = 1 + max(int(file.sessions[-1]) for file in files if len(file.sessions))
+    return TrainingCurve(steps[at], means, min(WINDOW, len(returns)), rate, sessions)
+
+
+def _order(files: Sequence[Episodes]) -> Steps:
+    """The order in which the episodes of all environments ended; never against a file's own."""
+    ended = np.concatenate([file.ended for file in files])
+    if all((np.diff(file.ended) >= 0).all() for file in files):
+        return np.argsort(ended, kind="stable")
+    if len({int(file.sessions[-1]) for file in files}) == 1:
+        return np.lexsort((ended, np.concatenate([file.sessions for file in files])))
+    # Which sessions belong together is unknown; environments of one run step together.
+    steps = np.concatenate([np.cumsum(file.lengths) for file in files])
+    return np.argsort(steps, kind="stable")
+
+
+def left_out(names: Sequence[str], files: Sequence[Episodes], folder: str) -> list[SetAside]:
+    """List the rows that hold no episode, and the last lines that are half-written."""
+    asides: list[SetAside] = []
+    for name, file in zip(names, files, strict=True):
+        if file.faults:
+            asides.append(SetAside(f"{folder}/{name}", file.faults))
+        if file.cut:
+            reason = "its last line is half-written and was left out"
+            asides.append(SetAside(f"{folder}/{name}", reason))
+    return asides
+
+
+def _trailing_means(values: Floats, at: NDArray[np.int64]) -> Floats:
+    # Each a mean of its own: a running sum would round small returns away after a large one.
+    return np.array([values[max(0, last + 1 - WINDOW) : last + 1].mean() for last in at])

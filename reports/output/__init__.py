@@ -1,0 +1,1 @@
+"""A report's content as tables, figures, a page and lines in a terminal."""

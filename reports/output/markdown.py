@@ -1,0 +1,57 @@
+"""The report as one Markdown page: what a repository or a terminal shows."""
+
+from collections.abc import Sequence
+
+from reports.content.document import Document
+from reports.output.formats import markdown_table
+from reports.output.tables import Table, brief_main_table
+from reports.text import markdown, one_line, shortened
+
+_LONGEST_REASON = 300
+
+
+def compose(document: Document, figures: Sequence[tuple[str, str]], tables: Sequence[Table]) -> str:
+    """Return the page: finding, table, cautions, notes, figures, files set aside.
+
+    Args:
+        document: the report.
+        figures: what each figure shows, and its path.
+        tables: those that lie beside the page as CSV.
+    """
+    parts = [
+        f"# {markdown(document.headline)}\n",
+        f"{markdown(document.detail)}\n",
+    ]
+    if document.aggregates:
+        parts += [markdown_table(brief_main_table(document)), f"{markdown(_legend(document))}\n"]
+    parts.append(_bullets(document.footer))
+    if document.cautions:
+        parts += ["## Read with care\n", _bullets(document.cautions)]
+    if document.notes:
+        parts += ["## Notes\n", _bullets(document.notes)]
+    if figures:
+        parts.append("## Figures\n")
+        parts += [f"![{markdown(shows)}]({path})\n" for shows, path in figures]
+    if tables:
+        listed = ", ".join(f"[{table.title.lower()}](tables/{table.name}.csv)" for table in tables)
+        parts.append(f"Numbers: {listed}.\n")
+    if document.set_aside:
+        lines = [
+            f"{aside.path}: {shortened(one_line(aside.reason), _LONGEST_REASON)}"
+            for aside in document.set_aside
+        ]
+        parts += ["## Files set aside\n", _bullets(lines)]
+    return "\n".join(parts)
+
+
+def _legend(document: Document) -> str:
+    if len(document.labels) == 1:
+        return "In brackets the intervals."
+    return (
+        "Bold: the best of a column. An asterisk: its interval overlaps the best row's. Of the "
+        "optimality gap, less is better."
+    )
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "".join(f"- {markdown(line)}\n" for line in lines)

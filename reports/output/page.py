@@ -1,0 +1,271 @@
+"""The document as one HTML page that needs nothing but itself.
+
+Charts are SVG drawn here, so the page is whole with scripts off; a small script adds tips,
+switches and downloads. A content security policy forbids everything that is not in the file.
+"""
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from reports.content.document import Document
+from reports.content.numbers import Cell, parts
+from reports.output import charts, svg
+from reports.output.charts import Chart
+from reports.output.formats import column_scales, csv_header, csv_row
+from reports.output.tables import (
+    Column,
+    Table,
+    brief_main_table,
+    overall_table,
+    report_tables,
+    split_tests,
+)
+from reports.text import counted, one_line, shortened
+
+_SECTIONS = (
+    ("summary", "Summary"),
+    ("main-table", "Table"),
+    ("figures", "Figures"),
+    ("tasks", "Tasks"),
+    ("protocol-section", "Protocol"),
+    ("runs-section", "Runs"),
+)
+_LONGEST_CELL = 300
+_SHARED = ("measure", "versions", "circumstances")
+_MOST_NUMBERED = 12
+_WIDE = ("folder", "hyperparameters", "reason")
+
+
+@dataclass(frozen=True)
+class _Cell:
+    value: str
+    interval: str
+    kind: str
+    mark: str
+    wide: bool
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A table ready for the template."""
+
+    title: str
+    caption: str
+    columns: tuple[Any, ...]
+    view: tuple[tuple[_Cell, ...], ...]
+    rows: tuple[Any, ...]
+    common: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _TaskSection:
+    name: str
+    anchor: str
+    scale: str
+    scores: _Shown
+    tests: _Shown
+    effects: _Shown
+    speed: _Shown
+    strip: Chart | None
+    curves: Chart | None
+
+
+def render_page(document: Document) -> str:
+    """Return the page: the same document gives the same text.
+
+    Args:
+        document: any; what it lacks is left out.
+    """
+    tables = {table.name: table for table in report_tables(document)}
+    anchors = [f"task-{number}" for number in range(1, len(document.tasks) + 1)]
+    drawn = {
+        "curves": charts.curve_chart(document, None, "learning-curves"),
+        "intervals": charts.interval_chart(document),
+        "profiles": charts.profile_chart(document),
+        "pairs": charts.matrix_chart(document),
+    }
+    tables["curves"] = tables["curves"].where("")
+    embedded = dict(tables)
+    sections = []
+    for task, anchor in zip(document.tasks, anchors, strict=True):
+        section = _task_section(document, task.name, anchor, tables)
+        sections.append(section)
+        embedded[f"{anchor}-scores"] = tables["tasks"].where(task.name)
+        tests, effects = split_tests(tables["tests"].where(task.name))
+        embedded[f"{anchor}-tests"], embedded[f"{anchor}-effects"] = tests, effects
+        embedded[f"{anchor}-speed"] = tables["efficiency"].where(task.name)
+        if section.curves:
+            embedded[f"{anchor}-curves"] = section.curves.table
+    embedded["overall"] = overall_table(document)
+    for split in ("tasks", "tests", "efficiency"):
+        del embedded[split]
+    script = _resource("script.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    with_aggregates = bool(document.aggregates)
+    page: str = _template().render(
+        document=document,
+        facts=_facts(document),
+        sections=[
+            {"id": anchor, "title": title}
+            for anchor, title in _SECTIONS
+            if with_aggregates or anchor not in ("main-table", "figures")
+        ],
+        tables={
+            **{name: _shown(table) for name, table in tables.items()},
+            "scores": _shown(_numbered(tables["scores"].without({"algo", "settings"}))),
+            "table": _shown(brief_main_table(document)),
+            "overall": _shown(embedded["overall"]),
+        },
+        charts=drawn,
+        tasks=sections,
+        swatches=[_swatch(index) for index in range(len(document.labels))],
+        data={
+            "labels": [one_line(label) for label in document.labels],
+            "tables": {name: _embedded(document, table) for name, table in embedded.items()},
+        },
+        style=Markup(_style()),
+        script=Markup(script),
+        script_hash=Markup(f"sha256-{digest}"),
+    )
+    return page
+
+
+def _task_section(
+    document: Document, name: str, anchor: str, tables: dict[str, Table]
+) -> _TaskSection:
+    task = next(task for task in document.tasks if task.name == name)
+    scale = f"Normalised: 0 is {task.low:.6g}, 1 is {task.high:.6g} ({task.source})."
+    if not task.compared:
+        scale += " Not every label ran this task, so it is in no number across tasks."
+    tests, effects = split_tests(tables["tests"].where(name))
+    return _TaskSection(
+        name=name,
+        anchor=anchor,
+        scale=scale,
+        scores=_shown(tables["tasks"].where(name)),
+        tests=_shown(tests),
+        effects=_shown(effects),
+        speed=_shown(tables["efficiency"].where(name)),
+        strip=charts.strip_chart(document, name, f"{anchor}-{slug(name)}-scores"),
+        curves=charts.curve_chart(document, name, f"{anchor}-{slug(name)}-curves"),
+    )
+
+
+def slug(name: str) -> str:
+    """Return a name fit for a file: letters, digits, dots, dashes and underscores only."""
+    return shortened(re.sub(r"[^A-Za-z0-9._-]+", "-", name), 48).strip("-.…") or "task"
+
+
+def _facts(document: Document) -> list[str]:
+    settings = document.settings
+    compared = sum(task.compared for task in document.tasks)
+    facts = [
+        counted(len(document.runs), "run"),
+        counted(len(document.labels), "label"),
+        counted(len(document.tasks), "task")
+        + ("" if compared == len(document.tasks) else f", {compared} in common"),
+        f"{100 * settings.level:g} % intervals",
+        f"{settings.table_draws:,} bootstrap draws",
+        f"seed {settings.seed}",
+    ]
+    if document.set_aside:
+        facts.append(f"{counted(len(document.set_aside), 'file')} set aside")
+    return facts
+
+
+def _shown(table: Table) -> _Shown:
+    """Prepare a table; a column that says the same in every row becomes a sentence."""
+    same = [_same(table, place) for place in range(len(table.columns))]
+    kept = [place for place, text in enumerate(same) if text is None]
+    titled = [(column.title, text) for column, text in zip(table.columns, same, strict=True)]
+    alike = "; ".join(f"{title}: {text}" for title, text in titled if text)
+    nowhere = ", ".join(title for title, text in titled if text == "")
+    common = [f"In every row, {alike}."] if alike else []
+    if nowhere:
+        common.append(f"No row has a value of: {nowhere}.")
+    view = tuple(
+        tuple(_cell(row[n], table.columns[n], marks[n], scales[n]) for n in kept)
+        for row, marks, scales in zip(table.rows, table.marks, column_scales(table), strict=True)
+    )
+    columns = tuple(table.columns[n] for n in kept)
+    return _Shown(table.title, table.caption, columns, view, table.rows, tuple(common))
+
+
+def _numbered(table: Table) -> Table:
+    """Replace the long texts that many runs share by numbers, and say below what they stand for."""
+    rows = [list(row) for row in table.rows]
+    caption = table.caption
+    for place, column in enumerate(table.columns):
+        texts = list(dict.fromkeys(str(row[place]) for row in rows))
+        if column.key not in _SHARED or not 1 < len(texts) <= _MOST_NUMBERED:
+            continue
+        listed = "; ".join(f"({n}) {text or 'unknown'}" for n, text in enumerate(texts, start=1))
+        caption += f" {column.title.capitalize()}: {listed}."
+        for row in rows:
+            row[place] = f"({texts.index(str(row[place])) + 1})"
+    return replace(table, rows=tuple(map(tuple, rows)), caption=caption)
+
+
+def _same(table: Table, place: int) -> str | None:
+    """Return what a column says in every row, empty for nothing; None for a column to show."""
+    values = {row[place] for row in table.rows}
+    if place == 0 or len(table.rows) < 2 or len(values) > 1:
+        return None
+    (value,) = values
+    if value is None or value == "":
+        return ""
+    return one_line(value) if isinstance(value, str) else None
+
+
+def _cell(cell: Cell, column: Column, mark: str, scale: float) -> _Cell:
+    value, interval = parts(cell, column.kind, scale)
+    if column.kind != "text":
+        value, interval = value.replace("-", "−"), interval.replace("-", "−")
+    return _Cell(shortened(value, _LONGEST_CELL), interval, column.kind, mark, column.key in _WIDE)
+
+
+def _embedded(document: Document, table: Table) -> dict[str, object]:
+    """Return a table as the page's script takes it: CSV cells, and each curve's label."""
+    plain: dict[str, object] = {
+        "columns": csv_header(table.columns),
+        "rows": [csv_row(table.columns, row) for row in table.rows],
+    }
+    if table.name in ("curves", "profiles"):
+        named = dict.fromkeys(row[0] for row in table.rows)
+        plain["series"] = [document.labels.index(str(label)) for label in named]
+        plain["x"] = table.columns[1].title
+    return plain
+
+
+def _swatch(index: int) -> Markup:
+    content = svg.join([svg.polyline([(1, 7), (29, 7)], index), svg.mark(15, 7, index)])
+    return Markup('<svg viewBox="0 0 30 14" aria-hidden="true">{}</svg>').format(content)
+
+
+def _line(text: str) -> str:
+    return one_line(text)
+
+
+def _resource(name: str) -> str:
+    return (files("reports.output") / "html" / name).read_text(encoding="utf-8")
+
+
+def _style() -> str:
+    return _resource("style.css").replace("/*DARK*/", _resource("dark.css"))
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["line"] = _line
+    return environment.from_string(_resource("page.html"))

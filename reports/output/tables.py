@@ -1,0 +1,473 @@
+"""The report's tables as columns and rows of raw values; ``formats`` writes them out."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from reports.content.document import Document, Interval
+from reports.content.numbers import Cell, Kind
+
+Mark = Literal["", "best", "tied"]
+
+TABLE_NAMES = (
+    "table",
+    "tasks",
+    "tests",
+    "pairs",
+    "efficiency",
+    "protocol",
+    "scores",
+    "curves",
+    "profiles",
+    "set_aside",
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        key: its name in CSV; an interval's ends get ``_low`` and ``_high`` after it.
+        title: its name for a reader.
+        kind: how its cells are shown.
+        better: 1 where the highest value of a group is best, −1 where the lowest, 0 where neither.
+        interval: whether its cells are intervals.
+    """
+
+    key: str
+    title: str
+    kind: Kind = "text"
+    better: int = 0
+    interval: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: its file name without ending; plain letters.
+        title: its heading.
+        caption: what its columns mean, a sentence or two.
+        columns: at least one.
+        rows: as long as ``columns`` each.
+        grouped: whether best and tied are judged within equal first cells.
+    """
+
+    name: str
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    grouped: bool = False
+
+    @property
+    def marks(self) -> tuple[tuple[Mark, ...], ...]:
+        """``best`` for each group's best value of a column, ``tied`` where its interval meets it.
+
+        A group of one row, or of equal values, has no best.
+        """
+        marks: list[list[Mark]] = [[""] * len(self.columns) for _ in self.rows]
+        groups: dict[Cell, list[int]] = {}
+        for index, row in enumerate(self.rows):
+            groups.setdefault(row[0] if self.grouped else None, []).append(index)
+        for place, column in enumerate(self.columns):
+            if column.better:
+                for members in groups.values():
+                    _mark_group(marks, self.rows, members, place, column.better)
+        return tuple(tuple(row) for row in marks)
+
+    def without(self, keys: Collection[str]) -> "Table":
+        """Return the table without the columns of these keys."""
+        kept = [place for place, column in enumerate(self.columns) if column.key not in keys]
+        return replace(
+            self,
+            columns=tuple(self.columns[place] for place in kept),
+            rows=tuple(tuple(row[place] for place in kept) for row in self.rows),
+        )
+
+    def where(self, first: Cell) -> "Table":
+        """Return the rows whose first cell is ``first``, without that column."""
+        rows = tuple(row[1:] for row in self.rows if row[0] == first)
+        return Table(self.name, self.title, self.caption, self.columns[1:], rows)
+
+
+def report_tables(document: Document) -> tuple[Table, ...]:
+    """Return every table of the report, the main one first."""
+    return (
+        main_table(document),
+        task_table(document),
+        test_table(document),
+        pair_table(document),
+        efficiency_table(document),
+        protocol_table(document),
+        score_table(document),
+        curve_table(document),
+        profile_table(document),
+        set_aside_table(document),
+    )
+
+
+def main_table(document: Document) -> Table:
+    """One row a label, over all compared tasks."""
+    baseline = document.settings.baseline
+    level = f"{document.settings.level:.0%}".replace("%", " %")
+    judged = "best checkpoints" if document.settings.best_checkpoints else "final policies"
+    rows = [
+        (
+            row.label,
+            row.runs,
+            row.score,
+            row.mean,
+            row.iqm,
+            row.median,
+            row.optimality_gap,
+            row.improvement,
+            row.best_checkpoint,
+            row.area,
+            baseline,
+        )
+        for row in document.aggregates
+    ]
+    columns = [
+        Column("label", "label"),
+        Column("runs", "runs", "whole"),
+        Column("score", "score", "score"),
+        Column("mean", "mean", "unit", 1, True),
+        Column("iqm", "IQM", "unit", 1, True),
+        Column("median", "median", "unit", 1, True),
+        Column("optimality_gap", "optimality gap", "unit", -1, True),
+        Column("p_better", f"P(better than {baseline})", "unit", 0, True),
+        Column("best_checkpoint", "best checkpoint", "unit", 0, True),
+        Column("area", "area under the curve", "unit", 1, True),
+        Column("baseline", "baseline"),
+    ]
+    caption = (
+        f"Normalised scores of the {judged} over all compared tasks; in brackets the "
+        f"{level} intervals. Bold: the best of a column. An asterisk: its interval overlaps the "
+        "best row's. Of the optimality gap, less is better."
+    )
+    return Table("table", "Main table", caption, tuple(columns), tuple(rows))
+
+
+def brief_main_table(document: Document) -> Table:
+    """Return the main table for readers: no column without news, none that flatters."""
+    table = main_table(document)
+    hidden = {"baseline", "best_checkpoint", "area"}
+    if all(row.score is None for row in document.aggregates):
+        hidden.add("score")
+    if len(document.labels) == 1:
+        hidden.add("p_better")
+    return table.without(hidden)
+
+
+def overall_table(document: Document) -> Table:
+    """Return what the main table leaves out: speed, and the number that flatters."""
+    caption = (
+        "Area: IQM of the mean height of the normalised learning curves; 1 is the reference score "
+        "from the first step on. Best checkpoint: IQM of each run's highest evaluation, an "
+        "optimistic number, shown apart and used nowhere else."
+    )
+    kept = {"label", "best_checkpoint", "area"}
+    table = main_table(document)
+    brief = table.without({column.key for column in table.columns} - kept)
+    return replace(brief, name="overall", title="Speed and best checkpoints", caption=caption)
+
+
+def task_table(document: Document) -> Table:
+    """One row a task and label, in the environments' own units."""
+    columns = (
+        Column("task", "task"),
+        Column("label", "label"),
+        Column("runs", "runs", "whole"),
+        Column("mean", "mean", "score", 1, True),
+        Column("median", "median", "score"),
+        Column("iqm", "IQM", "score", 1, True),
+        Column("std", "std", "score"),
+        Column("min", "min", "score"),
+        Column("max", "max", "score"),
+        Column("success_rate", "success", "share"),
+        Column("best_checkpoint", "best checkpoint", "score"),
+    )
+    rows = tuple(
+        (
+            row.task,
+            row.label,
+            row.runs,
+            row.mean,
+            row.median,
+            row.iqm,
+            row.std,
+            row.minimum,
+            row.maximum,
+            row.success_rate,
+            row.best_checkpoint,
+        )
+        for row in document.task_scores
+    )
+    caption = (
+        "Scores in the environment's own units. The best checkpoint is the mean of each "
+        "run's highest evaluation: an optimistic number, shown apart and used in no test."
+    )
+    return Table("tasks", "Scores per task", caption, columns, rows, grouped=True)
+
+
+def test_table(document: Document) -> Table:
+    """One row a task and pair of labels."""
+    columns = (
+        Column("task", "task"),
+        Column("label", "label"),
+        Column("other", "against"),
+        Column("difference", "difference", "score", 0, True),
+        Column("welch", "Welch p", "p"),
+        Column("welch_holm", "Welch p, Holm", "p"),
+        Column("permutation", "permutation p", "p"),
+        Column("permutation_holm", "permutation p, Holm", "p"),
+        Column("effect", "Hedges' g", "unit"),
+        Column("superiority", "P(better)", "unit"),
+        Column("equivalence", "equivalence p", "p"),
+        Column("margin", "margin", "score"),
+        Column("seeds_needed", "seeds needed", "whole"),
+    )
+    rows = tuple(
+        (
+            row.task,
+            row.label,
+            row.other,
+            row.difference,
+            row.welch,
+            row.welch_holm,
+            row.permutation,
+            row.permutation_holm,
+            row.effect,
+            row.superiority,
+            row.equivalence,
+            row.margin,
+            row.seeds_needed,
+        )
+        for row in document.tests
+    )
+    caption = (
+        "Difference of the mean scores, first minus second, with Welch's interval. Holm's "
+        "correction is over all pairs and tasks of this report. A large p says nothing."
+    )
+    return Table("tests", "Tests per task", caption, columns, rows)
+
+
+def split_tests(table: Table) -> tuple[Table, Table]:
+    """Split the wide table of tests in two: tests; effect sizes, equivalence, seeds needed."""
+    tests = {"difference", "welch", "welch_holm", "permutation", "permutation_holm"}
+    names = {"task", "label", "other"}
+    caption = (
+        "Hedges' g: the difference in pooled standard deviations. A small equivalence p says that "
+        "the difference lies within ± margin; a large one says nothing. Seeds needed: runs of "
+        "each that Welch's test needs to tell a difference of the observed size four times in "
+        "five, if the true one is as large; a dash where there is no such number below 1,000."
+    )
+    others = {column.key for column in table.columns} - tests - names
+    return table.without(others), replace(table.without(tests), caption=caption)
+
+
+def pair_table(document: Document) -> Table:
+    """One row an ordered pair of labels."""
+    columns = (
+        Column("label", "label"),
+        Column("other", "over"),
+        Column("p_better", "P(better)", "unit", 0, True),
+    )
+    rows = tuple((pair.label, pair.other, pair.improvement) for pair in document.pairs)
+    caption = (
+        "Probability that a run of the first scores above a run of the second, ties counting half, "
+        "averaged over tasks."
+    )
+    return Table("pairs", "Probability of improvement", caption, columns, rows)
+
+
+def efficiency_table(document: Document) -> Table:
+    """One row a task and label: how fast."""
+    columns = (
+        Column("task", "task"),
+        Column("label", "label"),
+        Column("area", "area under the curve", "unit", 1, True),
+        Column("reached", "reached the threshold", "share", 0, True),
+        Column("median_steps", "median steps to it", "steps", -1),
+        Column("mean_steps", "mean steps to it", "steps", -1, True),
+        Column("horizon", "horizon", "steps"),
+    )
+    rows = tuple(
+        (
+            row.task,
+            row.label,
+            row.area,
+            row.reached,
+            row.median_steps,
+            row.mean_steps,
+            row.horizon,
+        )
+        for row in document.task_scores
+    )
+    caption = (
+        "Area: IQM over runs of the mean height of the normalised learning curve; 1 is the "
+        "reference score from the first step on. The threshold is a normalised return of "
+        f"{document.settings.threshold:g}. Runs that never reached it count in the mean with the "
+        "whole horizon, the steps for which every run of the task was watched."
+    )
+    return Table("efficiency", "Sample efficiency", caption, columns, rows, grouped=True)
+
+
+def protocol_table(document: Document) -> Table:
+    """One row a label: how its runs were made."""
+    columns = (
+        Column("label", "label"),
+        Column("tuning", "tuning received"),
+        Column("tasks", "tasks", "whole"),
+        Column("runs", "runs", "whole"),
+        Column("seeds", "seeds"),
+        Column("steps", "steps a run"),
+        Column("episodes", "evaluation episodes"),
+        Column("hyperparameters", "hyperparameters"),
+    )
+    rows = tuple(
+        (
+            row.label,
+            row.tuning,
+            row.tasks,
+            row.runs,
+            row.seeds,
+            row.steps,
+            row.episodes,
+            row.hyperparameters,
+        )
+        for row in document.protocol
+    )
+    return Table("protocol", "Protocol", "What each label's runs received.", columns, rows)
+
+
+def score_table(document: Document) -> Table:
+    """One row a run."""
+    columns = (
+        Column("label", "label"),
+        Column("algo", "algorithm"),
+        Column("settings", "settings"),
+        Column("env", "task"),
+        Column("seed", "seed", "id"),
+        Column("steps", "steps", "whole"),
+        Column("score", "score", "score"),
+        Column("normalised_score", "normalised", "unit"),
+        Column("best_checkpoint", "best checkpoint", "score"),
+        Column("episodes", "episodes", "whole"),
+        Column("measure", "score is"),
+        Column("source", "read from"),
+        Column("folder", "folder"),
+        Column("versions", "versions"),
+        Column("circumstances", "circumstances"),
+    )
+    rows = tuple(
+        (
+            run.label,
+            run.algo,
+            run.settings,
+            run.task,
+            run.seed,
+            run.steps,
+            run.score,
+            run.normalised_score,
+            run.best_checkpoint,
+            run.episodes,
+            run.measure,
+            run.source,
+            run.folder,
+            run.versions,
+            run.circumstances,
+        )
+        for run in document.runs
+    )
+    return Table("scores", "Runs", "Every run that was read.", columns, rows)
+
+
+def curve_table(document: Document) -> Table:
+    """One row a point of a curve, long form; an empty task means all tasks, normalised."""
+    columns = (
+        Column("task", "task"),
+        Column("label", "label"),
+        Column("steps", "steps", "whole"),
+        Column("iqm", "IQM", "score", 0, True),
+    )
+    rows = tuple(
+        (curve.task or "", curve.label, step, point)
+        for curve in document.curves
+        for step, point in zip(
+            curve.steps, _points(curve.value, curve.low, curve.high), strict=True
+        )
+    )
+    return Table("curves", "Learning curves", "IQM over environment steps.", columns, rows)
+
+
+def profile_table(document: Document) -> Table:
+    """One row a point of a performance profile."""
+    columns = (
+        Column("label", "label"),
+        Column("tau", "τ", "unit"),
+        Column("share", "share above τ", "unit", 0, True),
+    )
+    rows = tuple(
+        (profile.label, tau, point)
+        for profile in document.profiles
+        for tau, point in zip(
+            profile.taus, _points(profile.share, profile.low, profile.high), strict=True
+        )
+    )
+    return Table("profiles", "Performance profiles", "Share of runs above τ.", columns, rows)
+
+
+def set_aside_table(document: Document) -> Table:
+    """One row a file or folder that could not be used."""
+    columns = (Column("path", "file or folder"), Column("reason", "reason"))
+    rows = tuple((aside.path, aside.reason) for aside in document.set_aside)
+    caption = "Not part of any number above."
+    return Table("set_aside", "Files set aside", caption, columns, rows)
+
+
+def _points(
+    value: Sequence[float | None], low: Sequence[float | None], high: Sequence[float | None]
+) -> list[Interval]:
+    bare: list[float | None] = [None] * len(value)
+    ends = zip(value, low or bare, high or bare, strict=True)
+    return [Interval(*point) for point in ends]
+
+
+def _mark_group(
+    marks: list[list[Mark]],
+    rows: Sequence[Sequence[Cell]],
+    members: Sequence[int],
+    place: int,
+    better: int,
+) -> None:
+    numbers = ((index, _number(rows[index][place])) for index in members)
+    known = {index: better * number for index, number in numbers if number is not None}
+    if len(known) < 2:
+        return
+    best = max(known.values())
+    if best == min(known.values()):
+        return
+    leader = next(index for index, value in known.items() if value == best)
+    for index, value in known.items():
+        if value == best:
+            marks[index][place] = "best"
+        elif _overlap(rows[index][place], rows[leader][place]):
+            marks[index][place] = "tied"
+
+
+def _overlap(first: Cell, second: Cell) -> bool:
+    if not isinstance(first, Interval) or not isinstance(second, Interval):
+        return False
+    if first.low is None or first.high is None or second.low is None or second.high is None:
+        return False
+    return first.low <= second.high and second.low <= first.high
+
+
+def _number(cell: Cell) -> float | None:
+    if isinstance(cell, Interval):
+        return cell.value
+    return cell if isinstance(cell, int | float) else None

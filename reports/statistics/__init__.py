@@ -1,0 +1,1 @@
+"""Points, intervals and tests of score matrices, as pure functions."""

@@ -1,0 +1,39 @@
+"""One task in plain numbers, and what may be doubted."""
+
+import numpy as np
+import pytest
+
+from reports.statistics.summaries import doubts, task_summary
+
+SCORES = np.array([0.0, 1.0, 2.0, 3.0, 10.0])
+
+
+def test_a_summary_is_worked_out_by_hand() -> None:
+    found = task_summary(SCORES, seed=0, key="k", draws=500)
+    assert (found.runs, found.min, found.max, found.median) == (5, 0.0, 10.0, 2.0)
+    assert found.mean.value == pytest.approx(16 / 5)
+    assert found.iqm.value == pytest.approx((1 + 2 + 3) / 3)  # one of five cut at each end
+    # Squared deviations from 3.2: 10.24 + 4.84 + 1.44 + 0.04 + 46.24 = 62.8, over 4.
+    assert found.std == pytest.approx(np.sqrt(62.8 / 4))
+    assert found.mean.low is not None
+    assert found.mean.low < 3.2
+
+
+def test_one_run_has_neither_spread_nor_interval() -> None:
+    found = task_summary(SCORES[:1], seed=0, key="k")
+    assert found.std is None
+    assert found.mean.low is None
+
+
+@pytest.mark.parametrize(
+    ("scores", "kinds"),
+    [
+        ([[1.0], [1.0, 2.0]], ["one run"]),
+        ([[1.0, 2.0]], ["few runs", "one task"]),
+        ([[1.0] * 10], ["one task", "constant"]),
+        (np.arange(20.0).reshape(10, 2), []),
+        (np.arange(20.0).reshape(20, 1), []),
+    ],
+)
+def test_doubts_are_named(scores: object, kinds: list[str]) -> None:
+    assert [doubt.kind for doubt in doubts(scores)] == kinds  # type: ignore[arg-type]

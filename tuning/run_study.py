@@ -1,0 +1,205 @@
+"""A whole study: every stage in turn, and what it leaves behind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from ppo_lab.runs.references import ReferenceScores, as_record, measured_reference, stated_reference
+from ppo_lab.runs.worker_pool import WorkerPool
+from tuning.outputs import settings_yaml, trials_table, write_whole
+from tuning.protocol import Protocol
+from tuning.spaces import SPACES, Space, fit_to_budget
+from tuning.stages import Progress, Stages, Tuned, judge, replicate, screen
+from tuning.storage import GRACE_SECONDS, file_url, open_storage, open_study
+from tuning.study import AlgorithmStudy, reason_of, study_settings
+from tuning.task_list import Heart, TaskList
+from tuning.trial_runs import TaskResult
+from tuning.wording import decisions, notes_of, time_spent
+
+__all__ = ["Outcome", "run_study"]
+
+MEASURED = "reference"
+"""The study's attribute that keeps the random policy's score; None: it could not be played."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study came to.
+
+    Attributes:
+        judged: the folder of the judged runs, for the report.
+        tuned: each algorithm's candidates, best first.
+        notes: plain sentences on the protocol and the choice, the same for the same seed.
+        time: a sentence on the time that the runs took, which never is.
+        settings: algorithm → the file with its best settings, in the zoo's format.
+        trials: algorithm → its trials of screening, in their order.
+        failed: the reasons of the judged runs that failed.
+    """
+
+    judged: Path
+    tuned: tuple[Tuned, ...]
+    notes: tuple[str, ...]
+    time: str
+    settings: Mapping[str, Path]
+    trials: Mapping[str, Sequence[FrozenTrial]]
+    failed: tuple[str, ...] = ()
+
+
+def run_study(
+    protocol: Protocol,
+    algos: Sequence[str],
+    folder: Path,
+    *,
+    storage: str | None,
+    jobs: int,
+    progress: Progress,
+    say: Callable[[str], None],
+    spaces: Mapping[str, Space] | None = None,
+    grace: int = GRACE_SECONDS,
+    run_timeout: float | None = None,
+) -> Outcome:
+    """Screen, replicate and judge; whatever an earlier call or another machine did is taken.
+
+    Args:
+        protocol: budgets, shapes and seeds, the same for every algorithm.
+        algos: names of the algorithms.
+        folder: the study's folder; its name is the study's.
+        storage: see :func:`tuning.storage.open_storage`; None: ``study.db`` in the folder.
+        jobs: worker processes.
+        progress: told of every result.
+        say: told in a line what is being gone on with.
+        spaces: algorithm → what is searched; None: the core space.
+        grace: seconds of silence after which a worker elsewhere is taken for lost, and for which
+            a database that does not answer is waited for.
+        run_timeout: seconds after which a run is ended and counts as failed; None: no limit.
+
+    Raises:
+        ArgumentError: the storage or the folder holds a study of other settings, or the budget is
+            too small for the space.
+        StudyError: a stage has nothing to hand on.
+        OSError: the folder cannot be written.
+    """
+    spaces = spaces or {algo: SPACES["core"][algo] for algo in algos}
+    fitted = {
+        algo: fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps) for algo in algos
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    url = storage or file_url(folder / "study.db")
+    opened = open_storage(url, grace, say)
+    heart = Heart(opened)
+    pool: WorkerPool[TaskResult] = WorkerPool(jobs, run_timeout)
+
+    def task_list(name: str, settings: Mapping[str, object]) -> TaskList:
+        study = open_study(f"{folder.name}-{name}", opened, url, settings)
+        return TaskList(study, opened, heart, grace, say)
+
+    try:
+        studies = [
+            AlgorithmStudy(
+                algo,
+                protocol,
+                fitted[algo],
+                folder,
+                task_list(algo, study_settings(algo, protocol, fitted[algo])),
+            )
+            for algo in algos
+        ]
+        _say_what_is_there(studies, say)
+        stages = Stages(pool, progress, grace, lambda name: task_list(name, {"companion": name}))
+        screen(stages, studies)
+        tuned = replicate(stages, studies)
+        judged = judge(stages, studies, tuned, _reference(studies[0], say))
+        return _outcome(studies, tuned, judged, stages)
+    finally:
+        pool.close()
+        heart.stop()
+        _disconnect(opened)
+
+
+def _reference(study: AlgorithmStudy, say: Callable[[str], None]) -> ReferenceScores | None:
+    """Stated, or measured once for the whole study, whoever works on it and however often."""
+    stated = stated_reference(study.protocol.env, {})
+    if stated is not None:
+        return stated
+    notebook = study.tasks.study
+    if MEASURED not in notebook.user_attrs:
+        measured = measured_reference(study.protocol.env, {}, say)
+        notebook.set_user_attr(MEASURED, as_record(measured))
+    kept = notebook.user_attrs[MEASURED]
+    return None if kept is None else ReferenceScores(**kept)
+
+
+def _say_what_is_there(studies: Sequence[AlgorithmStudy], say: Callable[[str], None]) -> None:
+    protocol, folder = studies[0].protocol, studies[0].folder
+    for study in studies:
+        study.tasks.refresh()
+    trials = sum(len(study.outcomes()) for study in studies)
+    runs = sum(1 for _ in folder.glob("*/**/run.json"))
+    if trials or runs:
+        say(
+            f"Going on with study {folder.name}: {trials} of "
+            f"{protocol.trials * len(studies)} trials are finished, {runs} runs are on disk."
+        )
+
+
+def _outcome(
+    studies: Sequence[AlgorithmStudy],
+    tuned: Sequence[Tuned],
+    judged: Mapping[Path, FrozenTrial],
+    stages: Stages,
+) -> Outcome:
+    protocol, folder = studies[0].protocol, studies[0].folder
+    replicated = {study.algo: _replications(study, stages) for study in studies}
+    notes = notes_of(protocol, studies, tuned, judged, replicated)
+    settings = {}
+    for study, outcome in zip(studies, tuned, strict=True):
+        decided = decisions(study, outcome)
+        study.tasks.study.set_user_attr(
+            "decisions", {str(number + 1): text for number, text in decided.items()}
+        )
+        table = trials_table(study.outcomes(), decided)
+        write_whole(folder / f"trials-{study.algo}.csv", table)
+        settings[study.algo] = folder / f"{study.algo}.yml"
+        comments = [
+            f"{study.algo}, tuned by python -m ppo_lab.tune: trial {outcome.winner.trial + 1} of "
+            f"{protocol.trials}, study seed {protocol.seed};",
+            f"{outcome.winner.mean:.3f} on average over {protocol.replicas} seeds that did not "
+            "propose it (the best of several, so a little too high: see the judged score).",
+        ]
+        write_whole(
+            settings[study.algo],
+            settings_yaml(protocol, study.policy, outcome.winner.hyperparameters, comments),
+        )
+    everything = {
+        study.algo: [
+            *replicated[study.algo],
+            *(t for f, t in judged.items() if f.parent.name.startswith(f"{study.algo}-")),
+        ]
+        for study in studies
+    }
+    return Outcome(
+        folder / "judge",
+        tuple(tuned),
+        tuple(notes),
+        time_spent(studies, everything),
+        settings,
+        {study.algo: [trial for _, trial in sorted(study.outcomes().items())] for study in studies},
+        tuple(reason_of(trial) for trial in judged.values() if trial.state == TrialState.FAIL),
+    )
+
+
+def _replications(study: AlgorithmStudy, stages: Stages) -> list[FrozenTrial]:
+    tasks = stages.companion(f"{study.algo}-replicate")
+    tasks.refresh()
+    finalists = study.best(study.protocol.finalists)
+    names = [f"{n}/{i}" for n, _ in finalists for i in range(1, study.protocol.replicas + 1)]
+    return [trial for name in names if (trial := tasks.outcome(name)) is not None]
+
+
+def _disconnect(storage: BaseStorage) -> None:
+    engine = getattr(storage, "engine", None)
+    if engine is not None:
+        engine.dispose()

@@ -1,0 +1,351 @@
+"""A study as a list of tasks that any number of processes and machines share out.
+
+Every task is a trial of Optuna: claiming it, its heartbeat, and the verdict that its worker is
+lost are Optuna's, so they work wherever its storages do. A task may take several trials, its
+*attempts*: one whose worker was lost is failed without a reason, and a new attempt waits. What
+counts is the first attempt with an outcome; so no task is lost, and none counts twice.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from tuning.proposals import quiet
+from tuning.turns import is_gone, this_process, turn
+
+__all__ = ["Claim", "Heart", "TaskList", "retry"]
+
+UNNAMED_SECONDS = 2.0
+"""A claim that bears no name for this long is spoken of: its process has most likely died."""
+_LOST = "the worker process died twice (killed, or out of memory)"
+"""What earlier versions wrote down as a task's outcome, which it is not."""
+_SETTLED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def retry(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Let a task whose worker was lost wait for another one; Optuna's callback for stale trials.
+
+    However often: what kills a worker is no result of the task.
+    """
+    attributes = {
+        "task": trial.user_attrs["task"],
+        "lost": trial.user_attrs.get("lost", 0) + 1,
+    }
+    study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task that this process has taken on.
+
+    Attributes:
+        task: its name.
+        trial_id: the storage's id of the attempt.
+    """
+
+    task: str
+    trial_id: int
+
+
+class Heart:
+    """Tells the storage, from a thread of its own, that this process is at work on its claims.
+
+    Args:
+        storage: only a database that Optuna itself talks to hears it; a proxy does not.
+    """
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage if isinstance(storage, RDBStorage) else None
+        interval = self._storage.get_heartbeat_interval() if self._storage else None
+        self._interval = interval or 0
+        self._claimed: set[int] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        if self._interval:
+            self._thread.start()
+
+    def begin(self, trial_id: int) -> None:
+        """Beat for a trial from now on; before it is claimed, so that it is never without."""
+        if self._storage is not None:
+            self._storage.record_heartbeat(trial_id)
+        self._claimed.add(trial_id)
+
+    def end(self, trial_id: int) -> None:
+        """Beat for it no longer."""
+        self._claimed.discard(trial_id)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._interval:
+            self._thread.join()
+
+    def _beat(self) -> None:
+        assert self._storage is not None
+        while not self._stop.wait(self._interval):
+            for trial_id in tuple(self._claimed):
+                try:
+                    # Its own patience would hold up the command's end.
+                    RDBStorage.record_heartbeat(self._storage, trial_id)
+                except Exception:
+                    # The command meets the same failure at its next claim, and reports it.
+                    break
+
+
+def _silent(_line: str) -> None:
+    """Say nothing."""
+
+
+@dataclass
+class TaskList:
+    """The tasks of one study.
+
+    Attributes:
+        study: Optuna's.
+        storage: the study's, written to directly.
+        heart: beats for what is claimed.
+        grace: seconds of silence after which another process is taken for lost.
+        say: told in a line what is being waited for.
+    """
+
+    study: optuna.Study
+    storage: BaseStorage
+    heart: Heart
+    grace: float = 120.0
+    say: Callable[[str], None] = _silent
+    _attempts: dict[str, list[FrozenTrial]] = field(default_factory=dict)
+    _looked_for_lost: float = 0.0
+    _unnamed: dict[int, tuple[float, bool]] = field(default_factory=dict)
+    _stranded: set[str] = field(default_factory=set)
+
+    def refresh(self) -> None:
+        """Read the storage."""
+        attempts: dict[str, list[FrozenTrial]] = {}
+        for trial in self.study.get_trials(deepcopy=False):
+            if "task" in trial.user_attrs and "duplicate" not in trial.user_attrs:
+                attempts.setdefault(trial.user_attrs["task"], []).append(trial)
+        self._attempts = attempts
+
+    def offer(self, tasks: Iterable[str]) -> None:
+        """Add the tasks that are not there yet; of many processes one at a time does it."""
+        wanted = list(dict.fromkeys(tasks))
+        self.refresh()
+        if any(map(self._is_missing, wanted)):
+            with turn(self.storage, f"{self.study.study_name}-offering", self.grace) as beat:
+                self.refresh()  # another process may have had its turn before
+                for task in filter(self._is_missing, wanted):
+                    beat()
+                    self._add(task)
+        self.refresh()
+        self.close_duplicates()
+
+    def _is_missing(self, task: str) -> bool:
+        """Whether no attempt of a task is there that can still come to something."""
+        attempts = self._attempts.get(task, ())
+        return self.outcome(task) is None and all(map(_is_lost, attempts))
+
+    def _add(self, task: str) -> None:
+        attempts = self._attempts.get(task, ())
+        lost = max((trial.user_attrs.get("lost", 0) for trial in attempts), default=0)
+        attributes = {"task": task, "lost": lost} if lost else {"task": task}
+        self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
+
+    def close_duplicates(self) -> None:
+        """Close attempts that wait beside one that counts: two processes may have added them.
+
+        Of several that wait, the first counts.
+        """
+        closed = False
+        for attempts in tuple(self._attempts.values()):
+            live = [trial for trial in attempts if not _is_lost(trial)]
+            begun = [trial for trial in live if trial.state != TrialState.WAITING]
+            counts = (begun or live)[:1]
+            for trial in live:
+                if trial.state == TrialState.WAITING and trial not in counts:
+                    closed = self._close(trial._trial_id) or closed
+        if closed:
+            self.refresh()
+
+    def _close(self, trial_id: int) -> bool:
+        """End an attempt that waits, unless another process has just claimed it."""
+        try:
+            if not self.storage.set_trial_state_values(trial_id, state=TrialState.RUNNING):
+                return False
+            self.storage.set_trial_user_attr(trial_id, "duplicate", True)
+            self.storage.set_trial_state_values(trial_id, state=TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            return False
+        return True
+
+    def outcome(self, task: str) -> FrozenTrial | None:
+        """The attempt that counts, if the task is finished: completed, stopped or failed."""
+        attempts = self._attempts.get(task, ())
+        for trial in attempts:
+            if trial.state in _SETTLED:
+                return trial
+            failed = trial.state == TrialState.FAIL and "reason" in trial.user_attrs
+            if failed and trial.user_attrs["reason"] != _LOST:
+                return trial
+        return None
+
+    def running(self) -> int:
+        """How many tasks are being worked on, anywhere."""
+        return sum(
+            trial.state == TrialState.RUNNING
+            for attempts in self._attempts.values()
+            for trial in attempts
+        )
+
+    def claim(self, tasks: Iterable[str], ready: Callable[[str], bool]) -> Claim | None:
+        """Take on the first of these tasks that waits and is ready, if this process wins it."""
+        for task in tasks:
+            if self.outcome(task) is not None or not ready(task):
+                continue
+            attempts = self._attempts.get(task, ())
+            if any(trial.state == TrialState.RUNNING for trial in attempts):
+                continue
+            # The first alone: whoever finds it taken must not take a duplicate of it.
+            waiting = next((t for t in attempts if t.state == TrialState.WAITING), None)
+            if waiting is not None and self._take(waiting._trial_id):
+                return Claim(task, waiting._trial_id)
+        return None
+
+    def _take(self, trial_id: int) -> bool:
+        self.heart.begin(trial_id)
+        try:
+            taken = self.storage.set_trial_state_values(trial_id, state=TrialState.RUNNING)
+        except UpdateFinishedTrialError:
+            taken = False
+        if taken:
+            self.storage.set_trial_user_attr(trial_id, "owner", this_process())
+        else:
+            self.heart.end(trial_id)
+        return taken
+
+    def describe(
+        self,
+        claim: Claim,
+        params: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        attributes: Mapping[str, Any],
+    ) -> None:
+        """Write what a claimed trial is about to be."""
+        for name, distribution in distributions.items():
+            value = distribution.to_internal_repr(params[name])
+            self.storage.set_trial_param(claim.trial_id, name, value, distribution)
+        for key, content in attributes.items():
+            self.storage.set_trial_user_attr(claim.trial_id, key, content)
+
+    def finish(
+        self,
+        claim: Claim,
+        state: TrialState,
+        value: float | None,
+        *,
+        attributes: Mapping[str, Any],
+        system_attributes: Mapping[str, Any],
+        points: Mapping[int, float],
+    ) -> bool:
+        """Write a claimed trial's outcome.
+
+        Returns:
+            False where the trial was taken for lost meanwhile: another attempt counts.
+        """
+        self.heart.end(claim.trial_id)
+        try:
+            for key, content in attributes.items():
+                self.storage.set_trial_user_attr(claim.trial_id, key, content)
+            for key, content in system_attributes.items():
+                self.storage.set_trial_system_attr(claim.trial_id, key, content)
+            for step, point in points.items():
+                self.storage.set_trial_intermediate_value(claim.trial_id, step, point)
+            values = None if value is None else [value]
+            return self.storage.set_trial_state_values(claim.trial_id, state, values)
+        except UpdateFinishedTrialError:
+            return False
+
+    def release(self, claim: Claim) -> None:
+        """Give a claimed task back, for another process or a later call."""
+        self.heart.end(claim.trial_id)
+        try:
+            self.storage.set_trial_state_values(claim.trial_id, state=TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            return
+        self.study.add_trial(
+            create_trial(state=TrialState.WAITING, user_attrs={"task": claim.task})
+        )
+
+    def retry_lost(self, every: float) -> None:
+        """Let tasks wait again whose workers are gone, if this was last done long enough ago.
+
+        On this machine a process that has ended is known for gone at once; of others, the
+        heartbeat tells.
+
+        Args:
+            every: seconds between two looks.
+        """
+        self._watch_unnamed()
+        now = time.monotonic()
+        if self._looked_for_lost and now - self._looked_for_lost < every:
+            return
+        self._looked_for_lost = now
+        with quiet():
+            fail_stale_trials(self.study)
+        for attempts in self._attempts.values():
+            for trial in attempts:
+                if trial.state == TrialState.RUNNING and is_gone(trial.user_attrs.get("owner")):
+                    self._fail_and_retry(trial)
+        self.refresh()
+        self._add_stranded()
+        self.close_duplicates()
+
+    def _fail_and_retry(self, trial: FrozenTrial) -> None:
+        try:
+            self.storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            return
+        retry(self.study, trial)
+
+    def _watch_unnamed(self) -> None:
+        """Speak of claims without a name, whose process died in claiming, and then retry them."""
+        now = time.monotonic()
+        unnamed = {
+            trial._trial_id: (task, trial)
+            for task, attempts in self._attempts.items()
+            for trial in attempts
+            if trial.state == TrialState.RUNNING and "owner" not in trial.user_attrs
+        }
+        self._unnamed = {key: self._unnamed.get(key, (now, False)) for key in unnamed}
+        for key, (task, trial) in unnamed.items():
+            since, said = self._unnamed[key]
+            if now - since >= self.grace:
+                self._fail_and_retry(trial)
+            elif not said and now - since >= min(UNNAMED_SECONDS, self.grace):
+                self._unnamed[key] = since, True
+                left = self.grace - (now - since)
+                until = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
+                self.say(
+                    f"Waiting until {until} for task {task} of {self.study.study_name}, claimed by "
+                    "a process that left no name; then it is tried again"
+                )
+
+    def _add_stranded(self) -> None:
+        """Add tasks again whose process died between giving them up and letting them wait."""
+        stranded = set(filter(self._is_missing, self._attempts))
+        lasting = stranded & self._stranded  # at two looks: others may be about to add them
+        self._stranded = stranded - lasting
+        if lasting:
+            self.offer(lasting)
+
+
+def _is_lost(trial: FrozenTrial) -> bool:
+    """Whether an attempt came to nothing, its worker being gone."""
+    return trial.state == TrialState.FAIL and trial.user_attrs.get("reason", _LOST) == _LOST

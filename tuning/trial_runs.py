@@ -1,0 +1,193 @@
+"""A trial's runs, in a worker process."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+
+from ppo_lab.runs.execution import RunConfig, RunResult
+from ppo_lab.runs.workers import execute_run_within
+from tuning.proposals import Hindsight, Watch
+from tuning.protocol import CURVE_PRUNERS
+
+__all__ = ["Task", "TaskResult", "run_task"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """The runs of a trial, one after another.
+
+    Attributes:
+        runs: (run folder, run), at least one, a seed each.
+        hindsight: by which the trial may be stopped; None: it is not.
+        params: what was suggested, where there is hindsight.
+        distributions: from what.
+    """
+
+    runs: tuple[tuple[Path, RunConfig], ...]
+    hindsight: Hindsight | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What a task came to.
+
+    Attributes:
+        scores: of the final policies, a seed each, as far as they were trained.
+        reason: why it failed or was stopped, one line; None if neither.
+        stopped: by the pruner.
+        seconds: of its runs.
+        steps: environment steps of its runs.
+        points: step → intermediate score, as Optuna's pruners read them.
+        system_attrs: what the pruner wants to find again.
+        record: ``run.json`` of its last run.
+        evaluations: that run's (timesteps, returns of every episode).
+        reused: an earlier call left its runs on disk.
+    """
+
+    scores: tuple[float, ...] = ()
+    reason: str | None = None
+    stopped: bool = False
+    seconds: float = 0.0
+    steps: int = 0
+    points: Mapping[int, float] = field(default_factory=dict)
+    system_attrs: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] | None = None
+    evaluations: tuple[list[int], list[list[float]]] | None = None
+    reused: bool = False
+
+    @property
+    def score(self) -> float | None:
+        """The mean over its seeds; of a stopped trial the last that was heard of it."""
+        if self.stopped:
+            return self.points[max(self.points)]
+        return None if self.reason else float(np.mean(self.scores))
+
+
+def run_task(task: Task, run_timeout: float | None = None) -> TaskResult:
+    """Train and score a task's runs; in a worker process.
+
+    Args:
+        task: what to run.
+        run_timeout: seconds after which a run ends this process; None: no limit.
+
+    Raises:
+        ArgumentError: a run folder holds a finished run of another configuration.
+        OSError: a run folder cannot be written.
+    """
+    spectator = _Spectator(task)
+    scores: list[float] = []
+    seconds, steps, reused = 0.0, 0, True
+    result = RunResult(None, "no run", 0.0)
+    for index, (folder, config) in enumerate(task.runs):
+        watcher = spectator.on_curve(index, config)
+        result = execute_run_within(run_timeout, config, folder, watcher)
+        seconds, steps = seconds + result.seconds, steps + result.steps
+        reused = reused and result.reused
+        if result.score is None or result.stopped:
+            break
+        scores.append(result.score)
+        if result.reused:
+            spectator.catch_up(index, config, _evaluations(folder))
+        reason = spectator.after_seed(index, len(task.runs), result.score)
+        if reason:
+            result = RunResult(result.score, reason, 0.0, stopped=True)
+            break
+    folder = task.runs[-1][0]
+    return TaskResult(
+        scores=tuple(scores),
+        reason=result.reason,
+        stopped=result.stopped,
+        seconds=seconds,
+        steps=steps,
+        points=spectator.points,
+        system_attrs=spectator.system_attrs,
+        record=_record(folder),
+        evaluations=_evaluations(folder),
+        reused=reused,
+    )
+
+
+class _Spectator:
+    """Passes a trial's intermediate scores to its pruner."""
+
+    def __init__(self, task: Task) -> None:
+        self.points: dict[int, float] = {}
+        self._hindsight = task.hindsight
+        self._watch: Watch | None = None
+        if task.hindsight is not None:
+            self._watch = task.hindsight.watch(task.params, task.distributions)
+
+    @property
+    def system_attrs(self) -> dict[str, Any]:
+        return self._watch.system_attrs if self._watch else {}
+
+    def on_curve(self, index: int, config: RunConfig) -> "_Curve | None":
+        """What a run calls after each evaluation: the curve of the first seed decides."""
+        if self._hindsight is None or index > 0:
+            return None
+        protocol = self._hindsight.protocol
+        if protocol.pruner not in CURVE_PRUNERS:
+            return None
+        return _Curve(self, protocol.rungs, config.timesteps, protocol.pruner)
+
+    def catch_up(
+        self, index: int, config: RunConfig, evaluations: tuple[list[int], list[list[float]]] | None
+    ) -> None:
+        """Hear of the curve of a run that an earlier call finished."""
+        curve = self.on_curve(index, config)
+        if curve is not None and evaluations is not None:
+            for steps, returns in zip(*evaluations, strict=True):
+                curve(steps, float(np.mean(returns)))
+
+    def after_seed(self, index: int, seeds: int, score: float) -> str | None:
+        """Why the trial is stopped before its next seed; None if it is not."""
+        if self._hindsight is None or self._hindsight.protocol.pruner in CURVE_PRUNERS:
+            return None
+        if self._hears(index, score) and index + 1 < seeds:
+            return f"stopped by wilcoxon after seed {index + 1} of {seeds}"
+        return None
+
+    def _hears(self, step: int, score: float) -> bool:
+        assert self._watch is not None
+        self.points[step] = score
+        return self._watch.stops(step, score)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    spectator: _Spectator
+    rungs: int
+    timesteps: int
+    pruner: str
+
+    def __call__(self, steps: int, score: float) -> str | None:
+        rung = min(self.rungs, steps * self.rungs // self.timesteps)
+        if rung < 1 or rung in self.spectator.points:
+            return None
+        # A trial that is at its end has nothing left to be spared.
+        if self.spectator._hears(rung, score) and rung < self.rungs:
+            return f"stopped by {self.pruner} at step {steps} with {score:.4g}"
+        return None
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    try:
+        record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record
+
+
+def _evaluations(folder: Path) -> tuple[list[int], list[list[float]]] | None:
+    try:
+        with np.load(folder / "evaluations.npz", allow_pickle=False) as archive:
+            return archive["timesteps"].tolist(), archive["results"].tolist()
+    except (OSError, ValueError, KeyError):
+        return None
