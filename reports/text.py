@@ -27,6 +27,16 @@ def markdown(text: str) -> str:
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def sentence(text: str) -> str:
+    """Begin a text with a capital."""
+    return text[:1].upper() + text[1:]
+
+
+def clause(text: str) -> str:
+    """Begin a text with a small letter, to go on within a sentence."""
+    return text[:1].lower() + text[1:]
+
+
 def counted(number: int, noun: str) -> str:
     """Return ``1 run``, ``2 runs``, ``1,000 runs``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

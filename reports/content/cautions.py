@@ -8,7 +8,7 @@ from reports.content.protocol import mixes_hyperparameters
 from reports.logs.records import LoadedRuns, Run
 from reports.logs.references import FALLBACK
 from reports.statistics.summaries import doubts
-from reports.text import counted
+from reports.text import clause, counted
 
 _STATED_ELSEWHERE = ("step budget", "kind of score")
 """What ``arrangement.statements`` says already, with the numbers."""
@@ -49,7 +49,7 @@ def _doubts(arrangement: Arrangement) -> list[str]:
         for doubt in doubts(scores):
             about.setdefault(doubt.sentence, []).append(label)
     return [
-        f"{_named(labels, arrangement.labels)}: {sentence[0].lower()}{sentence[1:]}"
+        f"{_named(labels, arrangement.labels)}: {clause(sentence)}"
         for sentence, labels in about.items()
     ]
 
@@ -159,7 +159,4 @@ def _on_remarks(arrangement: Arrangement) -> list[str]:
     for run in arrangement.runs:
         for remark in run.remarks:
             about[remark] = about.get(remark, 0) + 1
-    return [
-        f"Of {counted(count, 'run')}: {remark[:1].lower()}{remark[1:]}"
-        for remark, count in about.items()
-    ]
+    return [f"Of {counted(count, 'run')}: {clause(remark)}" for remark, count in about.items()]

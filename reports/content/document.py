@@ -24,6 +24,10 @@ class Interval:
     low: float | None = None
     high: float | None = None
 
+    def leaves_out(self, value: float) -> bool:
+        """Whether there is an interval, and this value lies outside it."""
+        return self.low is not None and self.high is not None and not self.low <= value <= self.high
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reports.content.arrangement import GRID_POINTS, Arrangement
 from reports.content.document import Aggregate, Interval, Settings
-from reports.content.numbers import shown
+from reports.content.numbers import percent, shown
 from reports.logs.records import LoadedRuns
 from reports.statistics.summaries import ENOUGH_RUNS
 from reports.text import counted, ranges
@@ -67,7 +67,7 @@ def footer(arrangement: Arrangement, loaded: LoadedRuns, settings: Settings) -> 
         "Mean, IQM, median and optimality gap are of the normalised score (score − low)/(high − "
         f"low); {'; '.join(_scales(arrangement))}.",
         *_seeds(arrangement),
-        f"[…, …] are {100 * settings.level:g} % {settings.interval_method}: "
+        f"[…, …] are {percent(settings.level)} {settings.interval_method}: "
         f"{settings.table_draws:,} draws for the main table, {settings.curve_draws:,} for the "
         f"others, the curves and the pairs, seed {settings.seed}.",
         "P(better than …) is the probability that a run of the row scores above a run of the "
@@ -99,10 +99,10 @@ def _iqm(row: Aggregate) -> float:
 
 
 def _headline(challenger: str, baseline: str, improvement: Interval, fewest: int) -> str:
-    low, high = improvement.low, improvement.high
-    if low is None or high is None or low <= 0.5 <= high:
+    if not improvement.leaves_out(0.5):
         return f"These runs do not tell {challenger} from {baseline}"
-    better, worse = (challenger, baseline) if low > 0.5 else (baseline, challenger)
+    ahead = improvement.low is not None and improvement.low > 0.5
+    better, worse = (challenger, baseline) if ahead else (baseline, challenger)
     verb = "seems to score" if fewest < ENOUGH_RUNS else "scores"
     return f"{better} {verb} higher than {worse}"
 

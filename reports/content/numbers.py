@@ -5,8 +5,6 @@ from typing import Literal
 from reports.content.document import Interval
 from reports.text import one_line
 
-__all__ = ["NOTHING", "Cell", "Kind", "decimals", "parts", "shown"]
-
 Kind = Literal["text", "id", "whole", "steps", "unit", "score", "p", "share"]
 """``unit``: normalised, three decimals; ``score``: own units; ``share``: in [0, 1], per cent."""
 Cell = str | int | float | Interval | None
@@ -24,7 +22,7 @@ def parts(cell: Cell, kind: Kind, scale: float | None = None) -> tuple[str, str]
         scale: the size of the column's numbers, which decides the decimals of a ``score``; None:
             the cell's own.
     """
-    scale = _size(cell) if scale is None else scale
+    scale = size(cell) if scale is None else scale
     if not isinstance(cell, Interval):
         return _plain(cell, kind, scale), ""
     value = _plain(cell.value, kind, scale)
@@ -43,7 +41,13 @@ def decimals(scale: float) -> int:
     return 3 if scale < 10 else 2 if scale < 100 else 1 if scale < 1000 else 0
 
 
-def _size(cell: Cell) -> float:
+def percent(share: float) -> str:
+    """Return ``95 %`` or ``97.5 %``."""
+    return f"{100 * share:g} %"
+
+
+def size(cell: Cell) -> float:
+    """Return the largest number of a cell in size, its interval's ends among them; 0 of a text."""
     ends = (cell.value, cell.low, cell.high) if isinstance(cell, Interval) else (cell,)
     return max((abs(end) for end in ends if isinstance(end, int | float)), default=0.0)
 

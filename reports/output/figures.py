@@ -6,7 +6,7 @@ program's own figures and style stay as they are.
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,24 +18,26 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from reports.content.document import Aggregate, Curve, Document, Interval, Pair, Profile
+from reports.content.document import Document, Interval, Pair
+from reports.content.plots import (
+    Line,
+    LinePlot,
+    Panel,
+    interval_panels,
+    learning_curves,
+    pair_texts,
+    profiles,
+)
 from reports.output.svg import PALETTE
-from reports.text import one_line, shortened
+from reports.text import one_line, sentence, shortened
 
 NAMES = ("learning_curves", "intervals", "profiles", "pairs", "tasks")
 
 _MARKERS = "osD^vPX"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
-_MARKED_POINTS = 12
 _MOST_TASKS = 24
 _GREY = "#666666"
 _DPI = 160
-_PANELS = (
-    ("iqm", "IQM"),
-    ("mean", "Mean"),
-    ("median", "Median"),
-    ("optimality_gap", "Optimality gap"),
-)
 _STYLE: dict[Any, Any] = {  # matplotlib's stubs name every key, and differ between versions
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -81,108 +83,70 @@ class Drawn:
 
 def report_figures(document: Document) -> tuple[Drawn, ...]:
     """Draw every figure that the document has numbers for."""
-    labels = document.labels
-    shared = [curve for curve in document.curves if curve.task is None]
-    drawn = []
-    if shared:
-        drawn.append(
-            draw(
-                "learning_curves",
-                "IQM of the normalised return over environment steps",
-                lambda: learning_curve_figure(shared, labels),
-            )
-        )
-    if document.aggregates:
-        drawn.append(
-            draw(
-                "intervals",
-                "Point estimates and intervals of every label",
-                lambda: interval_figure(document.aggregates),
-            )
-        )
-    if document.profiles:
-        drawn.append(
-            draw(
-                "profiles",
-                "Share of runs above each normalised score",
-                lambda: profile_figure(document.profiles, labels),
-            )
-        )
+    labels, drawn = document.labels, []
+    curves, shares = learning_curves(document, None), profiles(document)
+    panels = interval_panels(document)
+    if curves:
+        drawn.append(draw("learning_curves", curves.shows, lambda: line_figure(curves)))
+    if panels:
+        shows = "Point estimates and intervals of every label"
+        drawn.append(draw("intervals", shows, lambda: interval_figure(panels)))
+    if shares:
+        drawn.append(draw("profiles", shares.shows, lambda: line_figure(shares)))
     if document.all_paired:
-        drawn.append(
-            draw(
-                "pairs",
-                "Probability that a run of the row scores above a run of the column",
-                lambda: pair_figure(document.pairs, labels),
-            )
-        )
-    per_task = [curve for curve in document.curves if curve.task is not None]
-    if per_task and len(document.tasks) > 1:
-        drawn.append(
-            draw(
-                "tasks",
-                "IQM of the return over environment steps, task by task",
-                lambda: task_figure(per_task, labels),
-            )
-        )
+        shows = "Probability that a run of the row scores above a run of the column"
+        drawn.append(draw("pairs", shows, lambda: pair_figure(document.pairs, labels)))
+    by_task = {task.name: learning_curves(document, task.name) for task in document.tasks}
+    plots = {task: plot for task, plot in by_task.items() if plot}
+    if plots and len(document.tasks) > 1:
+        shows = f"{next(iter(plots.values())).shows}, task by task"
+        drawn.append(draw("tasks", shows, lambda: task_figure(plots)))
     return tuple(drawn)
 
 
-def learning_curve_figure(curves: Sequence[Curve], labels: Sequence[str]) -> Figure:
-    """Draw the IQM of the normalised return over environment steps, with bands.
+def line_figure(plot: LinePlot) -> Figure:
+    """Draw lines with their bands: learning curves, or performance profiles.
 
     Args:
-        curves: one per label that has evaluation points; may be empty.
-        labels: every label of the report: the position fixes a label's colour and marker.
+        plot: as ``reports.content.plots`` declares it; may have no line.
     """
-    figure, axes = _with_legend(len(curves))
-    handles = [
-        _line(axes, labels.index(curve.label), curve.steps, curve.value, curve.low, curve.high)
-        for curve in curves
-    ]
-    highest = [value for curve in curves for value in curve.value if value is not None]
-    # The reference score's line, where the curves come near enough for it to matter.
-    if highest and max(highest) > 0.5:
-        axes.axhline(1.0, color=_GREY, linewidth=0.8, linestyle=(0, (1, 2)))
-    axes.set_xlabel("Environment steps")
-    axes.set_ylabel("Normalised return, IQM (1 = reference)")
-    _step_axis(axes)
-    _legend(figure, handles, [curve.label for curve in curves])
-    return figure
-
-
-def profile_figure(profiles: Sequence[Profile], labels: Sequence[str]) -> Figure:
-    """Draw the share of runs above each normalised score, with bands."""
-    figure, axes = _with_legend(len(profiles))
-    handles = [
-        _line(axes, labels.index(of.label), of.taus, of.share, of.low, of.high) for of in profiles
-    ]
-    axes.set_xlabel("Normalised score τ")
-    axes.set_ylabel("Share of runs above τ")
-    axes.set_ylim(-0.02, 1.02)
+    height = 3.8 + 0.2 * ((len(plot.lines) + 1) // 2)
+    figure = Figure(figsize=(6.4, height), layout="constrained")
+    axes = figure.subplots()
+    handles = {line.label: _line(axes, line) for line in plot.lines}
+    if plot.threshold is not None:
+        axes.axhline(plot.threshold, color=_GREY, linewidth=0.8, linestyle=(0, (1, 2)))
+    axes.set_xlabel(sentence(plot.x_title))
+    axes.set_ylabel(sentence(plot.y_title))
     axes.margins(x=0.02)
-    _legend(figure, handles, [of.label for of in profiles])
+    if plot.bounds:
+        low, high = plot.bounds
+        axes.set_ylim(low - 0.02, high + 0.02)
+    else:
+        _step_axis(axes)
+    _legend(figure, handles)
     return figure
 
 
-def interval_figure(rows: Sequence[Aggregate]) -> Figure:
+def interval_figure(panels: Sequence[Panel]) -> Figure:
     """Draw IQM, mean, median and optimality gap of every label with their intervals.
 
     Args:
-        rows: one per label, at least one; their order fixes a label's colour.
+        panels: at least one, of the same labels.
     """
-    figure = Figure(figsize=(9.6, 1.3 + 0.34 * len(rows)), layout="constrained")
-    panels = figure.subplots(1, len(_PANELS), sharey=True, squeeze=False)[0]
-    for axes, (attribute, title) in zip(panels, _PANELS, strict=True):
-        for index, row in enumerate(rows):
-            _draw_interval(axes, getattr(row, attribute), index)
-        axes.set_title(title)
+    labels = [label for label, _, _ in panels[0].rows]
+    figure = Figure(figsize=(9.6, 1.3 + 0.34 * len(labels)), layout="constrained")
+    drawn = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, panel in zip(drawn, panels, strict=True):
+        for row, (_, place, interval) in enumerate(panel.rows):
+            _draw_interval(axes, interval, row, PALETTE[place % len(PALETTE)])
+        axes.set_title(panel.title)
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(4, min_n_ticks=2))
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-    panels[0].set_yticks(range(len(rows)), [_name(row.label) for row in rows])
-    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    drawn[0].set_yticks(range(len(labels)), [_name(label) for label in labels])
+    drawn[0].set_ylim(len(labels) - 0.5, -0.5)
     figure.supxlabel(
         "Normalised score with its interval; of the optimality gap, less is better", fontsize=9
     )
@@ -197,20 +161,18 @@ def pair_figure(pairs: Sequence[Pair], labels: Sequence[str]) -> Figure:
     colours = LinearSegmentedColormap.from_list("pairs", [PALETTE[1], "#ffffff", PALETTE[0]])
     for pair in pairs:
         row, column = labels.index(pair.label), labels.index(pair.other)
-        value, low, high = pair.improvement.value, pair.improvement.low, pair.improvement.high
-        if value is None:
+        if pair.improvement.value is None:
             continue
-        told = low is not None and high is not None and not low <= 0.5 <= high
         axes.fill(
             [column - 0.47, column + 0.47, column + 0.47, column - 0.47],
             [row - 0.47, row - 0.47, row + 0.47, row + 0.47],
             # Half as strong as the map's ends: the text stays readable.
-            color=colours(0.5 + (value - 0.5) * 0.6),
+            color=colours(0.5 + (pair.improvement.value - 0.5) * 0.6),
         )
-        colour = "black" if told else _GREY
-        axes.text(column, row - 0.08, f"{value:.2f}", ha="center", va="center", color=colour)
-        if low is not None and high is not None:
-            ends = f"{low:.2f}–{high:.2f}"
+        colour = "black" if pair.improvement.leaves_out(0.5) else _GREY
+        value, ends = pair_texts(pair.improvement)
+        axes.text(column, row - 0.08, value, ha="center", va="center", color=colour)
+        if ends:
             axes.text(
                 column, row + 0.26, ends, ha="center", va="center", fontsize=6.5, color=colour
             )
@@ -229,31 +191,32 @@ def pair_figure(pairs: Sequence[Pair], labels: Sequence[str]) -> Figure:
     return figure
 
 
-def task_figure(curves: Sequence[Curve], labels: Sequence[str]) -> Figure:
+def task_figure(plots: Mapping[str, LinePlot]) -> Figure:
     """Draw a small panel of learning curves for each task, in the environments' own units.
 
     Of more than 24 tasks the first are drawn, and the figure says so.
+
+    Args:
+        plots: by task, at least one.
     """
-    every = list(dict.fromkeys(curve.task for curve in curves))
-    tasks = every[:_MOST_TASKS]
-    columns = min(3, len(tasks))
-    rows = -(-len(tasks) // columns)
+    shown = list(plots.items())[:_MOST_TASKS]
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
     figure = Figure(figsize=(3.3 * columns + 0.2, 2.4 * rows + 0.7), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    handles: dict[str, Line2D] = {}
-    for axes, task in zip(panels, tasks, strict=False):
-        for of in (curve for curve in curves if curve.task == task):
-            index = labels.index(of.label)
-            handles[of.label] = _line(axes, index, of.steps, of.value, of.low, of.high)
-        axes.set_title(_name(str(task)), fontsize=9)
+    handles: dict[int, tuple[str, Line2D]] = {}
+    for axes, (task, plot) in zip(panels, shown, strict=False):
+        for line in plot.lines:
+            handles[line.place] = (line.label, _line(axes, line))
+        axes.set_title(_name(task), fontsize=9)
         _step_axis(axes, ticks=4)
-    for axes in panels[len(tasks) :]:
+    for axes in panels[len(shown) :]:
         axes.set_visible(False)
-    note = "" if len(every) == len(tasks) else f"; the first {len(tasks)} of {len(every)} tasks"
-    figure.supxlabel(f"Environment steps{note}", fontsize=9)
-    figure.supylabel("Return, IQM", fontsize=9)
-    ordered = [label for label in labels if label in handles]
-    _legend(figure, [handles[label] for label in ordered], ordered, columns=columns)
+    titles = shown[0][1]
+    note = "" if len(shown) == len(plots) else f"; the first {len(shown)} of {len(plots)} tasks"
+    figure.supxlabel(f"{sentence(titles.x_title)}{note}", fontsize=9)
+    figure.supylabel(sentence(titles.y_title), fontsize=9)
+    _legend(figure, dict(handles[place] for place in sorted(handles)), columns=columns)
     return figure
 
 
@@ -286,17 +249,11 @@ def _house_style() -> Iterator[None]:
         yield
 
 
-def _with_legend(entries: int) -> tuple[Figure, Axes]:
-    height = 3.8 + 0.2 * ((entries + 1) // 2)
-    figure = Figure(figsize=(6.4, height), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _legend(
-    figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], columns: int = 2
-) -> None:
-    names = [_name(label) for label in labels]
-    figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False)
+def _legend(figure: Figure, handles: Mapping[str, Line2D], columns: int = 2) -> None:
+    names = [_name(label) for label in handles]
+    figure.legend(
+        list(handles.values()), names, loc="outside upper center", ncols=columns, frameon=False
+    )
 
 
 def _step_axis(axes: Axes, ticks: int = 6) -> None:
@@ -305,42 +262,37 @@ def _step_axis(axes: Axes, ticks: int = 6) -> None:
     axes.margins(x=0.02)
 
 
-def _line(
-    axes: Axes,
-    index: int,
-    x: Sequence[float],
-    y: Sequence[float | None],
-    low: Sequence[float | None],
-    high: Sequence[float | None],
-) -> Line2D:
-    colour = PALETTE[index % len(PALETTE)]
-    shift = index // len(PALETTE)
-    (line,) = axes.plot(
-        x,
-        _gaps(y),
+def _line(axes: Axes, line: Line) -> Line2D:
+    colour = PALETTE[line.place % len(PALETTE)]
+    shift = line.place // len(PALETTE)
+    (drawn,) = axes.plot(
+        line.x,
+        _gaps(line.y),
         color=colour,
         linewidth=1.8,
         linestyle=_DASHES[shift % len(_DASHES)],
         # Shifted in every round of the colours, so that no two of 49 labels look alike.
-        marker=_MARKERS[(index + shift) % len(_MARKERS)],
+        marker=_MARKERS[(line.place + shift) % len(_MARKERS)],
         markersize=4.5,
-        markevery=max(1, len(x) // _MARKED_POINTS),
+        markevery=line.marked_every,
     )
-    if low and high:
-        axes.fill_between(x, _gaps(low), _gaps(high), color=colour, alpha=0.16, linewidth=0)
-    return line
+    if line.low and line.high:
+        low, high = _gaps(line.low), _gaps(line.high)
+        axes.fill_between(line.x, low, high, color=colour, alpha=0.16, linewidth=0)
+    return drawn
 
 
 def _gaps(values: Sequence[float | None]) -> list[float]:
     return [float("nan") if value is None else value for value in values]
 
 
-def _draw_interval(axes: Axes, at: Interval, index: int) -> None:
-    colour = PALETTE[index % len(PALETTE)]
-    if at.low is not None and at.high is not None:
-        axes.hlines(index, at.low, at.high, color=colour, alpha=0.45, linewidth=8)
-    if at.value is not None:
-        axes.plot([at.value], [index], color=colour, marker="|", markersize=11, markeredgewidth=2)
+def _draw_interval(axes: Axes, interval: Interval, row: int, colour: str) -> None:
+    if interval.low is not None and interval.high is not None:
+        axes.hlines(row, interval.low, interval.high, color=colour, alpha=0.45, linewidth=8)
+    if interval.value is not None:
+        axes.plot(
+            [interval.value], [row], color=colour, marker="|", markersize=11, markeredgewidth=2
+        )
 
 
 def _name(label: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from reports.content.document import Interval
-from reports.content.numbers import Cell, _size, parts
+from reports.content.numbers import Cell, parts, size
 from reports.output.tables import Column, Mark, Table
 from reports.text import markdown, one_line
 
@@ -49,7 +49,7 @@ def column_scales(table: Table) -> list[list[float]]:
     for group, row in zip(groups, table.rows, strict=True):
         for place, cell in enumerate(row):
             key = (group, place)
-            largest[key] = max(largest.get(key, 0.0), _size(cell))
+            largest[key] = max(largest.get(key, 0.0), size(cell))
     return [[largest[group, place] for place in range(len(table.columns))] for group in groups]
 
 

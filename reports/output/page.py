@@ -16,7 +16,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from reports.content.document import Document
-from reports.content.numbers import Cell, parts
+from reports.content.numbers import Cell, parts, percent
 from reports.output import charts, svg
 from reports.output.charts import Chart
 from reports.output.formats import column_scales, csv_header, csv_row
@@ -172,7 +172,7 @@ def _facts(document: Document) -> list[str]:
         counted(len(document.labels), "label"),
         counted(len(document.tasks), "task")
         + ("" if compared == len(document.tasks) else f", {compared} in common"),
-        f"{100 * settings.level:g} % intervals",
+        f"{percent(settings.level)} intervals",
         f"{settings.table_draws:,} bootstrap draws",
         f"seed {settings.seed}",
     ]

@@ -10,35 +10,38 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from reports.content.document import Aggregate, Curve, Document, Interval, Pair, Profile
+from reports.content.document import Document, Interval, Pair
+from reports.content.plots import MARKED_POINTS, Line, LinePlot, Panel, interval_panels, profiles
+from reports.output.drawings import line_drawing
 from reports.output.figures import (
     NAMES,
     Drawn,
     draw,
     interval_figure,
-    learning_curve_figure,
+    line_figure,
     pair_figure,
-    profile_figure,
     report_figures,
     task_figure,
 )
 from reports.output.svg import PALETTE
 
 HOSTILE = ('a, "b"', "_hidden", r"$\frac{1}{", "<script>", "算法 ∀", "new\nline", "x" * 300, "")
-LABELS = ("a", "b")
+UNIT = Interval(0.5, 0.4, 0.6)
 
 
-def curve(label: str, points: int = 5, band: bool = True, task: str | None = None) -> Curve:
+def line(label: str, place: int = 0, points: int = 5, band: bool = True) -> Line:
     value = tuple(np.linspace(0, 0.9, points).tolist())
     low = tuple(v - 0.1 for v in value) if band else ()
     high = tuple(v + 0.1 for v in value) if band else ()
-    steps = tuple(range(1000, 1000 * (points + 1), 1000))
-    return Curve(label, task, 5, steps, value, low, high)
+    return Line(label, place, tuple(1000.0 * n for n in range(1, points + 1)), value, low, high)
 
 
-def row(label: str, at: Interval | None = None) -> Aggregate:
-    at = at or Interval(0.5, 0.4, 0.6)
-    return Aggregate(label, 10, 0.1, at, at, at, at, None, at, at)
+def curves(*lines: Line) -> LinePlot:
+    return LinePlot("title", "shows", "environment steps", "return, IQM", lines, threshold=1.0)
+
+
+def panel(label: str, interval: Interval = UNIT) -> Panel:
+    return Panel("IQM", ((label, 0, interval),))
 
 
 def drawn(make: Callable[[], Figure]) -> Drawn:
@@ -49,8 +52,8 @@ def png(make: Callable[[], Figure]) -> bytes:
     return drawn(make).png
 
 
-def curves_png(*curves: Curve, labels: tuple[str, ...] = LABELS) -> bytes:
-    return png(lambda: learning_curve_figure(curves, labels))
+def curves_png(*lines: Line) -> bytes:
+    return png(lambda: line_figure(curves(*lines)))
 
 
 def size(content: bytes) -> tuple[int, int]:
@@ -72,7 +75,7 @@ def test_a_document_has_every_figure_in_two_formats(figures: tuple[Drawn, ...]) 
 
 
 def test_a_figure_repeats_byte_for_byte() -> None:
-    first, second = (drawn(lambda: interval_figure([row("a")])) for _ in range(2))
+    first, second = (drawn(lambda: interval_figure([panel("a")])) for _ in range(2))
     assert first == second
 
 
@@ -84,56 +87,76 @@ def test_figures_do_not_say_what_drew_them_or_when(figures: tuple[Drawn, ...]) -
 
 
 def test_figures_show_their_numbers() -> None:
-    wider = row("a", Interval(0.5, 0.4, 0.7))
-    assert png(lambda: interval_figure([row("a")])) != png(lambda: interval_figure([wider]))
-    assert curves_png(curve("a")) != curves_png(curve("a", band=False))
+    wider = panel("a", Interval(0.5, 0.4, 0.7))
+    assert png(lambda: interval_figure([panel("a")])) != png(lambda: interval_figure([wider]))
+    assert curves_png(line("a")) != curves_png(line("a", band=False))
 
 
 def test_a_users_own_style_neither_enters_nor_is_changed() -> None:
-    plain = curves_png(curve("a"))
+    plain = curves_png(line("a"))
     with mpl.rc_context({"axes.facecolor": "red", "font.size": 30}):
         before = dict(mpl.rcParams)
-        assert curves_png(curve("a")) == plain
+        assert curves_png(line("a")) == plain
         assert dict(mpl.rcParams) == before
-
-
-def test_a_label_keeps_its_colour_when_another_has_no_curve() -> None:
-    assert curves_png(curve("b")) != curves_png(curve("b"), labels=("b",))
 
 
 @pytest.mark.parametrize("label", HOSTILE)
 def test_no_name_breaks_a_figure(label: str) -> None:
-    assert size(curves_png(curve(label), labels=(label,))) == (1024, 640)
-    assert size(png(lambda: interval_figure([row(label)])))[0] == 1536
+    assert size(curves_png(line(label))) == (1024, 640)
+    assert size(png(lambda: interval_figure([panel(label)])))[0] == 1536
     pairs = [Pair(label, "b", Interval(0.9, 0.8, 1.0)), Pair("b", label, Interval(0.1))]
     size(png(lambda: pair_figure(pairs, [label, "b"])))
-    size(png(lambda: task_figure([curve(label, task=label)], [label])))
+    size(png(lambda: task_figure({label: curves(line(label))})))
 
 
 def test_labels_that_share_a_colour_differ_in_dashes_and_marker() -> None:
-    labels = tuple(f"label {number}" for number in range(2 * len(PALETTE)))
-    figure = learning_curve_figure([curve(label, points=2) for label in labels], labels)
-    lines = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
-    looks = {(str(line.get_color()), str(line.get_marker())) for line in lines}
-    assert len(looks) == len(labels)
-    assert len({str(line.get_linestyle()) for line in lines}) == 2
+    count = 2 * len(PALETTE)
+    lines = [line(f"label {place}", place, points=2) for place in range(count)]
+    figure = line_figure(curves(*lines))
+    shown = [of for of in figure.axes[0].lines if of.get_marker() != "None"]
+    assert len({(str(of.get_color()), str(of.get_marker())) for of in shown}) == count
+    assert len({str(of.get_linestyle()) for of in shown}) == 2
 
 
 def test_more_labels_than_colours_one_point_no_interval_no_curve() -> None:
-    labels = tuple(f"label {n}" for n in range(len(PALETTE) + 2))
-    size(curves_png(*(curve(label, points=1) for label in labels), labels=labels))
-    size(png(lambda: interval_figure([row(label, Interval(0.5)) for label in labels])))
+    places = range(len(PALETTE) + 2)
+    size(curves_png(*(line(f"label {place}", place, points=1) for place in places)))
+    bare = Panel("IQM", tuple((f"label {place}", place, Interval(0.5)) for place in places))
+    size(png(lambda: interval_figure([bare])))
     size(curves_png())
-    flat = Profile("a", (0.0, 1.0), (1.0, 0.0), (), ())
-    size(png(lambda: profile_figure([flat], LABELS)))
+    flat = Line("a", 0, (0.0, 1.0), (1.0, 0.0), (), ())
+    size(png(lambda: line_figure(replace(curves(flat), bounds=(0.0, 1.0)))))
 
 
 def test_a_gap_in_a_curve_is_left_open() -> None:
-    broken = replace(curve("a", band=False), value=(0.1, None, 0.3, 0.4, 0.5))
-    assert curves_png(broken) != curves_png(curve("a", band=False))
+    broken = replace(line("a", band=False), y=(0.1, None, 0.3, 0.4, 0.5))
+    assert curves_png(broken) != curves_png(line("a", band=False))
 
 
 def test_of_many_tasks_the_first_are_drawn_in_words() -> None:
-    figure = task_figure([curve("a", task=f"task {n:02}") for n in range(30)], LABELS)
+    figure = task_figure({f"task {n:02}": curves(line("a")) for n in range(30)})
     assert sum(axes.get_visible() for axes in figure.axes) == 24
     assert figure.get_supxlabel() == "Environment steps; the first 24 of 30 tasks"
+
+
+def test_page_and_figure_mark_the_same_points_and_cross_at_the_same_threshold(
+    document: Document,
+) -> None:
+    plot = curves(line("a", points=57))
+    axes = line_figure(plot).axes[0]
+    assert axes.lines[0].get_markevery() == 57 // MARKED_POINTS == 5
+    drawing = str(line_drawing(plot, "wide"))
+    # Points 0, 5, …, 55, and one mark in the legend.
+    assert drawing.count('class="dot"') == 12 + 1
+    assert drawing.count('class="mark"') == 1
+    assert list(np.asarray(axes.lines[1].get_ydata())) == [1.0, 1.0]
+    unmarked = replace(plot, threshold=None)
+    assert 'class="mark"' not in str(line_drawing(unmarked, "wide"))
+    assert len(line_figure(unmarked).axes[0].lines) == 1
+    assert axes.get_ylabel() == "Return, IQM"
+    assert ">return, IQM<" in drawing
+    shares = profiles(document)
+    assert shares
+    assert line_figure(shares).axes[0].get_ylim() == (-0.02, 1.02)
+    titles = [axes.get_title() for axes in interval_figure(interval_panels(document)).axes]
+    assert titles == ["IQM", "Mean", "Median", "Optimality gap"]

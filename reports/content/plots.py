@@ -1,0 +1,146 @@
+"""Which lines, labels and thresholds the plots have: pure data that page and figures only draw."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reports.content.document import Curve, Document, Interval
+
+MARKED_POINTS = 10
+"""About so many points of a line get its label's marker."""
+REFERENCE = 1.0
+"""The normalised return of the score that normalises to 1."""
+_NEAR = 0.5
+"""Lines that stay below this are too far from the reference for its line to matter."""
+_MEASURES = (
+    ("iqm", "IQM"),
+    ("mean", "Mean"),
+    ("median", "Median"),
+    ("optimality_gap", "Optimality gap"),
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One label's line with its band.
+
+    Attributes:
+        label: the label.
+        place: its place among the report's labels, which fixes colour, dashes and marker.
+        x: (P,) ascending.
+        y: (P,) None where there is no value.
+        low: (P,) lower end of the band; empty where there is none.
+        high: as ``low``.
+    """
+
+    label: str
+    place: int
+    x: tuple[float, ...]
+    y: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+    @property
+    def marked_every(self) -> int:
+        """Every how many points one is marked."""
+        return max(1, len(self.x) // MARKED_POINTS)
+
+
+@dataclass(frozen=True)
+class LinePlot:
+    """Lines over one pair of axes.
+
+    Attributes:
+        title: its heading.
+        shows: what it shows, a few words.
+        x_title: of the horizontal axis, in lower case.
+        y_title: of the vertical axis, in lower case.
+        lines: one per label that has points, in the order of the labels.
+        threshold: where a dotted line crosses; None where there is none.
+        bounds: ends of the vertical axis; None: those of the lines.
+    """
+
+    title: str
+    shows: str
+    x_title: str
+    y_title: str
+    lines: tuple[Line, ...]
+    threshold: float | None = None
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One measure of every label: its title, and (label, place, interval) of each."""
+
+    title: str
+    rows: tuple[tuple[str, int, Interval], ...]
+
+
+def learning_curves(document: Document, task: str | None) -> LinePlot | None:
+    """Return the curves of one task, or for None of all together; None where there are none."""
+    curves = [curve for curve in document.curves if curve.task == task]
+    if not curves:
+        return None
+    lines = tuple(_curve_line(curve, document) for curve in curves)
+    unit = "normalised return" if task is None else "return"
+    highest = max((value for line in lines for value in line.y if value is not None), default=0.0)
+    return LinePlot(
+        title="Learning curves" if task is None else f"Learning curves: {task}",
+        shows=f"IQM of the {unit} over environment steps",
+        x_title="environment steps",
+        y_title=f"{unit}, IQM" + (f" ({REFERENCE:g} = reference)" if task is None else ""),
+        lines=lines,
+        threshold=REFERENCE if task is None and highest > _NEAR else None,
+    )
+
+
+def profiles(document: Document) -> LinePlot | None:
+    """Return the performance profiles; None where there are none."""
+    if not document.profiles:
+        return None
+    return LinePlot(
+        title="Performance profiles",
+        shows="Share of runs above each normalised score",
+        x_title="normalised score τ",
+        y_title="share of runs above τ",
+        lines=tuple(
+            Line(of.label, document.labels.index(of.label), of.taus, of.share, of.low, of.high)
+            for of in document.profiles
+        ),
+        bounds=(0.0, 1.0),
+    )
+
+
+def interval_panels(document: Document) -> tuple[Panel, ...]:
+    """Return a panel for each of IQM, mean, median and optimality gap; none without aggregates."""
+    if not document.aggregates:
+        return ()
+    return tuple(
+        Panel(
+            title,
+            tuple(
+                (row.label, document.labels.index(row.label), getattr(row, measure))
+                for row in document.aggregates
+            ),
+        )
+        for measure, title in _MEASURES
+    )
+
+
+def interval_ends(intervals: Iterable[Interval]) -> list[float]:
+    """Every number of these intervals that there is: what an axis has to span."""
+    ends = (end for each in intervals for end in (each.value, each.low, each.high))
+    return [end for end in ends if end is not None]
+
+
+def pair_texts(improvement: Interval) -> tuple[str, str]:
+    """A probability of improvement as its cell of the matrix shows it, and its interval or ""."""
+    low, high = improvement.low, improvement.high
+    ends = "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
+    return f"{improvement.value:.2f}", ends
+
+
+def _curve_line(curve: Curve, document: Document) -> Line:
+    place = document.labels.index(curve.label)
+    steps = tuple(map(float, curve.steps))
+    return Line(curve.label, place, steps, curve.value, curve.low, curve.high)
