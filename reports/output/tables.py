@@ -1,11 +1,12 @@
 """The report's tables as columns and rows of raw values; ``formats`` writes them out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from operator import attrgetter, itemgetter
+from typing import Any, Literal
 
 from reports.content.document import Document, Interval
-from reports.content.numbers import Cell, Kind
+from reports.content.numbers import Cell, Kind, percent
 
 Mark = Literal["", "best", "tied"]
 
@@ -33,6 +34,7 @@ class Column:
         kind: how its cells are shown.
         better: 1 where the highest value of a group is best, −1 where the lowest, 0 where neither.
         interval: whether its cells are intervals.
+        value: its cell in the row of a record; None: the record's attribute of the key's name.
     """
 
     key: str
@@ -40,6 +42,7 @@ class Column:
     kind: Kind = "text"
     better: int = 0
     interval: bool = False
+    value: Callable[[Any], Cell] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,25 +115,8 @@ def report_tables(document: Document) -> tuple[Table, ...]:
 def main_table(document: Document) -> Table:
     """One row a label, over all compared tasks."""
     baseline = document.settings.baseline
-    level = f"{document.settings.level:.0%}".replace("%", " %")
     judged = "best checkpoints" if document.settings.best_checkpoints else "final policies"
-    rows = [
-        (
-            row.label,
-            row.runs,
-            row.score,
-            row.mean,
-            row.iqm,
-            row.median,
-            row.optimality_gap,
-            row.improvement,
-            row.best_checkpoint,
-            row.area,
-            baseline,
-        )
-        for row in document.aggregates
-    ]
-    columns = [
+    columns = (
         Column("label", "label"),
         Column("runs", "runs", "whole"),
         Column("score", "score", "score"),
@@ -138,17 +124,23 @@ def main_table(document: Document) -> Table:
         Column("iqm", "IQM", "unit", 1, True),
         Column("median", "median", "unit", 1, True),
         Column("optimality_gap", "optimality gap", "unit", -1, True),
-        Column("p_better", f"P(better than {baseline})", "unit", 0, True),
-        Column("best_checkpoint", "best checkpoint", "unit", 0, True),
+        Column(
+            "p_better",
+            f"P(better than {baseline})",
+            "unit",
+            interval=True,
+            value=attrgetter("improvement"),
+        ),
+        Column("best_checkpoint", "best checkpoint", "unit", interval=True),
         Column("area", "area under the curve", "unit", 1, True),
-        Column("baseline", "baseline"),
-    ]
+        Column("baseline", "baseline", value=lambda _: baseline),
+    )
     caption = (
         f"Normalised scores of the {judged} over all compared tasks; in brackets the "
-        f"{level} intervals. Bold: the best of a column. An asterisk: its interval overlaps the "
-        "best row's. Of the optimality gap, less is better."
+        f"{percent(document.settings.level)} intervals. Bold: the best of a column. An asterisk: "
+        "its interval overlaps the best row's. Of the optimality gap, less is better."
     )
-    return Table("table", "Main table", caption, tuple(columns), tuple(rows))
+    return _table("table", "Main table", caption, columns, document.aggregates)
 
 
 def brief_main_table(document: Document) -> Table:
@@ -185,32 +177,16 @@ def task_table(document: Document) -> Table:
         Column("median", "median", "score"),
         Column("iqm", "IQM", "score", 1, True),
         Column("std", "std", "score"),
-        Column("min", "min", "score"),
-        Column("max", "max", "score"),
+        Column("min", "min", "score", value=attrgetter("minimum")),
+        Column("max", "max", "score", value=attrgetter("maximum")),
         Column("success_rate", "success", "share"),
         Column("best_checkpoint", "best checkpoint", "score"),
-    )
-    rows = tuple(
-        (
-            row.task,
-            row.label,
-            row.runs,
-            row.mean,
-            row.median,
-            row.iqm,
-            row.std,
-            row.minimum,
-            row.maximum,
-            row.success_rate,
-            row.best_checkpoint,
-        )
-        for row in document.task_scores
     )
     caption = (
         "Scores in the environment's own units. The best checkpoint is the mean of each "
         "run's highest evaluation: an optimistic number, shown apart and used in no test."
     )
-    return Table("tasks", "Scores per task", caption, columns, rows, grouped=True)
+    return _table("tasks", "Scores per task", caption, columns, document.task_scores, grouped=True)
 
 
 def test_table(document: Document) -> Table:
@@ -219,7 +195,7 @@ def test_table(document: Document) -> Table:
         Column("task", "task"),
         Column("label", "label"),
         Column("other", "against"),
-        Column("difference", "difference", "score", 0, True),
+        Column("difference", "difference", "score", interval=True),
         Column("welch", "Welch p", "p"),
         Column("welch_holm", "Welch p, Holm", "p"),
         Column("permutation", "permutation p", "p"),
@@ -230,29 +206,11 @@ def test_table(document: Document) -> Table:
         Column("margin", "margin", "score"),
         Column("seeds_needed", "seeds needed", "whole"),
     )
-    rows = tuple(
-        (
-            row.task,
-            row.label,
-            row.other,
-            row.difference,
-            row.welch,
-            row.welch_holm,
-            row.permutation,
-            row.permutation_holm,
-            row.effect,
-            row.superiority,
-            row.equivalence,
-            row.margin,
-            row.seeds_needed,
-        )
-        for row in document.tests
-    )
     caption = (
         "Difference of the mean scores, first minus second, with Welch's interval. Holm's "
         "correction is over all pairs and tasks of this report. A large p says nothing."
     )
-    return Table("tests", "Tests per task", caption, columns, rows)
+    return _table("tests", "Tests per task", caption, columns, document.tests)
 
 
 def split_tests(table: Table) -> tuple[Table, Table]:
@@ -274,14 +232,13 @@ def pair_table(document: Document) -> Table:
     columns = (
         Column("label", "label"),
         Column("other", "over"),
-        Column("p_better", "P(better)", "unit", 0, True),
+        Column("p_better", "P(better)", "unit", interval=True, value=attrgetter("improvement")),
     )
-    rows = tuple((pair.label, pair.other, pair.improvement) for pair in document.pairs)
     caption = (
         "Probability that a run of the first scores above a run of the second, ties counting half, "
         "averaged over tasks."
     )
-    return Table("pairs", "Probability of improvement", caption, columns, rows)
+    return _table("pairs", "Probability of improvement", caption, columns, document.pairs)
 
 
 def efficiency_table(document: Document) -> Table:
@@ -290,22 +247,10 @@ def efficiency_table(document: Document) -> Table:
         Column("task", "task"),
         Column("label", "label"),
         Column("area", "area under the curve", "unit", 1, True),
-        Column("reached", "reached the threshold", "share", 0, True),
+        Column("reached", "reached the threshold", "share", interval=True),
         Column("median_steps", "median steps to it", "steps", -1),
         Column("mean_steps", "mean steps to it", "steps", -1, True),
         Column("horizon", "horizon", "steps"),
-    )
-    rows = tuple(
-        (
-            row.task,
-            row.label,
-            row.area,
-            row.reached,
-            row.median_steps,
-            row.mean_steps,
-            row.horizon,
-        )
-        for row in document.task_scores
     )
     caption = (
         "Area: IQM over runs of the mean height of the normalised learning curve; 1 is the "
@@ -313,7 +258,8 @@ def efficiency_table(document: Document) -> Table:
         f"{document.settings.threshold:g}. Runs that never reached it count in the mean with the "
         "whole horizon, the steps for which every run of the task was watched."
     )
-    return Table("efficiency", "Sample efficiency", caption, columns, rows, grouped=True)
+    rows = document.task_scores
+    return _table("efficiency", "Sample efficiency", caption, columns, rows, grouped=True)
 
 
 def protocol_table(document: Document) -> Table:
@@ -328,20 +274,8 @@ def protocol_table(document: Document) -> Table:
         Column("episodes", "evaluation episodes"),
         Column("hyperparameters", "hyperparameters"),
     )
-    rows = tuple(
-        (
-            row.label,
-            row.tuning,
-            row.tasks,
-            row.runs,
-            row.seeds,
-            row.steps,
-            row.episodes,
-            row.hyperparameters,
-        )
-        for row in document.protocol
-    )
-    return Table("protocol", "Protocol", "What each label's runs received.", columns, rows)
+    caption = "What each label's runs received."
+    return _table("protocol", "Protocol", caption, columns, document.protocol)
 
 
 def score_table(document: Document) -> Table:
@@ -350,7 +284,7 @@ def score_table(document: Document) -> Table:
         Column("label", "label"),
         Column("algo", "algorithm"),
         Column("settings", "settings"),
-        Column("env", "task"),
+        Column("env", "task", value=attrgetter("task")),
         Column("seed", "seed", "id"),
         Column("steps", "steps", "whole"),
         Column("score", "score", "score"),
@@ -363,78 +297,72 @@ def score_table(document: Document) -> Table:
         Column("versions", "versions"),
         Column("circumstances", "circumstances"),
     )
-    rows = tuple(
-        (
-            run.label,
-            run.algo,
-            run.settings,
-            run.task,
-            run.seed,
-            run.steps,
-            run.score,
-            run.normalised_score,
-            run.best_checkpoint,
-            run.episodes,
-            run.measure,
-            run.source,
-            run.folder,
-            run.versions,
-            run.circumstances,
-        )
-        for run in document.runs
-    )
-    return Table("scores", "Runs", "Every run that was read.", columns, rows)
+    return _table("scores", "Runs", "Every run that was read.", columns, document.runs)
 
 
 def curve_table(document: Document) -> Table:
     """One row a point of a curve, long form; an empty task means all tasks, normalised."""
     columns = (
-        Column("task", "task"),
-        Column("label", "label"),
-        Column("steps", "steps", "whole"),
-        Column("iqm", "IQM", "score", 0, True),
+        Column("task", "task", value=lambda point: point[0].task or ""),
+        Column("label", "label", value=lambda point: point[0].label),
+        Column("steps", "steps", "whole", value=itemgetter(1)),
+        Column("iqm", "IQM", "score", interval=True, value=itemgetter(2)),
     )
-    rows = tuple(
-        (curve.task or "", curve.label, step, point)
+    points = (
+        (curve, *point)
         for curve in document.curves
-        for step, point in zip(
-            curve.steps, _points(curve.value, curve.low, curve.high), strict=True
-        )
+        for point in _points(curve.steps, curve.value, curve.low, curve.high)
     )
-    return Table("curves", "Learning curves", "IQM over environment steps.", columns, rows)
+    return _table("curves", "Learning curves", "IQM over environment steps.", columns, points)
 
 
 def profile_table(document: Document) -> Table:
     """One row a point of a performance profile."""
     columns = (
-        Column("label", "label"),
-        Column("tau", "τ", "unit"),
-        Column("share", "share above τ", "unit", 0, True),
+        Column("label", "label", value=itemgetter(0)),
+        Column("tau", "τ", "unit", value=itemgetter(1)),
+        Column("share", "share above τ", "unit", interval=True, value=itemgetter(2)),
     )
-    rows = tuple(
-        (profile.label, tau, point)
+    points = (
+        (profile.label, *point)
         for profile in document.profiles
-        for tau, point in zip(
-            profile.taus, _points(profile.share, profile.low, profile.high), strict=True
-        )
+        for point in _points(profile.taus, profile.share, profile.low, profile.high)
     )
-    return Table("profiles", "Performance profiles", "Share of runs above τ.", columns, rows)
+    return _table("profiles", "Performance profiles", "Share of runs above τ.", columns, points)
 
 
 def set_aside_table(document: Document) -> Table:
     """One row a file or folder that could not be used."""
     columns = (Column("path", "file or folder"), Column("reason", "reason"))
-    rows = tuple((aside.path, aside.reason) for aside in document.set_aside)
     caption = "Not part of any number above."
-    return Table("set_aside", "Files set aside", caption, columns, rows)
+    return _table("set_aside", "Files set aside", caption, columns, document.set_aside)
+
+
+def _table(
+    name: str,
+    title: str,
+    caption: str,
+    columns: tuple[Column, ...],
+    records: Iterable[object],
+    *,
+    grouped: bool = False,
+) -> Table:
+    """Build a table: a row of cells for each record."""
+    getters = [column.value or attrgetter(column.key) for column in columns]
+    rows = tuple(tuple(getter(record) for getter in getters) for record in records)
+    return Table(name, title, caption, columns, rows, grouped)
 
 
 def _points(
-    value: Sequence[float | None], low: Sequence[float | None], high: Sequence[float | None]
-) -> list[Interval]:
+    x: Sequence[float],
+    value: Sequence[float | None],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+) -> Iterator[tuple[float, Interval]]:
+    """Yield each x of a curve with its interval."""
     bare: list[float | None] = [None] * len(value)
-    ends = zip(value, low or bare, high or bare, strict=True)
-    return [Interval(*point) for point in ends]
+    for at, *ends in zip(x, value, low or bare, high or bare, strict=True):
+        yield at, Interval(*ends)
 
 
 def _mark_group(
@@ -445,15 +373,12 @@ def _mark_group(
     better: int,
 ) -> None:
     numbers = ((index, _number(rows[index][place])) for index in members)
-    known = {index: better * number for index, number in numbers if number is not None}
-    if len(known) < 2:
+    heights = {index: better * number for index, number in numbers if number is not None}
+    if len(set(heights.values())) < 2:
         return
-    best = max(known.values())
-    if best == min(known.values()):
-        return
-    leader = next(index for index, value in known.items() if value == best)
-    for index, value in known.items():
-        if value == best:
+    leader = max(heights, key=heights.__getitem__)
+    for index, height in heights.items():
+        if height == heights[leader]:
             marks[index][place] = "best"
         elif _overlap(rows[index][place], rows[leader][place]):
             marks[index][place] = "tied"
