@@ -289,7 +289,7 @@ def table(measured: Measured, envs: Sequence[str]) -> str:
         better = "–"
         if name != DEFAULT:
             pair = improvements({name: scores, DEFAULT: default}, seed=SEED, draws=DRAWS)
-            better = shown(pair.estimates[name, DEFAULT])
+            better = shown(pair[name, DEFAULT])
         lines.append(f"| {name} | {scores.size} | {shown(mean)} | {better} |")
     return "\n".join(lines)
 

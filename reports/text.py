@@ -7,6 +7,11 @@ _SPACE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 _MARKUP = re.compile(r"[\\`*~|$#]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 
 
+def clean(text: str) -> str:
+    """Replace lone surrogates: JSON and file names may hold them, UTF-8 files may not."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def one_line(text: str) -> str:
     """Replace white space, terminal control codes and direction overrides by single spaces."""
     return _SPACE.sub(" ", text).strip()
@@ -37,9 +42,9 @@ def clause(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def counted(number: int, noun: str) -> str:
-    """Return ``1 run``, ``2 runs``, ``1,000 runs``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """Return ``1 run``, ``2 runs``, ``1,000 runs``; ``nouns``: a plural that is not made by s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns or f'{noun}s'}"
 
 
 def ranges(numbers: Sequence[int]) -> str:

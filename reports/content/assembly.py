@@ -1,7 +1,7 @@
 """From arranged runs to the document: which statistic of which runs stands where."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -165,7 +165,7 @@ def _task(arrangement: Arrangement, task: str) -> Task:
 def _pairs(arrangement: Arrangement, settings: Settings) -> tuple[Pair, ...]:
     if not arrangement.shared_tasks or len(arrangement.labels) < 2:
         return ()
-    found = improvements(
+    estimates = improvements(
         {
             label: arrangement.shared(label, best=settings.best_checkpoints)
             for label in arrangement.labels
@@ -175,10 +175,10 @@ def _pairs(arrangement: Arrangement, settings: Settings) -> tuple[Pair, ...]:
         over=_over(arrangement, settings),
     )
     return tuple(
-        Pair(label, other, _interval(found.estimates[label, other]))
+        Pair(label, other, _interval(estimates[label, other]))
         for label in arrangement.labels
         for other in arrangement.labels
-        if (label, other) in found.estimates
+        if (label, other) in estimates
     )
 
 
@@ -311,13 +311,7 @@ def _tests(arrangement: Arrangement, settings: Settings) -> tuple[TaskTest, ...]
             margin=settings.equivalence_margin,
             over=_over(arrangement, settings),
         )
-    welch = significance.holm([test.welch_p for test in raw])
-    permutation = significance.holm([test.permutation_p for test in raw])
-    corrected = [
-        replace(test, welch_holm=first, permutation_holm=second)
-        for test, first, second in zip(raw, welch, permutation, strict=True)
-    ]
-    return tuple(_task_test(arrangement, test) for test in corrected)
+    return tuple(_task_test(arrangement, test) for test in significance.corrected(raw))
 
 
 def _task_test(arrangement: Arrangement, test: significance.PairTest) -> TaskTest:

@@ -31,14 +31,11 @@ def cautions(
     sentences.extend(_on_remarks(arrangement))
     if loaded.set_aside:
         sentences.append(
-            f"{_files(len(loaded.set_aside))} set aside, each listed in the report with its "
-            "reason: the statistics describe the other runs only."
+            f"{counted(len(loaded.set_aside), 'file or folder', 'files or folders')} set aside, "
+            "each listed in the report with its reason: the statistics describe the other runs "
+            "only."
         )
     return tuple(dict.fromkeys(sentences))
-
-
-def _files(number: int) -> str:
-    return "1 file or folder" if number == 1 else f"{number:,} files or folders"
 
 
 def _doubts(arrangement: Arrangement) -> list[str]:
@@ -46,8 +43,8 @@ def _doubts(arrangement: Arrangement) -> list[str]:
     about: dict[str, list[str]] = {}
     for label in arrangement.labels:
         scores = arrangement.shared(label) or tuple(arrangement.by_task(label).values())
-        for doubt in doubts(scores):
-            about.setdefault(doubt.sentence, []).append(label)
+        for sentence in doubts(scores):
+            about.setdefault(sentence, []).append(label)
     return [
         f"{_named(labels, arrangement.labels)}: {clause(sentence)}"
         for sentence, labels in about.items()

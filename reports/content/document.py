@@ -1,4 +1,4 @@
-"""The document: every number of a report, as frozen records that are JSON and back again.
+"""The document: every number of a report, as frozen records that are written as JSON.
 
 Page, tables and figures are functions of a ``Document`` and of nothing else, so what is not in
 ``report.json`` is on no page either. A number that does not exist is None, ``null`` in JSON; there
@@ -6,14 +6,9 @@ is no NaN.
 """
 
 import json
-import types
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 FORMAT = 1
-
-Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -320,20 +315,6 @@ def to_json(document: Document) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def from_json(text: str) -> Document:
-    """Read what ``to_json`` wrote.
-
-    Raises:
-        ValueError: the text is not JSON, of another format, or an entry is missing or of another
-            type; the message names the entry.
-    """
-    plain = json.loads(text)
-    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
-        raise ValueError(f"report.json: expected an object of format {FORMAT}")
-    document: Document = _build(Document, plain, "report")
-    return document
-
-
 def _line(value: object) -> str:
     return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
 
@@ -344,33 +325,3 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
-
-
-def _build(kind: Any, plain: object, where: str) -> Any:
-    if is_dataclass(kind) and isinstance(kind, type):
-        return _record(kind, plain, where)
-    if get_origin(kind) is tuple:
-        if not isinstance(plain, list):
-            raise ValueError(f"{where}: expected a list")
-        item = get_args(kind)[0]
-        return tuple(_build(item, entry, f"{where}[{n}]") for n, entry in enumerate(plain))
-    if get_origin(kind) in (Union, types.UnionType):
-        if plain is None:
-            return None
-        kind = next(option for option in get_args(kind) if option is not type(None))
-        return _build(kind, plain, where)
-    if kind is float and isinstance(plain, int) and not isinstance(plain, bool):
-        return float(plain)
-    if not isinstance(plain, kind) or (kind is int and isinstance(plain, bool)):
-        raise ValueError(f"{where}: expected {kind.__name__}, got {type(plain).__name__}")
-    return plain
-
-
-def _record(kind: type[Record], plain: object, where: str) -> Record:
-    if not isinstance(plain, Mapping):
-        raise ValueError(f"{where}: expected an object")
-    hints = get_type_hints(kind)
-    missing, unknown = hints.keys() - plain.keys(), plain.keys() - hints.keys()
-    if missing or unknown:
-        raise ValueError(f"{where}: missing {sorted(missing)}, unknown {sorted(unknown)}")
-    return kind(**{name: _build(hints[name], plain[name], f"{where}.{name}") for name in hints})

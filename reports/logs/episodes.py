@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.logs.opening import MAX_LINE, MAX_TABLE_BYTES, open_plain, shown_name, text_lines
-from reports.logs.records import MAX_RETURN, UnusableError, clean
+from reports.logs.records import MAX_RETURN, UnusableError
+from reports.text import clean
 
 RECENT = 100
 """The last rows of a file, on which a run's score may rest: as many as ``monitors.WINDOW``."""

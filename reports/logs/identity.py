@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from reports.logs.records import Run, SetAside, UnusableError, clean
-from reports.text import one_line, shortened
+from reports.logs.records import Run, SetAside, UnusableError
+from reports.text import clean, one_line, shortened
 
 __all__ = ["decisive", "with_telling_labels", "without_continued"]
 

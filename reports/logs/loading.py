@@ -20,12 +20,12 @@ from reports.logs.records import (
     NoRunsError,
     Run,
     SetAside,
-    clean,
     reason_of,
 )
 from reports.logs.run_folders import TUNING_STAGES
 from reports.logs.score_csv import read_scores
 from reports.logs.training_logs import read_training_folder
+from reports.text import clean, counted
 
 __all__ = [
     "LoadedRuns",
@@ -251,7 +251,7 @@ def _one_of_each(found: _Found) -> list[Run]:
 
 def _summary(source: Source, found: _Found) -> str:
     counts = Counter(_KINDS[run.kind] for run in found.runs)
-    listed = [f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in counts.items()]
+    listed = [counted(count, what) for what, count in counts.items()]
     return f"{_base_name(source.path)}: {', '.join(listed) or 'no usable run'}"
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from reports.logs.records import UnusableError, clean
-from reports.text import one_line, shortened
+from reports.logs.records import UnusableError
+from reports.text import clean, one_line, shortened
 
 MAX_RECORD_BYTES = 4_000_000
 """A run.json or a YAML file is some kilobytes; beyond this it is something else."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import yaml
 
 from reports.logs.opening import read_text, shown_name
-from reports.logs.records import UnusableError, clean
+from reports.logs.records import UnusableError
+from reports.text import clean
 
 MAX_NUMBER = 1_000
 """Characters of a number: beyond it none is meant, and reading it takes quadratic time."""

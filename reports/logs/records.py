@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.text import one_line, shortened
+from reports.text import clean, one_line, shortened
 
 Kind = Literal["ppo_lab", "rl_zoo", "sb3", "scores"]
 """Our run folder; an RL Zoo run folder; any other folder with SB3's logs; rows of a CSV file."""
@@ -69,7 +69,6 @@ class Run:
         measure: what ``score`` is: ``EVALUATION``, ``EXACT``, ``TRAINING`` or ``GIVEN``.
         budget: environment steps that the run was given; None if unknown.
         success_rate: share of the last evaluation's episodes that succeeded; None if unlogged.
-        stage: what the run was for, as ``run.json`` states it; empty if unknown.
         tuning: what tuning the hyperparameters had received, in words.
         versions: (package, version) pairs, as logged.
         circumstances: further (what, value) pairs worth showing: device, seconds, commit, ….
@@ -103,7 +102,6 @@ class Run:
     measure: str = EVALUATION
     budget: int | None = None
     success_rate: float | None = None
-    stage: str = ""
     tuning: str = UNKNOWN
     versions: tuple[tuple[str, str], ...] = ()
     circumstances: tuple[tuple[str, str], ...] = ()
@@ -128,11 +126,6 @@ class Run:
         A maximum over P noisy means: it flatters, and the more so the larger P is.
         """
         return float(self.evaluation_returns.max())
-
-    @property
-    def best_step(self) -> int:
-        """The environment step of the first evaluation that reached ``best_score``."""
-        return int(self.evaluation_steps[self.evaluation_returns.argmax()])
 
     @property
     def normalised_returns(self) -> NDArray[np.float64]:
@@ -178,11 +171,6 @@ class LoadedRuns:
     set_aside: tuple[SetAside, ...]
     tuning_runs: int
     sources: tuple[str, ...] = ()
-
-
-def clean(text: str) -> str:
-    """Replace lone surrogates: JSON and file names may hold them, UTF-8 files may not."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def brief(value: object) -> str:

@@ -82,15 +82,6 @@ def known_references() -> Mapping[str, Reference]:
     return known
 
 
-def markdown_table() -> str:
-    """The known references as the documentation shows them."""
-    rows = [
-        f"| `{env_id}` | {reference.low:g} | {reference.high:g} |"
-        for env_id, reference in known_references().items()
-    ]
-    return "\n".join(["| environment | low | high |", "|:--|--:|--:|", *rows]) + "\n"
-
-
 def fill_references(
     runs: Sequence[Run], given: Mapping[str, Reference] | None = None
 ) -> tuple[Run, ...]:
@@ -113,12 +104,6 @@ def fill_references(
     chosen = {task: _reference(task, of_it, given or {}) for task, of_it in of_task.items()}
     overruled = {task for task in of_task if {task, _env_id(task)} & set(given or {})}
     return tuple(_with(run, chosen[run.task], run.task in overruled) for run in runs)
-
-
-def references_used(runs: Sequence[Run]) -> tuple[tuple[str, Reference], ...]:
-    """Each task with the references of its runs, by task; more than one where they differ."""
-    used = {(run.task, Reference(run.low, run.high, run.source)) for run in runs}
-    return tuple(sorted(used, key=lambda pair: (pair[0], pair[1].low, pair[1].high)))
 
 
 def _reference(task: str, runs: Sequence[Run], given: Mapping[str, Reference]) -> Reference:

@@ -17,10 +17,10 @@ from reports.logs.records import (
     Run,
     UnusableError,
     brief,
-    clean,
     named,
     spans,
 )
+from reports.text import clean
 
 RECORD = "run.json"
 FORMAT = 1
@@ -97,7 +97,6 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         measure=measure,
         budget=budget,
         success_rate=evaluations.success_rate,
-        stage=brief(record.get("stage") or ""),
         tuning=_TUNING.get(settings, f"{settings or UNKNOWN}: what tuning, is not stated"),
         versions=_pairs(record.get("versions")),
         circumstances=tuple(

@@ -23,10 +23,10 @@ from reports.logs.records import (
     Run,
     SetAside,
     UnusableError,
-    clean,
     named,
 )
 from reports.logs.run_folders import protocol, task_name
+from reports.text import clean
 
 COLUMNS = {
     "algorithm": ("algorithm", "algo", "method", "agent"),

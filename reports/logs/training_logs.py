@@ -30,10 +30,10 @@ from reports.logs.records import (
     SetAside,
     UnusableError,
     brief,
-    clean,
     named,
 )
 from reports.logs.run_folders import canonical, protocol, task_name
+from reports.text import clean
 
 _NUMBERED = re.compile(r"^(?:(?P<stem>.*?)[_\- ])??(?P<seed>seed[_\-= ]?)?(?P<number>\d+)$", re.I)
 """``CartPole-v1_3``, ``run-3``, ``ppo_seed3``, ``3``; not the version in ``CartPole-v1``."""

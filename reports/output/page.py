@@ -250,10 +250,6 @@ def _swatch(index: int) -> Markup:
     return Markup('<svg viewBox="0 0 30 14" aria-hidden="true">{}</svg>').format(content)
 
 
-def _line(text: str) -> str:
-    return one_line(text)
-
-
 def _resource(name: str) -> str:
     return (files("reports.output") / "html" / name).read_text(encoding="utf-8")
 
@@ -267,5 +263,5 @@ def _template() -> Any:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["line"] = _line
+    environment.filters["line"] = one_line
     return environment.from_string(_resource("page.html"))

@@ -55,15 +55,13 @@ class Axis:
         return round_values(self.low, self.high, count)
 
 
-def spanning(
-    values: Iterable[float], *, within: float = 0.05, floor: float = 1e-9
-) -> tuple[float, float]:
+def spanning(values: Iterable[float], *, within: float = 0.05) -> tuple[float, float]:
     """Return ends a little beyond the values; never equal, also for one value or none."""
     known = [value for value in values if math.isfinite(value)]
     if not known:
         return 0.0, 1.0
     low, high = min(known), max(known)
-    room = (high - low) * within or max(abs(high) * within, floor, 0.05)
+    room = (high - low) * within or max(abs(high) * within, 0.05)
     return low - room, high + room
 
 

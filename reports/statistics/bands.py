@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from reports.statistics.intervals import DEFAULT_METHOD, Method, interval, stretch
 from reports.statistics.iqm import MiddleHalf, interquartile_mean, middle_half_variances
-from reports.statistics.resampling import resampled_counts, task_means
+from reports.statistics.resampling import resampled_counts
 from reports.statistics.samples import Matrix, Scores, ScoresError, Strata, generator, strata
 
 DRAWS = 2_000
@@ -72,34 +72,6 @@ def run_score_profile(
     )
     widening = stretch([task.var(axis=0, ddof=1) for task in above], runs, method)
     low, high = interval(value, drawn.T, widening, support=(0.0, 1.0))
-    return Band(tau, value, low, high)
-
-
-def average_score_profile(
-    scores: Scores,
-    thresholds: ArrayLike,
-    *,
-    seed: int,
-    key: str,
-    draws: int = DRAWS,
-    method: Method = DEFAULT_METHOD,
-) -> Band:
-    """Share of tasks whose mean over runs is above τ: rliable's ``average_score_distributions``.
-
-    Arguments as of ``run_score_profile``. A share of few tasks moves in jumps that no variance
-    describes; its band is stretched as if the tasks varied alike.
-    """
-    tasks, tau = strata(scores, key), np.asarray(thresholds, dtype=np.float64)
-    runs = [len(task) for task in tasks]
-    value = np.mean([task.mean() > tau for task in tasks], axis=0)
-    if min(runs) < 2:
-        return Band(tau, value, None, None)
-    drawn = [
-        (task_means(tasks, counts)[:, None] > tau[:, None]).mean(axis=0)
-        for counts in resampled_counts(runs, draws, generator(seed, key))
-    ]
-    widening = stretch([np.ones(len(tau)) for _ in tasks], runs, method)
-    low, high = interval(value, np.concatenate(drawn, axis=1).T, widening, support=(0.0, 1.0))
     return Band(tau, value, low, high)
 
 

@@ -19,23 +19,17 @@ class ThresholdTimes:
     """When runs of one task first reached a return.
 
     Attributes:
-        runs: how many were watched up to the horizon.
-        reached: how many reached the threshold by then.
-        share: reached / runs with Wilson's (1927) 95 % interval.
+        share: of the runs that reached it by the horizon, with Wilson's (1927) 95 % interval.
         median: environment steps by which half of the runs had reached it; None where fewer did:
             then all that is known is that the median lies beyond the horizon.
         restricted_mean: mean of min(time, horizon): the mean time lost before the threshold, of
             at most the horizon. Runs that never reached it count with the whole horizon, so the
             number does not improve when failures are left out.
-        horizon: environment steps that every run was watched for.
     """
 
-    runs: int
-    reached: int
     share: Estimate
     median: float | None
     restricted_mean: Estimate
-    horizon: float
 
 
 def time_to_threshold(steps: ArrayLike, returns: ArrayLike, threshold: float) -> float | None:
@@ -87,12 +81,9 @@ def threshold_times(
         [np.minimum(known, horizon)], seed=seed, key=key, draws=draws, method=method
     ).mean
     return ThresholdTimes(
-        runs=len(times),
-        reached=reached,
         share=Estimate(reached / len(times), float(wilson.low), float(wilson.high)),
         median=median if np.isfinite(median) else None,
         restricted_mean=_within(mean, 0.0, horizon),
-        horizon=float(horizon),
     )
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -25,20 +24,6 @@ _BLOCK_ENTRIES = 2**19
 """Counts worked on at once, 4 MiB."""
 
 
-@dataclass(frozen=True)
-class Improvements:
-    """P(X > Y) + P(X = Y)/2, averaged over tasks, for every ordered pair of algorithms.
-
-    Attributes:
-        labels: the algorithms, in the order in which they were given.
-        estimates: ``estimates[x, y]`` for every two labels x ≠ y that were compared; that of
-            (y, x) is one minus it.
-    """
-
-    labels: tuple[str, ...]
-    estimates: dict[tuple[str, str], Estimate]
-
-
 def improvements(
     samples: Mapping[str, Scores],
     *,
@@ -46,8 +31,10 @@ def improvements(
     draws: int = DRAWS,
     method: Method = DEFAULT_METHOD,
     over: str | None = None,
-) -> Improvements:
+) -> dict[tuple[str, str], Estimate]:
     """Estimate every pair's probability of improvement (Agarwal et al. 2021, section 4.3).
+
+    P(X > Y) + P(X = Y)/2, averaged over tasks, for every ordered pair of algorithms.
 
     Where every run beats every other, resampling would show certainty; the interval is then that
     of as many wins in independent pairs (except with ``percentile``, which is rliable's).
@@ -61,6 +48,9 @@ def improvements(
         draws: bootstrap draws, at least 1.
         method: how the interval is made, see ``reports.statistics.intervals``.
         over: the algorithm that every pair must hold; None: all pairs.
+
+    Returns:
+        By (x, y), for every two labels x ≠ y that were compared; that of (y, x) is one minus it.
 
     Raises:
         ScoresError: the algorithms have different numbers of tasks, or see
@@ -92,7 +82,7 @@ def improvements(
                 low, high = _without_a_loss(value, duels)
         estimates[first, second] = estimate(value, low, high)
         estimates[second, first] = _complement(estimates[first, second])
-    return Improvements(tuple(checked), estimates)
+    return estimates
 
 
 def probability_of_improvement(x: Scores, y: Scores) -> float:

@@ -32,8 +32,6 @@ class PairTest:
         task: name of the task.
         x: label of the first algorithm.
         y: label of the second.
-        runs_x: how many runs of the first.
-        runs_y: how many runs of the second.
         difference: mean of x − mean of y.
         low: lower end of Welch's 95 % interval of the difference.
         high: its upper end.
@@ -42,19 +40,15 @@ class PairTest:
         permutation_p: two-sided p of the permutation test of the difference of means.
         permutation_holm: the same after Holm's correction.
         hedges_g: difference in pooled standard deviations, corrected for few runs.
-        cliffs_delta: P(X > Y) − P(X < Y) over all pairs of runs.
         a12: P(X > Y) + P(X = Y)/2, Vargha and Delaney's A.
         margin: differences smaller than this count as none.
         equivalence_p: p of two one-sided Welch tests of |difference| ≥ margin.
-        equivalent: the equivalence p is at most 0.05, uncorrected.
         seeds: runs of each that would separate the two.
     """
 
     task: str
     x: str
     y: str
-    runs_x: int
-    runs_y: int
     difference: float
     low: float | None
     high: float | None
@@ -63,11 +57,9 @@ class PairTest:
     permutation_p: float | None
     permutation_holm: float | None
     hedges_g: float | None
-    cliffs_delta: float
     a12: float
     margin: float
     equivalence_p: float | None
-    equivalent: bool
     seeds: SeedsNeeded
 
 
@@ -116,11 +108,16 @@ def pair_tests(
         if over in (None, x, y)
         for index, task in enumerate(tasks)
     ]
-    welch = holm([test.welch_p for test in raw])
-    permutation = holm([test.permutation_p for test in raw])
+    return corrected(raw)
+
+
+def corrected(tests: Sequence[PairTest]) -> tuple[PairTest, ...]:
+    """Return the tests with Holm's correction over them all, whatever it was over before."""
+    welch = holm([test.welch_p for test in tests])
+    permutation = holm([test.permutation_p for test in tests])
     return tuple(
         replace(test, welch_holm=first, permutation_holm=second)
-        for test, first, second in zip(raw, welch, permutation, strict=True)
+        for test, first, second in zip(tests, welch, permutation, strict=True)
     )
 
 
@@ -218,14 +215,10 @@ def _pair_test(
     welch = welch_test(x, y)
     # Named in one order: the p of a pair must not depend on which label comes first.
     lower, upper = sorted((first, second), key=lambda side: side[0])
-    delta = cliffs_delta(x, y)
-    equivalence = equivalence_p(welch, margin)
     return PairTest(
         task=task,
         x=x_label,
         y=y_label,
-        runs_x=len(x),
-        runs_y=len(y),
         difference=float(x.mean() - y.mean()),
         low=None if welch is None else welch.low,
         high=None if welch is None else welch.high,
@@ -234,11 +227,9 @@ def _pair_test(
         permutation_p=permutation_p(lower[1], upper[1], seed),
         permutation_holm=None,
         hedges_g=hedges_g(x, y),
-        cliffs_delta=delta,
-        a12=(delta + 1) / 2,
+        a12=(cliffs_delta(x, y) + 1) / 2,
         margin=margin,
-        equivalence_p=equivalence,
-        equivalent=equivalence is not None and equivalence <= 1 - LEVEL,
+        equivalence_p=equivalence_p(welch, margin),
         seeds=seeds_needed(x, y),
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ppo_lab.report import main
-from reports.content.document import Document, from_json
+from reports.content.document import Document, to_json
 from reports.logs.loading import load_runs
 from reports.logs.records import LoadedRuns
 from reports.report import FORMATS, Format, write_report
@@ -78,7 +78,7 @@ def check_report(sound: Path, bad: Path, out: Path, formats: Sequence[Format]) -
         made.append(write_report(loaded, out, table_draws=10, curve_draws=10, formats=formats))
     assert rows(made[1].document) == rows(made[0].document)
     assert len(rows(made[1].document)) == 9
-    assert from_json((out / "report.json").read_text()) == made[1].document
+    assert (out / "report.json").read_text(encoding="utf-8") == to_json(made[1].document)
 
 
 def test_fifty_damaged_folders_change_nothing_of_the_others(sound: Path, tmp_path: Path) -> None:

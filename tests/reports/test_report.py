@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import reports
-from reports.content.document import from_json
+from reports.content.document import to_json
 from reports.logs.loading import NoRunsError, load_runs
 from reports.report import write_report
 from tests.reports.conftest import MakeRun, write_four_labels, write_run
@@ -49,7 +49,7 @@ def test_a_report_holds_exactly_its_files(logs: Path, tmp_path: Path) -> None:
     assert set(contents(out)) == set(FILES)
     assert sorted(report.files) == sorted(out / name for name in FILES)
     assert report.files[-1].name == "report.html"
-    assert from_json((out / "report.json").read_text(encoding="utf-8")) == report.document
+    assert (out / "report.json").read_text(encoding="utf-8") == to_json(report.document)
     page = (out / "report.md").read_text(encoding="utf-8")
     assert page.startswith("# spec_ppo (tuned) scores higher than ppo (tuned)\n")
     assert "- Tuned on seeds 0–9.\n" in page

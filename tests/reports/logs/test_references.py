@@ -17,8 +17,6 @@ from reports.logs.references import (
     fill_references,
     known_references,
     load_references,
-    markdown_table,
-    references_used,
 )
 
 
@@ -118,7 +116,6 @@ def test_the_users_file_overrules_everything(tmp_path: Path) -> None:
         (0.0, 8.0, "a paper"),
         (0.0, 1.0, "given in mine.yml"),
     ]
-    assert [task for task, _ in references_used(filled)] == ["Other-v0", "Task-v0"]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +147,9 @@ def test_the_table_is_whole_and_the_documentation_shows_it() -> None:
         assert reference.low < reference.high, env_id
         assert "None" not in reference.source, env_id
     docs = Path(__file__).parents[3] / "docs" / "references.md"
-    assert markdown_table() in docs.read_text(encoding="utf-8")
+    rows = [f"| `{env_id}` | {of.low:g} | {of.high:g} |\n" for env_id, of in known.items()]
+    table = "".join(["| environment | low | high |\n", "|:--|--:|--:|\n", *rows])
+    assert table in docs.read_text(encoding="utf-8")
 
 
 def test_high_scores_are_the_registrys_thresholds() -> None:

@@ -5,7 +5,6 @@ import pytest
 from rliable import library, metrics
 
 from reports.statistics.bands import (
-    average_score_profile,
     iqm_curve,
     profile_thresholds,
     run_score_profile,
@@ -16,53 +15,46 @@ SCORES = np.random.default_rng(0).gamma(2.0, 0.3, size=(9, 4))
 TAUS = np.linspace(0, 2, 21)
 
 
-def theirs(scores: Matrix, *, runs: bool) -> tuple[Matrix, Matrix]:
+def theirs(scores: Matrix) -> tuple[Matrix, Matrix]:
     state = np.random.get_state()  # noqa: NPY002
     try:
         np.random.seed(5)  # noqa: NPY002
         profiles, bands = library.create_performance_profile(
-            {"k": scores}, TAUS, use_score_distribution=runs, reps=1_000
+            {"k": scores}, TAUS, use_score_distribution=True, reps=1_000
         )
     finally:
         np.random.set_state(state)  # noqa: NPY002
     return profiles["k"], bands["k"]
 
 
-@pytest.mark.parametrize("runs", [True, False])
-def test_profiles_and_their_percentile_bands_are_rliables(runs: bool) -> None:
-    profile = run_score_profile if runs else average_score_profile
-    ours = profile(SCORES, TAUS, seed=0, key="k", draws=8_000, method="percentile")
-    expected, (low, high) = theirs(SCORES, runs=runs)
+def test_a_profile_and_its_percentile_band_are_rliables() -> None:
+    ours = run_score_profile(SCORES, TAUS, seed=0, key="k", draws=8_000, method="percentile")
+    expected, (low, high) = theirs(SCORES)
     np.testing.assert_allclose(ours.value, expected, atol=1e-12)
-    # Shares move in steps of 1/36 (runs) or 1/4 (tasks); an end may differ by one step, seldom.
-    step = 1 / 36 if runs else 1 / 4
+    # Shares move in steps of 1/36; an end may differ by one step, seldom.
     for mine, other in ((ours.low, low), (ours.high, high)):
         assert mine is not None
-        assert np.abs(mine - other).max() <= step + 1e-9
+        assert np.abs(mine - other).max() <= 1 / 36 + 1e-9
         assert np.mean(np.abs(mine - other) > 1e-9) < 0.3
 
 
-def test_stretched_bands_lie_around_percentile_ones_within_zero_and_one() -> None:
-    for profile in (run_score_profile, average_score_profile):
-        wide = profile(SCORES[:3], TAUS, seed=0, key="k", draws=500)
-        narrow = profile(SCORES[:3], TAUS, seed=0, key="k", draws=500, method="percentile")
-        assert wide.low is not None
-        assert wide.high is not None
-        assert narrow.low is not None
-        assert narrow.high is not None
-        assert (wide.low >= 0).all()
-        assert (wide.low <= narrow.low + 1e-12).all()
-        assert (wide.high >= narrow.high - 1e-12).all()
-        assert (wide.high <= 1).all()
+def test_a_stretched_band_lies_around_the_percentile_one_within_zero_and_one() -> None:
+    wide = run_score_profile(SCORES[:3], TAUS, seed=0, key="k", draws=500)
+    narrow = run_score_profile(SCORES[:3], TAUS, seed=0, key="k", draws=500, method="percentile")
+    assert wide.low is not None
+    assert wide.high is not None
+    assert narrow.low is not None
+    assert narrow.high is not None
+    assert (wide.low >= 0).all()
+    assert (wide.low <= narrow.low + 1e-12).all()
+    assert (wide.high >= narrow.high - 1e-12).all()
+    assert (wide.high <= 1).all()
 
 
 def test_a_profile_of_uneven_runs_weighs_tasks_alike() -> None:
-    # Above 0.5: task 1 one of two, task 2 three of four: (1/2 + 3/4)/2. Means 0.5 and 1.25.
+    # Above 0.5: task 1 one of two, task 2 three of four: (1/2 + 3/4)/2.
     scores = [[0.0, 1.0], [0.0, 1.0, 2.0, 2.0]]
     assert run_score_profile(scores, [0.5], seed=0, key="k").value == pytest.approx([0.625])
-    assert average_score_profile(scores, [0.5, 1.0], seed=0, key="k").value == pytest.approx(
-        [0.5, 0.5]
-    )
 
 
 def test_thresholds_span_all_scores() -> None:

@@ -28,7 +28,7 @@ def test_points_are_rliables(pair: tuple[Matrix, Matrix]) -> None:
         theirs = metrics.probability_of_improvement(*pair)
     assert probability_of_improvement(*pair) == pytest.approx(theirs, abs=1e-12)
     found = improvements({"x": pair[0], "y": pair[1]}, seed=0, draws=3)
-    assert found.estimates["x", "y"].value == pytest.approx(theirs, abs=1e-12)
+    assert found["x", "y"].value == pytest.approx(theirs, abs=1e-12)
 
 
 def test_percentile_intervals_are_rliables_within_monte_carlo_error() -> None:
@@ -47,16 +47,16 @@ def test_percentile_intervals_are_rliables_within_monte_carlo_error() -> None:
     low, high = intervals["k"][:, 0]
     width = high - low
     # 600 draws leave an end a standard error of some 3 % of the width: 15 % are five of them.
-    assert ours.estimates["x", "y"].low == pytest.approx(low, abs=0.15 * width)
-    assert ours.estimates["x", "y"].high == pytest.approx(high, abs=0.15 * width)
+    assert ours["x", "y"].low == pytest.approx(low, abs=0.15 * width)
+    assert ours["x", "y"].high == pytest.approx(high, abs=0.15 * width)
 
 
 def test_a_pair_and_its_reverse_mirror_each_other() -> None:
     samples = {"a": normal(0, 5, 2), "b": normal(1, 7, 2), "c": normal(2, 3, 2)}
     found = improvements(samples, seed=0, draws=300)
-    assert len(found.estimates) == 6
-    for x, y in found.estimates:
-        there, back = found.estimates[x, y], found.estimates[y, x]
+    assert len(found) == 6
+    for x, y in found:
+        there, back = found[x, y], found[y, x]
         assert there.value + back.value == pytest.approx(1)
         assert there.low is not None
         assert back.high is not None
@@ -66,27 +66,27 @@ def test_a_pair_and_its_reverse_mirror_each_other() -> None:
 
 def test_an_interval_depends_on_its_own_two_algorithms_only() -> None:
     samples = {"a": normal(0, 5, 2), "b": normal(1, 7, 2), "c": normal(2, 3, 2)}
-    three = improvements(samples, seed=0, draws=300).estimates
-    two = improvements({"b": samples["b"], "a": samples["a"]}, seed=0, draws=300).estimates
+    three = improvements(samples, seed=0, draws=300)
+    two = improvements({"b": samples["b"], "a": samples["a"]}, seed=0, draws=300)
     assert two["a", "b"] == three["a", "b"]
 
 
 def test_uneven_runs_are_worked_out_by_hand() -> None:
     # Task 1: 2>1, 2=2 ½ → 1.5 of 2. Task 2: 0<1 and 3>1 → 1 of 2. Mean (0.75 + 0.5)/2.
     x, y = [[2.0], [0.0, 3.0]], [[1.0, 2.0], [1.0]]
-    found = improvements({"x": x, "y": y}, seed=0).estimates["x", "y"]
+    found = improvements({"x": x, "y": y}, seed=0)["x", "y"]
     assert found.value == pytest.approx(0.625)
     assert (found.low, found.high) == (None, None)
 
 
 def test_winning_every_time_is_not_certainty() -> None:
     x, y = np.array([[3.0], [4.0], [5.0]]), np.array([[0.0], [1.0], [2.0], [2.5]])
-    found = improvements({"x": x, "y": y}, seed=0, draws=50).estimates
+    found = improvements({"x": x, "y": y}, seed=0, draws=50)
     # Three pairs that share no run: 0.025^(1/3), since 0.292^3 = 0.0249.
     assert found["x", "y"].low == pytest.approx(0.2924, abs=1e-4)
     assert found["x", "y"].high == 1
     assert found["y", "x"].high == pytest.approx(1 - 0.2924, abs=1e-4)
-    certain = improvements({"x": x, "y": y}, seed=0, draws=50, method="percentile").estimates
+    certain = improvements({"x": x, "y": y}, seed=0, draws=50, method="percentile")
     assert certain["x", "y"].low == 1
 
 
