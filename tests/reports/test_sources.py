@@ -38,14 +38,6 @@ def test_every_kind_of_log_enters_one_list(tmp_path: Path) -> None:
     assert {run.kind for run in load_runs(tmp_path).runs} == {"ppo_lab", "rl_zoo", "sb3"}
 
 
-def test_every_run_has_the_same_protocol_entries(tmp_path: Path) -> None:
-    write_run(tmp_path / "ours")
-    write_zoo_run(tmp_path / "zoo")
-    write_monitor(tmp_path / "bare" / "monitor.csv", [1.0])
-    runs = load_runs(tmp_path).runs
-    assert len({tuple(what for what, _ in run.protocol) for run in runs}) == 1
-
-
 def test_equal_names_of_sources_are_told_apart(tmp_path: Path) -> None:
     for place in ("a", "b"):
         write_zoo_run(tmp_path / place / "logs", seed=len(place) if place == "a" else 2)
@@ -81,18 +73,6 @@ def test_links_and_hidden_folders_are_named_and_not_entered(tmp_path: Path) -> N
         "loop": "a link to a folder",
         ".run.part-12": "a hidden folder",
     }
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-@pytest.mark.parametrize("name", ["monitor.csv", "evaluations.npz", "x/config.yml"])
-def test_a_pipe_among_zoo_and_sb3_files_does_not_hang(tmp_path: Path, name: str) -> None:
-    write_zoo_run(tmp_path / "good")
-    (tmp_path / "bad" / "x").mkdir(parents=True)
-    if name.endswith("yml"):
-        write_evaluations(tmp_path / "bad", [1.0])
-    os.mkfifo(tmp_path / "bad" / name)
-    loaded = load_runs(tmp_path)
-    assert any("is no file" in aside.reason for aside in loaded.set_aside)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")

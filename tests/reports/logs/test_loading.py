@@ -1,8 +1,6 @@
 """Reading run folders: what is used, what is set aside, and why."""
 
 import json
-import os
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +37,6 @@ def test_environment_arguments_make_another_task(logs: Path, make_run: MakeRun) 
     assert run.task == 'ppo_lab/NoisyGridWorld-v0 {"horizon": 3, "noise": 0.5}'
 
 
-def test_runs_come_in_the_order_of_their_folders(logs: Path, make_run: MakeRun) -> None:
-    for seed in (3, 1, 2):
-        make_run(seed=seed, folder=f"deep/er/run_{seed}")
-    assert [run.folder for run in load_runs(logs).runs] == [f"deep/er/run_{n}" for n in (1, 2, 3)]
-
-
 def test_tuning_runs_are_counted_and_never_judged(logs: Path, make_run: MakeRun) -> None:
     make_run()
     make_run(seed=1, stage="screen")
@@ -54,14 +46,6 @@ def test_tuning_runs_are_counted_and_never_judged(logs: Path, make_run: MakeRun)
     assert {run.seed for run in loaded.runs} == {200000, 3}
     assert loaded.tuning_runs == 2
     assert loaded.set_aside == ()
-
-
-def test_a_second_run_of_the_same_seed_is_set_aside(logs: Path, make_run: MakeRun) -> None:
-    make_run(folder="good")
-    make_run(folder="later", score=0.1)
-    loaded = load_runs(logs)
-    assert [run.folder for run in loaded.runs] == ["good"]
-    assert loaded.set_aside[0].reason.endswith("seed as good")
 
 
 def test_a_failed_run_is_set_aside_with_its_reason(logs: Path, make_run: MakeRun) -> None:
@@ -126,29 +110,6 @@ def test_a_record_with_a_wrong_entry_is_set_aside(
     assert reason in only_reason(logs)
 
 
-def test_a_truncated_archive_is_set_aside(logs: Path, make_run: MakeRun) -> None:
-    make_run(folder="good")
-    archive = make_run(folder="bad") / "evaluations.npz"
-    whole = archive.read_bytes()
-    for length in (0, 10, len(whole) // 2, len(whole) - 10):
-        archive.write_bytes(whole[:length])
-        assert "evaluations.npz cannot be read" in only_reason(logs)
-
-
-def test_a_pickle_is_never_opened(logs: Path, make_run: MakeRun, tmp_path: Path) -> None:
-    class Trap:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return os.mkdir, (str(tmp_path / "sprung"),)
-
-    make_run(folder="good")
-    archive = make_run(folder="bad") / "evaluations.npz"
-    archive.write_bytes(pickle.dumps(Trap()))
-    assert "cannot be read" in only_reason(logs)
-    np.savez(archive, timesteps=np.array([1]), results=np.array([[Trap()]], dtype=object))
-    assert "cannot be read" in only_reason(logs)
-    assert not (tmp_path / "sprung").exists()
-
-
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
@@ -179,16 +140,6 @@ def test_a_bare_array_or_nothing_in_place_of_the_archive_is_set_aside(
     assert "not an npz archive" in only_reason(logs)
     archive.unlink()
     assert only_reason(logs) == "evaluations.npz is missing"
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-@pytest.mark.parametrize("name", ["run.json", "evaluations.npz"])
-def test_a_pipe_in_place_of_a_file_does_not_hang(logs: Path, make_run: MakeRun, name: str) -> None:
-    make_run(folder="good")
-    path = make_run(folder="bad") / name
-    path.unlink()
-    os.mkfifo(path)
-    assert only_reason(logs) == f"{name} is no file"
 
 
 def test_a_run_without_a_stated_score_is_used(logs: Path, make_run: MakeRun) -> None:
