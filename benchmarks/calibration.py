@@ -27,7 +27,7 @@ from benchmarks.interval_candidates import CANDIDATES, of_iqm, of_mean
 from reports.statistics.intervals import DEFAULT_METHOD
 from reports.statistics.iqm import MiddleHalf, interquartile_mean
 from reports.statistics.resampling import resampled_counts, task_means
-from reports.statistics.samples import Matrix
+from reports.statistics.samples import Floats
 
 SEEDS = (3, 5, 10, 20)
 TASKS = (1, 10)
@@ -49,18 +49,18 @@ class Distribution:
     """
 
     name: str
-    quantile: Callable[[Matrix], Matrix]
+    quantile: Callable[[Floats], Floats]
     words: str
     asked: bool
 
 
-def _lognormal(share: Matrix) -> Matrix:
+def _lognormal(share: Floats) -> Floats:
     sigma = 0.75
     centre, spread = np.exp(sigma**2 / 2), np.sqrt(np.expm1(sigma**2) * np.exp(sigma**2))
     return np.asarray((np.exp(sigma * special.ndtri(share)) - centre) / spread)
 
 
-def _bimodal(share: Matrix) -> Matrix:
+def _bimodal(share: Floats) -> Floats:
     within = np.where(share < 0.5, 2 * share, 2 * share - 1)
     noise = 0.1 * special.ndtri(np.clip(within, 1e-12, 1 - 1e-12))
     return np.asarray((np.where(share < 0.5, -1.0, 1.0) + noise) / np.sqrt(1.01))
@@ -84,7 +84,7 @@ class Cell:
     seeds: int
     tasks: int
 
-    def offsets(self) -> Matrix:
+    def offsets(self) -> Floats:
         """The tasks' means, (T,): 0 alone, else evenly from −1 to 1, as hard tasks and easy."""
         return np.linspace(-1, 1, self.tasks) if self.tasks > 1 else np.zeros(1)
 

@@ -13,7 +13,7 @@ from scipy import special
 
 from reports.statistics.intervals import LEVEL, Stretch, interval, stretch
 from reports.statistics.iqm import winsorised
-from reports.statistics.samples import Matrix, Strata
+from reports.statistics.samples import Floats, Strata
 
 Ends = tuple[float, float]
 _Z = float(special.ndtri((1 + LEVEL) / 2))
@@ -34,16 +34,16 @@ class Sample:
     tasks: Strata
     kept: float
     point: float
-    draws: Matrix
-    errors: Matrix
+    draws: Floats
+    errors: Floats
 
 
-def of_mean(tasks: Strata, point: float, draws: Matrix, counts: Matrix) -> Sample:
+def of_mean(tasks: Strata, point: float, draws: Floats, counts: Floats) -> Sample:
     """The candidates' view of a mean; ``counts`` (ΣR, B) made the draws."""
     return Sample(tasks, 1.0, point, draws, _errors(np.stack(tasks), counts, 1.0))
 
 
-def of_iqm(tasks: Strata, point: float, draws: Matrix, counts: Matrix) -> Sample:
+def of_iqm(tasks: Strata, point: float, draws: Floats, counts: Floats) -> Sample:
     """The candidates' view of an IQM; ``counts`` (ΣR, B) made the draws."""
     total = counts.shape[0]
     cut = total // 4
@@ -141,7 +141,7 @@ def _standard_error(sample: Sample) -> float:
     return float(np.sqrt(squares)) / (len(sample.tasks) * sample.kept)
 
 
-def _errors(scores: Matrix, counts: Matrix, kept: float) -> Matrix:
+def _errors(scores: Floats, counts: Floats, kept: float) -> Floats:
     """Standard errors in every resample; scores (T, R) or (T, R, B), counts (T·R, B)."""
     tasks, runs = scores.shape[:2]
     weights = counts.reshape(tasks, runs, -1)

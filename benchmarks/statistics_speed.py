@@ -25,7 +25,7 @@ from rliable import library, metrics  # noqa: E402
 
 from reports.statistics.aggregates import aggregate_points, aggregates, bootstrap_aggregates  # noqa: E402
 from reports.statistics.improvement import improvements, probability_of_improvement  # noqa: E402
-from reports.statistics.samples import Matrix, generator, strata  # noqa: E402
+from reports.statistics.samples import Floats, generator, strata  # noqa: E402
 
 ALGORITHMS, RUNS, TASKS = "abcde", 20, 10
 PAIRS = len(ALGORITHMS) * (len(ALGORITHMS) - 1) // 2
@@ -35,7 +35,7 @@ SHAPES = ((3, 1), (5, 1), (10, 1), (3, 10), (5, 3), (10, 10), (20, 10))
 AGREEMENT_DRAWS, AGREEMENT_REPEATS = 2_000, 20
 
 
-def samples() -> dict[str, Matrix]:
+def samples() -> dict[str, Floats]:
     """Random scores of every algorithm, (R, T)."""
     rng = np.random.default_rng(0)
     return {name: rng.gamma(2.0, 0.3, size=(RUNS, TASKS)) for name in ALGORITHMS}
@@ -48,12 +48,12 @@ def seconds(of: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def rliables_iqm(scores: Matrix) -> Matrix:
+def rliables_iqm(scores: Floats) -> Floats:
     """As rliable's documentation calls it."""
     return np.array([metrics.aggregate_iqm(scores)])
 
 
-def rliables_improvement(x: Matrix, y: Matrix) -> Matrix:
+def rliables_improvement(x: Floats, y: Floats) -> Floats:
     """As rliable's documentation calls it."""
     return np.array([metrics.probability_of_improvement(x, y)])
 
@@ -124,7 +124,7 @@ def compare_numbers() -> bool:
     return worst < 1e-12
 
 
-def _rliables(scores: Matrix) -> Matrix:
+def _rliables(scores: Floats) -> Floats:
     return np.array(
         [
             metrics.aggregate_iqm(scores),
@@ -135,7 +135,7 @@ def _rliables(scores: Matrix) -> Matrix:
     )
 
 
-def _end_distances(scores: Matrix) -> Matrix:
+def _end_distances(scores: Floats) -> Floats:
     """Distances of rliable's eight interval ends from ours, in standard errors."""
     repeats = np.array(
         [

@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(options: argparse.Namespace) -> None:
     from ppo_lab.errors import ArgumentError
     from ppo_lab.runs.leftovers import sweep
-    from reports.content.arrangement import baseline_label
+    from reports.content.baseline import baseline_label
     from reports.logs.loading import load_runs
     from reports.logs.references import fill_references, load_references
     from reports.report import write_report

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from reports.content.arrangement import arrange
-from reports.content.assembly import Choices, assemble
-from reports.content.document import Document, to_json
+from reports.content.assembly import assemble
+from reports.content.baseline import chosen_baseline
+from reports.content.document import Document, ReportSettings, to_json
 from reports.content.findings import Finding
 from reports.logs.loading import load_runs
 from reports.logs.records import LoadedRuns
@@ -105,10 +106,19 @@ def write_report(
         raise ValueError(f"formats {sorted(unknown)}: expected of {', '.join(FORMATS)}")
     loaded = source if isinstance(source, LoadedRuns) else load_runs(source)
     loaded = replace(loaded, runs=fill_references(loaded.runs))
-    choices = Choices(
-        baseline, seed, table_draws, curve_draws, margin, threshold, best, title or ""
+    baseline, remarks = chosen_baseline(loaded.runs, baseline)
+    settings = ReportSettings(
+        baseline=baseline,
+        seed=seed,
+        table_draws=table_draws,
+        curve_draws=curve_draws,
+        equivalence_margin=margin,
+        threshold=threshold,
+        best_checkpoints=best,
     )
-    document = assemble(arrange(loaded.runs), loaded, choices, notes)
+    document = assemble(
+        arrange(loaded.runs), loaded, settings, title=title or "", notes=notes, remarks=remarks
+    )
     contents = report_files(document, formats)
     folder = Path(out)
     _write_all(folder, contents)

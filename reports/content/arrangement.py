@@ -4,24 +4,21 @@ Each pair of a label and a task holds the runs there are, and what is uneven is 
 Statistics per task use every run; statistics across tasks use the tasks that every label ran.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reports.logs.records import EVALUATION, EXACT, Run
+from reports.logs.records import EVALUATION, EXACT, Run, Steps
+from reports.statistics.samples import Floats
 
 CARRY = 0.05
 """How far past a run's last evaluation its value may stand for the policy, as a share of it."""
 GRID_POINTS = 200
 
-Floats = NDArray[np.float64]
-Steps = NDArray[np.int64]
-
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class RunGroup:
     """The runs of one label on one task.
 
     Attributes:
@@ -80,7 +77,7 @@ class Arrangement:
     Attributes:
         labels: in alphabetical order, at least one.
         tasks: in alphabetical order, at least one.
-        cells: by (label, task); a pair that was never run is missing.
+        groups: by (label, task); a pair that was never run is missing.
         shared_tasks: the tasks that every label ran; may be empty, and then nothing can be said
             across tasks.
         statements: what is uneven and what that leaves out, as sentences.
@@ -88,14 +85,14 @@ class Arrangement:
 
     labels: tuple[str, ...]
     tasks: tuple[str, ...]
-    cells: Mapping[tuple[str, str], Cell]
+    groups: Mapping[tuple[str, str], RunGroup]
     shared_tasks: tuple[str, ...]
     statements: tuple[str, ...]
 
     @property
     def runs(self) -> tuple[Run, ...]:
         """Every run, by label, task and seed."""
-        return tuple(run for cell in self.cells.values() for run in cell.runs)
+        return tuple(run for group in self.groups.values() for run in group.runs)
 
     def by_task(self, label: str, *, best: bool = False) -> dict[str, Floats]:
         """Map every task that the label ran to its normalised scores (R_t,).
@@ -104,8 +101,8 @@ class Arrangement:
             label: one of ``labels``.
             best: of the best checkpoints in place of the final policies.
         """
-        cells = [self.cells[label, task] for task in self.tasks if (label, task) in self.cells]
-        return {cell.task: cell.best_scores if best else cell.scores for cell in cells}
+        groups = [group for group in self.groups.values() if group.label == label]
+        return {group.task: group.best_scores if best else group.scores for group in groups}
 
     def shared(self, label: str, *, best: bool = False) -> tuple[Floats, ...]:
         """The label's normalised scores on each of ``shared_tasks``: T arrays (R_t,)."""
@@ -116,25 +113,24 @@ class Arrangement:
         """Runs per label and task, 0 where there is none."""
         return {
             label: {
-                task: len(self.cells[label, task].runs) if (label, task) in self.cells else 0
+                task: len(self.groups[label, task].runs) if (label, task) in self.groups else 0
                 for task in self.tasks
             }
             for label in self.labels
         }
 
-    def grid(self, label: str, tasks: Sequence[str]) -> Steps:
-        """The steps at which every run of the label on these tasks has a value.
+    def on_task(self, task: str) -> tuple[RunGroup, ...]:
+        """The groups of one task, by label."""
+        return tuple(group for group in self.groups.values() if group.task == task)
 
-        See :func:`common_grid`.
-        """
-        return common_grid(
-            [
-                run.evaluation_steps
-                for task in tasks
-                if (label, task) in self.cells
-                for run in self.cells[label, task].runs
-            ]
-        )
+    def shared_by(self, label: str) -> tuple[RunGroup, ...]:
+        """The label's groups on ``shared_tasks``."""
+        return tuple(self.groups[label, task] for task in self.shared_tasks)
+
+
+def shared_steps(groups: Iterable[RunGroup]) -> Steps:
+    """The steps at which every run of these groups has a value; see :func:`common_grid`."""
+    return common_grid([run.evaluation_steps for group in groups for run in group.runs])
 
 
 def on_grid(steps: Steps, values: Floats, grid: Steps) -> Floats:
@@ -191,13 +187,13 @@ def arrange(runs: Sequence[Run]) -> Arrangement:
     gathered: dict[tuple[str, str], list[Run]] = {}
     for run in sorted(runs, key=_order):
         gathered.setdefault((run.label, run.task), []).append(run)
-    cells = {key: Cell(*key, tuple(of_cell)) for key, of_cell in gathered.items()}
-    labels = tuple(sorted({label for label, _ in cells}))
-    tasks = tuple(sorted({task for _, task in cells}))
-    shared = tuple(task for task in tasks if all((label, task) in cells for label in labels))
-    arrangement = Arrangement(labels, tasks, cells, shared, ())
+    groups = {key: RunGroup(*key, tuple(members)) for key, members in gathered.items()}
+    labels = tuple(sorted({label for label, _ in groups}))
+    tasks = tuple(sorted({task for _, task in groups}))
+    shared = tuple(task for task in tasks if all((label, task) in groups for label in labels))
+    arrangement = Arrangement(labels, tasks, groups, shared, ())
     statements = (*_coverage(arrangement), *_unevenness(arrangement))
-    return Arrangement(labels, tasks, cells, shared, statements)
+    return Arrangement(labels, tasks, groups, shared, statements)
 
 
 def _order(run: Run) -> tuple[str, str, bool, int, str]:
@@ -211,7 +207,7 @@ def _coverage(arrangement: Arrangement) -> list[str]:
         "stands in its own table."
         for task in arrangement.tasks
         for label in arrangement.labels
-        if (label, task) not in arrangement.cells
+        if (label, task) not in arrangement.groups
     ]
     if not arrangement.shared_tasks:
         sentences.append(
@@ -229,11 +225,11 @@ def _coverage(arrangement: Arrangement) -> list[str]:
 def _unevenness(arrangement: Arrangement) -> list[str]:
     sentences: list[str] = []
     for task in arrangement.tasks:
-        cells = [cell for cell in arrangement.cells.values() if cell.task == task]
-        sentences.extend(_on_budgets(task, cells))
-        sentences.extend(_on_measures(task, cells))
-        for cell in cells:
-            sentences.extend(_on_evaluations(cell))
+        groups = arrangement.on_task(task)
+        sentences.extend(_on_budgets(task, groups))
+        sentences.extend(_on_measures(task, groups))
+        for group in groups:
+            sentences.extend(_on_evaluations(group))
     unknown = sum(run.seed is None for run in arrangement.runs)
     if unknown:
         sentences.append(
@@ -243,9 +239,9 @@ def _unevenness(arrangement: Arrangement) -> list[str]:
     return sentences
 
 
-def _on_budgets(task: str, cells: Sequence[Cell]) -> list[str]:
+def _on_budgets(task: str, groups: Sequence[RunGroup]) -> list[str]:
     of_label = {
-        cell.label: sorted({run.budget or run.steps for run in cell.runs}) for cell in cells
+        group.label: sorted({run.budget or run.steps for run in group.runs}) for group in groups
     }
     distinct = {budget for budgets in of_label.values() for budget in budgets}
     if max(distinct, default=0) <= min(distinct, default=0) * (1 + CARRY):
@@ -257,11 +253,11 @@ def _on_budgets(task: str, cells: Sequence[Cell]) -> list[str]:
     return [f"The runs of {task} had different step budgets ({listed}): not equally trained."]
 
 
-def _on_measures(task: str, cells: Sequence[Cell]) -> list[str]:
+def _on_measures(task: str, groups: Sequence[RunGroup]) -> list[str]:
     of_measure: dict[str, set[str]] = {}
-    for cell in cells:
-        for run in cell.runs:
-            of_measure.setdefault(run.measure, set()).add(cell.label)
+    for group in groups:
+        for run in group.runs:
+            of_measure.setdefault(run.measure, set()).add(group.label)
     if len(of_measure) < 2:
         return []
     listed = "; ".join(f"{what}: {', '.join(sorted(who))}" for what, who in of_measure.items())
@@ -270,59 +266,32 @@ def _on_measures(task: str, cells: Sequence[Cell]) -> list[str]:
     return [f"The scores of {task} do not measure the same ({listed})."]
 
 
-def _on_evaluations(cell: Cell) -> list[str]:
+def _on_evaluations(group: RunGroup) -> list[str]:
     sentences: list[str] = []
-    first = cell.runs[0].evaluation_steps
-    if any(not np.array_equal(run.evaluation_steps, first) for run in cell.runs):
-        counts = sorted({len(run.evaluation_steps) for run in cell.runs})
+    first = group.runs[0].evaluation_steps
+    if any(not np.array_equal(run.evaluation_steps, first) for run in group.runs):
+        counts = sorted({len(run.evaluation_steps) for run in group.runs})
         points = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
         sentences.append(
-            f"The runs of {cell.label} on {cell.task} were evaluated at different steps ({points} "
-            "points each): their common curve carries each run's last evaluation forward."
+            f"The runs of {group.label} on {group.task} were evaluated at different steps "
+            f"({points} points each): their common curve carries each run's last evaluation "
+            "forward."
         )
-    grid = common_grid([run.evaluation_steps for run in cell.runs])
-    beyond = sum(not len(grid) or run.evaluation_steps[-1] > grid[-1] for run in cell.runs)
+    grid = shared_steps([group])
+    beyond = sum(not len(grid) or run.evaluation_steps[-1] > grid[-1] for run in group.runs)
     if beyond:
         upto = f"after step {grid[-1]:,}" if len(grid) else "at all"
         sentences.append(
-            f"The common curve of {cell.label} on {cell.task} is not shown {upto}, where some "
-            f"runs have no evaluation; {beyond} of {len(cell.runs)} runs go on."
+            f"The common curve of {group.label} on {group.task} is not shown {upto}, where some "
+            f"runs have no evaluation; {beyond} of {len(group.runs)} runs go on."
         )
     short = sum(
         run.budget is not None and run.evaluation_steps[-1] < (1 - 2 * CARRY) * run.budget
-        for run in cell.runs
+        for run in group.runs
     )
     if short:
         sentences.append(
-            f"{short} of {len(cell.runs)} runs of {cell.label} on {cell.task} were last evaluated "
-            "before nine tenths of their step budget: unfinished, or rarely evaluated."
+            f"{short} of {len(group.runs)} runs of {group.label} on {group.task} were last "
+            "evaluated before nine tenths of their step budget: unfinished, or rarely evaluated."
         )
     return sentences
-
-
-def baseline_label(runs: Sequence[Run], wanted: str | None) -> str:
-    """Find the label that the others are compared with.
-
-    Args:
-        runs: at least one.
-        wanted: a label, or an algorithm or ``algorithm (settings)`` whose runs have one label;
-            None: SB3's PPO if it is there (the tuned one of several), else the first label by
-            alphabet.
-
-    Raises:
-        ValueError: no label, or several, answer to ``wanted``; lists the labels.
-    """
-    labels = sorted({run.label for run in runs})
-    if wanted is None:
-        preferred = [*(label for label in ("ppo (tuned)", "ppo") if label in labels)]
-        by_algo = sorted({run.label for run in runs if run.algo == "ppo"})
-        return [*preferred, *by_algo, *labels][0]
-    if wanted in labels:
-        return wanted
-    matching = sorted(
-        {run.label for run in runs if wanted in (run.algo, f"{run.algo} ({run.settings})")}
-    )
-    if len(matching) == 1:
-        return matching[0]
-    problem = "several labels are of it" if matching else "no run has that label"
-    raise ValueError(f"{problem}; the labels are {', '.join(labels)}")

@@ -25,7 +25,7 @@ def cautions(
             "that is no certainty about other seeds."
         )
     sentences.extend(arrangement.statements)
-    sentences.extend(_on_protocol(arrangement))
+    sentences.extend(_on_conditions(arrangement))
     sentences.extend(_on_evaluation_seeds(arrangement))
     sentences.extend(_on_scale(arrangement))
     sentences.extend(_on_remarks(arrangement))
@@ -77,17 +77,17 @@ def _on_settings(arrangement: Arrangement) -> list[str]:
     return sentences
 
 
-def _on_protocol(arrangement: Arrangement) -> list[str]:
+def _on_conditions(arrangement: Arrangement) -> list[str]:
     sentences: list[str] = []
     for task in arrangement.tasks:
-        protocols = [dict(run.protocol) for run in arrangement.runs if run.task == task]
-        whats = dict.fromkeys(what for protocol in protocols for what in protocol)
+        conditions = [dict(run.must_agree) for run in arrangement.runs if run.task == task]
+        whats = dict.fromkeys(what for of_run in conditions for what in of_run)
         sentences.extend(
             f"The runs of {task} do not all have the same {what}: their scores are not strictly "
             "comparable."
             for what in whats
             if what not in _STATED_ELSEWHERE
-            and len({protocol.get(what) for protocol in protocols}) > 1
+            and len({of_run.get(what) for of_run in conditions}) > 1
         )
     return sentences
 
@@ -104,16 +104,16 @@ def _on_evaluation_seeds(arrangement: Arrangement) -> list[str]:
             ]
             for label in arrangement.labels
         }
-        known = {label: runs for label, runs in of_label.items() if runs}
-        first = next(iter(known.values()), [])
-        if any(_evaluated_otherwise(first, runs) for runs in known.values()):
+        seeded = {label: runs for label, runs in of_label.items() if runs}
+        first = next(iter(seeded.values()), [])
+        if any(_evaluated_otherwise(first, runs) for runs in seeded.values()):
             sentences.append(
                 f"The labels on {task} do not all have the same evaluation seeds: chance was not "
                 "the same for all."
             )
         sharing = [
             label
-            for label, runs in known.items()
+            for label, runs in seeded.items()
             if len({run.evaluation_seed for run in runs}) < len(runs)
         ]
         if sharing:

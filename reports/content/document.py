@@ -6,9 +6,12 @@ is no NaN.
 """
 
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
+
+from reports.statistics.intervals import LEVEL, Estimate
 
 FORMAT = 1
+INTERVALS = "stratified-bootstrap intervals, stretched for few runs"
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,18 @@ class Interval:
     low: float | None = None
     high: float | None = None
 
+    @classmethod
+    def of(cls, estimate: Estimate) -> "Interval":
+        """Make one of what the statistics estimated."""
+        return cls(estimate.value, estimate.low, estimate.high)
+
     def leaves_out(self, value: float) -> bool:
         """Whether there is an interval, and this value lies outside it."""
         return self.low is not None and self.high is not None and not self.low <= value <= self.high
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings:
     """What the numbers depend on besides the runs.
 
     Attributes:
@@ -45,15 +53,15 @@ class Settings:
     seed: int
     table_draws: int
     curve_draws: int
-    level: float
-    interval_method: str
+    level: float = field(default=LEVEL, init=False)
+    interval_method: str = field(default=INTERVALS, init=False)
     equivalence_margin: float
     threshold: float
     best_checkpoints: bool
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskRow:
     """One environment with the scores that normalise it.
 
     Attributes:
@@ -276,9 +284,9 @@ class Document:
     title: str
     headline: str
     detail: str
-    settings: Settings
+    settings: ReportSettings
     labels: tuple[str, ...]
-    tasks: tuple[Task, ...]
+    tasks: tuple[TaskRow, ...]
     aggregates: tuple[Aggregate, ...]
     task_scores: tuple[TaskScore, ...]
     tests: tuple[TaskTest, ...]
@@ -305,13 +313,13 @@ def to_json(document: Document) -> str:
         ValueError: a number is NaN or infinite, which None should have stood for.
     """
     lines = []
-    for field in fields(document):
-        value = getattr(document, field.name)
+    for entry in fields(document):
+        value = getattr(document, entry.name)
         if isinstance(value, tuple) and value:
             body = "[\n  " + ",\n  ".join(_line(item) for item in value) + "\n ]"
         else:
             body = _line(value)
-        lines.append(f" {json.dumps(field.name)}: {body}")
+        lines.append(f" {json.dumps(entry.name)}: {body}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
@@ -321,7 +329,7 @@ def _line(value: object) -> str:
 
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value

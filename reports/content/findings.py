@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.content.arrangement import GRID_POINTS, Arrangement
-from reports.content.document import Aggregate, Interval, Settings
-from reports.content.numbers import percent, shown
+from reports.content.document import Aggregate, Interval, ReportSettings
+from reports.content.numbers import percent, scale_end, shown
 from reports.logs.records import LoadedRuns
 from reports.statistics.summaries import ENOUGH_RUNS
 from reports.text import counted, ranges
@@ -54,7 +54,9 @@ def find(rows: Sequence[Aggregate], baseline: str) -> Finding:
     return Finding(_headline(challenger.label, baseline, improvement, fewest), detail)
 
 
-def footer(arrangement: Arrangement, loaded: LoadedRuns, settings: Settings) -> tuple[str, ...]:
+def footer(
+    arrangement: Arrangement, loaded: LoadedRuns, settings: ReportSettings
+) -> tuple[str, ...]:
     """List what the numbers rest on: runs, tasks, seeds, episodes, scale, draws."""
     runs, tasks = arrangement.runs, arrangement.shared_tasks
     names = ", ".join(arrangement.tasks)
@@ -107,7 +109,7 @@ def _headline(challenger: str, baseline: str, improvement: Interval, fewest: int
     return f"{better} {verb} higher than {worse}"
 
 
-def _measures(arrangement: Arrangement, settings: Settings) -> list[str]:
+def _measures(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
     runs = arrangement.runs
     measures = sorted({run.measure for run in runs})
     episodes = sorted({run.evaluation_episodes for run in runs if run.evaluation_episodes})
@@ -122,7 +124,7 @@ def _measures(arrangement: Arrangement, settings: Settings) -> list[str]:
 def _scales(arrangement: Arrangement) -> list[str]:
     return sorted(
         {
-            f"in {run.task}, low {run.low:.6g} and high {run.high:.6g} ({run.source})"
+            f"in {run.task}, low {scale_end(run.low)} and high {scale_end(run.high)} ({run.source})"
             for run in arrangement.runs
         }
     )

@@ -5,7 +5,7 @@ from typing import Literal
 from reports.content.document import Interval
 from reports.text import one_line
 
-Kind = Literal["text", "id", "whole", "steps", "unit", "score", "p", "share"]
+CellKind = Literal["text", "id", "whole", "steps", "unit", "score", "p", "share"]
 """``unit``: normalised, three decimals; ``score``: own units; ``share``: in [0, 1], per cent."""
 Cell = str | int | float | Interval | None
 
@@ -13,7 +13,7 @@ Cell = str | int | float | Interval | None
 NOTHING = "–"
 
 
-def parts(cell: Cell, kind: Kind, scale: float | None = None) -> tuple[str, str]:
+def parts(cell: Cell, kind: CellKind, scale: float | None = None) -> tuple[str, str]:
     """Return a cell's text and its interval's text, which is empty where there is none.
 
     Args:
@@ -31,7 +31,7 @@ def parts(cell: Cell, kind: Kind, scale: float | None = None) -> tuple[str, str]
     return value, f"[{_plain(cell.low, kind, scale)}, {_plain(cell.high, kind, scale)}]"
 
 
-def shown(cell: Cell, kind: Kind = "unit") -> str:
+def shown(cell: Cell, kind: CellKind = "unit") -> str:
     """Return ``0.953 [0.941, 0.962]``, or ``0.953`` where there is no interval."""
     return " ".join(filter(None, parts(cell, kind)))
 
@@ -46,13 +46,25 @@ def percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
+def pair_texts(improvement: Interval) -> tuple[str, str]:
+    """A probability of improvement as its cell of the matrix shows it, and its interval or ""."""
+    low, high = improvement.low, improvement.high
+    ends = "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
+    return f"{improvement.value:.2f}", ends
+
+
+def scale_end(score: float) -> str:
+    """A score that normalises others, in the environment's own units: six figures."""
+    return f"{score:.6g}"
+
+
 def size(cell: Cell) -> float:
     """Return the largest number of a cell in size, its interval's ends among them; 0 of a text."""
     ends = (cell.value, cell.low, cell.high) if isinstance(cell, Interval) else (cell,)
     return max((abs(end) for end in ends if isinstance(end, int | float)), default=0.0)
 
 
-def _plain(cell: str | int | float | None, kind: Kind, scale: float) -> str:
+def _plain(cell: str | int | float | None, kind: CellKind, scale: float) -> str:
     if cell is None:
         return NOTHING
     if isinstance(cell, str):

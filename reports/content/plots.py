@@ -104,8 +104,15 @@ def profiles(document: Document) -> LinePlot | None:
         x_title="normalised score τ",
         y_title="share of runs above τ",
         lines=tuple(
-            Line(of.label, document.labels.index(of.label), of.taus, of.share, of.low, of.high)
-            for of in document.profiles
+            Line(
+                profile.label,
+                document.labels.index(profile.label),
+                profile.taus,
+                profile.share,
+                profile.low,
+                profile.high,
+            )
+            for profile in document.profiles
         ),
         bounds=(0.0, 1.0),
     )
@@ -131,13 +138,6 @@ def interval_ends(intervals: Iterable[Interval]) -> list[float]:
     """Every number of these intervals that there is: what an axis has to span."""
     ends = (end for each in intervals for end in (each.value, each.low, each.high))
     return [end for end in ends if end is not None]
-
-
-def pair_texts(improvement: Interval) -> tuple[str, str]:
-    """A probability of improvement as its cell of the matrix shows it, and its interval or ""."""
-    low, high = improvement.low, improvement.high
-    ends = "" if low is None or high is None else f"{low:.2f}–{high:.2f}"
-    return f"{improvement.value:.2f}", ends
 
 
 def _curve_line(curve: Curve, document: Document) -> Line:

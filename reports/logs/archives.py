@@ -68,9 +68,9 @@ def open_archive(path: Path, limit: int) -> Iterator[zipfile.ZipFile]:
         size = file.seek(0, io.SEEK_END)
         file.seek(max(0, size - _END_BYTES))
         end = file.read(_END_BYTES)
-        at = end.rfind(b"PK\x05\x06")
-        if 0 <= at <= len(end) - 22:
-            (listed,) = struct.unpack_from("<L", end, at + 12)
+        record = end.rfind(b"PK\x05\x06")
+        if 0 <= record <= len(end) - 22:
+            (listed,) = struct.unpack_from("<L", end, record + 12)
             if listed > _MAX_DIRECTORY_BYTES:
                 raise UnusableError(f"{shown_name(path)} lists too many members")
         with zipfile.ZipFile(file) as archive:

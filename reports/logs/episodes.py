@@ -11,19 +11,15 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reports.logs.opening import MAX_LINE, MAX_TABLE_BYTES, open_plain, shown_name, text_lines
-from reports.logs.records import MAX_RETURN, UnusableError
+from reports.logs.records import MAX_RETURN, Floats, Steps, UnusableError
 from reports.text import clean
 
 RECENT = 100
 """The last rows of a file, on which a run's score may rest: as many as ``monitors.WINDOW``."""
 MAX_LENGTH = 2**31
 MAX_SECONDS = 1e12
-
-Floats = NDArray[np.float64]
-Steps = NDArray[np.int64]
 
 _BLOCK = 10_000
 """Rows that are read together where all of them are sound."""
@@ -248,7 +244,7 @@ class _Rows:
                 f"{self.first_fault}"
             )
         successes = np.array(self.successes)
-        known = len(successes) == len(self.returns) and ((successes >= 0) & (successes <= 1)).all()
+        logged = len(successes) == len(self.returns) and ((successes >= 0) & (successes <= 1)).all()
         faults = f"{self.faults:,} of {self.rows:,} rows hold no episode and were left out; "
         return Episodes(
             env_id=self.env_id,
@@ -256,7 +252,7 @@ class _Rows:
             lengths=np.array(self.lengths, dtype=np.int64),
             ended=np.array(self.ended, dtype=np.float64),
             sessions=np.array(self.sessions, dtype=np.int64),
-            successes=successes if known and "is_success" in self.places else None,
+            successes=successes if logged and "is_success" in self.places else None,
             cut=cut,
             faults=f"{faults}the first, {self.first_fault}" if self.faults else None,
         )
@@ -270,8 +266,8 @@ def _header(line: str) -> tuple[str | None, float]:
         return None, 0.0
     if not isinstance(started, int | float) or not abs(started) <= MAX_SECONDS:
         started = 0.0
-    known = isinstance(env_id, str) and env_id not in ("", "None")
-    return clean(env_id) if known else None, float(started)
+    has_id = isinstance(env_id, str) and env_id not in ("", "None")
+    return clean(env_id) if has_id else None, float(started)
 
 
 def _fields(line: str) -> list[str]:
@@ -311,8 +307,8 @@ def _expected(
 ) -> _RowError:
     place = places[title]
     given = clean(fields[place].strip())[:40]
-    found = repr(given) if given else "nothing"
-    return _RowError(f", column {place + 1} ({title}): expected {expected}, found {found}")
+    shown = repr(given) if given else "nothing"
+    return _RowError(f", column {place + 1} ({title}): expected {expected}, found {shown}")
 
 
 def _rate(text: str) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.logs.archives import read_arrays
-from reports.logs.records import MAX_RETURN, MAX_STEPS, UnusableError
+from reports.logs.records import MAX_RETURN, MAX_STEPS, Floats, Steps, UnusableError
 
 FILE = "evaluations.npz"
 
@@ -26,8 +26,8 @@ class Evaluations:
         success_rate: of the last evaluation; None where successes were not logged.
     """
 
-    steps: NDArray[np.int64]
-    returns: NDArray[np.float64]
+    steps: Steps
+    returns: Floats
     episodes: int
     success_rate: float | None
 
@@ -44,22 +44,22 @@ def read_evaluations(path: Path) -> Evaluations:
         raise UnusableError(
             f"{path.name} must hold whole timesteps of shape (P,) and results of shape (P, E)"
         )
-    at = steps.astype(np.int64)
+    whole_steps = steps.astype(np.int64)
     returns, largest = _means(results)
     if not math.isfinite(largest):
         raise UnusableError(f"{path.name} holds returns that are NaN or infinite")
-    if at[0] < 0 or (np.diff(at) < 0).any():
+    if whole_steps[0] < 0 or (np.diff(whole_steps) < 0).any():
         raise UnusableError(
             f"{path.name} holds steps that go back or below 0: several runs in one file"
         )
-    if at[-1] > MAX_STEPS:
+    if whole_steps[-1] > MAX_STEPS:
         raise UnusableError(f"{path.name} holds steps beyond {MAX_STEPS}")
     if largest > MAX_RETURN:
         raise UnusableError(f"{path.name} holds returns beyond {MAX_RETURN:g}")
-    return Evaluations(at, returns, results.shape[1], _last_rate(more, results.shape))
+    return Evaluations(whole_steps, returns, results.shape[1], _last_rate(more, results.shape))
 
 
-def _means(results: NDArray[np.generic]) -> tuple[NDArray[np.float64], float]:
+def _means(results: NDArray[np.generic]) -> tuple[Floats, float]:
     """Mean over the episodes of every evaluation, and the largest size of any return.
 
     Some evaluations at a time: as float64 all of them may take many times the archive's bytes.

@@ -11,7 +11,7 @@ import numpy as np
 from reports.logs.records import MAX_RUNS, Run, SetAside
 
 MAX_LABELS = 500
-MAX_CELLS = 2_000
+MAX_GROUPS = 2_000
 """Pairs of a label and a task."""
 MAX_POINTS = 10_000
 """Evaluations of a run that are kept."""
@@ -40,24 +40,24 @@ def thinned(run: Run) -> Run:
 def within_limits(runs: Iterable[Run]) -> tuple[list[Run], list[SetAside]]:
     """Split runs, in their order, into those that a report takes in and those that are too many."""
     labels: set[str] = set()
-    cells: set[tuple[str, str]] = set()
+    groups: set[tuple[str, str]] = set()
     points = 0
     kept: list[Run] = []
     beyond: list[SetAside] = []
     for run in runs:
-        label, cell = run.label, (run.label, run.task)
+        label, group = run.label, (run.label, run.task)
         points_with = points + len(run.evaluation_steps)
         if len(kept) >= MAX_RUNS:
             reason = f"beyond the first {MAX_RUNS:,} runs"
         elif label not in labels and len(labels) >= MAX_LABELS:
             reason = f"beyond the first {MAX_LABELS:,} labels"
-        elif cell not in cells and len(cells) >= MAX_CELLS:
-            reason = f"beyond the first {MAX_CELLS:,} pairs of a label and a task"
+        elif group not in groups and len(groups) >= MAX_GROUPS:
+            reason = f"beyond the first {MAX_GROUPS:,} pairs of a label and a task"
         elif points_with > MAX_ALL_POINTS:
             reason = f"beyond the first {MAX_ALL_POINTS:,} evaluations of all runs"
         else:
             labels.add(label)
-            cells.add(cell)
+            groups.add(group)
             points = points_with
             kept.append(run)
             continue

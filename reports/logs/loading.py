@@ -15,8 +15,8 @@ from reports.logs.identity import with_telling_labels, without_continued
 from reports.logs.limits import thinned, within_limits
 from reports.logs.records import (
     MAX_RUNS,
-    Kind,
     LoadedRuns,
+    LogKind,
     NoRunsError,
     Run,
     SetAside,
@@ -39,7 +39,7 @@ __all__ = [
 MAX_DEPTH = 100
 """Folders below a source; ``os.walk`` itself ends in an error at some thousand."""
 
-_KINDS: dict[Kind, str] = {
+_KINDS: dict[LogKind, str] = {
     "ppo_lab": "PPO Lab run",
     "rl_zoo": "RL Zoo run",
     "sb3": "run of an SB3 folder",
@@ -89,23 +89,25 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
     wanted = [source if isinstance(source, Source) else Source(source) for source in sources]
     if not wanted:
         raise NoRunsError("no logs were given")
-    found = _Found()
+    gathered = _Found()
     summaries: list[str] = []
     already: set[str] = set()
     for source, prefix in zip(wanted, _prefixes(wanted), strict=True):
         of_source = _read_source(source, prefix, already)
-        found.runs += of_source.runs
-        found.set_aside += of_source.set_aside
-        found.tuning_runs += of_source.tuning_runs
+        gathered.runs += of_source.runs
+        gathered.set_aside += of_source.set_aside
+        gathered.tuning_runs += of_source.tuning_runs
         summaries.append(_summary(source, of_source))
-    last, continued = without_continued(found.runs)
-    found.runs, found.set_aside = last, [*found.set_aside, *continued]
-    found.runs = with_telling_labels(found.runs)
-    runs, beyond = within_limits(_one_of_each(found))
-    found.set_aside += beyond
+    last, continued = without_continued(gathered.runs)
+    gathered.runs, gathered.set_aside = last, [*gathered.set_aside, *continued]
+    gathered.runs = with_telling_labels(gathered.runs)
+    runs, beyond = within_limits(_one_of_each(gathered))
+    gathered.set_aside += beyond
     if not runs:
-        raise NoRunsError(_why_none([str(source.path) for source in wanted], found))
-    return LoadedRuns(tuple(runs), tuple(found.set_aside), found.tuning_runs, tuple(summaries))
+        raise NoRunsError(_why_none([str(source.path) for source in wanted], gathered))
+    return LoadedRuns(
+        tuple(runs), tuple(gathered.set_aside), gathered.tuning_runs, tuple(summaries)
+    )
 
 
 def _prefixes(sources: list[Source]) -> list[str]:
@@ -127,57 +129,57 @@ def _base_name(path: str | Path) -> str:
 
 def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
     root = Path(source.path)
-    found = _Found()
+    gathered = _Found()
     if root.is_dir():
-        for folder in _folders(root, prefix, found):
+        for folder in _folders(root, prefix, gathered):
             parts = (_base_name(root), *map(clean, folder.relative_to(root).parts))
-            _read_folder(folder, _name(folder, root, prefix), parts, found, already)
+            _read_folder(folder, _name(folder, root, prefix), parts, gathered, already)
     elif root.suffix.lower() == ".csv" and root.is_file():
         # Without a name of its own, a table's prefix is its file name already.
         base = _base_name(root)
         name = f"{prefix}{base}" if source.settings else prefix.rstrip("/") or base
-        if _is_new(root, name, found, already):
+        if _is_new(root, name, gathered, already):
             try:
                 runs, asides = read_scores(root, name)
             except Exception as error:  # of one damaged file, whatever its damage raises
-                found.set_aside.append(SetAside(name, reason_of(error)))
+                gathered.set_aside.append(SetAside(name, reason_of(error)))
             else:
-                found.runs += map(thinned, runs)
-                found.set_aside += asides
+                gathered.runs += map(thinned, runs)
+                gathered.set_aside += asides
     elif root.exists():
         raise NoRunsError(f"{root} is not a folder and not a .csv file")
     else:
         raise NoRunsError(f"{root} is not a folder: there is nothing")
     if source.settings is not None:
-        found.runs = [replace(run, settings=source.settings) for run in found.runs]
-    return found
+        gathered.runs = [replace(run, settings=source.settings) for run in gathered.runs]
+    return gathered
 
 
-def _folders(root: Path, prefix: str, found: _Found) -> Iterator[Path]:
+def _folders(root: Path, prefix: str, gathered: _Found) -> Iterator[Path]:
     """Every folder that may be a run's, in sorted order; what is not entered is set aside."""
 
     def unreadable(error: OSError) -> None:
         path = Path(str(error.filename))
         reason = f"the folder cannot be read ({type(error).__name__})"
-        found.set_aside.append(SetAside(_name(path, root, prefix), reason))
+        gathered.set_aside.append(SetAside(_name(path, root, prefix), reason))
 
-    for at, below, files in os.walk(root, onerror=unreadable):
-        folder = Path(at)
+    for place, below, files in os.walk(root, onerror=unreadable):
+        folder = Path(place)
         entered: list[str] = []
         for name in sorted(below):
             path = folder / name
             if path.is_symlink():
                 reason = "a link to a folder: links are not followed"
-                found.set_aside.append(SetAside(_name(path, root, prefix), reason))
+                gathered.set_aside.append(SetAside(_name(path, root, prefix), reason))
             elif name.startswith("."):
                 if _holds_logs(path):
                     reason = "a hidden folder: a run that is not finished, or was replaced"
-                    found.set_aside.append(SetAside(_name(path, root, prefix), reason))
+                    gathered.set_aside.append(SetAside(_name(path, root, prefix), reason))
             else:
                 entered.append(name)
         if entered and len(folder.relative_to(root).parts) >= MAX_DEPTH:
             reason = f"folders nested more than {MAX_DEPTH} deep are not searched"
-            found.set_aside.append(SetAside(_name(folder, root, prefix), reason))
+            gathered.set_aside.append(SetAside(_name(folder, root, prefix), reason))
             entered = []
         below[:] = entered
         if any(_is_log(name) for name in files):
@@ -196,34 +198,34 @@ def _holds_logs(folder: Path) -> bool:
 
 
 def _read_folder(
-    folder: Path, name: str, parts: tuple[str, ...], found: _Found, already: set[str]
+    folder: Path, name: str, parts: tuple[str, ...], gathered: _Found, already: set[str]
 ) -> None:
-    if not _is_new(folder, name, found, already):
+    if not _is_new(folder, name, gathered, already):
         return
-    if len(found.runs) >= MAX_RUNS:
+    if len(gathered.runs) >= MAX_RUNS:
         reason = f"beyond the first {MAX_RUNS:,} runs, which is all that a report takes in"
-        found.set_aside.append(SetAside(name, reason))
+        gathered.set_aside.append(SetAside(name, reason))
         return
     try:
         if os.path.lexists(folder / run_folders.RECORD):
             record = run_folders.read_record(folder)
             if record.get("stage") in TUNING_STAGES:
-                found.tuning_runs += 1
+                gathered.tuning_runs += 1
             else:
-                found.runs.append(thinned(run_folders.to_run(record, folder, name)))
+                gathered.runs.append(thinned(run_folders.to_run(record, folder, name)))
         else:
             run, asides = read_training_folder(folder, name, parts)
-            found.runs.append(thinned(run))
-            found.set_aside += asides
+            gathered.runs.append(thinned(run))
+            gathered.set_aside += asides
     except Exception as error:  # of one damaged file, whatever its damage raises
-        found.set_aside.append(SetAside(name, reason_of(error)))
+        gathered.set_aside.append(SetAside(name, reason_of(error)))
 
 
-def _is_new(path: Path, name: str, found: _Found, already: set[str]) -> bool:
+def _is_new(path: Path, name: str, gathered: _Found, already: set[str]) -> bool:
     """Whether no other source led here: a run of unknown seed would count twice unnoticed."""
     real = os.path.realpath(path)
     if real in already:
-        found.set_aside.append(SetAside(name, "read already, by another of the given paths"))
+        gathered.set_aside.append(SetAside(name, "read already, by another of the given paths"))
         return False
     already.add(real)
     return True
@@ -233,38 +235,38 @@ def _name(path: Path, root: Path, prefix: str) -> str:
     return prefix + clean(path.relative_to(root).as_posix())
 
 
-def _one_of_each(found: _Found) -> list[Run]:
+def _one_of_each(gathered: _Found) -> list[Run]:
     """Set aside every later run of the same label, task and known seed."""
     first_with: dict[tuple[str, str, int], str] = {}
     kept: list[Run] = []
-    for run in found.runs:
+    for run in gathered.runs:
         if run.seed is not None:
             key = (run.label, run.task, run.seed)
             if key in first_with:
                 reason = f"same algorithm, settings, environment and seed as {first_with[key]}"
-                found.set_aside.append(SetAside(run.folder, reason))
+                gathered.set_aside.append(SetAside(run.folder, reason))
                 continue
             first_with[key] = run.folder
         kept.append(run)
     return kept
 
 
-def _summary(source: Source, found: _Found) -> str:
-    counts = Counter(_KINDS[run.kind] for run in found.runs)
+def _summary(source: Source, gathered: _Found) -> str:
+    counts = Counter(_KINDS[run.kind] for run in gathered.runs)
     listed = [counted(count, what) for what, count in counts.items()]
     return f"{_base_name(source.path)}: {', '.join(listed) or 'no usable run'}"
 
 
-def _why_none(paths: list[str], found: _Found) -> str:
+def _why_none(paths: list[str], gathered: _Found) -> str:
     where = " and ".join(paths)
-    if found.set_aside:
-        first = found.set_aside[0]
+    if gathered.set_aside:
+        first = gathered.set_aside[0]
         return (
-            f"none of the {len(found.set_aside)} runs below {where} can be used; "
+            f"none of the {len(gathered.set_aside)} runs below {where} can be used; "
             f"the first, {first.folder}: {first.reason}"
         )
-    if found.tuning_runs:
-        return f"all {found.tuning_runs} runs below {where} are tuning runs, which never judge"
+    if gathered.tuning_runs:
+        return f"all {gathered.tuning_runs} runs below {where} are tuning runs, which never judge"
     return (
         f"no run.json below {where}, and no evaluations.npz or monitor.csv either: expected run "
         "folders of PPO Lab, RL Zoo or SB3, or a .csv file of scores"

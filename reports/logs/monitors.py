@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reports.logs.episodes import Episodes, Floats, Steps
-from reports.logs.records import SetAside, UnusableError
+from reports.logs.episodes import Episodes
+from reports.logs.records import Floats, SetAside, Steps, UnusableError
 
 WINDOW = 100
 """Episodes behind a training-return estimate; SB3's own ``ep_rew_mean`` takes as many."""
@@ -48,14 +47,14 @@ def training_curve(files: Sequence[Episodes]) -> TrainingCurve:
     order = _order([file for file in files if len(file.returns)])
     returns = np.concatenate([file.returns for file in files])[order]
     steps = np.cumsum(np.concatenate([file.lengths for file in files])[order])
-    at = np.unique(np.linspace(0, len(returns) - 1, POINTS).round().astype(int))
+    shown = np.unique(np.linspace(0, len(returns) - 1, POINTS).round().astype(int))
     logged = [file.successes for file in files if file.successes is not None]
-    means = _trailing_means(returns, at)
+    means = _trailing_means(returns, shown)
     rate = None
     if len(logged) == len(files):
-        rate = float(_trailing_means(np.concatenate(logged)[order], at)[-1])
+        rate = float(_trailing_means(np.concatenate(logged)[order], shown)[-1])
     sessions = 1 + max(int(file.sessions[-1]) for file in files if len(file.sessions))
-    return TrainingCurve(steps[at], means, min(WINDOW, len(returns)), rate, sessions)
+    return TrainingCurve(steps[shown], means, min(WINDOW, len(returns)), rate, sessions)
 
 
 def _order(files: Sequence[Episodes]) -> Steps:
@@ -82,6 +81,6 @@ def left_out(names: Sequence[str], files: Sequence[Episodes], folder: str) -> li
     return asides
 
 
-def _trailing_means(values: Floats, at: NDArray[np.int64]) -> Floats:
+def _trailing_means(values: Floats, shown: Steps) -> Floats:
     # Each a mean of its own: a running sum would round small returns away after a large one.
-    return np.array([values[max(0, last + 1 - WINDOW) : last + 1].mean() for last in at])
+    return np.array([values[max(0, last + 1 - WINDOW) : last + 1].mean() for last in shown])

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from reports.text import clean, one_line, shortened
 
-Kind = Literal["ppo_lab", "rl_zoo", "sb3", "scores"]
+Floats = NDArray[np.float64]
+Steps = NDArray[np.int64]
+LogKind = Literal["ppo_lab", "rl_zoo", "sb3", "scores"]
 """Our run folder; an RL Zoo run folder; any other folder with SB3's logs; rows of a CSV file."""
 
 EVALUATION = "mean return of the last evaluation"
@@ -62,7 +64,7 @@ class Run:
             none were played because the score is exact.
         evaluation_steps: (P,) int64, environment steps of each evaluation, ascending, P ≥ 1.
         evaluation_returns: (P,) float64, mean return of each evaluation; the last is ``score``.
-        protocol: what must agree between the runs of one task for a fair comparison, as
+        must_agree: what must agree between the runs of one task for a fair comparison, as
             (what, value) pairs; the same whats in every run.
         hyperparameters: canonical JSON, so that equal settings are equal texts; empty if unknown.
         kind: what wrote the logs.
@@ -94,11 +96,11 @@ class Run:
     high: float
     source: str
     evaluation_episodes: int
-    evaluation_steps: NDArray[np.int64]
-    evaluation_returns: NDArray[np.float64]
-    protocol: tuple[tuple[str, str], ...]
+    evaluation_steps: Steps
+    evaluation_returns: Floats
+    must_agree: tuple[tuple[str, str], ...]
     hyperparameters: str
-    kind: Kind = "ppo_lab"
+    kind: LogKind = "ppo_lab"
     measure: str = EVALUATION
     budget: int | None = None
     success_rate: float | None = None
@@ -128,7 +130,7 @@ class Run:
         return float(self.evaluation_returns.max())
 
     @property
-    def normalised_returns(self) -> NDArray[np.float64]:
+    def normalised_returns(self) -> Floats:
         """(P,) float64: (evaluation_returns − low) / (high − low)."""
         return (self.evaluation_returns - self.low) / (self.high - self.low)
 

@@ -66,20 +66,20 @@ def known_references() -> Mapping[str, Reference]:
     sources, measured, published = (
         _mapping(table.get(key)) for key in ("sources", "measured", "published")
     )
-    known: dict[str, Reference] = {}
+    references: dict[str, Reference] = {}
     for env_id in sorted({*measured, *published}):
         scores: dict[str, object] = {}
         words: dict[str, str] = {}
         quoted = _mapping(published.get(env_id))
-        found = _mapping(measured.get(env_id))
+        by_us = _mapping(measured.get(env_id))
         for which, by_measuring in (("low", "random"), ("high", "threshold")):
-            own = found.get(which) is not None
-            scores[which] = found[which] if own else quoted.get(which)
+            own = by_us.get(which) is not None
+            scores[which] = by_us[which] if own else quoted.get(which)
             words[which] = str(sources.get(by_measuring if own else str(quoted.get("source"))))
         if None not in scores.values():
             source = f"low: {words['low']}; high: {words['high']}"
-            known[env_id] = _stated(env_id, {**scores, "source": source}, TABLE.name)
-    return known
+            references[env_id] = _stated(env_id, {**scores, "source": source}, TABLE.name)
+    return references
 
 
 def fill_references(
@@ -146,8 +146,8 @@ def _with(run: Run, reference: Reference, overruled: bool) -> Run:
         low=reference.low,
         high=reference.high,
         source=reference.source,
-        protocol=tuple(
-            (what, scale if what == "reference scores" else value) for what, value in run.protocol
+        must_agree=tuple(
+            (what, scale if what == "reference scores" else value) for what, value in run.must_agree
         ),
     )
 

@@ -35,6 +35,14 @@ _TUNING = {
     "tuned": "tuned by the study that the run belongs to",
     "default": "none: default settings",
 }
+_CIRCUMSTANCES = (
+    ("git_commit", "commit"),
+    ("device", "device"),
+    ("machine", "machine"),
+    ("seconds", "seconds"),
+    ("n_envs", "environments"),
+    ("policy", "policy"),
+)
 
 
 def read_record(folder: Path) -> Mapping[str, object]:
@@ -67,13 +75,7 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
     low, high, source = _reference(record)
     evaluations = read_evaluations(folder / FILE)
     score = float(evaluations.returns[-1])
-    stated = record.get("score")
-    if stated is not None and not math.isclose(
-        _number(record, "score"), score, rel_tol=1e-6, abs_tol=1e-9
-    ):
-        raise UnusableError(
-            f"{RECORD} states a score of {stated}, the last evaluation's mean is {score}"
-        )
+    _check_score(record, score)
     budget = _integer(record, "timesteps")
     settings = named(_text(record, "settings"), "")
     evaluation, evaluation_seed = _evaluation(record)
@@ -82,7 +84,7 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         folder=name,
         algo=named(_text(record, "algo"), "unnamed"),
         settings=settings,
-        task=_task(record),
+        task=task_name(_text(record, "env"), record.get("env_kwargs")),
         seed=_integer(record, "seed"),
         steps=_integer(record, "steps"),
         score=score,
@@ -92,7 +94,7 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         evaluation_episodes=0 if measure == EXACT else evaluations.episodes,
         evaluation_steps=evaluations.steps,
         evaluation_returns=evaluations.returns,
-        protocol=protocol(budget, evaluation, measure, low, high),
+        must_agree=must_agree(budget, evaluation, measure, low, high),
         hyperparameters=canonical(record.get("hyperparameters")),
         measure=measure,
         budget=budget,
@@ -101,14 +103,7 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         versions=_pairs(record.get("versions")),
         circumstances=tuple(
             (what, brief(record[key]))
-            for key, what in (
-                ("git_commit", "commit"),
-                ("device", "device"),
-                ("machine", "machine"),
-                ("seconds", "seconds"),
-                ("n_envs", "environments"),
-                ("policy", "policy"),
-            )
+            for key, what in _CIRCUMSTANCES
             if record.get(key) is not None
         ),
         evaluation_seed=None if measure == EXACT else evaluation_seed,
@@ -116,6 +111,16 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         resumed_from=clean(str(record.get("resumed_from") or "")),
         resumed_at=_resumed_at(record),
     )
+
+
+def _check_score(record: Mapping[str, object], score: float) -> None:
+    stated = record.get("score")
+    if stated is not None and not math.isclose(
+        _number(record, "score"), score, rel_tol=1e-6, abs_tol=1e-9
+    ):
+        raise UnusableError(
+            f"{RECORD} states a score of {stated}, the last evaluation's mean is {score}"
+        )
 
 
 def _reference(record: Mapping[str, object]) -> tuple[float, float, str]:
@@ -162,10 +167,10 @@ def _resumed_at(record: Mapping[str, object]) -> int | None:
     return steps if isinstance(steps, int) and not isinstance(steps, bool) else None
 
 
-def protocol(
+def must_agree(
     budget: int | None, evaluation: str, measure: str, low: float, high: float
 ) -> tuple[tuple[str, str], ...]:
-    """What must agree between the runs of one task, for :attr:`Run.protocol`."""
+    """What must agree between the runs of one task, for :attr:`Run.must_agree`."""
     return (
         ("step budget", UNKNOWN if budget is None else str(budget)),
         ("evaluation protocol", evaluation),
@@ -195,14 +200,8 @@ def canonical(value: object) -> str:
     return text
 
 
-def _task(record: Mapping[str, object]) -> str:
-    return task_name(_text(record, "env"), record.get("env_kwargs"))
-
-
 def _pairs(value: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, dict):
-        return ()
-    if len(value) > MAX_PAIRS:
+    if not isinstance(value, dict) or len(value) > MAX_PAIRS:
         return ()
     return tuple(sorted((brief(key), brief(entry)) for key, entry in value.items()))
 

@@ -25,7 +25,7 @@ from reports.logs.records import (
     UnusableError,
     named,
 )
-from reports.logs.run_folders import protocol, task_name
+from reports.logs.run_folders import must_agree, task_name
 from reports.text import clean
 
 COLUMNS = {
@@ -233,9 +233,9 @@ def _places(header: Sequence[str]) -> dict[str, int]:
     titles = [re.sub(r"[ \-]+", "_", title.strip().lower()) for title in header]
     places: dict[str, int] = {}
     for what, names in COLUMNS.items():
-        found = [titles.index(name) for name in names if name in titles]
-        if found:
-            places[what] = found[0]
+        columns = [titles.index(name) for name in names if name in titles]
+        if columns:
+            places[what] = columns[0]
         elif what not in OPTIONAL:
             raise UnusableError(
                 f"line 1 names no column {what} (or {', '.join(names[1:])}); "
@@ -275,9 +275,9 @@ def _run(key: _Key, rows: _Rows, name: str, faults: _Faults) -> Run:
     steps, lines = np.array(rows.steps)[order], np.array(rows.lines)[order]
     again = np.diff(steps, prepend=-1) == 0
     first = lines[~again][np.cumsum(~again) - 1]
-    for at in np.flatnonzero(again).tolist():
-        reason = f"a second row of the same run and step as line {first[at]}"
-        faults.add(int(lines[at]), f"line {lines[at]}: {reason}")
+    for place in np.flatnonzero(again).tolist():
+        reason = f"a second row of the same run and step as line {first[place]}"
+        faults.add(int(lines[place]), f"line {lines[place]}: {reason}")
     kept = order[~again]
     steps, returns = steps[~again], np.array(rows.scores)[kept]
     rate = rows.rates[kept[-1]]
@@ -295,7 +295,7 @@ def _run(key: _Key, rows: _Rows, name: str, faults: _Faults) -> Run:
         evaluation_episodes=0,
         evaluation_steps=steps,
         evaluation_returns=returns,
-        protocol=protocol(None, UNKNOWN, GIVEN, math.nan, math.nan),
+        must_agree=must_agree(None, UNKNOWN, GIVEN, math.nan, math.nan),
         hyperparameters="",
         kind="scores",
         measure=GIVEN,

@@ -11,9 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reports.logs.archives import MAX_MODEL_BYTES, open_archive, read_member
 from reports.logs.episodes import Episodes, header_env_id, read_episodes
 from reports.logs.evaluations import FILE, read_evaluations
@@ -25,14 +22,16 @@ from reports.logs.records import (
     MAX_STEPS,
     TRAINING,
     UNKNOWN,
-    Kind,
+    Floats,
+    LogKind,
     Run,
     SetAside,
+    Steps,
     UnusableError,
     brief,
     named,
 )
-from reports.logs.run_folders import canonical, protocol, task_name
+from reports.logs.run_folders import canonical, must_agree, task_name
 from reports.text import clean
 
 _NUMBERED = re.compile(r"^(?:(?P<stem>.*?)[_\- ])??(?P<seed>seed[_\-= ]?)?(?P<number>\d+)$", re.I)
@@ -50,7 +49,7 @@ _MAX_SYSTEM_BYTES = 100_000
 class _Told:
     """What a folder tells of its run besides scores."""
 
-    kind: Kind
+    kind: LogKind
     algo: str
     task: str
     seed: int | None
@@ -68,8 +67,8 @@ class _Curve:
 
     measure: str
     evaluation: str
-    steps: NDArray[np.int64]
-    returns: NDArray[np.float64]
+    steps: Steps
+    returns: Floats
     episodes: int
     success_rate: float | None
     remarks: tuple[str, ...]
@@ -135,7 +134,7 @@ def _run(name: str, told: _Told, curve: _Curve) -> Run:
         evaluation_episodes=curve.episodes,
         evaluation_steps=curve.steps,
         evaluation_returns=curve.returns,
-        protocol=protocol(told.budget, curve.evaluation, curve.measure, math.nan, math.nan),
+        must_agree=must_agree(told.budget, curve.evaluation, curve.measure, math.nan, math.nan),
         hyperparameters=told.hyperparameters,
         kind=told.kind,
         measure=curve.measure,
@@ -291,5 +290,5 @@ def _versions(path: Path) -> tuple[tuple[str, str], ...]:
             )
     except Exception:  # no model, or none that tells: versions stay unknown
         return ()
-    found = {match["package"]: match["version"] for match in _SYSTEM_LINE.finditer(text)}
-    return tuple(sorted((package, clean(version)) for package, version in found.items()))
+    versions = {match["package"]: match["version"] for match in _SYSTEM_LINE.finditer(text)}
+    return tuple(sorted((package, clean(version)) for package, version in versions.items()))

@@ -6,8 +6,8 @@ from typing import Literal
 from markupsafe import Markup
 
 from reports.content.document import Document, Interval
-from reports.content.numbers import shown
-from reports.content.plots import Line, LinePlot, Panel, interval_ends, pair_texts
+from reports.content.numbers import pair_texts, shown
+from reports.content.plots import Line, LinePlot, Panel, interval_ends
 from reports.output import svg
 from reports.text import one_line, shortened
 
@@ -41,8 +41,10 @@ def line_drawing(plot: LinePlot, form: Form) -> Markup:
     pieces.append(svg.rule(x.start, y.start, x.end, y.start, kind="axis"))
     pieces.append(svg.text((x.start + x.end) / 2, height - 8, plot.x_title, anchor="middle"))
     if plot.threshold is not None:
-        at = y(plot.threshold)
-        pieces.append(svg.rule(x.start, at, x.end, at, kind="mark"))
+        height_of_threshold = y(plot.threshold)
+        pieces.append(
+            svg.rule(x.start, height_of_threshold, x.end, height_of_threshold, kind="mark")
+        )
     drawn = [(line.place, *_band_and_stroke(line, x, y)) for line in plot.lines]
     pieces += [svg.group(place, "", bands) for place, bands, _ in drawn]
     pieces += [svg.group(place, "", strokes) for place, _, strokes in drawn]
@@ -76,12 +78,14 @@ def _band_and_stroke(line: Line, x: svg.Axis, y: svg.Axis) -> tuple[Markup, Mark
     bare: tuple[float | None, ...] = (None,) * len(line.x)
     points = list(zip(line.x, line.y, line.low or bare, line.high or bare, strict=True))
     for stretch in _unbroken(points):
-        ends = [(x(at), lo, hi) for at, _, lo, hi in stretch if lo is not None and hi is not None]
+        ends = [
+            (x(step), lo, hi) for step, _, lo, hi in stretch if lo is not None and hi is not None
+        ]
         if len(ends) > 1:
-            upper = [(at, y(hi)) for at, _, hi in ends]
-            lower = [(at, y(lo)) for at, lo, _ in ends]
+            upper = [(step, y(hi)) for step, _, hi in ends]
+            lower = [(step, y(lo)) for step, lo, _ in ends]
             bands.append(svg.band(upper, lower, line.place))
-        path = [(x(at), y(value)) for at, value, _, _ in stretch if value is not None]
+        path = [(x(step), y(value)) for step, value, _, _ in stretch if value is not None]
         if len(path) > 1:
             strokes.append(svg.polyline(path, line.place))
         strokes += [svg.mark(*point, line.place) for point in path[:: line.marked_every]]

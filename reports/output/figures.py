@@ -19,13 +19,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from reports.content.document import Document, Interval, Pair
+from reports.content.numbers import pair_texts
 from reports.content.plots import (
     Line,
     LinePlot,
     Panel,
     interval_panels,
     learning_curves,
-    pair_texts,
     profiles,
 )
 from reports.output.svg import PALETTE

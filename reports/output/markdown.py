@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from reports.content.document import Document
 from reports.output.formats import markdown_table
-from reports.output.tables import Table, brief_main_table
+from reports.output.tables import MARKS_IN_WORDS, Table, brief_main_table
 from reports.text import markdown, one_line, shortened
 
 _LONGEST_REASON = 300
@@ -23,7 +23,9 @@ def compose(document: Document, figures: Sequence[tuple[str, str]], tables: Sequ
         f"{markdown(document.detail)}\n",
     ]
     if document.aggregates:
-        parts += [markdown_table(brief_main_table(document)), f"{markdown(_legend(document))}\n"]
+        alone = len(document.labels) == 1
+        legend = "In brackets the intervals." if alone else MARKS_IN_WORDS
+        parts += [markdown_table(brief_main_table(document)), f"{markdown(legend)}\n"]
     parts.append(_bullets(document.footer))
     if document.cautions:
         parts += ["## Read with care\n", _bullets(document.cautions)]
@@ -42,15 +44,6 @@ def compose(document: Document, figures: Sequence[tuple[str, str]], tables: Sequ
         ]
         parts += ["## Files set aside\n", _bullets(lines)]
     return "\n".join(parts)
-
-
-def _legend(document: Document) -> str:
-    if len(document.labels) == 1:
-        return "In brackets the intervals."
-    return (
-        "Bold: the best of a column. An asterisk: its interval overlaps the best row's. Of the "
-        "optimality gap, less is better."
-    )
 
 
 def _bullets(lines: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ switches and downloads. A content security policy forbids everything that is not
 import base64
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -15,8 +16,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from reports.content.document import Document
-from reports.content.numbers import Cell, parts, percent
+from reports.content.document import Document, TaskRow
+from reports.content.numbers import Cell, parts, percent, scale_end
 from reports.output import charts, svg
 from reports.output.charts import Chart
 from reports.output.formats import column_scales, csv_header, csv_row
@@ -45,7 +46,7 @@ _WIDE = ("folder", "hyperparameters", "reason")
 
 
 @dataclass(frozen=True)
-class _Cell:
+class _ShownCell:
     value: str
     interval: str
     kind: str
@@ -60,7 +61,7 @@ class _Shown:
     title: str
     caption: str
     columns: tuple[Any, ...]
-    view: tuple[tuple[_Cell, ...], ...]
+    view: tuple[tuple[_ShownCell, ...], ...]
     rows: tuple[Any, ...]
     common: tuple[str, ...]
 
@@ -85,28 +86,11 @@ def render_page(document: Document) -> str:
         document: any; what it lacks is left out.
     """
     tables = {table.name: table for table in report_tables(document)}
-    anchors = [f"task-{number}" for number in range(1, len(document.tasks) + 1)]
-    drawn = {
-        "curves": charts.curve_chart(document, None, "learning-curves"),
-        "intervals": charts.interval_chart(document),
-        "profiles": charts.profile_chart(document),
-        "pairs": charts.matrix_chart(document),
-    }
     tables["curves"] = tables["curves"].where("")
-    embedded = dict(tables)
-    sections = []
-    for task, anchor in zip(document.tasks, anchors, strict=True):
-        section = _task_section(document, task.name, anchor, tables)
-        sections.append(section)
-        embedded[f"{anchor}-scores"] = tables["tasks"].where(task.name)
-        tests, effects = split_tests(tables["tests"].where(task.name))
-        embedded[f"{anchor}-tests"], embedded[f"{anchor}-effects"] = tests, effects
-        embedded[f"{anchor}-speed"] = tables["efficiency"].where(task.name)
-        if section.curves:
-            embedded[f"{anchor}-curves"] = section.curves.table
-    embedded["overall"] = overall_table(document)
-    for split in ("tasks", "tests", "efficiency"):
-        del embedded[split]
+    sections = [
+        _task_section(document, task, f"task-{number}", tables)
+        for number, task in enumerate(document.tasks, start=1)
+    ]
     script = _resource("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     with_aggregates = bool(document.aggregates)
@@ -122,14 +106,19 @@ def render_page(document: Document) -> str:
             **{name: _shown(table) for name, table in tables.items()},
             "scores": _shown(_numbered(tables["scores"].without({"algo", "settings"}))),
             "table": _shown(brief_main_table(document)),
-            "overall": _shown(embedded["overall"]),
+            "overall": _shown(overall_table(document)),
         },
-        charts=drawn,
+        charts={
+            "curves": charts.curve_chart(document, None, "learning-curves"),
+            "intervals": charts.interval_chart(document),
+            "profiles": charts.profile_chart(document),
+            "pairs": charts.matrix_chart(document),
+        },
         tasks=sections,
         swatches=[_swatch(index) for index in range(len(document.labels))],
         data={
             "labels": [one_line(label) for label in document.labels],
-            "tables": {name: _embedded(document, table) for name, table in embedded.items()},
+            "tables": _embedded_tables(document, tables, sections),
         },
         style=Markup(_style()),
         script=Markup(script),
@@ -139,24 +128,49 @@ def render_page(document: Document) -> str:
 
 
 def _task_section(
-    document: Document, name: str, anchor: str, tables: dict[str, Table]
+    document: Document, task: TaskRow, anchor: str, tables: Mapping[str, Table]
 ) -> _TaskSection:
-    task = next(task for task in document.tasks if task.name == name)
-    scale = f"Normalised: 0 is {task.low:.6g}, 1 is {task.high:.6g} ({task.source})."
+    scale = f"Normalised: 0 is {scale_end(task.low)}, 1 is {scale_end(task.high)} ({task.source})."
     if not task.compared:
         scale += " Not every label ran this task, so it is in no number across tasks."
-    tests, effects = split_tests(tables["tests"].where(name))
+    parts = _task_tables(task.name, tables)
     return _TaskSection(
-        name=name,
+        name=task.name,
         anchor=anchor,
         scale=scale,
-        scores=_shown(tables["tasks"].where(name)),
-        tests=_shown(tests),
-        effects=_shown(effects),
-        speed=_shown(tables["efficiency"].where(name)),
-        strip=charts.strip_chart(document, name, f"{anchor}-{slug(name)}-scores"),
-        curves=charts.curve_chart(document, name, f"{anchor}-{slug(name)}-curves"),
+        **{name: _shown(table) for name, table in parts.items()},
+        strip=charts.strip_chart(document, task.name, f"{anchor}-{slug(task.name)}-scores"),
+        curves=charts.curve_chart(document, task.name, f"{anchor}-{slug(task.name)}-curves"),
     )
+
+
+def _task_tables(task: str, tables: Mapping[str, Table]) -> dict[str, Table]:
+    """One task's tables by what its section calls them."""
+    tests, effects = split_tests(tables["tests"].where(task))
+    return {
+        "scores": tables["tasks"].where(task),
+        "tests": tests,
+        "effects": effects,
+        "speed": tables["efficiency"].where(task),
+    }
+
+
+def _embedded_tables(
+    document: Document, tables: Mapping[str, Table], sections: Sequence[_TaskSection]
+) -> dict[str, object]:
+    """Every table that the page's script can save or read, by the id that it has on the page."""
+    embedded = {
+        name: table
+        for name, table in tables.items()
+        if name not in ("tasks", "tests", "efficiency")
+    }
+    for section in sections:
+        for name, table in _task_tables(section.name, tables).items():
+            embedded[f"{section.anchor}-{name}"] = table
+        if section.curves:
+            embedded[f"{section.anchor}-curves"] = section.curves.table
+    embedded["overall"] = overall_table(document)
+    return {name: _embedded(document, table) for name, table in embedded.items()}
 
 
 def slug(name: str) -> str:
@@ -225,11 +239,13 @@ def _same(table: Table, place: int) -> str | None:
     return one_line(value) if isinstance(value, str) else None
 
 
-def _cell(cell: Cell, column: Column, mark: str, scale: float) -> _Cell:
+def _cell(cell: Cell, column: Column, mark: str, scale: float) -> _ShownCell:
     value, interval = parts(cell, column.kind, scale)
     if column.kind != "text":
         value, interval = value.replace("-", "−"), interval.replace("-", "−")
-    return _Cell(shortened(value, _LONGEST_CELL), interval, column.kind, mark, column.key in _WIDE)
+    return _ShownCell(
+        shortened(value, _LONGEST_CELL), interval, column.kind, mark, column.key in _WIDE
+    )
 
 
 def _embedded(document: Document, table: Table) -> dict[str, object]:

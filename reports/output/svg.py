@@ -57,10 +57,10 @@ class Axis:
 
 def spanning(values: Iterable[float], *, within: float = 0.05) -> tuple[float, float]:
     """Return ends a little beyond the values; never equal, also for one value or none."""
-    known = [value for value in values if math.isfinite(value)]
-    if not known:
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
         return 0.0, 1.0
-    low, high = min(known), max(known)
+    low, high = min(finite), max(finite)
     room = (high - low) * within or max(abs(high) * within, 0.05)
     return low - room, high + room
 

@@ -6,9 +6,13 @@ from operator import attrgetter, itemgetter
 from typing import Any, Literal
 
 from reports.content.document import Document, Interval
-from reports.content.numbers import Cell, Kind, percent
+from reports.content.numbers import Cell, CellKind, percent
 
 Mark = Literal["", "best", "tied"]
+MARKS_IN_WORDS = (
+    "Bold: the best of a column. An asterisk: its interval overlaps the best row's. Of the "
+    "optimality gap, less is better."
+)
 
 TABLE_NAMES = (
     "table",
@@ -39,7 +43,7 @@ class Column:
 
     key: str
     title: str
-    kind: Kind = "text"
+    kind: CellKind = "text"
     better: int = 0
     interval: bool = False
     value: Callable[[Any], Cell] | None = None
@@ -137,8 +141,7 @@ def main_table(document: Document) -> Table:
     )
     caption = (
         f"Normalised scores of the {judged} over all compared tasks; in brackets the "
-        f"{percent(document.settings.level)} intervals. Bold: the best of a column. An asterisk: "
-        "its interval overlaps the best row's. Of the optimality gap, less is better."
+        f"{percent(document.settings.level)} intervals. {MARKS_IN_WORDS}"
     )
     return _table("table", "Main table", caption, columns, document.aggregates)
 
@@ -361,8 +364,8 @@ def _points(
 ) -> Iterator[tuple[float, Interval]]:
     """Yield each x of a curve with its interval."""
     bare: list[float | None] = [None] * len(value)
-    for at, *ends in zip(x, value, low or bare, high or bare, strict=True):
-        yield at, Interval(*ends)
+    for position, *ends in zip(x, value, low or bare, high or bare, strict=True):
+        yield position, Interval(*ends)
 
 
 def _mark_group(

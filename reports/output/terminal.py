@@ -37,14 +37,14 @@ class TerminalTable:
         return Group(*pieces)
 
     def _table(self) -> RichTable:
-        of = brief_main_table(self.document)
+        brief = brief_main_table(self.document)
         table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in of.columns:
+        for column in brief.columns:
             justify = "left" if column.kind == "text" else "right"
             table.add_column(Text(one_line(column.title)), justify=justify)  # type: ignore[arg-type]
-        for row, marks in zip(of.rows, of.marks, strict=True):
+        for row, marks in zip(brief.rows, brief.marks, strict=True):
             cells = []
-            for column, cell, mark in zip(of.columns, row, marks, strict=True):
+            for column, cell, mark in zip(brief.columns, row, marks, strict=True):
                 # The interval below its estimate: side by side, eight columns outgrow most screens.
                 stacked = "\n".join(filter(None, parts(cell, column.kind)))
                 cells.append(Text(stacked, style="bold" if mark == "best" else ""))

@@ -19,7 +19,7 @@ from reports.statistics.intervals import (
 )
 from reports.statistics.iqm import MiddleHalf, interquartile_mean, middle_half_variances
 from reports.statistics.resampling import resampled_counts, task_means
-from reports.statistics.samples import Matrix, Scores, Strata, generator, strata
+from reports.statistics.samples import Floats, Scores, Strata, generator, strata
 
 DRAWS = 50_000
 
@@ -71,14 +71,14 @@ def aggregates(
     return Aggregates(*map(estimate, points, low, high))
 
 
-def aggregate_points(tasks: Strata) -> Matrix:
+def aggregate_points(tasks: Strata) -> Floats:
     """Return IQM, mean, median and optimality gap, (4,), of checked scores."""
     means = np.array([task.mean() for task in tasks])
     gap = 1 - np.mean([np.minimum(task, 1).mean() for task in tasks])
     return np.array([interquartile_mean(tasks), means.mean(), np.median(means), gap])
 
 
-def bootstrap_aggregates(tasks: Strata, draws: int, rng: np.random.Generator) -> Matrix:
+def bootstrap_aggregates(tasks: Strata, draws: int, rng: np.random.Generator) -> Floats:
     """Return the aggregates of resamples, (draws, 4): IQM, mean, median, optimality gap.
 
     Args:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from reports.statistics.intervals import DEFAULT_METHOD, Method, interval, stretch
 from reports.statistics.iqm import MiddleHalf, interquartile_mean, middle_half_variances
 from reports.statistics.resampling import resampled_counts
-from reports.statistics.samples import Matrix, Scores, ScoresError, Strata, generator, strata
+from reports.statistics.samples import Floats, Scores, ScoresError, Strata, generator, strata
 
 DRAWS = 2_000
 """A curve has many points, each read less closely than a table's number."""
@@ -26,13 +26,13 @@ class Band:
         high: as ``low``.
     """
 
-    x: Matrix
-    value: Matrix
-    low: Matrix | None
-    high: Matrix | None
+    x: Floats
+    value: Floats
+    low: Floats | None
+    high: Floats | None
 
 
-def profile_thresholds(samples: Iterable[Scores], points: int = 101) -> Matrix:
+def profile_thresholds(samples: Iterable[Scores], points: int = 101) -> Floats:
     """Return evenly spaced thresholds from the least to the greatest of all scores, (points,)."""
     every = np.concatenate([task for scores in samples for task in strata(scores)])
     return np.linspace(every.min(), every.max(), points)
@@ -99,12 +99,12 @@ def iqm_curve(
     Raises:
         ScoresError: shapes that do not fit together, NaN or infinity.
     """
-    at = np.asarray(steps, dtype=np.float64)
-    points = _points(curves, at, key)
+    grid = np.asarray(steps, dtype=np.float64)
+    points = _points(curves, grid, key)
     runs = [len(task) for task in points[0]]
     value = np.array([interquartile_mean(point) for point in points])
     if min(runs) < 2:
-        return Band(at, value, None, None)
+        return Band(grid, value, None, None)
     middle_halves = [MiddleHalf(point) for point in points]
     drawn = np.concatenate(
         [
@@ -115,10 +115,10 @@ def iqm_curve(
     )
     variances = np.array([middle_half_variances(point) for point in points]).T
     low, high = interval(value, drawn.T, stretch(list(variances), runs, method))
-    return Band(at, value, low, high)
+    return Band(grid, value, low, high)
 
 
-def _points(curves: Sequence[ArrayLike], steps: Matrix, name: str) -> list[Strata]:
+def _points(curves: Sequence[ArrayLike], steps: Floats, name: str) -> list[Strata]:
     """The tasks' scores at each evaluation point."""
     tasks = [np.asarray(task, dtype=np.float64) for task in curves]
     shapes = [task.shape for task in tasks]

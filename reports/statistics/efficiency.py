@@ -9,7 +9,7 @@ from scipy import stats
 
 from reports.statistics.aggregates import aggregates
 from reports.statistics.intervals import DEFAULT_METHOD, LEVEL, Estimate, Method
-from reports.statistics.samples import Matrix, ScoresError
+from reports.statistics.samples import Floats, ScoresError
 
 DRAWS = 5_000
 
@@ -43,9 +43,9 @@ def time_to_threshold(steps: ArrayLike, returns: ArrayLike, threshold: float) ->
     Raises:
         ScoresError: shapes that differ, NaN.
     """
-    at, values = _curve(steps, returns)
+    grid, values = _curve(steps, returns)
     hits = np.flatnonzero(values >= threshold)
-    return float(at[hits[0]]) if hits.size else None
+    return float(grid[hits[0]]) if hits.size else None
 
 
 def threshold_times(
@@ -73,12 +73,12 @@ def threshold_times(
     """
     if not times:
         raise ScoresError(f"{key}: no run; expected at least one time to the threshold")
-    known = np.array([np.inf if time is None or time > horizon else time for time in times])
-    reached = int(np.isfinite(known).sum())
+    arrivals = np.array([np.inf if time is None or time > horizon else time for time in times])
+    reached = int(np.isfinite(arrivals).sum())
     wilson = stats.binomtest(reached, len(times)).proportion_ci(LEVEL, method="wilson")
-    median = float(np.sort(known)[(len(times) - 1) // 2])
+    median = float(np.sort(arrivals)[(len(times) - 1) // 2])
     mean = aggregates(
-        [np.minimum(known, horizon)], seed=seed, key=key, draws=draws, method=method
+        [np.minimum(arrivals, horizon)], seed=seed, key=key, draws=draws, method=method
     ).mean
     return ThresholdTimes(
         share=Estimate(reached / len(times), float(wilson.low), float(wilson.high)),
@@ -97,27 +97,27 @@ def area_under_curve(steps: ArrayLike, returns: ArrayLike) -> float:
     Raises:
         ScoresError: shapes that differ, steps that do not ascend, NaN.
     """
-    at, values = _curve(steps, returns)
-    if len(at) == 1:
+    grid, values = _curve(steps, returns)
+    if len(grid) == 1:
         return float(values[0])
-    if (np.diff(at) <= 0).any():
+    if (np.diff(grid) <= 0).any():
         raise ScoresError("the steps of a learning curve must ascend strictly; sort and merge them")
-    return float(np.diff(at) @ (values[1:] + values[:-1]) / 2 / (at[-1] - at[0]))
+    return float(np.diff(grid) @ (values[1:] + values[:-1]) / 2 / (grid[-1] - grid[0]))
 
 
-def _curve(steps: ArrayLike, returns: ArrayLike) -> tuple[Matrix, Matrix]:
-    at, values = (np.asarray(side, dtype=np.float64) for side in (steps, returns))
-    if at.ndim != 1 or at.shape != values.shape or not at.size:
+def _curve(steps: ArrayLike, returns: ArrayLike) -> tuple[Floats, Floats]:
+    grid, values = (np.asarray(side, dtype=np.float64) for side in (steps, returns))
+    if grid.ndim != 1 or grid.shape != values.shape or not grid.size:
         raise ScoresError(
-            f"a learning curve of steps {at.shape} and returns {values.shape}; expected one return "
-            "per step and at least one"
+            f"a learning curve of steps {grid.shape} and returns {values.shape}; expected one "
+            "return per step and at least one"
         )
-    if np.isnan(at).any() or np.isnan(values).any():
+    if np.isnan(grid).any() or np.isnan(values).any():
         raise ScoresError("a learning curve holds NaN; set the run aside and state it")
-    return at, values
+    return grid, values
 
 
-def _within(of: Estimate, least: float, greatest: float) -> Estimate:
-    if of.low is None or of.high is None:
-        return of
-    return Estimate(of.value, max(of.low, least), min(of.high, greatest))
+def _within(estimate: Estimate, least: float, greatest: float) -> Estimate:
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    return Estimate(estimate.value, max(estimate.low, least), min(estimate.high, greatest))

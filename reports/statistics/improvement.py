@@ -17,7 +17,7 @@ from reports.statistics.intervals import (
     stretch,
 )
 from reports.statistics.resampling import by_task, resampled_counts
-from reports.statistics.samples import Matrix, Scores, ScoresError, Strata, generator, strata
+from reports.statistics.samples import Floats, Scores, ScoresError, Strata, generator, strata
 
 DRAWS = 2_000
 _BLOCK_ENTRIES = 2**19
@@ -108,19 +108,19 @@ class _Duel:
         rate: the mean of either.
     """
 
-    def __init__(self, x: Matrix, y: Matrix) -> None:
+    def __init__(self, x: Floats, y: Floats) -> None:
         self.sizes = (len(x), len(y))
         self._order = np.argsort(y, kind="stable")
         ranked = y[self._order]
         self._below = np.searchsorted(ranked, x, side="left")
         self._upto = np.searchsorted(ranked, x, side="right")
-        at = np.sort(x)
-        lost = np.searchsorted(at, y, side="left") + np.searchsorted(at, y, side="right")
+        ordered = np.sort(x)
+        lost = np.searchsorted(ordered, y, side="left") + np.searchsorted(ordered, y, side="right")
         self.x_rates = (self._below + self._upto) / 2 / len(y)
         self.y_rates = (len(x) - lost / 2) / len(x)
         self.rate = float((self._below + self._upto).sum() / 2 / (len(x) * len(y)))
 
-    def resampled(self, x: Matrix, y: Matrix) -> Matrix:
+    def resampled(self, x: Floats, y: Floats) -> Floats:
         """Map how often each run was drawn, (R_x, B) and (R_y, B), to the rate in every draw."""
         reached = np.zeros((self.sizes[1] + 1, y.shape[1]))
         np.cumsum(y[self._order], axis=0, out=reached[1:])
@@ -132,13 +132,13 @@ def _duels(x: Strata, y: Strata) -> list[_Duel]:
     return [_Duel(ours, theirs) for ours, theirs in zip(x, y, strict=True)]
 
 
-def _all_counts(tasks: Strata, draws: int, rng: np.random.Generator) -> list[Matrix]:
+def _all_counts(tasks: Strata, draws: int, rng: np.random.Generator) -> list[Floats]:
     runs = [len(task) for task in tasks]
     blocks = [counts.copy() for counts in resampled_counts(runs, draws, rng)]
     return by_task(np.concatenate(blocks, axis=1), runs)
 
 
-def _resampled(duels: list[_Duel], x: list[Matrix], y: list[Matrix]) -> Matrix:
+def _resampled(duels: list[_Duel], x: list[Floats], y: list[Floats]) -> Floats:
     """Mean over tasks of the rate in every draw, (draws,), some draws at a time."""
     draws = x[0].shape[1]
     size = max(1, _BLOCK_ENTRIES // max(map(sum, (duel.sizes for duel in duels))))
@@ -176,7 +176,7 @@ def _without_a_loss(value: float, duels: list[_Duel]) -> tuple[float, float]:
     return (0.0, distance) if value == 0 else (1 - distance, 1.0)
 
 
-def _complement(of: Estimate) -> Estimate:
-    low = None if of.high is None else 1 - of.high
-    high = None if of.low is None else 1 - of.low
-    return Estimate(1 - of.value, low, high)
+def _complement(estimate: Estimate) -> Estimate:
+    low = None if estimate.high is None else 1 - estimate.high
+    high = None if estimate.low is None else 1 - estimate.low
+    return Estimate(1 - estimate.value, low, high)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from reports.statistics.samples import Matrix
+from reports.statistics.samples import Floats
 
 LEVEL = 0.95
 Method = Literal["stretched", "percentile"]
@@ -41,16 +41,16 @@ class Stretch:
         freedom: (…) ν, Student's degrees of freedom; the shorter arm gains 1/ν of the difference.
     """
 
-    factor: Matrix
-    freedom: Matrix
+    factor: Floats
+    freedom: Floats
 
 
 def interval(
     points: ArrayLike,
-    draws: Matrix,
+    draws: Floats,
     widening: Stretch | None = None,
     support: tuple[float, float] = (-np.inf, np.inf),
-) -> tuple[Matrix, Matrix]:
+) -> tuple[Floats, Floats]:
     """Return the ends of percentile intervals, stretched about the estimates.
 
     Args:
@@ -75,7 +75,7 @@ def interval(
 
 
 def stretch(
-    variances: Sequence[Matrix], runs: Sequence[int], method: Method = DEFAULT_METHOD
+    variances: Sequence[Floats], runs: Sequence[int], method: Method = DEFAULT_METHOD
 ) -> Stretch | None:
     """Return by how much a percentile interval of few runs is too narrow; None: leave it.
 

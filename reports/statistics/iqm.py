@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reports.statistics.samples import Matrix, Scores, Strata, strata
+from reports.statistics.samples import Floats, Scores, Strata, strata
 
 
 def interquartile_mean(scores: Scores) -> float:
@@ -18,7 +18,7 @@ def interquartile_mean(scores: Scores) -> float:
     return float(np.diff(reached, prepend=cut) @ values / (len(values) - 2 * cut))
 
 
-def middle_half_variances(tasks: Strata) -> list[Matrix]:
+def middle_half_variances(tasks: Strata) -> list[Floats]:
     """Sample variance within each task of the ``winsorised`` scores."""
     return [task.var(ddof=1) for task in winsorised(tasks)]
 
@@ -49,7 +49,7 @@ class MiddleHalf:
         self._weights = None if np.all(weights == 1) else weights[:, None]
         self._order = np.argsort(np.concatenate(tasks), kind="stable")
 
-    def __call__(self, counts: Matrix) -> Matrix:
+    def __call__(self, counts: Floats) -> Floats:
         """Map the counts of runs (ΣR_t, B) to the IQM of every draw, (B,)."""
         values, cut, total = self._values, self._cut, len(self._values)
         reached = counts[self._order]
@@ -65,7 +65,7 @@ class MiddleHalf:
         return np.asarray(np.clip(middle, values[0], values[-1]))
 
 
-def _sorted(tasks: Strata) -> tuple[Matrix, Matrix, int]:
+def _sorted(tasks: Strata) -> tuple[Floats, Floats, int]:
     """All scores in ascending order, their weights (mean 1), and the weight cut at each end."""
     values = np.concatenate(tasks)
     total = len(values)

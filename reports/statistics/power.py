@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from reports.statistics.samples import Matrix, constant
+from reports.statistics.samples import Floats, constant
 
 POWER, ALPHA, MOST_RUNS = 0.8, 0.05, 1_000
 _QUANTILES = 2_000
@@ -44,7 +44,7 @@ class SeedsNeeded:
         }[self.reason or ""]
 
 
-def seeds_needed(x: Matrix, y: Matrix) -> SeedsNeeded:
+def seeds_needed(x: Floats, y: Floats) -> SeedsNeeded:
     """Find the least equal number of runs that gives Welch's test the power to tell x from y.
 
     The observed difference and variances are taken for the true ones, which flatters: a

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from reports.statistics.samples import Matrix, Strata
+from reports.statistics.samples import Floats, Strata
 
 _BLOCK_ENTRIES = 2**19
 """Counts held at once, 4 MiB: near the caches, and far below any memory worth naming."""
 
 
-def resampled_counts(runs: Sequence[int], draws: int, rng: np.random.Generator) -> Iterator[Matrix]:
+def resampled_counts(runs: Sequence[int], draws: int, rng: np.random.Generator) -> Iterator[Floats]:
     """Yield how often each run was drawn, in successive blocks of bootstrap draws.
 
     Args:
@@ -40,13 +40,13 @@ def resampled_counts(runs: Sequence[int], draws: int, rng: np.random.Generator) 
         yield counts
 
 
-def by_task(table: Matrix, runs: Sequence[int]) -> list[Matrix]:
+def by_task(table: Floats, runs: Sequence[int]) -> list[Floats]:
     """Split a table of ΣR_t rows into views of R_t rows, one per task."""
     ends = np.cumsum(runs).tolist()
     return [table[end - count : end] for count, end in zip(runs, ends, strict=True)]
 
 
-def task_means(tasks: Strata, counts: Matrix) -> Matrix:
+def task_means(tasks: Strata, counts: Floats) -> Floats:
     """Return every task's mean score in every draw, (T, B)."""
     split = by_task(counts, [len(task) for task in tasks])
     return np.stack(

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Matrix = NDArray[np.float64]
-Scores = Sequence[ArrayLike] | Matrix
-Strata = tuple[Matrix, ...]
+Floats = NDArray[np.float64]
+Scores = Sequence[ArrayLike] | Floats
+Strata = tuple[Floats, ...]
 
 
 class ScoresError(ValueError):
@@ -48,7 +48,7 @@ def strata(scores: Scores, name: str = "the scores") -> Strata:
     return tasks
 
 
-def constant(scores: Matrix) -> bool:
+def constant(scores: Floats) -> bool:
     """Whether scores (R,) are the same, apart from the rounding of a mean over episodes."""
     # A spread below 1e-150 has a variance below the least float.
     return bool(np.ptp(scores) <= max(1e-12 * np.abs(scores).max(), 1e-150))

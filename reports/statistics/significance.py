@@ -13,7 +13,7 @@ from scipy.special import gammaln, stdtr, stdtrit
 
 from reports.statistics.intervals import LEVEL
 from reports.statistics.power import SeedsNeeded, seeds_needed
-from reports.statistics.samples import Matrix, Scores, ScoresError, constant, generator, strata
+from reports.statistics.samples import Floats, Scores, ScoresError, constant, generator, strata
 
 _SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 PERMUTATIONS = 9_999
@@ -121,7 +121,7 @@ def corrected(tests: Sequence[PairTest]) -> tuple[PairTest, ...]:
     )
 
 
-def welch_test(x: Matrix, y: Matrix) -> Welch | None:
+def welch_test(x: Floats, y: Floats) -> Welch | None:
     """Welch's t-test of two means; None where it is undefined: one run, or no variance at all."""
     if min(len(x), len(y)) < 2 or (constant(x) and constant(y)):
         return None
@@ -136,7 +136,7 @@ def welch_test(x: Matrix, y: Matrix) -> Welch | None:
     return Welch(difference, error, freedom, p, difference - half, difference + half)
 
 
-def permutation_p(x: Matrix, y: Matrix, seed: int = 0) -> float | None:
+def permutation_p(x: Floats, y: Floats, seed: int = 0) -> float | None:
     """Two-sided p of the difference of means when the labels are shuffled; None with one run each.
 
     The share of splits of all runs into R_x and R_y whose difference is at least the observed one
@@ -174,7 +174,7 @@ def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
     return tuple(adjusted)
 
 
-def hedges_g(x: Matrix, y: Matrix) -> float | None:
+def hedges_g(x: Floats, y: Floats) -> float | None:
     """(x̄ − ȳ) / pooled s × Γ(ν/2)/(√(ν/2) Γ((ν−1)/2)), ν = R_x + R_y − 2 (Hedges 1981).
 
     None with fewer than two runs of each or without variance.
@@ -188,7 +188,7 @@ def hedges_g(x: Matrix, y: Matrix) -> float | None:
     return float((x.mean() - y.mean()) / np.sqrt(squares / freedom) * correction)
 
 
-def cliffs_delta(x: Matrix, y: Matrix) -> float:
+def cliffs_delta(x: Floats, y: Floats) -> float:
     """P(X > Y) − P(X < Y) over all pairs of runs (Cliff 1993); A12 is (δ + 1)/2."""
     ranked = np.sort(y)
     below, upto = (np.searchsorted(ranked, x, side=side) for side in _SIDES)
@@ -209,7 +209,7 @@ def equivalence_p(welch: Welch | None, margin: float) -> float | None:
 
 
 def _pair_test(
-    task: str, first: tuple[str, Matrix], second: tuple[str, Matrix], seed: int, margin: float
+    task: str, first: tuple[str, Floats], second: tuple[str, Floats], seed: int, margin: float
 ) -> PairTest:
     (x_label, x), (y_label, y) = first, second
     welch = welch_test(x, y)
@@ -234,7 +234,7 @@ def _pair_test(
     )
 
 
-def _split_blocks(first: int, second: int, seed: int) -> Iterator[Matrix]:
+def _split_blocks(first: int, second: int, seed: int) -> Iterator[Floats]:
     """Yield rows of ones for the runs that go to the first group, the observed split on top."""
     total = first + second
     if comb(total, first) <= PERMUTATIONS:
@@ -249,12 +249,12 @@ def _split_blocks(first: int, second: int, seed: int) -> Iterator[Matrix]:
         yield _rows(shuffled[:, :first], total)
 
 
-def _rows(chosen: NDArray[np.int64], total: int) -> Matrix:
+def _rows(chosen: NDArray[np.int64], total: int) -> Floats:
     rows = np.zeros((len(chosen), total))
     np.put_along_axis(rows, chosen, 1.0, axis=1)
     return rows
 
 
 @lru_cache(maxsize=8)
-def _splits(first: int, second: int, seed: int) -> tuple[Matrix]:
+def _splits(first: int, second: int, seed: int) -> tuple[Floats]:
     return (np.concatenate(list(_split_blocks(first, second, seed))),)

@@ -6,7 +6,7 @@ import numpy as np
 
 from reports.statistics.aggregates import DRAWS, aggregates
 from reports.statistics.intervals import DEFAULT_METHOD, Estimate, Method
-from reports.statistics.samples import Matrix, Scores, constant, strata
+from reports.statistics.samples import Floats, Scores, constant, strata
 
 ENOUGH_RUNS = 10
 """Below this, measured coverage depends on the scores' distribution (docs/calibration.md)."""
@@ -36,7 +36,7 @@ class TaskSummary:
 
 
 def task_summary(
-    scores: Matrix,
+    scores: Floats,
     *,
     seed: int,
     key: str,

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from reports.content.arrangement import GRID_POINTS, arrange, baseline_label, common_grid, on_grid
+from reports.content.arrangement import GRID_POINTS, arrange, common_grid, on_grid, shared_steps
+from reports.content.baseline import baseline_label
 from reports.logs.records import TRAINING, Run
 
 
@@ -37,7 +38,7 @@ def run(
         evaluation_episodes=1,
         evaluation_steps=at,
         evaluation_returns=np.array(returns, dtype=float),
-        protocol=(),
+        must_agree=(),
         hyperparameters="",
     )
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -50,7 +51,7 @@ def test_every_run_enters_however_uneven_they_are() -> None:
     assert (arranged.labels, arranged.tasks) == (("a", "b"), ("A", "B"))
     assert arranged.shared_tasks == ("A",)
     assert arranged.coverage() == {"a": {"A": 3, "B": 1}, "b": {"A": 1, "B": 0}}
-    assert [r.seed for r in arranged.cells["a", "A"].runs] == [0, 1, 2]
+    assert [r.seed for r in arranged.groups["a", "A"].runs] == [0, 1, 2]
     assert len(arranged.runs) == 5
     assert {task: len(scores) for task, scores in arranged.by_task("a").items()} == {"A": 3, "B": 1}
     (of_b,) = arranged.shared("b")
@@ -95,10 +96,10 @@ def test_different_evaluation_steps_are_said_and_the_curve_keeps_them_all() -> N
             run(seed=1, steps=(10, 25), returns=(0, 1)),
         ]
     )
-    grid = arranged.grid("a", ["A"])
+    grid = shared_steps([arranged.groups["a", "A"]])
     np.testing.assert_array_equal(grid, [10, 20, 25])
-    np.testing.assert_allclose(arranged.cells["a", "A"].raw_curves(grid), [[1, 2, 2], [0, 0, 1]])
-    np.testing.assert_allclose(arranged.cells["a", "A"].curves(grid), [[0.5, 1, 1], [0, 0, 0.5]])
+    np.testing.assert_allclose(arranged.groups["a", "A"].raw_curves(grid), [[1, 2, 2], [0, 0, 1]])
+    np.testing.assert_allclose(arranged.groups["a", "A"].curves(grid), [[0.5, 1, 1], [0, 0, 0.5]])
     text = "\n".join(arranged.statements)
     assert "evaluated at different steps (2 to 4 points each)" in text
     assert "is not shown after step 25, where some runs have no evaluation; 1 of 2" in text
@@ -144,7 +145,7 @@ def test_on_its_own_steps_a_curve_is_itself(values: np.ndarray) -> None:
 
 def test_success_rates_are_of_the_runs_that_logged_them() -> None:
     arranged = arrange([run(seed=0, success_rate=0.5), run(seed=1)])
-    np.testing.assert_array_equal(arranged.cells["a", "A"].success_rates, [0.5])
+    np.testing.assert_array_equal(arranged.groups["a", "A"].success_rates, [0.5])
 
 
 def test_the_baseline_is_a_label_or_an_algorithm_with_one_label() -> None:
@@ -162,6 +163,6 @@ def test_the_baseline_is_a_label_or_an_algorithm_with_one_label() -> None:
 
 
 def test_nan_references_are_the_callers_to_fill() -> None:
-    (cell,) = arrange([run(low=math.nan, high=math.nan)]).cells.values()
-    assert math.isnan(cell.scores[0])
-    assert cell.raw_scores[0] == 1.0
+    (group,) = arrange([run(low=math.nan, high=math.nan)]).groups.values()
+    assert math.isnan(group.scores[0])
+    assert group.raw_scores[0] == 1.0

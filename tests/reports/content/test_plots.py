@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from reports.content.document import Curve, Document, Interval
+from reports.content.numbers import pair_texts
 from reports.content.plots import (
     Line,
     interval_ends,
     interval_panels,
     learning_curves,
-    pair_texts,
     profiles,
 )
 from reports.output.charts import curve_chart

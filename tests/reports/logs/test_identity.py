@@ -180,7 +180,7 @@ def test_a_failed_resumed_run_replaces_nothing(logs: Path, make_run: MakeRun) ->
 def test_baseline_is_found_by_settings_where_they_have_one_label(
     logs: Path, make_run: MakeRun
 ) -> None:
-    from reports.content.arrangement import baseline_label
+    from reports.content.baseline import baseline_label
 
     make_run(folder="a", algo="ppo", hyperparameters={"n_steps": 1}, settings="zoo")
     make_run(folder="b", algo="ppo", hyperparameters={"n_steps": 2}, settings="given")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.content import assembly
+from reports.content import assembly, comparisons
 from reports.logs import limits, score_csv
 from reports.logs import loading as runs
 from reports.logs.loading import load_runs
@@ -50,7 +50,7 @@ def test_a_curve_within_the_limit_is_left_alone(tmp_path: Path) -> None:
     [
         ("MAX_RUNS", 3, 3, "beyond the first 3 runs"),
         ("MAX_LABELS", 1, 2, "beyond the first 1 labels"),
-        ("MAX_CELLS", 2, 4, "beyond the first 2 pairs of a label and a task"),
+        ("MAX_GROUPS", 2, 4, "beyond the first 2 pairs of a label and a task"),
         ("MAX_ALL_POINTS", 25, 5, "beyond the first 25 evaluations of all runs"),
     ],
 )
@@ -63,7 +63,7 @@ def test_runs_beyond_a_limit_are_set_aside_by_name(
     kept: int,
     reason: str,
 ) -> None:
-    # Two labels on the first task, one of them on a second: 3 cells of 2 runs of 5 points.
+    # Two labels on the first task, one of them on a second: 3 groups of 2 runs of 5 points.
     for number, (algo, env) in enumerate((("a", "E-v0"), ("b", "E-v0"), ("b", "F-v0"))):
         for seed in (1, 2):
             make_run(algo=algo, env=env, seed=seed, folder=f"{number}{seed}")
@@ -128,7 +128,8 @@ def test_many_labels_meet_the_baseline_alone(
     loaded = load_runs(write_table(tmp_path / "scores.csv", rows))
     reports = []
     for most in (4, 3):
-        monkeypatch.setattr(assembly, "MOST_PAIRED", most)
+        for module in (assembly, comparisons):
+            monkeypatch.setattr(module, "MOST_PAIRED", most)
         reports.append(
             write_report(
                 loaded,

@@ -35,7 +35,7 @@ def run(label: str, score: float, high: float = math.nan, low: float = 0.0) -> R
         evaluation_episodes=1,
         evaluation_steps=np.array([10]),
         evaluation_returns=np.array([score]),
-        protocol=(),
+        must_agree=(),
         hyperparameters="{}",
     )
 
@@ -75,7 +75,7 @@ def unknown(label: str, score: float, task: str = "Task-v0", first: float = 0.0)
         source="",
         evaluation_steps=np.array([5, 10]),
         evaluation_returns=np.array([first, score]),
-        protocol=(("step budget", "9"), ("reference scores", "unknown")),
+        must_agree=(("step budget", "9"), ("reference scores", "unknown")),
     )
 
 
@@ -84,7 +84,7 @@ def test_one_run_that_states_both_scores_scales_the_whole_task() -> None:
     _, filled = fill_references([stated, unknown("b", 5.0)])
     assert (filled.low, filled.high, filled.source) == (-10.0, 10.0, "low: random")
     assert filled.normalised_score == 0.75  # (5 + 10)/20
-    assert filled.protocol == (("step budget", "9"), ("reference scores", "-10.0 to 10.0"))
+    assert filled.must_agree == (("step budget", "9"), ("reference scores", "-10.0 to 10.0"))
 
 
 def test_a_known_environment_is_scaled_by_the_table() -> None:

@@ -160,7 +160,7 @@ class TestEverySource:
         kind.write(tmp_path, "mine", 7)
         (run,) = load_runs(kind.source(tmp_path)).runs
         whats = ["step budget", "evaluation protocol", "kind of score", "reference scores"]
-        assert [what for what, _ in run.protocol] == whats
+        assert [what for what, _ in run.must_agree] == whats
 
     def test_order_on_disk_and_of_directory_entries_decides_nothing(
         self, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from reports.content.document import Document, Interval
-from reports.content.numbers import Cell, Kind, parts, shown
+from reports.content.numbers import Cell, CellKind, parts, shown
 from reports.output.formats import csv_text, latex, latex_table, markdown_table
 from reports.output.tables import Column, Table, report_tables
 from reports.text import one_line
@@ -44,7 +44,7 @@ def table(name: str, *cells: Cell) -> Table:
         ("two\nlines", "text", "two lines"),
     ],
 )
-def test_numbers_show_what_they_can_bear(cell: Cell, kind: Kind, text: str) -> None:
+def test_numbers_show_what_they_can_bear(cell: Cell, kind: CellKind, text: str) -> None:
     assert shown(cell, kind) == text
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from reports.statistics.aggregates import aggregate_points, aggregates, bootstrap_aggregates
 from reports.statistics.iqm import MiddleHalf, interquartile_mean, winsorised
 from reports.statistics.resampling import by_task, resampled_counts
-from reports.statistics.samples import Matrix, ScoresError, Strata, generator, strata
+from reports.statistics.samples import Floats, ScoresError, Strata, generator, strata
 
 VALUES = st.floats(-3, 3).map(lambda value: round(value, 1))
 MATRICES = arrays(np.float64, st.tuples(st.integers(1, 12), st.integers(1, 4)), elements=VALUES)
@@ -20,7 +20,7 @@ RAGGED = st.lists(
 ).map(tuple)
 
 
-def rliables(scores: Matrix) -> Matrix:
+def rliables(scores: Floats) -> Floats:
     return np.array(
         [
             metrics.aggregate_iqm(scores),
@@ -32,7 +32,7 @@ def rliables(scores: Matrix) -> Matrix:
 
 
 @given(MATRICES)
-def test_points_are_rliables(scores: Matrix) -> None:
+def test_points_are_rliables(scores: Floats) -> None:
     np.testing.assert_allclose(aggregate_points(strata(scores)), rliables(scores), atol=1e-12)
 
 
@@ -99,7 +99,7 @@ def test_iqm_does_not_depend_on_the_order_of_tasks_or_runs(tasks: Strata) -> Non
 
 
 @given(arrays(np.float64, st.integers(1, 30), elements=VALUES))
-def test_winsorised_scores_end_where_the_middle_half_does(scores: Matrix) -> None:
+def test_winsorised_scores_end_where_the_middle_half_does(scores: Floats) -> None:
     cut = len(scores) // 4
     expected = stats.mstats.winsorize(scores, limits=(cut / len(scores) + 1e-9,) * 2)
     np.testing.assert_allclose(winsorised((scores,))[0], np.asarray(expected))

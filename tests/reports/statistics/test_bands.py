@@ -9,13 +9,13 @@ from reports.statistics.bands import (
     profile_thresholds,
     run_score_profile,
 )
-from reports.statistics.samples import Matrix, ScoresError
+from reports.statistics.samples import Floats, ScoresError
 
 SCORES = np.random.default_rng(0).gamma(2.0, 0.3, size=(9, 4))
 TAUS = np.linspace(0, 2, 21)
 
 
-def theirs(scores: Matrix) -> tuple[Matrix, Matrix]:
+def theirs(scores: Floats) -> tuple[Floats, Floats]:
     state = np.random.get_state()  # noqa: NPY002
     try:
         np.random.seed(5)  # noqa: NPY002

@@ -8,21 +8,21 @@ from hypothesis.extra.numpy import arrays
 from rliable import library, metrics
 
 from reports.statistics.improvement import improvements, probability_of_improvement
-from reports.statistics.samples import Matrix, ScoresError
+from reports.statistics.samples import Floats, ScoresError
 
 VALUES = st.floats(-3, 3).map(lambda value: round(value, 1))
 
 
-def matrices(tasks: int) -> st.SearchStrategy[Matrix]:
+def matrices(tasks: int) -> st.SearchStrategy[Floats]:
     return arrays(np.float64, st.tuples(st.integers(1, 8), st.just(tasks)), elements=VALUES)
 
 
-def normal(seed: int, runs: int, tasks: int, mean: float = 0.0) -> Matrix:
+def normal(seed: int, runs: int, tasks: int, mean: float = 0.0) -> Floats:
     return np.random.default_rng(seed).normal(mean, size=(runs, tasks))
 
 
 @given(st.integers(1, 3).flatmap(lambda tasks: st.tuples(matrices(tasks), matrices(tasks))))
-def test_points_are_rliables(pair: tuple[Matrix, Matrix]) -> None:
+def test_points_are_rliables(pair: tuple[Floats, Floats]) -> None:
     with np.errstate(invalid="ignore", divide="ignore"):
         # Its Mann-Whitney test divides by a spread of zero for the p-value, which it drops.
         theirs = metrics.probability_of_improvement(*pair)

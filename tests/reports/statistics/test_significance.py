@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reports.statistics.power import seeds_needed, welch_power
-from reports.statistics.samples import Matrix, ScoresError
+from reports.statistics.samples import Floats, ScoresError
 from reports.statistics.significance import (
     cliffs_delta,
     equivalence_p,
@@ -24,7 +24,7 @@ X = np.array([1.0, 2.0, 3.0, 4.0])
 Y = np.array([2.5, 4.5, 5.0, 7.0, 6.0])
 
 
-def normal(seed: int, runs: int, mean: float = 0.0) -> Matrix:
+def normal(seed: int, runs: int, mean: float = 0.0) -> Floats:
     return np.random.default_rng(seed).normal(mean, size=runs)
 
 
