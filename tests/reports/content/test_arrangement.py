@@ -84,6 +84,12 @@ def test_what_makes_scores_unequal_is_said(other: dict[str, object], words: str)
     assert any(words in line for line in arranged.statements)
 
 
+def test_nine_tenths_of_the_budget_are_enough() -> None:
+    for last, sentences in ((89, 1), (90, 0)):
+        arranged = arrange([run(budget=100, steps=[10, last])])
+        assert len(arranged.statements) == sentences
+
+
 def test_budgets_a_rollout_apart_are_equal() -> None:
     # 2048 against 2000: the algorithms took whole rollouts.
     assert arrange([run("a", steps=[1000, 2048]), run("b", steps=[1000, 2000])]).statements == ()

@@ -12,6 +12,7 @@ from reports.output.tables import (
     brief_main_table,
     report_tables,
     split_tests,
+    task_table,
 )
 
 
@@ -81,3 +82,12 @@ def test_the_tests_split_in_two_keep_every_column(document: Document) -> None:
     first, second = split_tests(whole)
     keys = {column.key for column in (*first.columns, *second.columns)}
     assert keys == {column.key for column in whole.columns}
+
+
+def test_a_rows_extremes_are_those_of_its_runs(document: Document) -> None:
+    table = task_table(document)
+    keys = [column.key for column in table.columns]
+    for row, record in zip(table.rows, document.task_scores, strict=True):
+        cells = dict(zip(keys, row, strict=True))
+        assert (cells["min"], cells["max"]) == (min(record.scores), max(record.scores))
+        assert (cells["label"], cells["task"]) == (record.label, record.task)

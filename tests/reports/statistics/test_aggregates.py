@@ -85,6 +85,14 @@ def test_uneven_runs_are_worked_out_by_hand() -> None:
     assert gap == pytest.approx(0.0)  # every score is at least 1, and counts as 1
 
 
+def test_an_optimality_gap_is_never_below_zero_however_far_its_interval_is_stretched() -> None:
+    # The gap is (0.1 + 0 + 0)/3. A resample leaves the 0.9 out with probability (2/3)³ = 0.30, so
+    # the percentile interval ends at 0, and stretching by any factor above 1 would go on below it.
+    gap = aggregates([[0.9, 1.0, 1.0]], seed=0, key="k", draws=500).optimality_gap
+    assert gap.value == pytest.approx(0.1 / 3)
+    assert gap.low == 0.0
+
+
 def test_every_task_counts_alike_however_many_runs_it_has() -> None:
     few, many = [[0.0, 1.0], [2.0, 3.0]], [[0.0, 1.0], [2.0, 3.0] * 10]
     np.testing.assert_allclose(
