@@ -2,7 +2,7 @@
 
 Every call may be made twice, where its first answer was lost: what is written is the same, a
 claim that was granted unheard has no owner and no heartbeat and is soon taken for lost, and a
-task that is offered twice counts once.
+item that is offered twice counts once.
 """
 
 import functools
@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from tuning.optuna_internals import calls_of_cache
 
 __all__ = ["Patience", "PatientDatabase", "PatientProxy", "StorageLostError", "cause_of"]
 
@@ -122,9 +124,7 @@ class PatientProxy(GrpcStorageProxy):
 
 
 _CALLS = sorted(BaseStorage.__abstractmethods__)
-# What Optuna's cache before a database calls beside them.
-_INNER = ("_create_new_trial", "_get_best_trial_id", "_get_trials", "_set_trial_param")
-for _name in (*_CALLS, *_INNER, "record_heartbeat", "_get_stale_trial_ids"):
+for _name in (*_CALLS, *calls_of_cache(), "record_heartbeat"):
     setattr(PatientDatabase, _name, _patient(getattr(RDBStorage, _name)))
 for _name in _CALLS:
     setattr(PatientProxy, _name, _patient(getattr(GrpcStorageProxy, _name)))

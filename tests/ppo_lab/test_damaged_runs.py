@@ -122,7 +122,7 @@ def test_judged_runs_of_a_study_are_made_again_in_its_workers(folder: Path, tmp_
     from types import SimpleNamespace
 
     from tuning.stages import _make_damaged_again
-    from tuning.trial_runs import run_task
+    from tuning.trial_runs import run_trial
 
     class Pool:
         """Does each task at once."""
@@ -131,7 +131,7 @@ def test_judged_runs_of_a_study_are_made_again_in_its_workers(folder: Path, tmp_
         done: list[object] = []  # noqa: RUF012
 
         def submit(self, key: object, function: Any, *arguments: Any) -> None:
-            assert function is run_task
+            assert function is run_trial
             self.done.append(key)
             function(*arguments)
 

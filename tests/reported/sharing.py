@@ -164,14 +164,15 @@ def _(logs):
 def tasks_of(url, study="s", **more):
     import optuna
 
+    from tuning.heart import Heart
     from tuning.storage import open_storage
-    from tuning.task_list import Heart, TaskList
+    from tuning.work_list import WorkList
 
     storage = open_storage(url)
     made = optuna.create_study(
         study_name=study, storage=storage, direction="maximize", load_if_exists=True
     )
-    return TaskList(made, storage, Heart(storage), **more)
+    return WorkList(made, storage, Heart(storage), **more)
 
 
 def offered_at_once(url, workers=3, count=16):

@@ -9,8 +9,9 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from tuning.heart import Heart
 from tuning.storage import open_storage, open_study
-from tuning.task_list import Heart, TaskList
+from tuning.work_list import WorkList
 
 
 def work(url: str, names: Sequence[str], count: int, meet: Callable[[], Any]) -> None:
@@ -19,7 +20,7 @@ def work(url: str, names: Sequence[str], count: int, meet: Callable[[], Any]) ->
     for name in names:
         meet()
         storage = open_storage(url, grace=30)
-        tasks = TaskList(open_study(name, storage, url, {"name": name}), storage, Heart(storage))
+        tasks = WorkList(open_study(name, storage, url, {"name": name}), storage, Heart(storage))
         tasks.offer(wanted)
         tasks.refresh()
         while any(tasks.outcome(task) is None for task in wanted):

@@ -11,9 +11,10 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
 from tuning import patience as module
+from tuning.heart import Heart
 from tuning.patience import Patience, StorageLostError, cause_of
 from tuning.storage import open_storage
-from tuning.task_list import Heart, TaskList
+from tuning.work_list import WorkList
 
 NAMES = ["0", "1"]
 
@@ -39,23 +40,23 @@ class Faulty:
 
 
 @pytest.fixture
-def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskList:
+def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkList:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
     storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}", 60, said.append)
     said.clear()
     study = optuna.create_study(study_name="tasks", storage=storage, direction="maximize")
-    return TaskList(study, storage, Heart(storage))
+    return WorkList(study, storage, Heart(storage))
 
 
 said: list[str] = []
 
 
-def states(tasks: TaskList) -> list[tuple[str, str]]:
+def states(tasks: WorkList) -> list[tuple[str, str]]:
     tasks.refresh()
     return sorted((t.user_attrs["task"], t.state.name) for t in tasks.study.get_trials())
 
 
-def finish(tasks: TaskList, name: str) -> None:
+def finish(tasks: WorkList, name: str) -> None:
     claim = tasks.claim([name], lambda _: True)
     assert claim is not None
     tasks.finish(
@@ -63,7 +64,7 @@ def finish(tasks: TaskList, name: str) -> None:
     )
 
 
-def test_answers_that_are_lost_lose_no_task(tasks: TaskList) -> None:
+def test_answers_that_are_lost_lose_no_task(tasks: WorkList) -> None:
     faulty = Faulty(tasks.storage)
     tasks.offer(NAMES)
     claim = tasks.claim(["0"], lambda _: True)
@@ -84,7 +85,7 @@ def test_answers_that_are_lost_lose_no_task(tasks: TaskList) -> None:
 def test_claim_whose_answer_is_lost_is_nobodys_and_is_taken_up_again(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}", 1)
     study = optuna.create_study(study_name="tasks", storage=storage, direction="maximize")
-    tasks = TaskList(study, storage, Heart(storage))
+    tasks = WorkList(study, storage, Heart(storage))
     tasks.offer(["0"])
     faulty = Faulty(storage)
     set_state = type(storage).set_trial_state_values
@@ -140,7 +141,7 @@ def test_cause_is_the_drivers_and_not_optunas_guess(tmp_path: Path) -> None:
     assert cause_of(caught.value) == "OperationalError: no such table: trials"
 
 
-def test_task_that_two_looks_find_without_an_open_attempt_waits_again(tasks: TaskList) -> None:
+def test_task_that_two_looks_find_without_an_open_attempt_waits_again(tasks: WorkList) -> None:
     tasks.offer(["0"])
     claim = tasks.claim(["0"], lambda _: True)
     assert claim is not None

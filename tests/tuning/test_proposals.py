@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuning.proposals import Hindsight, quiet
-from tuning.protocol import Protocol, Pruner, Sampler
+from tuning.protocol import Pruner, Sampler, TuningProtocol
 from tuning.spaces import SPACES, default_suggestion, distributions
 
 SPACE = SPACES["core"]["spec_ppo"]
@@ -16,15 +16,15 @@ KNOWN = distributions(SPACE)
 FIRST = default_suggestion("spec_ppo", SPACE, {})
 
 
-def protocol(sampler: Sampler = "tpe", pruner: Pruner = "none", **changes: Any) -> Protocol:
-    return Protocol("env", "MlpPolicy", sampler=sampler, pruner=pruner, **changes)
+def protocol(sampler: Sampler = "tpe", pruner: Pruner = "none", **changes: Any) -> TuningProtocol:
+    return TuningProtocol("env", "MlpPolicy", sampler=sampler, pruner=pruner, **changes)
 
 
 def quality(params: dict[str, Any]) -> float:
     return -abs(params["clip_range"] - 0.3) - abs(params["gae_lambda"] - 0.9)
 
 
-def screened(used: Protocol, trials: int) -> list[FrozenTrial]:
+def screened(used: TuningProtocol, trials: int) -> list[FrozenTrial]:
     """A whole screening with made-up scores, as the study would run it."""
     past: list[FrozenTrial] = []
     for number in range(trials):

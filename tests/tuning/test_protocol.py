@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from ppo_lab.errors import ArgumentError
 from ppo_lab.runs.sb3_training import MAX_EVALUATION_ENVS
 from ppo_lab.runs.seeds import MAX_SEED, SEED_STRIDE, Block
-from tuning.protocol import Protocol
+from tuning.protocol import TuningProtocol
 
 
-def protocol(**changes: int) -> Protocol:
-    return Protocol("ppo_lab/GridWorld-v0", "MlpPolicy", **changes)
+def protocol(**changes: int) -> TuningProtocol:
+    return TuningProtocol("ppo_lab/GridWorld-v0", "MlpPolicy", **changes)
 
 
 @given(st.integers(0, MAX_SEED), st.integers(1, 1000), st.integers(1, 900), st.integers(1, 100))
@@ -100,16 +100,16 @@ def test_budget_without_a_step_of_every_environment_is_refused() -> None:
 
 def test_unknown_sampler_and_pruner_are_refused_with_the_known_ones() -> None:
     with pytest.raises(ArgumentError, match=r"sampler='tp': expected one of tpe, gp, cmaes"):
-        Protocol("e", "p", sampler="tp")  # type: ignore[arg-type]
+        TuningProtocol("e", "p", sampler="tp")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r"pruner='median': expected one of none, halving"):
-        Protocol("e", "p", pruner="median")  # type: ignore[arg-type]
+        TuningProtocol("e", "p", pruner="median")  # type: ignore[arg-type]
 
 
 def test_wilcoxon_needs_seeds_enough_to_tell_anything() -> None:
     # One-sided signed-rank test of n pairs: the smallest p is 1/2ⁿ; 1/8 > 0.1 > 1/16.
     with pytest.raises(ArgumentError, match="expected at least 4"):
-        Protocol("e", "p", pruner="wilcoxon", screen_seeds=3)
-    assert Protocol("e", "p", pruner="wilcoxon", screen_seeds=4).screening_seeds == [
+        TuningProtocol("e", "p", pruner="wilcoxon", screen_seeds=3)
+    assert TuningProtocol("e", "p", pruner="wilcoxon", screen_seeds=4).screening_seeds == [
         0,
         100,
         200,

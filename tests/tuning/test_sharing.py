@@ -17,24 +17,25 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from tests.tuning.contention import check, in_processes, in_threads
+from tuning.heart import Heart
 from tuning.patience import PatientDatabase
 from tuning.storage import file_url, open_storage
-from tuning.task_list import Heart, TaskList
 from tuning.turns import turn
+from tuning.work_list import WorkList
 
 NAMES = ["0", "1", "2"]
 
 
-def task_list(folder: Path, grace: float = 120.0, said: list[str] | None = None) -> TaskList:
+def task_list(folder: Path, grace: float = 120.0, said: list[str] | None = None) -> WorkList:
     storage = open_storage(file_url(folder / "study.db"))
     study = optuna.create_study(
         study_name="tasks", storage=storage, direction="maximize", load_if_exists=True
     )
     say = (lambda line: None) if said is None else said.append
-    return TaskList(study, storage, Heart(storage), grace, say)
+    return WorkList(study, storage, Heart(storage), grace, say)
 
 
-def states(tasks: TaskList) -> list[tuple[str, str]]:
+def states(tasks: WorkList) -> list[tuple[str, str]]:
     return [(t.user_attrs["task"], t.state.name) for t in tasks.study.get_trials()]
 
 
@@ -208,7 +209,7 @@ def test_two_processes_never_both_claim_a_trial_of_a_file(tmp_path: Path) -> Non
     second.refresh()
     barrier, won = threading.Barrier(2), []
 
-    def claim_all(tasks: TaskList) -> None:
+    def claim_all(tasks: WorkList) -> None:
         for name in names:
             barrier.wait()
             if tasks.claim([name], lambda task: True):

@@ -11,29 +11,30 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from tuning import task_list as module
+from tuning import work_list as module
+from tuning.heart import Heart
 from tuning.storage import open_storage
-from tuning.task_list import Claim, Heart, TaskList
+from tuning.work_list import Claim, WorkList
 
 NAMES = ["0", "1", "2"]
 
 
-def task_list(folder: Path, grace: int = 120) -> TaskList:
+def task_list(folder: Path, grace: int = 120) -> WorkList:
     storage = open_storage(f"sqlite:///{folder / 'study.db'}", grace)
     study = optuna.create_study(
         study_name="tasks", storage=storage, direction="maximize", load_if_exists=True
     )
-    listed = TaskList(study, storage, Heart(storage))
+    listed = WorkList(study, storage, Heart(storage))
     listed.offer(NAMES)
     return listed
 
 
-def take(tasks: TaskList) -> Claim | None:
+def take(tasks: WorkList) -> Claim | None:
     tasks.refresh()
     return tasks.claim(NAMES, lambda task: True)
 
 
-def finish(tasks: TaskList, claim: Claim, value: float = 1.0) -> bool:
+def finish(tasks: WorkList, claim: Claim, value: float = 1.0) -> bool:
     return tasks.finish(
         claim,
         TrialState.COMPLETE,
@@ -44,7 +45,7 @@ def finish(tasks: TaskList, claim: Claim, value: float = 1.0) -> bool:
     )
 
 
-def states(tasks: TaskList) -> list[tuple[str, str]]:
+def states(tasks: WorkList) -> list[tuple[str, str]]:
     tasks.refresh()
     return [(t.user_attrs["task"], t.state.name) for t in tasks.study.get_trials()]
 
@@ -53,7 +54,7 @@ def test_two_workers_never_hold_the_same_task(tmp_path: Path) -> None:
     first, second = task_list(tmp_path), task_list(tmp_path)
     # Neither looks at the storage between claims: the storage itself decides.
     taken = [w.claim(NAMES, lambda task: True) for w in (first, second, first, second)]
-    assert sorted(claim.task for claim in taken if claim) == NAMES
+    assert sorted(claim.item for claim in taken if claim) == NAMES
     assert len(states(first)) == 3
 
 
@@ -64,7 +65,7 @@ def test_tasks_offered_twice_count_once(tmp_path: Path) -> None:
     done = []
     while claim := take(tasks):
         finish(tasks, claim)
-        done.append(claim.task)
+        done.append(claim.item)
     assert done == NAMES
 
 
@@ -84,7 +85,7 @@ def test_task_of_a_process_that_has_ended_waits_again_at_once(tmp_path: Path) ->
     ]
     again = take(tasks)
     assert again is not None
-    assert again.task == "0"
+    assert again.item == "0"
 
 
 def test_task_of_a_living_process_or_of_another_machine_is_left_to_it(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_silent_machine_is_taken_for_lost_and_its_late_result_does_not_count(
         other.retry_lost(0)
     again = take(other)
     assert again is not None
-    assert again.task == "0"
+    assert again.item == "0"
     assert finish(other, again, 2.0)
     assert not finish(silent, claim, 3.0)
     other.refresh()
@@ -142,7 +143,7 @@ def test_released_task_waits_for_another_and_loses_nothing(tmp_path: Path) -> No
     for _ in range(6):
         claim = take(tasks)
         assert claim is not None
-        assert claim.task == "0"
+        assert claim.item == "0"
         tasks.release(claim)
     tasks.refresh()
     assert tasks.outcome("0") is None
@@ -153,7 +154,7 @@ def test_task_that_loses_worker_after_worker_is_tried_again_and_again(tmp_path: 
     for _ in range(6):
         claim = take(tasks)
         assert claim is not None
-        assert claim.task == "0"
+        assert claim.item == "0"
         tasks.storage.set_trial_state_values(claim.trial_id, state=TrialState.FAIL)
         module.retry(tasks.study, tasks.study.get_trials()[claim_number(tasks, claim)])
     tasks.refresh()
@@ -178,7 +179,7 @@ def test_task_that_a_killed_process_or_an_earlier_version_left_failed_is_offered
     ]
 
 
-def claim_number(tasks: TaskList, claim: Claim) -> int:
+def claim_number(tasks: WorkList, claim: Claim) -> int:
     return next(t.number for t in tasks.study.get_trials() if t._trial_id == claim.trial_id)
 
 
@@ -192,4 +193,4 @@ def test_finished_task_is_not_offered_or_claimed_again(tmp_path: Path, state: Tr
     assert len(states(tasks)) == 3
     following = take(tasks)
     assert following is not None
-    assert following.task == "1"
+    assert following.item == "1"
