@@ -7,7 +7,7 @@ item that is offered twice counts once.
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,7 +17,14 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from tuning.optuna_internals import calls_of_cache
 
-__all__ = ["Patience", "PatientDatabase", "PatientProxy", "StorageLostError", "cause_of"]
+__all__ = [
+    "Patience",
+    "PatientDatabase",
+    "PatientProxy",
+    "StorageLostError",
+    "cause_of",
+    "make_patient",
+]
 
 T = TypeVar("T")
 
@@ -123,8 +130,12 @@ class PatientProxy(GrpcStorageProxy):
     patience = Patience(0)
 
 
+def make_patient(storage: type[BaseStorage], calls: Iterable[str]) -> None:
+    """Have these methods of a class of storages wait for its ``patience``."""
+    for name in calls:
+        setattr(storage, name, _patient(getattr(storage, name)))
+
+
 _CALLS = sorted(BaseStorage.__abstractmethods__)
-for _name in (*_CALLS, *calls_of_cache(), "record_heartbeat"):
-    setattr(PatientDatabase, _name, _patient(getattr(RDBStorage, _name)))
-for _name in _CALLS:
-    setattr(PatientProxy, _name, _patient(getattr(GrpcStorageProxy, _name)))
+make_patient(PatientDatabase, (*_CALLS, *calls_of_cache(), "record_heartbeat"))
+make_patient(PatientProxy, _CALLS)

@@ -121,27 +121,23 @@ def test_a_table_is_looked_at_too(algo: str, tmp_path: Path) -> None:
 def test_judged_runs_of_a_study_are_made_again_in_its_workers(folder: Path, tmp_path: Path) -> None:
     from types import SimpleNamespace
 
+    from ppo_lab.runs.workers import execute_run_within
     from tuning.stages import _make_damaged_again
-    from tuning.trial_runs import run_trial
 
-    class Pool:
-        """Does each task at once."""
+    class AtOnce:
+        """An executor that does each task at once."""
 
-        free, busy, run_timeout = 1, 0, None
+        busy, run_timeout = 0, None
         done: list[object] = []  # noqa: RUF012
 
         def submit(self, key: object, function: Any, *arguments: Any) -> None:
-            assert function is run_trial
             self.done.append(key)
             function(*arguments)
-
-        def finished(self, _timeout: float) -> list[object]:
-            return []
 
     whole = Path(shutil.copytree(folder, tmp_path / "whole"))
     emptied(folder / "evaluations.npz")
     runs: Any = SimpleNamespace(runs={"a": (folder, CONFIG), "b": (whole, CONFIG)})
-    stages: Any = SimpleNamespace(pool=Pool())
-    _make_damaged_again(stages, [runs])
-    assert stages.pool.done == [folder]
+    resources: Any = SimpleNamespace(executor=AtOnce(), run=execute_run_within)
+    _make_damaged_again(resources, [runs])
+    assert resources.executor.done == [folder]
     assert finished_run(CONFIG, folder) is not None

@@ -3,12 +3,12 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.runs.sb3_training import MAX_EVALUATION_ENVS
-from ppo_lab.runs.seeds import MAX_SEED, SEED_STRIDE, Block
+from ppo_lab.runs.seeds import BLOCK_SIZE, MAX_SEED, SEED_STRIDE, Block
 from tuning.protocol import TuningProtocol
 
 
@@ -49,12 +49,30 @@ def test_evaluation_seeds_of_two_runs_share_no_environment() -> None:
     assert SEED_STRIDE >= MAX_EVALUATION_ENVS
 
 
-def test_two_studies_share_no_seed() -> None:
-    first, second = protocol(seed=0), protocol(seed=1)
-    assert not {*first.judge_seeds, *first.replica_seeds} & {
-        *second.judge_seeds,
-        *second.replica_seeds,
-    }
+@given(st.lists(st.integers(0, MAX_SEED), min_size=2, max_size=2, unique=True))
+@example([0, 1])
+@example([MAX_SEED - 1, MAX_SEED])
+def test_no_block_of_a_study_overlaps_another_or_any_of_another_study(seeds: list[int]) -> None:
+    # From the first seed of a block to the last environment of its last run.
+    spans = sorted(
+        (used.run_seed(block, 0), used.run_seed(block, BLOCK_SIZE - 1) + SEED_STRIDE - 1)
+        for used in (protocol(seed=seed) for seed in seeds)
+        for block in Block
+    )
+    assert len(spans) == 8
+    assert all(last < following for (_, last), (following, _) in pairwise(spans))
+
+
+@given(st.integers(0, MAX_SEED))
+def test_every_seed_is_drawn_from_the_block_that_is_named_for_it(seed: int) -> None:
+    used = protocol(seed=seed, seeds=2, screen_seeds=1, replicas=1)
+    assert [*used.screening_seeds, *used.replica_seeds] == [
+        used.run_seed(Block.TUNING, i) for i in (0, 1)
+    ]
+    assert used.judge_seeds == [used.run_seed(Block.TEST, i) for i in (0, 1)]
+    for judging, block in ((False, Block.TUNING_EVALUATION), (True, Block.TEST_EVALUATION)):
+        evaluated = [used.evaluation(judging, i).seed for i in (0, 1)]
+        assert evaluated == [used.run_seed(block, i) for i in (0, 1)]
 
 
 def test_the_largest_seed_fits_sb3s_32_bits() -> None:
