@@ -86,9 +86,9 @@ def run_study(
         StudyError: a stage has nothing to hand on.
         OSError: the folder cannot be written.
     """
-    spaces = spaces or {algo: SPACES["core"][algo] for algo in algos}
     fitted = {
-        algo: fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps) for algo in algos
+        algo: fit_to_budget((spaces or SPACES["core"])[algo], protocol.n_envs, protocol.timesteps)
+        for algo in algos
     }
     folder.mkdir(parents=True, exist_ok=True)
     url = storage or file_url(folder / "study.db")
@@ -100,17 +100,12 @@ def run_study(
         study = open_study(f"{folder.name}-{name}", opened, url, settings)
         return WorkList(study, opened, heart, grace, say)
 
+    def algorithm_study(algo: str) -> AlgorithmStudy:
+        settings = study_settings(algo, protocol, fitted[algo])
+        return AlgorithmStudy(algo, protocol, fitted[algo], folder, work_list(algo, settings))
+
     try:
-        studies = [
-            AlgorithmStudy(
-                algo,
-                protocol,
-                fitted[algo],
-                folder,
-                work_list(algo, study_settings(algo, protocol, fitted[algo])),
-            )
-            for algo in algos
-        ]
+        studies = [algorithm_study(algo) for algo in algos]
         _say_what_is_there(studies, say)
         resources = Resources(
             executor, progress, grace, lambda name: work_list(name, {"companion": name})

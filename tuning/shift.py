@@ -12,10 +12,10 @@ from ppo_lab.runs.execution import RunResult
 from ppo_lab.runs.executor import Death, Executor
 from ppo_lab.runs.workers import execute_run_within, record_death
 from tuning.study import reason_of
-from tuning.trial_runs import Run, TrialResult, TrialRuns, run_trial
+from tuning.trial_runs import ExecuteRun, TrialResult, TrialRuns, run_trial
 from tuning.work_list import Claim, WorkList
 
-__all__ = ["POLL_SECONDS", "Progress", "Resources", "Workload", "carry_out"]
+__all__ = ["Progress", "Resources", "Workload", "carry_out"]
 
 POLL_SECONDS = 0.5
 """Between two looks at what other machines have done."""
@@ -67,14 +67,14 @@ class Resources:
         progress: told of every result.
         grace: seconds of silence after which a worker elsewhere is taken for lost.
         companion: name → the work list of the companion study of that name.
-        run: what a worker does for one run.
+        execute_run: what a worker does for one run.
     """
 
     executor: Executor[TrialResult]
     progress: Progress
     grace: float
     companion: Callable[[str], WorkList]
-    run: Run = execute_run_within
+    execute_run: ExecuteRun = execute_run_within
 
 
 def carry_out(
@@ -194,7 +194,7 @@ class _Shift:
         self._claims[key] = claim
         self._begun[label] += 1
         self._trials[key] = trial = workload.make(claim)
-        executor.submit(key, run_trial, trial, executor.run_timeout, self._resources.run)
+        executor.submit(key, run_trial, trial, executor.run_timeout, self._resources.execute_run)
         workload.work_list.refresh()
 
     def _conclude(self, key: Any, outcome: TrialResult | Death) -> None:

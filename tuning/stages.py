@@ -8,12 +8,12 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ppo_lab.runs.execution import RunConfig, is_damaged
-from ppo_lab.runs.executor import Death
+from ppo_lab.runs.executor import Death, as_completed
 from ppo_lab.runs.references import ReferenceScores, as_record
 from reports.text import counted
 from tuning.candidates import Candidate, Tuned, ranked
 from tuning.outputs import former_settings, restore_run
-from tuning.shift import POLL_SECONDS, Resources, carry_out
+from tuning.shift import Resources, carry_out
 from tuning.study import AlgorithmStudy, Runs, Screening, reason_of
 from tuning.trial_runs import TrialRuns, run_trial
 from tuning.work_list import WorkList
@@ -151,12 +151,11 @@ def _make_damaged_again(resources: Resources, work: Iterable[Runs]) -> None:
     executor = resources.executor
     for run in damaged:
         trial = TrialRuns((run,))
-        executor.submit(run[0], run_trial, trial, executor.run_timeout, resources.run)
-    while executor.busy:
-        for folder, outcome in executor.finished(POLL_SECONDS):
-            if isinstance(outcome, Death):
-                reason = outcome.reason(str(folder), executor.run_timeout)
-                _whole({("the damaged runs", str(folder)): reason})
+        executor.submit(run[0], run_trial, trial, executor.run_timeout, resources.execute_run)
+    for folder, outcome in as_completed(executor):
+        if isinstance(outcome, Death):
+            reason = outcome.reason(str(folder), executor.run_timeout)
+            _whole({("the damaged runs", str(folder)): reason})
 
 
 def _judging(

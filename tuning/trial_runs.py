@@ -14,9 +14,9 @@ from ppo_lab.runs.workers import execute_run_within
 from tuning.proposals import Hindsight, Watch
 from tuning.protocol import CURVE_PRUNERS
 
-__all__ = ["Run", "TrialResult", "TrialRuns", "run_trial"]
+__all__ = ["ExecuteRun", "TrialResult", "TrialRuns", "run_trial"]
 
-Run = Callable[[float | None, RunConfig, Path, Watcher | None], RunResult]
+ExecuteRun = Callable[[float | None, RunConfig, Path, Watcher | None], RunResult]
 """What a worker does for one run, as :func:`execute_run_within` does."""
 
 
@@ -74,14 +74,14 @@ class TrialResult:
 
 
 def run_trial(
-    trial: TrialRuns, run_timeout: float | None = None, run: Run = execute_run_within
+    trial: TrialRuns, run_timeout: float | None = None, execute_run: ExecuteRun = execute_run_within
 ) -> TrialResult:
     """Train and score a trial's runs; in a worker process.
 
     Args:
         trial: what to run.
         run_timeout: seconds after which a run ends this process; None: no limit.
-        run: what is done for each.
+        execute_run: what is done for each.
 
     Raises:
         ArgumentError: a run folder holds a finished run of another configuration.
@@ -93,7 +93,7 @@ def run_trial(
     result = RunResult(None, "no run", 0.0)
     for index, (folder, config) in enumerate(trial.runs):
         watcher = spectator.on_curve(index, config)
-        result = run(run_timeout, config, folder, watcher)
+        result = execute_run(run_timeout, config, folder, watcher)
         seconds, steps = seconds + result.seconds, steps + result.steps
         reused = reused and result.reused
         if result.score is None or result.stopped:

@@ -1,13 +1,18 @@
 """Getting tasks done: what an executor is, and the second try of a task whose worker died."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Death", "Executor", "Retrying"]
+__all__ = ["Death", "Executor", "Retrying", "as_completed"]
 
 T = TypeVar("T")
+_Submitted = tuple[Any, ...]
+"""A key, a function and its arguments."""
+
+POLL_SECONDS = 1.0
+"""Between two looks at what has been running for long."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,6 @@ class Executor(Protocol[T]):
         """End what is at work, and forget what waits; nothing is busy afterwards."""
 
 
-@dataclass(frozen=True)
-class _Waiting:
-    key: object
-    call: tuple[Any, ...]
-    """A function and its arguments."""
-
-
 class Retrying(Generic[T]):
     """An executor that tries a task whose worker dies once more, alone.
 
@@ -98,11 +96,12 @@ class Retrying(Generic[T]):
 
     def __init__(self, executor: Executor[T]) -> None:
         self.run_timeout = executor.run_timeout
+        self.oldest = executor.oldest
         self._executor = executor
-        self._queue: deque[_Waiting] = deque()
-        self._again: deque[_Waiting] = deque()
-        self._begun: dict[object, _Waiting] = {}
-        self._alone: _Waiting | None = None
+        self._queue: deque[_Submitted] = deque()
+        self._again: deque[_Submitted] = deque()
+        self._begun: dict[object, _Submitted] = {}
+        self._alone = False
 
     @property
     def busy(self) -> int:
@@ -114,13 +113,9 @@ class Retrying(Generic[T]):
         """How many more tasks there is use for now."""
         return self._executor.free - len(self._queue) - len(self._again)
 
-    def oldest(self) -> tuple[object, float] | None:
-        """Key and seconds of the task that has been at work for longest; None: none is."""
-        return self._executor.oldest()
-
     def submit(self, key: object, function: Callable[..., T], *arguments: object) -> None:
-        """Begin a task, or let it wait; see :meth:`Executor.submit`."""
-        self._queue.append(_Waiting(key, (function, *arguments)))
+        """See :meth:`Executor.submit`."""
+        self._queue.append((key, function, *arguments))
         self._pass_on()
 
     def finished(self, timeout: float) -> list[tuple[object, T | Death]]:
@@ -128,28 +123,47 @@ class Retrying(Generic[T]):
         results: list[tuple[object, T | Death]] = []
         for key, outcome in self._executor.finished(timeout):
             task = self._begun.pop(key)
-            was_alone, self._alone = task is self._alone, None
-            if isinstance(outcome, Death) and not outcome.overdue and not was_alone:
+            if isinstance(outcome, Death) and not outcome.overdue and not self._alone:
                 self._again.append(task)
             else:
                 results.append((key, outcome))
+            self._alone = False
         self._pass_on()
         return results
 
     def close(self) -> None:
-        """End what is at work, and forget what waits."""
+        """See :meth:`Executor.close`."""
         self._executor.close()
-        self._alone = None
+        self._alone = False
         for tasks in (self._queue, self._again, self._begun):
             tasks.clear()
 
     def _pass_on(self) -> None:
         if self._again and not self._executor.busy:
-            self._alone = self._again.popleft()
-            self._begin(self._alone)
-        while self._queue and not self._again and self._alone is None and self._executor.free > 0:
+            self._alone = True
+            self._begin(self._again.popleft())
+        while self._queue and not self._again and not self._alone and self._executor.free > 0:
             self._begin(self._queue.popleft())
 
-    def _begin(self, task: _Waiting) -> None:
-        self._begun[task.key] = task
-        self._executor.submit(task.key, *task.call)
+    def _begin(self, task: _Submitted) -> None:
+        self._begun[task[0]] = task
+        self._executor.submit(*task)
+
+
+def as_completed(
+    executor: Executor[T], waiting: Callable[[str, float], None] | None = None
+) -> Iterator[tuple[object, T | Death]]:
+    """All that was submitted, as it comes back, until nothing is busy.
+
+    Args:
+        executor: where it was submitted.
+        waiting: told which task has been at work for longest, and for how many seconds.
+
+    Yields:
+        (key, what it came to).
+    """
+    while executor.busy:
+        yield from executor.finished(POLL_SECONDS)
+        oldest = executor.oldest()
+        if waiting is not None and oldest is not None:
+            waiting(str(oldest[0]), oldest[1])

@@ -16,7 +16,7 @@ from ppo_lab.runs.execution import (
     finished_run,
     record_failure,
 )
-from ppo_lab.runs.executor import Death, Executor, Retrying
+from ppo_lab.runs.executor import Death, Executor, Retrying, as_completed
 from ppo_lab.runs.worker_pool import WorkerPool, time_limit
 
 __all__ = [
@@ -29,9 +29,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-POLL_SECONDS = 1.0
-"""Between two looks at what has been running for long."""
 
 
 def default_jobs() -> int:
@@ -99,15 +96,11 @@ def execute_runs(
     try:
         for folder, config in pending.items():
             executor.submit(folder, execute_run_within, run_timeout, config, folder)
-        while executor.busy:
-            for key, outcome in executor.finished(POLL_SECONDS):
-                assert isinstance(key, Path)
-                if isinstance(outcome, Death):
-                    outcome = record_death([(key, pending[key])], outcome, run_timeout)
-                yield key, outcome
-            oldest = executor.oldest()
-            if waiting is not None and oldest is not None:
-                waiting(str(oldest[0]), oldest[1])
+        for key, outcome in as_completed(executor, waiting):
+            assert isinstance(key, Path)
+            if isinstance(outcome, Death):
+                outcome = record_death([(key, pending[key])], outcome, run_timeout)
+            yield key, outcome
     finally:
         executor.close()
     for folder in configs:
@@ -157,13 +150,11 @@ def check_survives(
     executor: Executor[None] = local_executor(1, run_timeout)
     try:
         executor.submit(env_id, _make_once, run_timeout, env_id, dict(env_kwargs))
-        while executor.busy:
-            for _, outcome in executor.finished(POLL_SECONDS):
-                if isinstance(outcome, Death):
-                    raise ArgumentError(
-                        f"environment {env_id!r} cannot be made: "
-                        f"{outcome.reason(env_id, run_timeout)}"
-                    )
+        for _, outcome in as_completed(executor):
+            if isinstance(outcome, Death):
+                raise ArgumentError(
+                    f"environment {env_id!r} cannot be made: {outcome.reason(env_id, run_timeout)}"
+                )
     finally:
         executor.close()
 

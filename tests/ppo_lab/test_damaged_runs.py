@@ -137,7 +137,7 @@ def test_judged_runs_of_a_study_are_made_again_in_its_workers(folder: Path, tmp_
     whole = Path(shutil.copytree(folder, tmp_path / "whole"))
     emptied(folder / "evaluations.npz")
     runs: Any = SimpleNamespace(runs={"a": (folder, CONFIG), "b": (whole, CONFIG)})
-    resources: Any = SimpleNamespace(executor=AtOnce(), run=execute_run_within)
+    resources: Any = SimpleNamespace(executor=AtOnce(), execute_run=execute_run_within)
     _make_damaged_again(resources, [runs])
     assert resources.executor.done == [folder]
     assert finished_run(CONFIG, folder) is not None

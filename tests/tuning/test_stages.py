@@ -21,7 +21,7 @@ from tests.tuning.test_study import PROTOCOL, opened, proposals, scored
 from tuning.shift import Resources, carry_out
 from tuning.stages import StudyError, replicate, screen
 from tuning.study import AlgorithmStudy, Runs, Screening
-from tuning.trial_runs import Run, TrialResult, TrialRuns
+from tuning.trial_runs import ExecuteRun, TrialResult, TrialRuns
 from tuning.work_list import WorkList
 
 SMALL = replace(PROTOCOL, trials=8, window=3)
@@ -142,7 +142,7 @@ def pool() -> Iterator[Executor[TrialResult]]:
     made.close()
 
 
-def through(pool: Executor[TrialResult], run: Run, study: AlgorithmStudy) -> Resources:
+def through(pool: Executor[TrialResult], run: ExecuteRun, study: AlgorithmStudy) -> Resources:
     """A stage's resources with that pool and these runs."""
 
     def companion(name: str) -> WorkList:

@@ -59,14 +59,14 @@ def test_trial_is_never_stopped_at_its_last_rung() -> None:
     watch = made.hindsight.watch(FIRST, KNOWN)
     # Its pruner would: 1 is the worst of four at the last rung, 5 the best at the two before.
     assert [watch.stops(i, score) for i, score in enumerate(CURVE, 1)] == [False] * 3 + [True]
-    result = run_trial(made, run=curve_run)
+    result = run_trial(made, execute_run=curve_run)
     assert (result.stopped, result.reason, result.score) == (False, None, 1.0)
     assert result.points == dict(enumerate(CURVE, 1))
 
 
 def test_trial_is_stopped_at_a_rung_before_its_last() -> None:
     past = [past_trial({1: 1.0, 2: high, 3: 1.0, 4: 1.0}, 1.0) for high in (7.0, 8.0, 9.0)]
-    result = run_trial(trial(protocol(pruner="halving", window=1), past), run=curve_run)
+    result = run_trial(trial(protocol(pruner="halving", window=1), past), execute_run=curve_run)
     assert (result.stopped, result.steps, result.score) == (True, 2000, 5.0)
     assert result.reason == "stopped by halving at step 2000 with 5"
     assert result.scores == ()
@@ -84,7 +84,7 @@ def test_trial_is_stopped_seed_by_seed_but_not_after_the_last(seeds: int, stoppe
     # p < 0.1 from the fourth seed on: 1/2⁴ = 0.0625, see test_proposals.py.
     past = [past_trial(dict.fromkeys(range(seeds), 1.0), 1.0)]
     used = protocol(pruner="wilcoxon", window=1, screen_seeds=seeds)
-    result = run_trial(trial(used, past, seeds), run=seed_run)
+    result = run_trial(trial(used, past, seeds), execute_run=seed_run)
     assert (result.stopped, len(result.scores), result.steps) == (stopped, 4, 400)
     if stopped:
         assert result.reason == "stopped by wilcoxon after seed 4 of 5"
@@ -103,7 +103,7 @@ def test_trial_ends_with_the_first_of_its_runs_that_fails() -> None:
         failed = folder.name == "run_2"
         return RunResult(None if failed else 1.0, "nan" if failed else None, 2.0, steps=10)
 
-    result = run_trial(TrialRuns(runs(3)), run=run)
+    result = run_trial(TrialRuns(runs(3)), execute_run=run)
     assert made == ["run_1", "run_2"]
     assert (result.score, result.reason, result.stopped) == (None, "nan", False)
     assert (result.seconds, result.steps, result.scores) == (4.0, 20, (1.0,))
