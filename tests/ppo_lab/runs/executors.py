@@ -27,6 +27,7 @@ class ProcessPerTask(Generic[T]):
         self.run_timeout = run_timeout
         self._jobs = jobs
         self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["pytest", "ppo_lab.runs.worker_pool"])
         self._queue: deque[tuple[object, tuple[Any, ...]]] = deque()
         self._at_work: dict[Connection, tuple[object, Any, float]] = {}
 
