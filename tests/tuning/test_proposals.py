@@ -147,6 +147,17 @@ def test_hyperband_takes_a_trials_bracket_by_its_number_whatever_is_not_known_ye
     assert 0 < sum(stopped) < len(stopped)
 
 
+@pytest.mark.parametrize("own", [-9.0, 9.0])
+def test_hyperband_compares_a_trial_with_those_of_its_own_bracket(own: float) -> None:
+    used = protocol(pruner="hyperband", window=4)
+    scores = [own if bracket(number) == 0 else -own for number in range(40)]
+    everything = [finished([score] * 4) for score in scores]
+    for number in (number for number in range(24, 40) if bracket(number) == 0):
+        past = tuple(everything[: number - 3])
+        watch = Hindsight("study", used, number, past).watch(FIRST, KNOWN)
+        assert watch.stops(1, 0.0) is (own > 0)
+
+
 @pytest.mark.parametrize("pruner", ["halving", "hyperband"])
 def test_trials_that_are_not_known_yet_stop_nobody(pruner: Pruner) -> None:
     used = protocol(pruner=pruner, window=30)

@@ -63,6 +63,16 @@ def test_no_block_of_a_study_overlaps_another_or_any_of_another_study(seeds: lis
     assert all(last < following for (_, last), (following, _) in pairwise(spans))
 
 
+def test_seeds_stay_what_they_were_when_a_study_was_begun() -> None:
+    # (study seed · 4 blocks + block) · 1000 runs · 100 environments, and 100 for each run before.
+    used = protocol(seed=2, seeds=2, screen_seeds=1, replicas=1)
+    assert (used.screening_seeds, used.replica_seeds) == ([800_000], [800_100])
+    assert (used.judge_seeds, used.judge_evaluation_seeds) == (
+        *([900_000, 900_100], [1_100_000, 1_100_100]),
+    )
+    assert used.evaluation(judging=False, index=1).seed == 1_000_100
+
+
 @given(st.integers(0, MAX_SEED))
 def test_every_seed_is_drawn_from_the_block_that_is_named_for_it(seed: int) -> None:
     used = protocol(seed=seed, seeds=2, screen_seeds=1, replicas=1)

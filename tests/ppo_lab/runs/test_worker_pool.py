@@ -65,3 +65,23 @@ def test_death_of_which_it_is_not_said_how_is_one_all_the_same() -> None:
     pool.submit("task", print)
     assert pool.finished(POOL_SECONDS) == [("task", Death("", overdue=False))]
     pool.close()
+
+
+def test_worker_that_starts_while_its_pool_is_closed_is_ended_too() -> None:
+    starting, closed = threading.Event(), threading.Event()
+
+    def start() -> ProcessPoolExecutor:
+        starting.set()
+        assert closed.wait(POOL_SECONDS)
+        return light_worker()
+
+    pool: WorkerPool[None] = WorkerPool(1, start=start)
+    pool.submit("holds", time.sleep, POOL_SECONDS)
+    assert starting.wait(POOL_SECONDS)
+    closing = threading.Thread(target=pool.close, daemon=True)
+    closing.start()
+    while not pool._closed:
+        time.sleep(0.01)
+    closed.set()
+    closing.join(POOL_SECONDS / 4)
+    assert not closing.is_alive()
