@@ -1,6 +1,7 @@
 """A stage whose workers die: what is lost is no result, and the next call makes it good."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,8 +19,9 @@ from ppo_lab.runs.worker_pool import WorkerPool
 from tests.ppo_lab.runs.executors import light_worker
 from tests.tuning.made_up_runs import dying_run, run_with_a_failed_replica, watched_run
 from tests.tuning.test_study import PROTOCOL, opened, proposals, scored
+from tuning.candidates import Candidate
 from tuning.shift import Resources, carry_out
-from tuning.stages import StudyError, replicate, screen
+from tuning.stages import StudyError, _set_former_winner_aside, replicate, screen
 from tuning.study import AlgorithmStudy, Runs, Screening
 from tuning.trial_runs import ExecuteRun, TrialResult, TrialRuns
 from tuning.work_list import WorkList
@@ -40,6 +42,7 @@ class MadeUp:
     ) -> None:
         self._dying, self._death, self._result = dying, death, result
         self._done: list[tuple[Any, TrialResult | Death]] = []
+        self.begun: list[Any] = []
 
     @property
     def busy(self) -> int:
@@ -48,6 +51,7 @@ class MadeUp:
     def oldest(self) -> None: ...
 
     def submit(self, key: Any, function: Any, *arguments: Any) -> None:
+        self.begun.append(key)
         outcome = self._death if key[1] in self._dying else self._result(arguments[0])
         self._done.append((key, outcome))
 
@@ -120,6 +124,37 @@ def test_single_runs_that_are_lost_hold_up_no_other(tmp_path: Path) -> None:
         *(False, True),
         *(False, True),
     ]
+
+
+def test_the_algorithm_with_the_fewest_begun_is_next(tmp_path: Path) -> None:
+    work = {}
+    for algo in ("a", "b"):
+        study = opened(tmp_path / algo, SMALL)
+        runs = {
+            f"{algo}/{i}": (study.place(i, algo), study.run("judge", i, {})) for i in range(1, 4)
+        }
+        work[algo] = Runs(study.work_list, runs)
+    executor = MadeUp(set(), result=lambda _: TrialResult(scores=(1.0,)))
+    carry_out(Resources(executor, Silent(), 120, no_companion), "judge", work)
+    assert [label for label, _ in executor.begun] == ["a", "b"] * 3
+
+
+def test_former_winners_runs_leave_the_reports_folder_each_time_that_they_would_be_in_it(
+    tmp_path: Path,
+) -> None:
+    study = replace(opened(tmp_path / "study", SMALL), folder=tmp_path / "judged")
+    tuned = study.folder / "judge" / "spec_ppo-tuned"
+    first, second = (Candidate(n, {"clip_range": n / 10}, 0.0, (1.0,)) for n in (1, 2))
+    for of_whom, then in ((first, second), (second, second), (first, second)):
+        shutil.rmtree(tuned, ignore_errors=True)
+        (tuned / "env_1").mkdir(parents=True)
+        record = {"hyperparameters": of_whom.hyperparameters}
+        (tuned / "env_1" / "run.json").write_text(json.dumps(record))
+        _set_former_winner_aside(study, then)
+        assert tuned.exists() is (of_whom is then)
+    (former,) = (study.folder / "former").iterdir()
+    record = json.loads((former / "env_1" / "run.json").read_text())
+    assert record["hyperparameters"] == first.hyperparameters
 
 
 def test_trial_that_cannot_be_proposed_is_given_back(tmp_path: Path) -> None:

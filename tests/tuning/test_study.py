@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.runs.seeds import Block
 from ppo_lab.runs.storage_url import without_password
 from tuning.candidates import Candidate, lower_end, ranked
 from tuning.heart import Heart
@@ -186,6 +187,17 @@ def test_study_of_other_settings_is_refused_with_the_difference(tmp_path: Path) 
     with pytest.raises(ArgumentError, match=r"space clip_range high 0.5 there, 0.3 here"):
         opened(tmp_path / "a", space=(Real("clip_range", 0.05, 0.3), *SPACE[1:]))
     opened(tmp_path / "a", replace(PROTOCOL, seeds=50, trials=99))
+
+
+def test_replicas_take_the_seeds_after_those_of_screening_to_be_evaluated_too(
+    tmp_path: Path,
+) -> None:
+    protocol = replace(PROTOCOL, screen_seeds=2)
+    study = opened(tmp_path / "a", protocol)
+    for stage, index, block_index in (("screen", 1, 1), ("replicate", 0, 2), ("replicate", 1, 3)):
+        run = study.run(stage, index, {})
+        assert run.seed == protocol.run_seed(Block.TUNING, block_index)
+        assert run.evaluation.seed == protocol.run_seed(Block.TUNING_EVALUATION, block_index)
 
 
 @pytest.mark.parametrize("storage", ["nonsense", "foo://bar", "sqlite:////proc/none/study.db"])

@@ -1,7 +1,9 @@
 """A trial's runs: what its pruner hears, and where it has nothing left to stop."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, create_trial
 
@@ -91,6 +93,24 @@ def test_trial_is_stopped_seed_by_seed_but_not_after_the_last(seeds: int, stoppe
         assert result.score == 0.46  # the last that was heard of it
     else:
         assert result.score == pytest.approx((0.49 + 0.48 + 0.47 + 0.46) / 4)
+
+
+def test_curve_of_a_run_that_an_earlier_call_finished_is_heard_of_too(tmp_path: Path) -> None:
+    past = [past_trial({1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}, 1.0)]
+    made = trial(protocol(pruner="halving", window=1), past)
+    returns = np.array([[score - 1, score + 1] for score in CURVE])
+    np.savez(tmp_path / "evaluations.npz", timesteps=[1000, 2000, 3000, 4000], results=returns)
+
+    def run(
+        _limit: float | None, config: RunConfig, folder: Path, watcher: Watcher | None
+    ) -> RunResult:
+        return RunResult(CURVE[-1], None, 1.0, reused=True, steps=4000)
+
+    there = replace(made, runs=((tmp_path, made.runs[0][1]),))
+    result = run_trial(there, execute_run=run)
+    assert result.points == dict(enumerate(CURVE, 1))
+    assert (result.reused, result.score) == (True, 1.0)
+    assert result.evaluations == ([1000, 2000, 3000, 4000], returns.tolist())
 
 
 def test_trial_ends_with_the_first_of_its_runs_that_fails() -> None:
