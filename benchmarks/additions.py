@@ -33,7 +33,7 @@ from reports.logs.references import known_references
 from reports.statistics.aggregates import aggregates
 from reports.statistics.improvement import improvements
 from reports.statistics.intervals import Estimate
-from tuning.protocol import Protocol
+from tuning.protocol import TuningProtocol
 
 PROGRAM = "benchmarks.additions"
 SEED = 57
@@ -161,7 +161,7 @@ class Experiment:
 
     def runs(self, references: Mapping[str, ReferenceScores]) -> dict[Path, RunConfig]:
         """Run folder → run; one seed of everything before the next."""
-        protocol = Protocol("", "", seeds=self.seeds, seed=self.seed)
+        protocol = TuningProtocol("", "", seeds=self.seeds, seed=self.seed)
         return {
             self._place(task, name, number): self._run(
                 task, name, seed, evaluation_seed, references[task.env]

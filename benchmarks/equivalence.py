@@ -25,7 +25,7 @@ from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
 from ppo_lab.runs.references import stated_reference
 from ppo_lab.runs.workers import execute_runs
 from reports.statistics.significance import PairTest, pair_tests
-from tuning.protocol import Protocol
+from tuning.protocol import TuningProtocol
 
 PROGRAM = "benchmarks.equivalence"
 SEED = 61
@@ -86,7 +86,7 @@ TASKS = (
 
 def runs_of(tasks: Sequence[Task], seeds: int, folder: Path) -> dict[Path, RunConfig]:
     """Run folder → run; a seed of everything before the next."""
-    protocol = Protocol("", "", seeds=seeds, seed=SEED)
+    protocol = TuningProtocol("", "", seeds=seeds, seed=SEED)
     return {
         folder / backend / f"{environment_folder_name(task.env)}_{number}": RunConfig(
             algo="spec_ppo",

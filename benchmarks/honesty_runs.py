@@ -22,7 +22,7 @@ import ppo_lab  # noqa: F401 - registers the environment
 from ppo_lab.runs.execution import Evaluation, RunConfig, RunResult
 from ppo_lab.runs.workers import execute_runs
 from tuning.proposals import quiet
-from tuning.protocol import Protocol
+from tuning.protocol import TuningProtocol
 from tuning.run_study import run_study
 from tuning.spaces import SPACES, convert, distributions
 
@@ -84,9 +84,9 @@ class Setting:
     folder: Path
     jobs: int
 
-    def protocol(self, index: int) -> Protocol:
+    def protocol(self, index: int) -> TuningProtocol:
         """The project's own, of one study."""
-        return Protocol(
+        return TuningProtocol(
             env=ENV,
             policy="MlpPolicy",
             timesteps=self.timesteps,

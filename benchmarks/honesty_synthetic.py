@@ -18,11 +18,11 @@ from loky import get_reusable_executor
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import integrate, stats
 
+from tuning.candidates import Candidate, ranked
 from tuning.parameters import Real
 from tuning.proposals import Hindsight, quiet
-from tuning.protocol import Protocol
+from tuning.protocol import TuningProtocol
 from tuning.spaces import distributions
-from tuning.stages import Candidate, ranked
 from tuning.study import AlgorithmStudy
 
 Array = npt.NDArray[np.float64]
@@ -74,9 +74,9 @@ class Budget:
         """Of tuning; the test seeds come on top."""
         return self.trials + self.finalists * self.replicas
 
-    def protocol(self, seed: int) -> Protocol:
+    def protocol(self, seed: int) -> TuningProtocol:
         """The project's own."""
-        return Protocol(
+        return TuningProtocol(
             env="synthetic",
             policy="MlpPolicy",
             seed=seed,
@@ -171,7 +171,7 @@ def _trial(params: dict[str, Any], value: float) -> FrozenTrial:
 
 
 def _proposal(
-    protocol: Protocol, number: int, trials: list[FrozenTrial], rng: np.random.Generator
+    protocol: TuningProtocol, number: int, trials: list[FrozenTrial], rng: np.random.Generator
 ) -> dict[str, Any]:
     past = tuple(trials[: max(0, number - protocol.window + 1)])
     hindsight = Hindsight("synthetic", protocol, number, past)

@@ -106,11 +106,11 @@ def _compare(options: argparse.Namespace) -> None:
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
     from ppo_lab.runs.workers import check_survives
-    from tuning.protocol import Protocol
+    from tuning.protocol import TuningProtocol
 
     started = time.perf_counter()
     algos, envs = _checked_names(options)
-    protocol = Protocol("", "", options.timesteps, seeds=options.seeds, seed=options.seed)
+    protocol = TuningProtocol("", "", options.timesteps, seeds=options.seeds, seed=options.seed)
     jobs = checked_jobs(options.jobs)
     run_timeout = checked_run_timeout(options.run_timeout)
     for env in envs:

@@ -23,7 +23,7 @@ from ppo_lab.errors import CommandError
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from tuning.protocol import Protocol
+    from tuning.protocol import TuningProtocol
     from tuning.spaces import Space
 
 __all__ = ["main"]
@@ -187,7 +187,7 @@ def _tune(options: argparse.Namespace) -> None:
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
     from ppo_lab.runs.workers import check_survives
-    from tuning.protocol import Protocol
+    from tuning.protocol import TuningProtocol
     from tuning.space_files import spaces_for
     from tuning.storage import is_shared
 
@@ -195,7 +195,7 @@ def _tune(options: argparse.Namespace) -> None:
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     run_timeout = checked_run_timeout(options.run_timeout)
     check_survives(options.env, {}, run_timeout)
-    protocol = Protocol(
+    protocol = TuningProtocol(
         env=options.env,
         policy=inspect_environment(options.env, {}),
         timesteps=options.timesteps,
@@ -226,7 +226,7 @@ def _tune(options: argparse.Namespace) -> None:
 
 def _run(
     options: argparse.Namespace,
-    protocol: "Protocol",
+    protocol: "TuningProtocol",
     algos: Sequence[str],
     spaces: "Mapping[str, Space]",
     folder: Path,

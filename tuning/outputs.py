@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ppo_lab.runs.execution import RunConfig
 from ppo_lab.runs.leftovers import discard, move_into_place, new_folder_beside
-from tuning.protocol import Protocol
+from tuning.protocol import TuningProtocol
 
 __all__ = ["former_settings", "restore_run", "settings_yaml", "trials_table", "write_whole"]
 
@@ -62,17 +62,20 @@ def former_settings(place: Path, hyperparameters: Mapping[str, Any]) -> str | No
     """
     for path in sorted(place.glob("*/run.json")):
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))["hyperparameters"]
+            recorded = json.loads(path.read_text(encoding="utf-8"))["hyperparameters"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if _canonical(found) != _canonical(hyperparameters):
-            return hashlib.sha256(_canonical(found).encode()).hexdigest()[:8]
+        if _canonical(recorded) != _canonical(hyperparameters):
+            return hashlib.sha256(_canonical(recorded).encode()).hexdigest()[:8]
         return None
     return None
 
 
 def settings_yaml(
-    protocol: Protocol, policy: str, hyperparameters: Mapping[str, Any], comments: Sequence[str]
+    protocol: TuningProtocol,
+    policy: str,
+    hyperparameters: Mapping[str, Any],
+    comments: Sequence[str],
 ) -> str:
     """Settings in RL Zoo's format: environment → hyperparameters.
 

@@ -236,9 +236,9 @@ def _check_range(parameter: Real | Whole) -> None:
         )
 
 
-def _check_scale(name: str, scale: str, known: tuple[str, ...]) -> None:
-    if scale not in known:
-        raise ArgumentError(f"{name}: unknown scale {scale!r}; expected {', '.join(known)}")
+def _check_scale(name: str, scale: str, scales: tuple[str, ...]) -> None:
+    if scale not in scales:
+        raise ArgumentError(f"{name}: unknown scale {scale!r}; expected {', '.join(scales)}")
 
 
 def _is_number(value: object) -> bool:

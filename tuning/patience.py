@@ -2,12 +2,12 @@
 
 Every call may be made twice, where its first answer was lost: what is written is the same, a
 claim that was granted unheard has no owner and no heartbeat and is soon taken for lost, and a
-task that is offered twice counts once.
+item that is offered twice counts once.
 """
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,7 +15,16 @@ from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-__all__ = ["Patience", "PatientDatabase", "PatientProxy", "StorageLostError", "cause_of"]
+from tuning.optuna_internals import calls_of_cache
+
+__all__ = [
+    "Patience",
+    "PatientDatabase",
+    "PatientProxy",
+    "StorageLostError",
+    "cause_of",
+    "make_patient",
+]
 
 T = TypeVar("T")
 
@@ -121,10 +130,12 @@ class PatientProxy(GrpcStorageProxy):
     patience = Patience(0)
 
 
+def make_patient(storage: type[BaseStorage], calls: Iterable[str]) -> None:
+    """Have these methods of a class of storages wait for its ``patience``."""
+    for name in calls:
+        setattr(storage, name, _patient(getattr(storage, name)))
+
+
 _CALLS = sorted(BaseStorage.__abstractmethods__)
-# What Optuna's cache before a database calls beside them.
-_INNER = ("_create_new_trial", "_get_best_trial_id", "_get_trials", "_set_trial_param")
-for _name in (*_CALLS, *_INNER, "record_heartbeat", "_get_stale_trial_ids"):
-    setattr(PatientDatabase, _name, _patient(getattr(RDBStorage, _name)))
-for _name in _CALLS:
-    setattr(PatientProxy, _name, _patient(getattr(GrpcStorageProxy, _name)))
+make_patient(PatientDatabase, (*_CALLS, *calls_of_cache(), "record_heartbeat"))
+make_patient(PatientProxy, _CALLS)

@@ -19,7 +19,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from ppo_lab.errors import ArgumentError
-from tuning.protocol import Protocol
+from tuning.optuna_internals import own_attributes
+from tuning.protocol import TuningProtocol
 
 __all__ = ["Hindsight", "Proposal", "Watch", "quiet"]
 
@@ -62,7 +63,7 @@ class Hindsight:
     """
 
     name: str
-    protocol: Protocol
+    protocol: TuningProtocol
     number: int
     past: tuple[FrozenTrial, ...]
 
@@ -91,15 +92,16 @@ class Hindsight:
                     f"sampler={self.protocol.sampler!r} cannot be loaded ({error}); "
                     'python -m pip install "ppo-lab[samplers]" adds it'
                 ) from error
-        system = study.get_trials(deepcopy=False)[-1].system_attrs
-        return Proposal(trial.params, {k: v for k, v in system.items() if k != "fixed_params"})
+        return Proposal(trial.params, _attributes_of_last(study))
 
-    def watch(self, params: Mapping[str, Any], known: Mapping[str, BaseDistribution]) -> "Watch":
-        """Begin to watch the trial's run."""
+    def watch(
+        self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+    ) -> "Watch":
+        """Begin to watch the trial's run, of these settings."""
         with quiet():
             study = self._study(optuna.samplers.RandomSampler(seed=0))
             study.enqueue_trial(dict(params))
-            return Watch(study, study.ask(dict(known)))
+            return Watch(study, study.ask(dict(distributions)))
 
     def _study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
         study = optuna.create_study(
@@ -139,8 +141,11 @@ class Watch:
     @property
     def system_attrs(self) -> dict[str, Any]:
         """What the pruner wants to find again in later trials (halving the rungs' scores)."""
-        attributes = self.study.get_trials(deepcopy=False)[-1].system_attrs
-        return {k: v for k, v in attributes.items() if k != "fixed_params"}
+        return _attributes_of_last(self.study)
+
+
+def _attributes_of_last(study: optuna.Study) -> dict[str, Any]:
+    return own_attributes(study.get_trials(deepcopy=False)[-1].system_attrs)
 
 
 def _sequence(
@@ -158,7 +163,7 @@ def _sequence(
     return ahead
 
 
-def _sampler(protocol: Protocol, number: int) -> optuna.samplers.BaseSampler:
+def _sampler(protocol: TuningProtocol, number: int) -> optuna.samplers.BaseSampler:
     """The protocol's sampler, from a generator of this trial's own."""
     seed = protocol.seed * 100_000 + number
     if protocol.sampler == "tpe":  # Bergstra et al. 2011
@@ -174,7 +179,7 @@ def _sampler(protocol: Protocol, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _pruner(protocol: Protocol) -> optuna.pruners.BasePruner:
+def _pruner(protocol: TuningProtocol) -> optuna.pruners.BasePruner:
     if protocol.pruner == "halving":  # Li et al. 2018
         return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION)
     if protocol.pruner == "hyperband":  # Li et al. 2018

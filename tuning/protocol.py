@@ -8,7 +8,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.runs.execution import Evaluation
 from ppo_lab.runs.seeds import BLOCK_SIZE, MAX_SEED, SEED_STRIDE, Block
 
-__all__ = ["Protocol", "Pruner", "Sampler"]
+__all__ = ["Pruner", "Sampler", "TuningProtocol"]
 
 Sampler = Literal["tpe", "gp", "cmaes", "qmc", "random"]
 """Who proposes settings: Optuna's samplers of these names."""
@@ -23,7 +23,7 @@ WILCOXON_SEEDS = 4
 
 
 @dataclass(frozen=True)
-class Protocol:
+class TuningProtocol:
     """What every algorithm of a study gets, the same for all.
 
     Screening trains each trial on ``screen_seeds`` tuning seeds, all trials on the same; the best
@@ -96,10 +96,10 @@ class Protocol:
         self._check_names()
 
     def _check_names(self) -> None:
-        for name, known in (("sampler", get_args(Sampler)), ("pruner", get_args(Pruner))):
-            if getattr(self, name) not in known:
+        for name, choices in (("sampler", get_args(Sampler)), ("pruner", get_args(Pruner))):
+            if getattr(self, name) not in choices:
                 raise ArgumentError(
-                    f"{name}={getattr(self, name)!r}: expected one of {', '.join(known)}"
+                    f"{name}={getattr(self, name)!r}: expected one of {', '.join(choices)}"
                 )
         if self.pruner == "wilcoxon" and self.screen_seeds < WILCOXON_SEEDS:
             raise ArgumentError(

@@ -7,17 +7,21 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from ppo_lab.runs.executor import Executor
 from ppo_lab.runs.references import ReferenceScores, as_record, measured_reference, stated_reference
-from ppo_lab.runs.worker_pool import WorkerPool
+from ppo_lab.runs.workers import local_executor
+from tuning.candidates import Tuned
+from tuning.heart import Heart
 from tuning.outputs import settings_yaml, trials_table, write_whole
-from tuning.protocol import Protocol
+from tuning.protocol import TuningProtocol
+from tuning.shift import Progress, Resources
 from tuning.spaces import SPACES, Space, fit_to_budget
-from tuning.stages import Progress, Stages, Tuned, judge, replicate, screen
+from tuning.stages import judge, replicate, replications, screen
 from tuning.storage import GRACE_SECONDS, file_url, open_storage, open_study
 from tuning.study import AlgorithmStudy, reason_of, study_settings
-from tuning.task_list import Heart, TaskList
-from tuning.trial_runs import TaskResult
+from tuning.trial_runs import TrialResult
 from tuning.wording import decisions, notes_of, time_spent
+from tuning.work_list import WorkList
 
 __all__ = ["Outcome", "run_study"]
 
@@ -49,7 +53,7 @@ class Outcome:
 
 
 def run_study(
-    protocol: Protocol,
+    protocol: TuningProtocol,
     algos: Sequence[str],
     folder: Path,
     *,
@@ -82,39 +86,36 @@ def run_study(
         StudyError: a stage has nothing to hand on.
         OSError: the folder cannot be written.
     """
-    spaces = spaces or {algo: SPACES["core"][algo] for algo in algos}
     fitted = {
-        algo: fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps) for algo in algos
+        algo: fit_to_budget((spaces or SPACES["core"])[algo], protocol.n_envs, protocol.timesteps)
+        for algo in algos
     }
     folder.mkdir(parents=True, exist_ok=True)
     url = storage or file_url(folder / "study.db")
     opened = open_storage(url, grace, say)
     heart = Heart(opened)
-    pool: WorkerPool[TaskResult] = WorkerPool(jobs, run_timeout)
+    executor: Executor[TrialResult] = local_executor(jobs, run_timeout)
 
-    def task_list(name: str, settings: Mapping[str, object]) -> TaskList:
+    def work_list(name: str, settings: Mapping[str, object]) -> WorkList:
         study = open_study(f"{folder.name}-{name}", opened, url, settings)
-        return TaskList(study, opened, heart, grace, say)
+        return WorkList(study, opened, heart, grace, say)
+
+    def algorithm_study(algo: str) -> AlgorithmStudy:
+        settings = study_settings(algo, protocol, fitted[algo])
+        return AlgorithmStudy(algo, protocol, fitted[algo], folder, work_list(algo, settings))
 
     try:
-        studies = [
-            AlgorithmStudy(
-                algo,
-                protocol,
-                fitted[algo],
-                folder,
-                task_list(algo, study_settings(algo, protocol, fitted[algo])),
-            )
-            for algo in algos
-        ]
+        studies = [algorithm_study(algo) for algo in algos]
         _say_what_is_there(studies, say)
-        stages = Stages(pool, progress, grace, lambda name: task_list(name, {"companion": name}))
-        screen(stages, studies)
-        tuned = replicate(stages, studies)
-        judged = judge(stages, studies, tuned, _reference(studies[0], say))
-        return _outcome(studies, tuned, judged, stages)
+        resources = Resources(
+            executor, progress, grace, lambda name: work_list(name, {"companion": name})
+        )
+        screen(resources, studies)
+        tuned = replicate(resources, studies)
+        judged = judge(resources, studies, tuned, _reference(studies[0], say))
+        return _outcome(studies, tuned, judged, resources)
     finally:
-        pool.close()
+        executor.close()
         heart.stop()
         _disconnect(opened)
 
@@ -124,7 +125,7 @@ def _reference(study: AlgorithmStudy, say: Callable[[str], None]) -> ReferenceSc
     stated = stated_reference(study.protocol.env, {})
     if stated is not None:
         return stated
-    notebook = study.tasks.study
+    notebook = study.work_list.study
     if MEASURED not in notebook.user_attrs:
         measured = measured_reference(study.protocol.env, {}, say)
         notebook.set_user_attr(MEASURED, as_record(measured))
@@ -135,7 +136,7 @@ def _reference(study: AlgorithmStudy, say: Callable[[str], None]) -> ReferenceSc
 def _say_what_is_there(studies: Sequence[AlgorithmStudy], say: Callable[[str], None]) -> None:
     protocol, folder = studies[0].protocol, studies[0].folder
     for study in studies:
-        study.tasks.refresh()
+        study.work_list.refresh()
     trials = sum(len(study.outcomes()) for study in studies)
     runs = sum(1 for _ in folder.glob("*/**/run.json"))
     if trials or runs:
@@ -149,15 +150,15 @@ def _outcome(
     studies: Sequence[AlgorithmStudy],
     tuned: Sequence[Tuned],
     judged: Mapping[Path, FrozenTrial],
-    stages: Stages,
+    resources: Resources,
 ) -> Outcome:
     protocol, folder = studies[0].protocol, studies[0].folder
-    replicated = {study.algo: _replications(study, stages) for study in studies}
+    replicated = {study.algo: _replications(study, resources) for study in studies}
     notes = notes_of(protocol, studies, tuned, judged, replicated)
     settings = {}
     for study, outcome in zip(studies, tuned, strict=True):
         decided = decisions(study, outcome)
-        study.tasks.study.set_user_attr(
+        study.work_list.study.set_user_attr(
             "decisions", {str(number + 1): text for number, text in decided.items()}
         )
         table = trials_table(study.outcomes(), decided)
@@ -191,12 +192,10 @@ def _outcome(
     )
 
 
-def _replications(study: AlgorithmStudy, stages: Stages) -> list[FrozenTrial]:
-    tasks = stages.companion(f"{study.algo}-replicate")
-    tasks.refresh()
-    finalists = study.best(study.protocol.finalists)
-    names = [f"{n}/{i}" for n, _ in finalists for i in range(1, study.protocol.replicas + 1)]
-    return [trial for name in names if (trial := tasks.outcome(name)) is not None]
+def _replications(study: AlgorithmStudy, resources: Resources) -> list[FrozenTrial]:
+    work_list = resources.companion(f"{study.algo}-replicate")
+    work_list.refresh()
+    return [trial for made in replications(study, work_list).values() for trial in made]
 
 
 def _disconnect(storage: BaseStorage) -> None:

@@ -96,10 +96,10 @@ def known_names(algo: str) -> dict[str, Any]:
         ArgumentError: the algorithm is unknown.
     """
     signature = inspect.signature(algorithm_class(algo)).parameters.items()
-    found = {
+    own = {
         name: parameter.default for name, parameter in signature if name not in _NOT_HYPERPARAMETERS
     }
-    return {**found, "net_arch": [64, 64]}
+    return {**own, "net_arch": [64, 64]}
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:

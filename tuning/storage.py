@@ -17,7 +17,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.runs.storage_url import without_password
 from tuning.patience import Patience, PatientDatabase, PatientProxy, StorageLostError
 from tuning.proposals import quiet
-from tuning.task_list import retry
+from tuning.work_list import retry
 
 __all__ = ["GRACE_SECONDS", "file_url", "is_shared", "open_storage", "open_study"]
 

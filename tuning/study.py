@@ -1,17 +1,16 @@
 """One algorithm's study: what is proposed, what is run, what is written down."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from typing import Protocol as Interface
 
 from optuna.trial import FrozenTrial, TrialState
 
 from ppo_lab.runs.execution import RunConfig, environment_folder_name
 from tuning.proposals import Hindsight
-from tuning.protocol import Protocol
+from tuning.protocol import TuningProtocol
 from tuning.spaces import (
     Space,
     convert,
@@ -21,37 +20,16 @@ from tuning.spaces import (
     own_shape,
     space_as_data,
 )
-from tuning.task_list import Claim, TaskList
-from tuning.trial_runs import Task, TaskResult
+from tuning.trial_runs import TrialResult, TrialRuns
+from tuning.work_list import Claim, WorkList
 
-__all__ = ["AlgorithmStudy", "Runs", "Screening", "Workload", "study_settings"]
+__all__ = ["AlgorithmStudy", "Runs", "Screening", "reason_of", "study_settings"]
 
 _LSTM_POLICIES = {
     "MlpPolicy": "MlpLstmPolicy",
     "CnnPolicy": "CnnLstmPolicy",
     "MultiInputPolicy": "MultiInputLstmPolicy",
 }
-
-
-class Workload(Interface):
-    """Tasks that a stage has to get done."""
-
-    @property
-    def tasks(self) -> TaskList:
-        """Where they are shared out."""
-
-    @property
-    def wanted(self) -> Iterable[str]:
-        """The tasks' names, in the order in which they are begun."""
-
-    def ready(self, task: str) -> bool:
-        """Whether a task can be begun."""
-
-    def make(self, claim: Claim) -> Task:
-        """What a worker process has to do for it."""
-
-    def conclude(self, claim: Claim, result: TaskResult) -> None:
-        """Write down what came of it."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +41,14 @@ class AlgorithmStudy:
         protocol: budgets and seeds.
         space: what is searched.
         folder: the study's folder; its name is the study's.
-        tasks: the trials.
+        work_list: the trials.
     """
 
     algo: str
-    protocol: Protocol
+    protocol: TuningProtocol
     space: Space
     folder: Path
-    tasks: TaskList
+    work_list: WorkList
 
     @property
     def shape(self) -> dict[str, int]:
@@ -121,8 +99,8 @@ class AlgorithmStudy:
 
     def outcomes(self) -> dict[int, FrozenTrial]:
         """The protocol's finished trials: number → the attempt that counts."""
-        found = {n: self.tasks.outcome(str(n)) for n in range(self.protocol.trials)}
-        return {number: trial for number, trial in found.items() if trial is not None}
+        trials = {n: self.work_list.outcome(str(n)) for n in range(self.protocol.trials)}
+        return {number: trial for number, trial in trials.items() if trial is not None}
 
     def best(self, count: int) -> list[tuple[int, FrozenTrial]]:
         """The completed trials of the highest scores, the earlier of equals first."""
@@ -138,7 +116,7 @@ class AlgorithmStudy:
         return [trial for trial in self.outcomes().values() if trial.state == state]
 
 
-def study_settings(algo: str, protocol: Protocol, space: Space) -> dict[str, Any]:
+def study_settings(algo: str, protocol: TuningProtocol, space: Space) -> dict[str, Any]:
     """All that must not change while a study goes on, as JSON."""
     settings = {**protocol.fixed(), "algorithm": algo, "space": space_as_data(space)}
     plain: dict[str, Any] = json.loads(json.dumps(settings))
@@ -157,62 +135,47 @@ class Screening:
     study: AlgorithmStudy
 
     @property
-    def tasks(self) -> TaskList:
+    def work_list(self) -> WorkList:
         """The study's."""
-        return self.study.tasks
+        return self.study.work_list
 
     @property
     def wanted(self) -> list[str]:
         """The protocol's trials."""
         return [str(number) for number in range(self.study.protocol.trials)]
 
-    def ready(self, task: str) -> bool:
+    def ready(self, item: str) -> bool:
         """All that the trial is allowed to know is known."""
-        last = int(task) - self.study.protocol.window
-        return all(self.tasks.outcome(str(number)) is not None for number in range(last + 1))
+        last = int(item) - self.study.protocol.window
+        return all(self.work_list.outcome(str(number)) is not None for number in range(last + 1))
 
-    def make(self, claim: Claim) -> Task:
+    def make(self, claim: Claim) -> TrialRuns:
         """Propose the trial and lay out its runs."""
-        study, number = self.study, int(claim.task)
-        known = distributions(study.space)
+        study, number = self.study, int(claim.item)
+        searched = distributions(study.space)
         hindsight = self._hindsight(number)
         proposal = hindsight.propose(
-            known, default_suggestion(study.algo, study.space, study.shape)
+            searched, default_suggestion(study.algo, study.space, study.shape)
         )
         hyperparameters = study.hyperparameters(proposal.params)
         seeds = study.protocol.screening_seeds
         attributes = {"number": number, "hyperparameters": hyperparameters, "seeds": seeds}
-        self.tasks.describe(claim, proposal.params, known, attributes)
+        self.work_list.describe(claim, proposal.params, searched, attributes)
         for key, value in proposal.system_attrs.items():
-            self.tasks.storage.set_trial_system_attr(claim.trial_id, key, value)
-        return Task(
+            self.work_list.storage.set_trial_system_attr(claim.trial_id, key, value)
+        return TrialRuns(
             runs=tuple(
                 (self._place(number, i), study.run("screen", i, hyperparameters))
                 for i in range(len(seeds))
             ),
             hindsight=None if study.protocol.pruner == "none" else hindsight,
             params=proposal.params,
-            distributions=known,
+            distributions=searched,
         )
 
-    def conclude(self, claim: Claim, result: TaskResult) -> None:
+    def conclude(self, claim: Claim, result: TrialResult) -> None:
         """Complete with its score, stopped, or failed with the reason; never both of these."""
-        attributes = {
-            "scores": list(result.scores),
-            "seconds": round(result.seconds, 3),
-            "steps": result.steps,
-        }
-        if result.reason:
-            attributes["reason"] = result.reason
-        state = TrialState.PRUNED if result.stopped else TrialState.COMPLETE
-        self.tasks.finish(
-            claim,
-            TrialState.FAIL if result.score is None else state,
-            result.score,
-            attributes=attributes,
-            system_attributes=result.system_attrs,
-            points=result.points,
-        )
+        _write_down(self.work_list, claim, result, {"scores": list(result.scores)})
 
     def _place(self, number: int, seed_index: int) -> Path:
         parts = ["screen", self.study.algo]
@@ -224,7 +187,7 @@ class Screening:
         protocol = self.study.protocol
         past = []
         for earlier in range(number - protocol.window + 1):
-            trial = self.tasks.outcome(str(earlier))
+            trial = self.work_list.outcome(str(earlier))
             assert trial is not None
             past.append(trial)
         name = f"{self.study.folder.name}-{self.study.algo}"
@@ -236,12 +199,12 @@ class Runs:
     """Single runs, known beforehand: those of replication and judging.
 
     Attributes:
-        tasks: of a companion study.
-        runs: task → (run folder, run).
+        work_list: of a companion study.
+        runs: item → (run folder, run).
         keep_evaluations: write the curve down too, for a report on another machine.
     """
 
-    tasks: TaskList
+    work_list: WorkList
     runs: Mapping[str, tuple[Path, RunConfig]]
     keep_evaluations: bool = False
 
@@ -250,33 +213,36 @@ class Runs:
         """Every run."""
         return list(self.runs)
 
-    def ready(self, task: str) -> bool:
+    def ready(self, item: str) -> bool:
         """A run waits for nothing."""
-        return task in self.runs
+        return item in self.runs
 
-    def make(self, claim: Claim) -> Task:
+    def make(self, claim: Claim) -> TrialRuns:
         """The run."""
-        config = self.runs[claim.task][1]
+        config = self.runs[claim.item][1]
         attributes = {"hyperparameters": dict(config.hyperparameters), "seeds": [config.seed]}
-        self.tasks.describe(claim, {}, {}, attributes)
-        return Task(runs=(self.runs[claim.task],))
+        self.work_list.describe(claim, {}, {}, attributes)
+        return TrialRuns(runs=(self.runs[claim.item],))
 
-    def conclude(self, claim: Claim, result: TaskResult) -> None:
+    def conclude(self, claim: Claim, result: TrialResult) -> None:
         """Its score, or failed with the reason; and what its folder holds."""
-        attributes: dict[str, Any] = {
-            "seconds": round(result.seconds, 3),
-            "steps": result.steps,
-            "record": result.record,
-        }
+        attributes: dict[str, Any] = {"record": result.record}
         if self.keep_evaluations:
             attributes["evaluations"] = result.evaluations
-        if result.reason:
-            attributes["reason"] = result.reason
-        self.tasks.finish(
-            claim,
-            TrialState.FAIL if result.score is None else TrialState.COMPLETE,
-            result.score,
-            attributes=attributes,
-            system_attributes={},
-            points={},
-        )
+        _write_down(self.work_list, claim, result, attributes)
+
+
+def _write_down(
+    work_list: WorkList, claim: Claim, result: TrialResult, attributes: Mapping[str, Any]
+) -> None:
+    spent = {"seconds": round(result.seconds, 3), "steps": result.steps}
+    reason = {"reason": result.reason} if result.reason else {}
+    state = TrialState.PRUNED if result.stopped else TrialState.COMPLETE
+    work_list.finish(
+        claim,
+        TrialState.FAIL if result.score is None else state,
+        result.score,
+        attributes={**attributes, **spent, **reason},
+        system_attributes=result.system_attrs,
+        points=result.points,
+    )

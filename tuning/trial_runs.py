@@ -1,7 +1,7 @@
 """A trial's runs, in a worker process."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from ppo_lab.runs.execution import RunConfig, RunResult
+from ppo_lab.runs.execution import RunConfig, RunResult, Watcher
 from ppo_lab.runs.workers import execute_run_within
 from tuning.proposals import Hindsight, Watch
 from tuning.protocol import CURVE_PRUNERS
 
-__all__ = ["Task", "TaskResult", "run_task"]
+__all__ = ["ExecuteRun", "TrialResult", "TrialRuns", "run_trial"]
+
+ExecuteRun = Callable[[float | None, RunConfig, Path, Watcher | None], RunResult]
+"""What a worker does for one run, as :func:`execute_run_within` does."""
 
 
 @dataclass(frozen=True)
-class Task:
+class TrialRuns:
     """The runs of a trial, one after another.
 
     Attributes:
@@ -35,8 +38,8 @@ class Task:
 
 
 @dataclass(frozen=True)
-class TaskResult:
-    """What a task came to.
+class TrialResult:
+    """What a trial came to.
 
     Attributes:
         scores: of the final policies, a seed each, as far as they were trained.
@@ -70,24 +73,27 @@ class TaskResult:
         return None if self.reason else float(np.mean(self.scores))
 
 
-def run_task(task: Task, run_timeout: float | None = None) -> TaskResult:
-    """Train and score a task's runs; in a worker process.
+def run_trial(
+    trial: TrialRuns, run_timeout: float | None = None, execute_run: ExecuteRun = execute_run_within
+) -> TrialResult:
+    """Train and score a trial's runs; in a worker process.
 
     Args:
-        task: what to run.
+        trial: what to run.
         run_timeout: seconds after which a run ends this process; None: no limit.
+        execute_run: what is done for each.
 
     Raises:
         ArgumentError: a run folder holds a finished run of another configuration.
         OSError: a run folder cannot be written.
     """
-    spectator = _Spectator(task)
+    spectator = _Spectator(trial)
     scores: list[float] = []
     seconds, steps, reused = 0.0, 0, True
     result = RunResult(None, "no run", 0.0)
-    for index, (folder, config) in enumerate(task.runs):
+    for index, (folder, config) in enumerate(trial.runs):
         watcher = spectator.on_curve(index, config)
-        result = execute_run_within(run_timeout, config, folder, watcher)
+        result = execute_run(run_timeout, config, folder, watcher)
         seconds, steps = seconds + result.seconds, steps + result.steps
         reused = reused and result.reused
         if result.score is None or result.stopped:
@@ -95,12 +101,12 @@ def run_task(task: Task, run_timeout: float | None = None) -> TaskResult:
         scores.append(result.score)
         if result.reused:
             spectator.catch_up(index, config, _evaluations(folder))
-        reason = spectator.after_seed(index, len(task.runs), result.score)
+        reason = spectator.after_seed(index, len(trial.runs), result.score)
         if reason:
             result = RunResult(result.score, reason, 0.0, stopped=True)
             break
-    folder = task.runs[-1][0]
-    return TaskResult(
+    folder = trial.runs[-1][0]
+    return TrialResult(
         scores=tuple(scores),
         reason=result.reason,
         stopped=result.stopped,
@@ -117,12 +123,12 @@ def run_task(task: Task, run_timeout: float | None = None) -> TaskResult:
 class _Spectator:
     """Passes a trial's intermediate scores to its pruner."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, trial: TrialRuns) -> None:
         self.points: dict[int, float] = {}
-        self._hindsight = task.hindsight
+        self._hindsight = trial.hindsight
         self._watch: Watch | None = None
-        if task.hindsight is not None:
-            self._watch = task.hindsight.watch(task.params, task.distributions)
+        if trial.hindsight is not None:
+            self._watch = trial.hindsight.watch(trial.params, trial.distributions)
 
     @property
     def system_attrs(self) -> dict[str, Any]:

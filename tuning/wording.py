@@ -5,9 +5,9 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from tuning.candidates import Candidate, Tuned
 from tuning.parameters import Choice, Fixed, Parameter
-from tuning.protocol import Protocol
-from tuning.stages import Candidate, Tuned
+from tuning.protocol import TuningProtocol
 from tuning.study import AlgorithmStudy, reason_of
 
 __all__ = ["decisions", "notes_of", "time_spent"]
@@ -28,7 +28,7 @@ _PRUNERS = {
 
 
 def notes_of(
-    protocol: Protocol,
+    protocol: TuningProtocol,
     studies: Sequence[AlgorithmStudy],
     tuned: Sequence[Tuned],
     judged: Mapping[Path, FrozenTrial],
@@ -52,19 +52,19 @@ def decisions(study: AlgorithmStudy, tuned: Tuned) -> dict[int, str]:
     """What was decided on each trial, and why: number → one line."""
     places = {candidate.trial: place for place, candidate in enumerate(tuned.candidates, 1)}
     finalists = {number for number, _ in study.best(study.protocol.finalists)}
-    found = {}
+    decided = {}
     for number, trial in study.outcomes().items():
         if trial.state != TrialState.COMPLETE:
-            found[number] = reason_of(trial)
+            decided[number] = reason_of(trial)
         elif number in places:
             candidate = tuned.candidates[places[number] - 1]
             verdict = "wins" if places[number] == 1 else f"place {places[number]}"
-            found[number] = f"replicated: {_of_candidate(candidate)}; {verdict}"
+            decided[number] = f"replicated: {_of_candidate(candidate)}; {verdict}"
         elif number in finalists:
-            found[number] = "replicated: failed on a fresh seed"
+            decided[number] = "replicated: failed on a fresh seed"
         else:
-            found[number] = f"not among the best {study.protocol.finalists}"
-    return found
+            decided[number] = f"not among the best {study.protocol.finalists}"
+    return decided
 
 
 def time_spent(
@@ -79,7 +79,7 @@ def time_spent(
     return f"Time of one core that the runs took: {', '.join(parts)}."
 
 
-def _protocol_notes(protocol: Protocol) -> list[str]:
+def _protocol_notes(protocol: TuningProtocol) -> list[str]:
     shape = ", ".join(f"{name} {value}" for name, value in protocol.shape.items())
     seeds = protocol.screening_seeds
     return [

@@ -16,9 +16,12 @@ from typing import Any, Generic, TypeVar
 
 from loky import ProcessPoolExecutor
 
-__all__ = ["Death", "WorkerPool", "new_worker", "time_limit"]
+from ppo_lab.runs.executor import Death
+
+__all__ = ["WorkerPool", "new_worker", "time_limit"]
 
 T = TypeVar("T")
+Start = Callable[[], ProcessPoolExecutor]
 
 ORPHAN_CHECK_SECONDS = 1.0
 IDLE_SECONDS = 60.0
@@ -29,55 +32,30 @@ _EXIT_CODE = re.compile(r"\{(\w+)\((-?\d+)\)")
 """What loky says of a worker that has ended: ``{SIGKILL(-9)}``, ``{EXIT(3)}``."""
 
 
-@dataclass(frozen=True)
-class Death:
-    """What a task came to whose worker died.
-
-    Attributes:
-        how: by which signal or with which exit code; empty where the system does not say.
-        overdue: it took longer than ``run_timeout``; else it died twice, the second time alone.
-    """
-
-    how: str
-    overdue: bool = False
-
-    def reason(self, env: str, run_timeout: float | None) -> str:
-        """One line.
-
-        Args:
-            env: the environment's id.
-            run_timeout: the pool's.
-        """
-        if self.overdue:
-            return f"{env} did not finish within {run_timeout:g} s (--run-timeout)"
-        return f"the worker process died twice ({self.how or 'killed, or out of memory'})"
-
-
 @dataclass(eq=False)
 class _Task:
     key: object
     call: tuple[Any, ...]
     """A function and its arguments."""
     began: float = 0.0
-    again: bool = False
 
 
 class WorkerPool(Generic[T]):
-    """Worker processes that are kept busy; one that dies takes its own task with it and no other.
-
-    A task whose worker dies is tried once more, alone: what killed it from outside or left it
-    without memory has then passed, and no other task can be the cause.
+    """An executor: worker processes of this machine that are kept busy.
 
     Args:
         jobs: worker processes, ≥ 1.
         run_timeout: what the tasks give to :func:`time_limit`; None: nothing.
+        start: makes a worker; None: :func:`new_worker`.
     """
 
-    def __init__(self, jobs: int, run_timeout: float | None = None) -> None:
+    def __init__(
+        self, jobs: int, run_timeout: float | None = None, start: Start | None = None
+    ) -> None:
         self.jobs = jobs
         self.run_timeout = run_timeout
+        self._start = start or new_worker
         self._queue: deque[_Task] = deque()
-        self._again: deque[_Task] = deque()
         self._at_work: dict[_Task, ProcessPoolExecutor | None] = {}
         self._outcomes: deque[tuple[_Task, T | Death | BaseException]] = deque()
         self._threads: list[threading.Thread] = []
@@ -89,7 +67,7 @@ class WorkerPool(Generic[T]):
     def busy(self) -> int:
         """How many tasks have been submitted and not come back."""
         with self._changed:
-            return sum(map(len, (self._queue, self._again, self._at_work, self._outcomes)))
+            return sum(map(len, (self._queue, self._at_work, self._outcomes)))
 
     @property
     def free(self) -> int:
@@ -103,13 +81,7 @@ class WorkerPool(Generic[T]):
         return None if task is None else (task.key, time.monotonic() - task.began)
 
     def submit(self, key: object, function: Callable[..., T], *arguments: object) -> None:
-        """Begin a task, or let it wait for a worker.
-
-        Args:
-            key: names it when it comes back.
-            function: a module's, called in a worker process.
-            arguments: the function's.
-        """
+        """Begin a task, or let it wait for a worker; see :meth:`Executor.submit`."""
         with self._changed:
             self._queue.append(_Task(key, (function, *arguments)))
             if len(self._threads) < min(self.jobs, self.busy):
@@ -119,28 +91,17 @@ class WorkerPool(Generic[T]):
             self._changed.notify_all()
 
     def finished(self, timeout: float) -> list[tuple[object, T | Death]]:
-        """The tasks that have come back, after waiting for at least one up to a timeout.
-
-        Args:
-            timeout: seconds.
-
-        Raises:
-            Exception: what a task raised; the workers are killed.
-        """
-        try:
-            with self._changed:
-                self._changed.wait_for(lambda: self._outcomes, timeout)
-                outcomes = list(self._outcomes)
-                self._outcomes.clear()
-            results: list[tuple[object, T | Death]] = []
-            for task, outcome in outcomes:
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                results.append((task.key, outcome))
-            return results
-        except BaseException:
-            self.close()
-            raise
+        """The tasks that have come back; see :meth:`Executor.finished`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._outcomes, timeout)
+            outcomes = list(self._outcomes)
+            self._outcomes.clear()
+        results: list[tuple[object, T | Death]] = []
+        for task, outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            results.append((task.key, outcome))
+        return results
 
     def close(self) -> None:
         """End the workers that are at work; idle ones are there for the next pool, for a while.
@@ -149,8 +110,8 @@ class WorkerPool(Generic[T]):
         """
         with self._changed:
             self._closed = True
-            for tasks in (self._queue, self._again, self._outcomes):
-                tasks.clear()
+            self._queue.clear()
+            self._outcomes.clear()
             for worker in self._at_work.values():
                 if worker is not None:
                     self._kill(worker)
@@ -168,39 +129,28 @@ class WorkerPool(Generic[T]):
         outcome: T | Death | BaseException
         while (task := self._next()) is not None:
             try:
-                worker, outcome = self._carried_out(task, worker or _idle_worker())
+                worker, outcome = self._carried_out(task, worker or _idle_worker(self._start))
             except BaseException as error:  # the task's; whoever waits for it shall see it
                 worker, outcome = self._at_work[task], error
             with self._changed:
                 del self._at_work[task]
                 if self._closed:
                     break
-                died = isinstance(outcome, Death) and not outcome.overdue
-                if died and not task.again:
-                    task.again = True
-                    self._again.append(task)
-                else:
-                    self._outcomes.append((task, outcome))
+                self._outcomes.append((task, outcome))
                 self._changed.notify_all()
         if worker is not None and worker not in self._killed:
-            _keep(worker)
+            _keep(self._start, worker)
 
     def _next(self) -> _Task | None:
         """The next task, as soon as there is one that may begin; None: the pool is closed."""
         with self._changed:
-            while not self._closed:
-                alone = any(task.again for task in self._at_work)
-                if self._again and not self._at_work:
-                    task = self._again.popleft()
-                elif self._queue and not self._again and not alone:
-                    task = self._queue.popleft()
-                else:
-                    self._changed.wait()
-                    continue
-                task.began = time.monotonic()
-                self._at_work[task] = None
-                return task
-            return None
+            self._changed.wait_for(lambda: self._queue or self._closed)
+            if self._closed:
+                return None
+            task = self._queue.popleft()
+            task.began = time.monotonic()
+            self._at_work[task] = None
+            return task
 
     def _carried_out(
         self, task: _Task, worker: ProcessPoolExecutor
@@ -209,7 +159,7 @@ class WorkerPool(Generic[T]):
         try:
             future = worker.submit(*task.call)
         except BrokenExecutor:  # it died while it had nothing to do
-            worker = new_worker()
+            worker = self._start()
             future = worker.submit(*task.call)
         with self._changed:
             self._at_work[task] = worker
@@ -219,14 +169,14 @@ class WorkerPool(Generic[T]):
             outcome: T = future.result()
         except BrokenExecutor as error:
             worker.shutdown(wait=False)
-            found = _EXIT_CODE.search(str(error))
-            name, code = found.groups() if found else ("", "")
+            ended = _EXIT_CODE.search(str(error))
+            name, code = ended.groups() if ended else ("", "")
             overdue = self.run_timeout is not None and name == "SIGALRM"
             return None, Death(f"exit code {code}" if name == "EXIT" else name, overdue)
         return worker, outcome
 
 
-_idle: list[tuple[list[str], ProcessPoolExecutor]] = []
+_idle: list[tuple[Start, list[str], ProcessPoolExecutor]] = []
 _idle_lock = threading.Lock()
 
 
@@ -242,20 +192,20 @@ def new_worker() -> ProcessPoolExecutor:
     )
 
 
-def _idle_worker() -> ProcessPoolExecutor:
+def _idle_worker(start: Start) -> ProcessPoolExecutor:
     """One that an earlier pool has left, or a new one; it finds modules where this process does."""
     with _idle_lock:
         while _idle:
-            path, worker = _idle.pop()
-            if path == sys.path:
+            made_by, path, worker = _idle.pop()
+            if (made_by, path) == (start, sys.path):
                 return worker
             worker.shutdown(wait=False)
-    return new_worker()
+    return start()
 
 
-def _keep(worker: ProcessPoolExecutor) -> None:
+def _keep(start: Start, worker: ProcessPoolExecutor) -> None:
     with _idle_lock:
-        _idle.append((list(sys.path), worker))
+        _idle.append((start, list(sys.path), worker))
 
 
 def _initialize_worker(parent: int) -> None:

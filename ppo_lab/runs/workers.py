@@ -1,9 +1,9 @@
 """Many runs over processes: one core and one torch thread each, nothing shared."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 
@@ -16,17 +16,48 @@ from ppo_lab.runs.execution import (
     finished_run,
     record_failure,
 )
-from ppo_lab.runs.worker_pool import Death, WorkerPool, time_limit
+from ppo_lab.runs.executor import Death, Executor, Retrying, as_completed
+from ppo_lab.runs.worker_pool import WorkerPool, time_limit
 
-__all__ = ["check_survives", "default_jobs", "execute_run_within", "execute_runs"]
+__all__ = [
+    "check_survives",
+    "default_jobs",
+    "execute_run_within",
+    "execute_runs",
+    "local_executor",
+    "record_death",
+]
 
-POLL_SECONDS = 1.0
-"""Between two looks at what has been running for long."""
+T = TypeVar("T")
 
 
 def default_jobs() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def local_executor(jobs: int, run_timeout: float | None = None) -> Executor[T]:
+    """This machine's worker processes; a task whose worker dies is tried once more, alone.
+
+    Args:
+        jobs: worker processes, ≥ 1.
+        run_timeout: seconds of one run; None: no limit.
+    """
+    return Retrying(WorkerPool(jobs, run_timeout))
+
+
+def record_death(
+    runs: Sequence[tuple[Path, RunConfig]], death: Death, run_timeout: float | None
+) -> RunResult:
+    """Leave the folder of the run that was under way: its process could not.
+
+    Args:
+        runs: (run folder, run) of the task, one after another.
+        death: what it came to.
+        run_timeout: seconds; None: no limit.
+    """
+    folder, config = next((run for run in runs if finished_run(run[1], run[0]) is None), runs[-1])
+    return record_failure(config, folder, death.reason(config.env, run_timeout))
 
 
 def execute_runs(
@@ -56,27 +87,22 @@ def execute_runs(
     """
     pending: dict[Path, RunConfig] = {}
     for folder, config in configs.items():
-        known = finished_run(config, folder)
-        if known is None:
+        result = finished_run(config, folder)
+        if result is None:
             pending[folder] = config
         else:
-            yield folder, known
-    pool: WorkerPool[RunResult] = WorkerPool(jobs, run_timeout)
+            yield folder, result
+    executor: Executor[RunResult] = local_executor(jobs, run_timeout)
     try:
         for folder, config in pending.items():
-            pool.submit(folder, execute_run_within, run_timeout, config, folder)
-        while pool.busy:
-            for key, outcome in pool.finished(POLL_SECONDS):
-                assert isinstance(key, Path)
-                if isinstance(outcome, Death):
-                    reason = outcome.reason(pending[key].env, run_timeout)
-                    outcome = record_failure(pending[key], key, reason)
-                yield key, outcome
-            oldest = pool.oldest()
-            if waiting is not None and oldest is not None:
-                waiting(str(oldest[0]), oldest[1])
+            executor.submit(folder, execute_run_within, run_timeout, config, folder)
+        for key, outcome in as_completed(executor, waiting):
+            assert isinstance(key, Path)
+            if isinstance(outcome, Death):
+                outcome = record_death([(key, pending[key])], outcome, run_timeout)
+            yield key, outcome
     finally:
-        pool.close()
+        executor.close()
     for folder in configs:
         if not (folder / "run.json").is_file():
             raise FileNotFoundError(
@@ -121,18 +147,16 @@ def check_survives(
     origin = spec.entry_point if spec else (env_id if ":" in env_id else None)
     if not isinstance(origin, str) or origin.startswith(("gymnasium.", "envs.")):
         return
-    pool: WorkerPool[None] = WorkerPool(1, run_timeout)
+    executor: Executor[None] = local_executor(1, run_timeout)
     try:
-        pool.submit(env_id, _make_once, run_timeout, env_id, dict(env_kwargs))
-        while pool.busy:
-            for _, outcome in pool.finished(POLL_SECONDS):
-                if isinstance(outcome, Death):
-                    raise ArgumentError(
-                        f"environment {env_id!r} cannot be made: "
-                        f"{outcome.reason(env_id, run_timeout)}"
-                    )
+        executor.submit(env_id, _make_once, run_timeout, env_id, dict(env_kwargs))
+        for _, outcome in as_completed(executor):
+            if isinstance(outcome, Death):
+                raise ArgumentError(
+                    f"environment {env_id!r} cannot be made: {outcome.reason(env_id, run_timeout)}"
+                )
     finally:
-        pool.close()
+        executor.close()
 
 
 def _make_once(run_timeout: float | None, env_id: str, env_kwargs: Mapping[str, Any]) -> None:

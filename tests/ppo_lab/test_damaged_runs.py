@@ -121,27 +121,50 @@ def test_a_table_is_looked_at_too(algo: str, tmp_path: Path) -> None:
 def test_judged_runs_of_a_study_are_made_again_in_its_workers(folder: Path, tmp_path: Path) -> None:
     from types import SimpleNamespace
 
+    from ppo_lab.runs.workers import execute_run_within
     from tuning.stages import _make_damaged_again
-    from tuning.trial_runs import run_task
 
-    class Pool:
-        """Does each task at once."""
+    class AtOnce:
+        """An executor that does each task at once."""
 
-        free, busy, run_timeout = 1, 0, None
+        busy, run_timeout = 0, None
         done: list[object] = []  # noqa: RUF012
 
         def submit(self, key: object, function: Any, *arguments: Any) -> None:
-            assert function is run_task
             self.done.append(key)
             function(*arguments)
-
-        def finished(self, _timeout: float) -> list[object]:
-            return []
 
     whole = Path(shutil.copytree(folder, tmp_path / "whole"))
     emptied(folder / "evaluations.npz")
     runs: Any = SimpleNamespace(runs={"a": (folder, CONFIG), "b": (whole, CONFIG)})
-    stages: Any = SimpleNamespace(pool=Pool())
-    _make_damaged_again(stages, [runs])
-    assert stages.pool.done == [folder]
+    resources: Any = SimpleNamespace(executor=AtOnce(), execute_run=execute_run_within)
+    _make_damaged_again(resources, [runs])
+    assert resources.executor.done == [folder]
     assert finished_run(CONFIG, folder) is not None
+
+
+def test_death_is_recorded_of_the_run_that_was_under_way(folder: Path, tmp_path: Path) -> None:
+    from ppo_lab.runs.executor import Death
+    from ppo_lab.runs.workers import record_death
+
+    before = (folder / "run.json").read_bytes()
+    runs = [(folder, CONFIG), (tmp_path / "second", CONFIG), (tmp_path / "third", CONFIG)]
+    result = record_death(runs, Death("SIGKILL"), None)
+    assert result.reason == "the worker process died twice (SIGKILL)"
+    record = json.loads((tmp_path / "second" / "run.json").read_text())
+    assert (record["status"], record["reason"]) == ("failed", result.reason)
+    assert (folder / "run.json").read_bytes() == before
+    assert not (tmp_path / "third").exists()
+
+
+def test_run_of_another_machine_is_restored_where_it_is_this_very_seeds(tmp_path: Path) -> None:
+    from optuna.trial import create_trial
+
+    from tuning.outputs import restore_run
+
+    for seed, name in ((CONFIG.seed, "own"), (CONFIG.seed + 1, "other")):
+        kept = {"record": {"seed": seed, "score": 1.0}, "evaluations": ([1], [[2.0, 3.0]])}
+        restore_run(tmp_path / name, CONFIG, create_trial(value=1.0, user_attrs=kept))
+    record = json.loads((tmp_path / "own" / "run.json").read_text())
+    assert record == {"seed": CONFIG.seed, "score": 1.0, "restored": True}
+    assert not (tmp_path / "other").exists()

@@ -80,7 +80,7 @@ def test_study_of_a_like_name_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = ["--algo", "ppo", "--trials", "1", "--timesteps", "64", "--n-envs", "1"]
-    from tuning.protocol import Protocol
+    from tuning.protocol import TuningProtocol
     from tuning.spaces import SPACES, fit_to_budget
     from tuning.storage import open_study
     from tuning.study import study_settings
@@ -88,7 +88,7 @@ def test_study_of_a_like_name_is_refused(
     name, logs = "tune-x-y-v0", tmp_path / "{c} %41#?&="
     (logs / name).mkdir(parents=True)
     storage = open_storage(file_url(logs / name / "study.db"))
-    protocol = Protocol("x/y-v0", "MlpPolicy", 64, n_envs=1)
+    protocol = TuningProtocol("x/y-v0", "MlpPolicy", 64, n_envs=1)
     space = fit_to_budget(SPACES["core"]["ppo"], 1, 64)
     open_study(f"{name}-ppo", storage, "", study_settings("ppo", protocol, space))
     storage.engine.dispose()  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from ppo_lab.tune import main
-from tuning.protocol import Protocol
+from tuning.protocol import TuningProtocol
 
 HOME = Path(__file__).resolve().parents[2]
 SMALL = ["--trials", "2", "--seeds", "2", "--timesteps", "128", "--jobs", "2"]
@@ -280,7 +280,7 @@ def test_flags_default_to_the_protocols_own_defaults(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.partition("options:")[2].split())
-    own = Protocol("", "")
+    own = TuningProtocol("", "")
     flags = ("trials", "timesteps", "n_envs", "screen_seeds", "finalists", "replicas", "seeds")
     for name in (*flags, "seed", "window", "sampler", "pruner"):
         flag = name.replace("_", "-")

@@ -164,24 +164,25 @@ def _(logs):
 def tasks_of(url, study="s", **more):
     import optuna
 
+    from tuning.heart import Heart
     from tuning.storage import open_storage
-    from tuning.task_list import Heart, TaskList
+    from tuning.work_list import WorkList
 
     storage = open_storage(url)
     made = optuna.create_study(
         study_name=study, storage=storage, direction="maximize", load_if_exists=True
     )
-    return TaskList(made, storage, Heart(storage), **more)
+    return WorkList(made, storage, Heart(storage), **more)
 
 
 def offered_at_once(url, workers=3, count=16):
     lists = [tasks_of(url) for _ in range(workers)]
     names, barrier, errors = [str(n) for n in range(count)], threading.Barrier(workers), []
 
-    def go(tasks):
+    def go(work_list):
         barrier.wait()
         try:
-            tasks.offer(names)
+            work_list.offer(names)
         except Exception as error:
             errors.append(error)
 
@@ -189,9 +190,9 @@ def offered_at_once(url, workers=3, count=16):
     [t.start() for t in threads]
     [t.join() for t in threads]
     found = lists[0].study.get_trials()
-    for tasks in lists:  # a server waits for its clients
-        tasks.heart.stop()
-        tasks.storage.engine.dispose()
+    for work_list in lists:  # a server waits for its clients
+        work_list.heart.stop()
+        work_list.storage.engine.dispose()
     counted = Counter(t.user_attrs["task"] for t in found)
     if errors:
         return str(errors[0])[:200]
@@ -225,11 +226,11 @@ def _(logs):
     second.refresh()
     barrier, won, errors = threading.Barrier(2), [], []
 
-    def go(tasks):
+    def go(work_list):
         for name in names:
             barrier.wait()
             try:
-                if tasks.claim([name], lambda task: True):
+                if work_list.claim([name], lambda _: True):
                     won.append(name)
             except Exception as error:
                 errors.append(error)
@@ -246,11 +247,13 @@ def _(logs):
 def _(logs):
     from optuna.trial import TrialState
 
-    tasks = tasks_of(f"sqlite:///{logs}/a.db")
-    tasks.offer(["0"])
-    tasks.storage.set_trial_state_values(tasks.study.get_trials()[0]._trial_id, TrialState.FAIL)
-    tasks.offer(["0"])
-    return tasks.study.get_trials()[-1].state == TrialState.WAITING
+    work_list = tasks_of(f"sqlite:///{logs}/a.db")
+    work_list.offer(["0"])
+    work_list.storage.set_trial_state_values(
+        work_list.study.get_trials()[0]._trial_id, TrialState.FAIL
+    )
+    work_list.offer(["0"])
+    return work_list.study.get_trials()[-1].state == TrialState.WAITING
 
 
 @fault("28 a claim without an owner is spoken of and tried again after the grace")
@@ -258,15 +261,17 @@ def _(logs):
     from optuna.trial import TrialState
 
     said = []
-    tasks = tasks_of(f"sqlite:///{logs}/a.db", grace=4.0, say=said.append)
-    tasks.offer(["0"])
-    tasks.storage.set_trial_state_values(tasks.study.get_trials()[0]._trial_id, TrialState.RUNNING)
+    work_list = tasks_of(f"sqlite:///{logs}/a.db", grace=4.0, say=said.append)
+    work_list.offer(["0"])
+    work_list.storage.set_trial_state_values(
+        work_list.study.get_trials()[0]._trial_id, TrialState.RUNNING
+    )
     until = time.monotonic() + 30
-    while len(tasks.study.get_trials()) < 2 and time.monotonic() < until:
-        tasks.refresh()
-        tasks.retry_lost(1)
+    while len(work_list.study.get_trials()) < 2 and time.monotonic() < until:
+        work_list.refresh()
+        work_list.retry_lost(1)
         time.sleep(0.2)
-    states = [t.state.name for t in tasks.study.get_trials()]
+    states = [t.state.name for t in work_list.study.get_trials()]
     return (states == ["FAIL", "WAITING"] and len(said) == 1) or f"{states} {said}"
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from tuning.heart import Heart
 from tuning.storage import open_storage, open_study
-from tuning.task_list import Heart, TaskList
+from tuning.work_list import WorkList
 
 
 def work(url: str, names: Sequence[str], count: int, meet: Callable[[], Any]) -> None:
@@ -19,17 +20,20 @@ def work(url: str, names: Sequence[str], count: int, meet: Callable[[], Any]) ->
     for name in names:
         meet()
         storage = open_storage(url, grace=30)
-        tasks = TaskList(open_study(name, storage, url, {"name": name}), storage, Heart(storage))
-        tasks.offer(wanted)
-        tasks.refresh()
-        while any(tasks.outcome(task) is None for task in wanted):
-            claim = tasks.claim(wanted, lambda task: True)
+        work_list = WorkList(
+            open_study(name, storage, url, {"name": name}), storage, Heart(storage)
+        )
+        work_list.offer(wanted)
+        work_list.refresh()
+        while any(work_list.outcome(task) is None for task in wanted):
+            claim = work_list.claim(wanted, lambda _: True)
             if claim is not None:
-                tasks.finish(claim, TrialState.COMPLETE, 1.0, attributes={}, system_attributes={},
-                             points={})  # fmt: skip
-            tasks.refresh()
-        tasks.close_duplicates()
-        tasks.heart.stop()
+                work_list.finish(
+                    claim, TrialState.COMPLETE, 1.0, attributes={}, system_attributes={}, points={}
+                )
+            work_list.refresh()
+        work_list.close_duplicates()
+        work_list.heart.stop()
         storage.engine.dispose()  # type: ignore[attr-defined]
 
 

@@ -11,9 +11,10 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
 from tuning import patience as module
+from tuning.heart import Heart
 from tuning.patience import Patience, StorageLostError, cause_of
 from tuning.storage import open_storage
-from tuning.task_list import Heart, TaskList
+from tuning.work_list import WorkList
 
 NAMES = ["0", "1"]
 
@@ -39,53 +40,55 @@ class Faulty:
 
 
 @pytest.fixture
-def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskList:
+def work_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkList:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
     storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}", 60, said.append)
     said.clear()
     study = optuna.create_study(study_name="tasks", storage=storage, direction="maximize")
-    return TaskList(study, storage, Heart(storage))
+    return WorkList(study, storage, Heart(storage))
 
 
 said: list[str] = []
 
 
-def states(tasks: TaskList) -> list[tuple[str, str]]:
-    tasks.refresh()
-    return sorted((t.user_attrs["task"], t.state.name) for t in tasks.study.get_trials())
+def states(work_list: WorkList) -> list[tuple[str, str]]:
+    work_list.refresh()
+    return sorted((t.user_attrs["task"], t.state.name) for t in work_list.study.get_trials())
 
 
-def finish(tasks: TaskList, name: str) -> None:
-    claim = tasks.claim([name], lambda _: True)
+def finish(work_list: WorkList, name: str) -> None:
+    claim = work_list.claim([name], lambda _: True)
     assert claim is not None
-    tasks.finish(
+    work_list.finish(
         claim, TrialState.COMPLETE, 1.0, attributes={"a": 1}, system_attributes={}, points={}
     )
 
 
-def test_answers_that_are_lost_lose_no_task(tasks: TaskList) -> None:
-    faulty = Faulty(tasks.storage)
-    tasks.offer(NAMES)
-    claim = tasks.claim(["0"], lambda _: True)
+def test_answers_that_are_lost_lose_no_task(work_list: WorkList) -> None:
+    faulty = Faulty(work_list.storage)
+    work_list.offer(NAMES)
+    claim = work_list.claim(["0"], lambda _: True)
     assert claim is not None
     faulty.left = 2
-    tasks.describe(claim, {}, {}, {"number": 0})
+    work_list.describe(claim, {}, {}, {"number": 0})
     assert said == [
         "The study's storage does not answer (Refused: server closed the connection); trying "
         "again for 60 s.",
         "The study's storage answers again.",
     ]
     faulty.left = 1
-    tasks.finish(claim, TrialState.COMPLETE, 1.0, attributes={}, system_attributes={}, points={})
-    finish(tasks, "1")
-    assert states(tasks) == [("0", "COMPLETE"), ("1", "COMPLETE")]
+    work_list.finish(
+        claim, TrialState.COMPLETE, 1.0, attributes={}, system_attributes={}, points={}
+    )
+    finish(work_list, "1")
+    assert states(work_list) == [("0", "COMPLETE"), ("1", "COMPLETE")]
 
 
 def test_claim_whose_answer_is_lost_is_nobodys_and_is_taken_up_again(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}", 1)
     study = optuna.create_study(study_name="tasks", storage=storage, direction="maximize")
-    tasks = TaskList(study, storage, Heart(storage))
-    tasks.offer(["0"])
+    work_list = WorkList(study, storage, Heart(storage))
+    work_list.offer(["0"])
     faulty = Faulty(storage)
     set_state = type(storage).set_trial_state_values
 
@@ -94,13 +97,13 @@ def test_claim_whose_answer_is_lost_is_nobodys_and_is_taken_up_again(tmp_path: P
         return set_state(storage, trial_id, state, values)
 
     storage.set_trial_state_values = lost  # type: ignore[method-assign]
-    assert tasks.claim(["0"], lambda _: True) is None
+    assert work_list.claim(["0"], lambda _: True) is None
     del storage.set_trial_state_values
-    assert states(tasks) == [("0", "RUNNING")]
+    assert states(work_list) == [("0", "RUNNING")]
     deadline = time.monotonic() + 30
-    while states(tasks) != [("0", "FAIL"), ("0", "WAITING")]:
+    while states(work_list) != [("0", "FAIL"), ("0", "WAITING")]:
         assert time.monotonic() < deadline
-        tasks.retry_lost(0)
+        work_list.retry_lost(0)
         time.sleep(0.1)
 
 
@@ -140,14 +143,14 @@ def test_cause_is_the_drivers_and_not_optunas_guess(tmp_path: Path) -> None:
     assert cause_of(caught.value) == "OperationalError: no such table: trials"
 
 
-def test_task_that_two_looks_find_without_an_open_attempt_waits_again(tasks: TaskList) -> None:
-    tasks.offer(["0"])
-    claim = tasks.claim(["0"], lambda _: True)
+def test_task_that_two_looks_find_without_an_open_attempt_waits_again(work_list: WorkList) -> None:
+    work_list.offer(["0"])
+    claim = work_list.claim(["0"], lambda _: True)
     assert claim is not None
-    tasks.storage.set_trial_state_values(claim.trial_id, state=TrialState.FAIL)
-    tasks.refresh()
-    tasks.retry_lost(0)
-    assert states(tasks) == [("0", "FAIL")]
-    tasks.retry_lost(0)
-    tasks.retry_lost(0)
-    assert states(tasks) == [("0", "FAIL"), ("0", "WAITING")]
+    work_list.storage.set_trial_state_values(claim.trial_id, state=TrialState.FAIL)
+    work_list.refresh()
+    work_list.retry_lost(0)
+    assert states(work_list) == [("0", "FAIL")]
+    work_list.retry_lost(0)
+    work_list.retry_lost(0)
+    assert states(work_list) == [("0", "FAIL"), ("0", "WAITING")]

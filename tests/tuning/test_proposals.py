@@ -1,5 +1,6 @@
 """Proposals and decisions to stop depend on a trial's number and the past that it may know."""
 
+import zlib
 from typing import Any, get_args
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuning.proposals import Hindsight, quiet
-from tuning.protocol import Protocol, Pruner, Sampler
+from tuning.protocol import Pruner, Sampler, TuningProtocol
 from tuning.spaces import SPACES, default_suggestion, distributions
 
 SPACE = SPACES["core"]["spec_ppo"]
@@ -16,15 +17,15 @@ KNOWN = distributions(SPACE)
 FIRST = default_suggestion("spec_ppo", SPACE, {})
 
 
-def protocol(sampler: Sampler = "tpe", pruner: Pruner = "none", **changes: Any) -> Protocol:
-    return Protocol("env", "MlpPolicy", sampler=sampler, pruner=pruner, **changes)
+def protocol(sampler: Sampler = "tpe", pruner: Pruner = "none", **changes: Any) -> TuningProtocol:
+    return TuningProtocol("env", "MlpPolicy", sampler=sampler, pruner=pruner, **changes)
 
 
 def quality(params: dict[str, Any]) -> float:
     return -abs(params["clip_range"] - 0.3) - abs(params["gae_lambda"] - 0.9)
 
 
-def screened(used: Protocol, trials: int) -> list[FrozenTrial]:
+def screened(used: TuningProtocol, trials: int) -> list[FrozenTrial]:
     """A whole screening with made-up scores, as the study would run it."""
     past: list[FrozenTrial] = []
     for number in range(trials):
@@ -117,6 +118,52 @@ def test_hyperband_draws_brackets_by_the_trials_number() -> None:
     ]
     # The worst score is stopped at the first rung in the first of the three brackets only.
     assert 0 < sum(stopped) < 10
+
+
+def bracket(number: int) -> int:
+    """Hyperband's bracket of a trial of the study "study" with four rungs.
+
+    It has ⌊log₂ 4⌋ + 1 = 3, to which trials go by the hash of study and number, in the shares
+    ⌈3·2²/3⌉ = 4, ⌈3·2/2⌉ = 3 and ⌈3·1/1⌉ = 3 of 10 (Li et al. 2018, Algorithm 1).
+    """
+    share = zlib.crc32(f"study_{number}".encode()) % 10
+    return 0 if share < 4 else 1 if share < 7 else 2
+
+
+@pytest.mark.parametrize("window", [1, 4, 12])
+def test_hyperband_takes_a_trials_bracket_by_its_number_whatever_is_not_known_yet(
+    window: int,
+) -> None:
+    used = protocol(pruner="hyperband", window=window)
+    everything = [finished([float(number)] * 4) for number in range(40)]
+    numbers = range(24, 40)
+    stopped = []
+    for number in numbers:
+        past = tuple(everything[: number - window + 1])
+        stopped.append(Hindsight("study", used, number, past).watch(FIRST, KNOWN).stops(1, -1.0))
+    # The worst is stopped at the first rung where its bracket has one there: bracket s begins
+    # at rung 2ˢ. What is not known yet takes a number, and no part in the comparison.
+    assert stopped == [bracket(number) == 0 for number in numbers]
+    assert 0 < sum(stopped) < len(stopped)
+
+
+@pytest.mark.parametrize("own", [-9.0, 9.0])
+def test_hyperband_compares_a_trial_with_those_of_its_own_bracket(own: float) -> None:
+    used = protocol(pruner="hyperband", window=4)
+    scores = [own if bracket(number) == 0 else -own for number in range(40)]
+    everything = [finished([score] * 4) for score in scores]
+    for number in (number for number in range(24, 40) if bracket(number) == 0):
+        past = tuple(everything[: number - 3])
+        watch = Hindsight("study", used, number, past).watch(FIRST, KNOWN)
+        assert watch.stops(1, 0.0) is (own > 0)
+
+
+@pytest.mark.parametrize("pruner", ["halving", "hyperband"])
+def test_trials_that_are_not_known_yet_stop_nobody(pruner: Pruner) -> None:
+    used = protocol(pruner=pruner, window=30)
+    for number in range(20, 30):
+        watch = Hindsight("study", used, number, ()).watch(FIRST, KNOWN)
+        assert not any(watch.stops(rung, -9.0) for rung in range(1, 5))
 
 
 def test_wilcoxon_stops_what_is_worse_seed_by_seed() -> None:

@@ -3,17 +3,17 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.runs.sb3_training import MAX_EVALUATION_ENVS
-from ppo_lab.runs.seeds import MAX_SEED, SEED_STRIDE, Block
-from tuning.protocol import Protocol
+from ppo_lab.runs.seeds import BLOCK_SIZE, MAX_SEED, SEED_STRIDE, Block
+from tuning.protocol import TuningProtocol
 
 
-def protocol(**changes: int) -> Protocol:
-    return Protocol("ppo_lab/GridWorld-v0", "MlpPolicy", **changes)
+def protocol(**changes: int) -> TuningProtocol:
+    return TuningProtocol("ppo_lab/GridWorld-v0", "MlpPolicy", **changes)
 
 
 @given(st.integers(0, MAX_SEED), st.integers(1, 1000), st.integers(1, 900), st.integers(1, 100))
@@ -49,12 +49,40 @@ def test_evaluation_seeds_of_two_runs_share_no_environment() -> None:
     assert SEED_STRIDE >= MAX_EVALUATION_ENVS
 
 
-def test_two_studies_share_no_seed() -> None:
-    first, second = protocol(seed=0), protocol(seed=1)
-    assert not {*first.judge_seeds, *first.replica_seeds} & {
-        *second.judge_seeds,
-        *second.replica_seeds,
-    }
+@given(st.lists(st.integers(0, MAX_SEED), min_size=2, max_size=2, unique=True))
+@example([0, 1])
+@example([MAX_SEED - 1, MAX_SEED])
+def test_no_block_of_a_study_overlaps_another_or_any_of_another_study(seeds: list[int]) -> None:
+    # From the first seed of a block to the last environment of its last run.
+    spans = sorted(
+        (used.run_seed(block, 0), used.run_seed(block, BLOCK_SIZE - 1) + SEED_STRIDE - 1)
+        for used in (protocol(seed=seed) for seed in seeds)
+        for block in Block
+    )
+    assert len(spans) == 8
+    assert all(last < following for (_, last), (following, _) in pairwise(spans))
+
+
+def test_seeds_stay_what_they_were_when_a_study_was_begun() -> None:
+    # (study seed · 4 blocks + block) · 1000 runs · 100 environments, and 100 for each run before.
+    used = protocol(seed=2, seeds=2, screen_seeds=1, replicas=1)
+    assert (used.screening_seeds, used.replica_seeds) == ([800_000], [800_100])
+    assert (used.judge_seeds, used.judge_evaluation_seeds) == (
+        *([900_000, 900_100], [1_100_000, 1_100_100]),
+    )
+    assert used.evaluation(judging=False, index=1).seed == 1_000_100
+
+
+@given(st.integers(0, MAX_SEED))
+def test_every_seed_is_drawn_from_the_block_that_is_named_for_it(seed: int) -> None:
+    used = protocol(seed=seed, seeds=2, screen_seeds=1, replicas=1)
+    assert [*used.screening_seeds, *used.replica_seeds] == [
+        used.run_seed(Block.TUNING, i) for i in (0, 1)
+    ]
+    assert used.judge_seeds == [used.run_seed(Block.TEST, i) for i in (0, 1)]
+    for judging, block in ((False, Block.TUNING_EVALUATION), (True, Block.TEST_EVALUATION)):
+        evaluated = [used.evaluation(judging, i).seed for i in (0, 1)]
+        assert evaluated == [used.run_seed(block, i) for i in (0, 1)]
 
 
 def test_the_largest_seed_fits_sb3s_32_bits() -> None:
@@ -100,16 +128,16 @@ def test_budget_without_a_step_of_every_environment_is_refused() -> None:
 
 def test_unknown_sampler_and_pruner_are_refused_with_the_known_ones() -> None:
     with pytest.raises(ArgumentError, match=r"sampler='tp': expected one of tpe, gp, cmaes"):
-        Protocol("e", "p", sampler="tp")  # type: ignore[arg-type]
+        TuningProtocol("e", "p", sampler="tp")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r"pruner='median': expected one of none, halving"):
-        Protocol("e", "p", pruner="median")  # type: ignore[arg-type]
+        TuningProtocol("e", "p", pruner="median")  # type: ignore[arg-type]
 
 
 def test_wilcoxon_needs_seeds_enough_to_tell_anything() -> None:
     # One-sided signed-rank test of n pairs: the smallest p is 1/2ⁿ; 1/8 > 0.1 > 1/16.
     with pytest.raises(ArgumentError, match="expected at least 4"):
-        Protocol("e", "p", pruner="wilcoxon", screen_seeds=3)
-    assert Protocol("e", "p", pruner="wilcoxon", screen_seeds=4).screening_seeds == [
+        TuningProtocol("e", "p", pruner="wilcoxon", screen_seeds=3)
+    assert TuningProtocol("e", "p", pruner="wilcoxon", screen_seeds=4).screening_seeds == [
         0,
         100,
         200,

@@ -17,25 +17,26 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from tests.tuning.contention import check, in_processes, in_threads
+from tuning.heart import Heart
 from tuning.patience import PatientDatabase
 from tuning.storage import file_url, open_storage
-from tuning.task_list import Heart, TaskList
 from tuning.turns import turn
+from tuning.work_list import WorkList
 
 NAMES = ["0", "1", "2"]
 
 
-def task_list(folder: Path, grace: float = 120.0, said: list[str] | None = None) -> TaskList:
+def work_list_in(folder: Path, grace: float = 120.0, said: list[str] | None = None) -> WorkList:
     storage = open_storage(file_url(folder / "study.db"))
     study = optuna.create_study(
         study_name="tasks", storage=storage, direction="maximize", load_if_exists=True
     )
     say = (lambda line: None) if said is None else said.append
-    return TaskList(study, storage, Heart(storage), grace, say)
+    return WorkList(study, storage, Heart(storage), grace, say)
 
 
-def states(tasks: TaskList) -> list[tuple[str, str]]:
-    return [(t.user_attrs["task"], t.state.name) for t in tasks.study.get_trials()]
+def states(work_list: WorkList) -> list[tuple[str, str]]:
+    return [(t.user_attrs["task"], t.state.name) for t in work_list.study.get_trials()]
 
 
 def ended() -> dict[str, object]:
@@ -119,82 +120,84 @@ def test_any_storage_of_optunas_gives_one_process_the_turn(kind: str, tmp_path: 
 
 @pytest.mark.parametrize("named", [True, False])
 def test_offer_of_a_process_that_died_halfway_is_completed(tmp_path: Path, named: bool) -> None:
-    tasks = task_list(tmp_path, grace=120.0 if named else 0.3)
-    tasks.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={"task": "0"}))
-    left = tasks.storage.create_new_study([StudyDirection.MAXIMIZE], "tasks-offering")
+    work_list = work_list_in(tmp_path, grace=120.0 if named else 0.3)
+    work_list.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={"task": "0"}))
+    left = work_list.storage.create_new_study([StudyDirection.MAXIMIZE], "tasks-offering")
     if named:
-        tasks.storage.set_study_user_attr(left, "owner", ended())
+        work_list.storage.set_study_user_attr(left, "owner", ended())
     began = time.monotonic()
-    tasks.offer(NAMES)
+    work_list.offer(NAMES)
     assert time.monotonic() - began < 20
-    assert states(tasks) == [(name, "WAITING") for name in NAMES]
-    assert optuna.get_all_study_names(tasks.storage) == ["tasks"]
+    assert states(work_list) == [(name, "WAITING") for name in NAMES]
+    assert optuna.get_all_study_names(work_list.storage) == ["tasks"]
 
 
 def test_duplicates_are_closed_and_the_one_that_counts_is_not(tmp_path: Path) -> None:
-    tasks = task_list(tmp_path)
-    tasks.offer(NAMES)
+    work_list = work_list_in(tmp_path)
+    work_list.offer(NAMES)
     for name in ("0", "1", "1"):
-        tasks.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={"task": name}))
-    tasks.refresh()
-    claim = tasks.claim(["0"], lambda task: True)
+        work_list.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={"task": name}))
+    work_list.refresh()
+    claim = work_list.claim(["0"], lambda _: True)
     assert claim is not None
-    tasks.refresh()
-    tasks.close_duplicates()
-    assert states(tasks) == [("0", "RUNNING"), ("1", "WAITING"), ("2", "WAITING"),
+    work_list.refresh()
+    work_list.close_duplicates()
+    assert states(work_list) == [("0", "RUNNING"), ("1", "WAITING"), ("2", "WAITING"),
                              ("0", "FAIL"), ("1", "FAIL"), ("1", "FAIL")]  # fmt: skip
-    assert tasks.outcome("1") is None  # what was closed is no failure
-    tasks.retry_lost(0)
-    assert len(states(tasks)) == 6
+    assert work_list.outcome("1") is None  # what was closed is no failure
+    work_list.retry_lost(0)
+    assert len(states(work_list)) == 6
 
 
 def test_who_finds_the_first_attempt_taken_does_not_take_its_duplicate(tmp_path: Path) -> None:
-    tasks = task_list(tmp_path)
-    tasks.offer(["0"])
-    tasks.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={"task": "0"}))
-    tasks.refresh()
-    other = task_list(tmp_path)
+    work_list = work_list_in(tmp_path)
+    work_list.offer(["0"])
+    work_list.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={"task": "0"}))
+    work_list.refresh()
+    other = work_list_in(tmp_path)
     other.refresh()
-    assert other.claim(["0"], lambda task: True) is not None
-    assert tasks.claim(["0"], lambda task: True) is None
+    assert other.claim(["0"], lambda _: True) is not None
+    assert work_list.claim(["0"], lambda _: True) is None
 
 
 def test_task_given_up_by_a_process_that_died_then_waits_again(tmp_path: Path) -> None:
-    tasks = task_list(tmp_path)
-    tasks.offer(NAMES)
-    claim = tasks.claim(NAMES, lambda task: True)
+    work_list = work_list_in(tmp_path)
+    work_list.offer(NAMES)
+    claim = work_list.claim(NAMES, lambda _: True)
     assert claim is not None
-    tasks.storage.set_trial_state_values(claim.trial_id, TrialState.FAIL)
+    work_list.storage.set_trial_state_values(claim.trial_id, TrialState.FAIL)
     for looks in (3, 4):  # at the first look another process may be about to add it
-        tasks.refresh()
-        tasks.retry_lost(0)
-        assert len(states(tasks)) == looks
-    assert states(tasks)[-1] == ("0", "WAITING")
+        work_list.refresh()
+        work_list.retry_lost(0)
+        assert len(states(work_list)) == looks
+    assert states(work_list)[-1] == ("0", "WAITING")
 
 
 def test_claim_without_a_name_is_tried_again(tmp_path: Path) -> None:
-    tasks = task_list(tmp_path, grace=0.6)
-    tasks.offer(NAMES)
-    trial = tasks.study.get_trials()[0]
-    tasks.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+    work_list = work_list_in(tmp_path, grace=0.6)
+    work_list.offer(NAMES)
+    trial = work_list.study.get_trials()[0]
+    work_list.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
     deadline = time.monotonic() + 30
-    while ("0", "FAIL") not in states(tasks):
+    while ("0", "FAIL") not in states(work_list):
         assert time.monotonic() < deadline
-        tasks.refresh()
-        tasks.retry_lost(30)
+        work_list.refresh()
+        work_list.retry_lost(30)
         time.sleep(0.1)
-    assert states(tasks)[-1] == ("0", "WAITING")
+    assert states(work_list)[-1] == ("0", "WAITING")
 
 
 def test_what_is_waited_for_is_said_once_with_the_time(tmp_path: Path) -> None:
     said: list[str] = []
-    tasks = task_list(tmp_path, grace=60.0, said=said)
-    tasks.offer(NAMES)
-    tasks.storage.set_trial_state_values(tasks.study.get_trials()[0]._trial_id, TrialState.RUNNING)
+    work_list = work_list_in(tmp_path, grace=60.0, said=said)
+    work_list.offer(NAMES)
+    work_list.storage.set_trial_state_values(
+        work_list.study.get_trials()[0]._trial_id, TrialState.RUNNING
+    )
     began = time.monotonic()
     while time.monotonic() - began < 2.6:
-        tasks.refresh()
-        tasks.retry_lost(30)
+        work_list.refresh()
+        work_list.retry_lost(30)
         time.sleep(0.2)
     (line,) = said
     assert "task 0 of tasks, claimed by a process that left no name" in line
@@ -202,16 +205,16 @@ def test_what_is_waited_for_is_said_once_with_the_time(tmp_path: Path) -> None:
 
 
 def test_two_processes_never_both_claim_a_trial_of_a_file(tmp_path: Path) -> None:
-    first, second = task_list(tmp_path), task_list(tmp_path)
+    first, second = work_list_in(tmp_path), work_list_in(tmp_path)
     names = [str(number) for number in range(30)]
     first.offer(names)
     second.refresh()
     barrier, won = threading.Barrier(2), []
 
-    def claim_all(tasks: TaskList) -> None:
+    def claim_all(work_list: WorkList) -> None:
         for name in names:
             barrier.wait()
-            if tasks.claim([name], lambda task: True):
+            if work_list.claim([name], lambda _: True):
                 won.append(name)
 
     threads = [threading.Thread(target=claim_all, args=(t,)) for t in (first, second)]

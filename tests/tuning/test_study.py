@@ -10,21 +10,23 @@ import pytest
 from optuna.trial import TrialState
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.runs.seeds import Block
 from ppo_lab.runs.storage_url import without_password
+from tuning.candidates import Candidate, lower_end, ranked
+from tuning.heart import Heart
 from tuning.parameters import Real
-from tuning.protocol import Protocol
+from tuning.protocol import TuningProtocol
 from tuning.spaces import SPACES
-from tuning.stages import Candidate, lower_end, ranked
 from tuning.storage import open_storage, open_study
 from tuning.study import AlgorithmStudy, Screening, study_settings
-from tuning.task_list import Heart, TaskList
-from tuning.trial_runs import Task, TaskResult
+from tuning.trial_runs import TrialResult, TrialRuns
+from tuning.work_list import WorkList
 
-PROTOCOL = Protocol("ppo_lab/GridWorld-v0", "MlpPolicy", trials=14, window=4, seed=3)
+PROTOCOL = TuningProtocol("ppo_lab/GridWorld-v0", "MlpPolicy", trials=14, window=4, seed=3)
 SPACE = SPACES["core"]["spec_ppo"]
 
 
-def opened(folder: Path, protocol: Protocol = PROTOCOL, space: Any = SPACE) -> AlgorithmStudy:
+def opened(folder: Path, protocol: TuningProtocol = PROTOCOL, space: Any = SPACE) -> AlgorithmStudy:
     folder.mkdir(exist_ok=True)
     url = f"sqlite:///{folder / 'study.db'}"
     storage = open_storage(url)
@@ -33,41 +35,41 @@ def opened(folder: Path, protocol: Protocol = PROTOCOL, space: Any = SPACE) -> A
     # One name for all: Hyperband draws by it.
     named = folder.parent / "study"
     return AlgorithmStudy(
-        "spec_ppo", protocol, space, named, TaskList(study, storage, Heart(storage))
+        "spec_ppo", protocol, space, named, WorkList(study, storage, Heart(storage))
     )
 
 
-def scored(task: Task) -> TaskResult:
+def scored(task: TrialRuns) -> TrialResult:
     """A smooth made-up score, so that TPE has something to follow."""
     params = task.runs[0][1].hyperparameters
     score = -abs(params["clip_range"] - 0.3) - abs(params["gae_lambda"] - 0.9)
-    return TaskResult(scores=(score,), seconds=1.0, steps=3000)
+    return TrialResult(scores=(score,), seconds=1.0, steps=3000)
 
 
 def screened(
     study: AlgorithmStudy,
     jobs: int = 1,
     stop_after: int | None = None,
-    result: Callable[[Task], TaskResult] = scored,
+    result: Callable[[TrialRuns], TrialResult] = scored,
 ) -> None:
     """Screen with ``jobs`` made-up workers, the last begun finishing first."""
     work = Screening(study)
-    work.tasks.offer(work.wanted)
+    work.work_list.offer(work.wanted)
     running: list[Any] = []
     told = 0
     while True:
-        while len(running) < jobs and (claim := work.tasks.claim(work.wanted, work.ready)):
+        while len(running) < jobs and (claim := work.work_list.claim(work.wanted, work.ready)):
             running.append((claim, work.make(claim)))
-            work.tasks.refresh()
+            work.work_list.refresh()
         if not running:
             return
         claim, task = running.pop()
         if told == stop_after:
             for left in (claim, *(c for c, _ in running)):
-                work.tasks.release(left)
+                work.work_list.release(left)
             return
         work.conclude(claim, result(task))
-        work.tasks.refresh()
+        work.work_list.refresh()
         told += 1
 
 
@@ -106,11 +108,11 @@ def test_study_goes_on_with_more_trials_as_if_all_had_been_asked_for_at_once(
 
 def test_no_more_trials_run_at_once_than_the_window_holds(tmp_path: Path) -> None:
     work = Screening(opened(tmp_path / "a"))
-    work.tasks.offer(work.wanted)
+    work.work_list.offer(work.wanted)
     begun = 0
-    while claim := work.tasks.claim(work.wanted, work.ready):
+    while claim := work.work_list.claim(work.wanted, work.ready):
         work.make(claim)
-        work.tasks.refresh()
+        work.work_list.refresh()
         begun += 1
     assert begun == PROTOCOL.window
 
@@ -118,7 +120,7 @@ def test_no_more_trials_run_at_once_than_the_window_holds(tmp_path: Path) -> Non
 def test_true_settings_and_spending_stand_in_the_trials_attributes(tmp_path: Path) -> None:
     space = (Real("gamma", 0.9, 0.999, "one_minus_log"),)
     study = opened(tmp_path / "a", replace(PROTOCOL, trials=2), space)
-    result = TaskResult(scores=(0.5,), seconds=1.0, steps=3000)
+    result = TrialResult(scores=(0.5,), seconds=1.0, steps=3000)
     screened(study, result=lambda task: result)
     trial = study.outcomes()[1]
     hyperparameters = trial.user_attrs["hyperparameters"]
@@ -129,9 +131,9 @@ def test_true_settings_and_spending_stand_in_the_trials_attributes(tmp_path: Pat
 
 
 def test_failed_trial_is_failed_with_its_reason_and_the_study_goes_on(tmp_path: Path) -> None:
-    def result(task: Task) -> TaskResult:
+    def result(task: TrialRuns) -> TrialResult:
         first = task.runs[0][0].name.endswith("_1")
-        return TaskResult(reason="NonFiniteError: reward is nan") if first else scored(task)
+        return TrialResult(reason="NonFiniteError: reward is nan") if first else scored(task)
 
     screened(study := opened(tmp_path / "a"), result=result)
     trial = study.outcomes()[0]
@@ -142,9 +144,9 @@ def test_failed_trial_is_failed_with_its_reason_and_the_study_goes_on(tmp_path: 
 
 
 def test_stopped_trial_is_pruned_with_what_it_had_and_never_a_finalist(tmp_path: Path) -> None:
-    def result(task: Task) -> TaskResult:
+    def result(task: TrialRuns) -> TrialResult:
         if task.runs[0][0].name.endswith("_2"):
-            return TaskResult(reason="stopped", stopped=True, points={1: 9.0}, steps=750)
+            return TrialResult(reason="stopped", stopped=True, points={1: 9.0}, steps=750)
         return scored(task)
 
     screened(study := opened(tmp_path / "a"), result=result)
@@ -159,7 +161,7 @@ def test_best_are_the_highest_scores_the_earlier_of_equals_first(tmp_path: Path)
     study = opened(tmp_path / "a", replace(PROTOCOL, trials=8))
     screened(
         study,
-        result=lambda task: TaskResult(
+        result=lambda task: TrialResult(
             scores=(scores[int(task.runs[0][0].name.rpartition("_")[2])],)
         ),
     )
@@ -185,6 +187,17 @@ def test_study_of_other_settings_is_refused_with_the_difference(tmp_path: Path) 
     with pytest.raises(ArgumentError, match=r"space clip_range high 0.5 there, 0.3 here"):
         opened(tmp_path / "a", space=(Real("clip_range", 0.05, 0.3), *SPACE[1:]))
     opened(tmp_path / "a", replace(PROTOCOL, seeds=50, trials=99))
+
+
+def test_replicas_take_the_seeds_after_those_of_screening_to_be_evaluated_too(
+    tmp_path: Path,
+) -> None:
+    protocol = replace(PROTOCOL, screen_seeds=2)
+    study = opened(tmp_path / "a", protocol)
+    for stage, index, block_index in (("screen", 1, 1), ("replicate", 0, 2), ("replicate", 1, 3)):
+        run = study.run(stage, index, {})
+        assert run.seed == protocol.run_seed(Block.TUNING, block_index)
+        assert run.evaluation.seed == protocol.run_seed(Block.TUNING_EVALUATION, block_index)
 
 
 @pytest.mark.parametrize("storage", ["nonsense", "foo://bar", "sqlite:////proc/none/study.db"])

@@ -1,12 +1,11 @@
-"""A study as a list of tasks that any number of processes and machines share out.
+"""A study as a list of items that any number of processes and machines share out.
 
-Every task is a trial of Optuna: claiming it, its heartbeat, and the verdict that its worker is
-lost are Optuna's, so they work wherever its storages do. A task may take several trials, its
+Every item is a trial of Optuna: claiming it, its heartbeat, and the verdict that its worker is
+lost are Optuna's, so they work wherever its storages do. An item may take several trials, its
 *attempts*: one whose worker was lost is failed without a reason, and a new attempt waits. What
-counts is the first attempt with an outcome; so no task is lost, and none counts twice.
+counts is the first attempt with an outcome; so no item is lost, and none counts twice.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,28 +14,32 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
+from optuna.storages import BaseStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from tuning.heart import Heart
+from tuning.optuna_internals import trial_id
 from tuning.proposals import quiet
 from tuning.turns import is_gone, this_process, turn
 
-__all__ = ["Claim", "Heart", "TaskList", "retry"]
+__all__ = ["Claim", "WorkList", "retry"]
 
+ITEM = "task"
+"""The attribute of a trial that names its item, as it is called in every study so far."""
 UNNAMED_SECONDS = 2.0
 """A claim that bears no name for this long is spoken of: its process has most likely died."""
 _LOST = "the worker process died twice (killed, or out of memory)"
-"""What earlier versions wrote down as a task's outcome, which it is not."""
+"""What earlier versions wrote down as an item's outcome, which it is not."""
 _SETTLED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def retry(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Let a task whose worker was lost wait for another one; Optuna's callback for stale trials.
+    """Let an item whose worker was lost wait for another one; Optuna's callback for stale trials.
 
-    However often: what kills a worker is no result of the task.
+    However often: what kills a worker is no result of the item.
     """
     attributes = {
-        "task": trial.user_attrs["task"],
+        ITEM: trial.user_attrs[ITEM],
         "lost": trial.user_attrs.get("lost", 0) + 1,
     }
     study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
@@ -44,60 +47,15 @@ def retry(study: optuna.Study, trial: FrozenTrial) -> None:
 
 @dataclass(frozen=True)
 class Claim:
-    """A task that this process has taken on.
+    """An item that this process has taken on.
 
     Attributes:
-        task: its name.
+        item: its name.
         trial_id: the storage's id of the attempt.
     """
 
-    task: str
+    item: str
     trial_id: int
-
-
-class Heart:
-    """Tells the storage, from a thread of its own, that this process is at work on its claims.
-
-    Args:
-        storage: only a database that Optuna itself talks to hears it; a proxy does not.
-    """
-
-    def __init__(self, storage: BaseStorage) -> None:
-        self._storage = storage if isinstance(storage, RDBStorage) else None
-        interval = self._storage.get_heartbeat_interval() if self._storage else None
-        self._interval = interval or 0
-        self._claimed: set[int] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-        if self._interval:
-            self._thread.start()
-
-    def begin(self, trial_id: int) -> None:
-        """Beat for a trial from now on; before it is claimed, so that it is never without."""
-        if self._storage is not None:
-            self._storage.record_heartbeat(trial_id)
-        self._claimed.add(trial_id)
-
-    def end(self, trial_id: int) -> None:
-        """Beat for it no longer."""
-        self._claimed.discard(trial_id)
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        if self._interval:
-            self._thread.join()
-
-    def _beat(self) -> None:
-        assert self._storage is not None
-        while not self._stop.wait(self._interval):
-            for trial_id in tuple(self._claimed):
-                try:
-                    # Its own patience would hold up the command's end.
-                    RDBStorage.record_heartbeat(self._storage, trial_id)
-                except Exception:
-                    # The command meets the same failure at its next claim, and reports it.
-                    break
 
 
 def _silent(_line: str) -> None:
@@ -105,8 +63,8 @@ def _silent(_line: str) -> None:
 
 
 @dataclass
-class TaskList:
-    """The tasks of one study.
+class WorkList:
+    """The items of one study.
 
     Attributes:
         study: Optuna's.
@@ -126,36 +84,39 @@ class TaskList:
     _unnamed: dict[int, tuple[float, bool]] = field(default_factory=dict)
     _stranded: set[str] = field(default_factory=set)
 
+    def _id(self, trial: FrozenTrial) -> int:
+        return trial_id(self.storage, self.study.study_name, trial)
+
     def refresh(self) -> None:
         """Read the storage."""
         attempts: dict[str, list[FrozenTrial]] = {}
         for trial in self.study.get_trials(deepcopy=False):
-            if "task" in trial.user_attrs and "duplicate" not in trial.user_attrs:
-                attempts.setdefault(trial.user_attrs["task"], []).append(trial)
+            if ITEM in trial.user_attrs and "duplicate" not in trial.user_attrs:
+                attempts.setdefault(trial.user_attrs[ITEM], []).append(trial)
         self._attempts = attempts
 
-    def offer(self, tasks: Iterable[str]) -> None:
-        """Add the tasks that are not there yet; of many processes one at a time does it."""
-        wanted = list(dict.fromkeys(tasks))
+    def offer(self, items: Iterable[str]) -> None:
+        """Add the items that are not there yet; of many processes one at a time does it."""
+        wanted = list(dict.fromkeys(items))
         self.refresh()
         if any(map(self._is_missing, wanted)):
             with turn(self.storage, f"{self.study.study_name}-offering", self.grace) as beat:
                 self.refresh()  # another process may have had its turn before
-                for task in filter(self._is_missing, wanted):
+                for item in filter(self._is_missing, wanted):
                     beat()
-                    self._add(task)
+                    self._add(item)
         self.refresh()
         self.close_duplicates()
 
-    def _is_missing(self, task: str) -> bool:
-        """Whether no attempt of a task is there that can still come to something."""
-        attempts = self._attempts.get(task, ())
-        return self.outcome(task) is None and all(map(_is_lost, attempts))
+    def _is_missing(self, item: str) -> bool:
+        """Whether no attempt of an item is there that can still come to something."""
+        attempts = self._attempts.get(item, ())
+        return self.outcome(item) is None and all(map(_is_lost, attempts))
 
-    def _add(self, task: str) -> None:
-        attempts = self._attempts.get(task, ())
+    def _add(self, item: str) -> None:
+        attempts = self._attempts.get(item, ())
         lost = max((trial.user_attrs.get("lost", 0) for trial in attempts), default=0)
-        attributes = {"task": task, "lost": lost} if lost else {"task": task}
+        attributes = {ITEM: item, "lost": lost} if lost else {ITEM: item}
         self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
 
     def close_duplicates(self) -> None:
@@ -170,7 +131,7 @@ class TaskList:
             counts = (begun or live)[:1]
             for trial in live:
                 if trial.state == TrialState.WAITING and trial not in counts:
-                    closed = self._close(trial._trial_id) or closed
+                    closed = self._close(self._id(trial)) or closed
         if closed:
             self.refresh()
 
@@ -185,9 +146,9 @@ class TaskList:
             return False
         return True
 
-    def outcome(self, task: str) -> FrozenTrial | None:
-        """The attempt that counts, if the task is finished: completed, stopped or failed."""
-        attempts = self._attempts.get(task, ())
+    def outcome(self, item: str) -> FrozenTrial | None:
+        """The attempt that counts, if the item is finished: completed, stopped or failed."""
+        attempts = self._attempts.get(item, ())
         for trial in attempts:
             if trial.state in _SETTLED:
                 return trial
@@ -197,25 +158,25 @@ class TaskList:
         return None
 
     def running(self) -> int:
-        """How many tasks are being worked on, anywhere."""
+        """How many items are being worked on, anywhere."""
         return sum(
             trial.state == TrialState.RUNNING
             for attempts in self._attempts.values()
             for trial in attempts
         )
 
-    def claim(self, tasks: Iterable[str], ready: Callable[[str], bool]) -> Claim | None:
-        """Take on the first of these tasks that waits and is ready, if this process wins it."""
-        for task in tasks:
-            if self.outcome(task) is not None or not ready(task):
+    def claim(self, items: Iterable[str], ready: Callable[[str], bool]) -> Claim | None:
+        """Take on the first of these items that waits and is ready, if this process wins it."""
+        for item in items:
+            if self.outcome(item) is not None or not ready(item):
                 continue
-            attempts = self._attempts.get(task, ())
+            attempts = self._attempts.get(item, ())
             if any(trial.state == TrialState.RUNNING for trial in attempts):
                 continue
             # The first alone: whoever finds it taken must not take a duplicate of it.
             waiting = next((t for t in attempts if t.state == TrialState.WAITING), None)
-            if waiting is not None and self._take(waiting._trial_id):
-                return Claim(task, waiting._trial_id)
+            if waiting is not None and self._take(self._id(waiting)):
+                return Claim(item, self._id(waiting))
         return None
 
     def _take(self, trial_id: int) -> bool:
@@ -273,18 +234,16 @@ class TaskList:
             return False
 
     def release(self, claim: Claim) -> None:
-        """Give a claimed task back, for another process or a later call."""
+        """Give a claimed item back, for another process or a later call."""
         self.heart.end(claim.trial_id)
         try:
             self.storage.set_trial_state_values(claim.trial_id, state=TrialState.FAIL)
         except UpdateFinishedTrialError:
             return
-        self.study.add_trial(
-            create_trial(state=TrialState.WAITING, user_attrs={"task": claim.task})
-        )
+        self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={ITEM: claim.item}))
 
     def retry_lost(self, every: float) -> None:
-        """Let tasks wait again whose workers are gone, if this was last done long enough ago.
+        """Let items wait again whose workers are gone, if this was last done long enough ago.
 
         On this machine a process that has ended is known for gone at once; of others, the
         heartbeat tells.
@@ -309,7 +268,7 @@ class TaskList:
 
     def _fail_and_retry(self, trial: FrozenTrial) -> None:
         try:
-            self.storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+            self.storage.set_trial_state_values(self._id(trial), state=TrialState.FAIL)
         except UpdateFinishedTrialError:
             return
         retry(self.study, trial)
@@ -318,13 +277,13 @@ class TaskList:
         """Speak of claims without a name, whose process died in claiming, and then retry them."""
         now = time.monotonic()
         unnamed = {
-            trial._trial_id: (task, trial)
-            for task, attempts in self._attempts.items()
+            self._id(trial): (item, trial)
+            for item, attempts in self._attempts.items()
             for trial in attempts
             if trial.state == TrialState.RUNNING and "owner" not in trial.user_attrs
         }
         self._unnamed = {key: self._unnamed.get(key, (now, False)) for key in unnamed}
-        for key, (task, trial) in unnamed.items():
+        for key, (item, trial) in unnamed.items():
             since, said = self._unnamed[key]
             if now - since >= self.grace:
                 self._fail_and_retry(trial)
@@ -333,12 +292,12 @@ class TaskList:
                 left = self.grace - (now - since)
                 until = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
                 self.say(
-                    f"Waiting until {until} for task {task} of {self.study.study_name}, claimed by "
+                    f"Waiting until {until} for task {item} of {self.study.study_name}, claimed by "
                     "a process that left no name; then it is tried again"
                 )
 
     def _add_stranded(self) -> None:
-        """Add tasks again whose process died between giving them up and letting them wait."""
+        """Add items again whose process died between giving them up and letting them wait."""
         stranded = set(filter(self._is_missing, self._attempts))
         lasting = stranded & self._stranded  # at two looks: others may be about to add them
         self._stranded = stranded - lasting

@@ -1,0 +1,219 @@
+"""What every executor of tasks keeps to, with the second try that production puts before it."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ppo_lab.runs.executor import Death, Executor, Retrying
+from ppo_lab.runs.worker_pool import WorkerPool, time_limit
+from tests.ppo_lab.runs.executors import ProcessPerTask, light_worker
+
+MOST_SECONDS = 60.0
+RUN_TIMEOUT = 0.5
+LONG_SECONDS = 2.0
+"""Longer than a worker needs to start."""
+
+MAKERS: dict[str, Callable[[], Executor[Any]]] = {
+    "worker pool": lambda: WorkerPool(2, RUN_TIMEOUT, light_worker),
+    "process per task": lambda: ProcessPerTask(2, RUN_TIMEOUT),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor[Any]]:
+    made = Retrying(MAKERS[request.param]())
+    yield made
+    made.close()
+
+
+def outcomes(executor: Executor[Any]) -> list[tuple[Any, Any]]:
+    """(key, outcome) of everything that was submitted, sorted by key."""
+    return sorted(arrivals(executor))
+
+
+def arrivals(executor: Executor[Any]) -> list[tuple[Any, Any]]:
+    """(key, outcome) of everything that was submitted, as it came."""
+    arrived: list[tuple[Any, Any]] = []
+    deadline = time.monotonic() + MOST_SECONDS
+    while executor.busy:
+        assert time.monotonic() < deadline
+        arrived += executor.finished(1.0)
+    return arrived
+
+
+def payload(number: int) -> bytes:
+    return bytes([number]) * 300_000
+
+
+def die(how: str, note: Path) -> int:
+    """Leaves a byte each time it is tried."""
+    with note.open("ab") as file:
+        file.write(b"x")
+    if how == "once" and note.stat().st_size > 1:
+        return 7
+    if how == "late":
+        with time_limit(RUN_TIMEOUT):
+            time.sleep(MOST_SECONDS)
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(3)
+
+
+def in_time() -> int:
+    with time_limit(RUN_TIMEOUT):
+        pass
+    time.sleep(RUN_TIMEOUT + 0.2)
+    return 1
+
+
+def company(folder: Path, name: str, seconds: float) -> int:
+    """How many were at work at most when this one began and when it ended."""
+    (folder / name).touch()
+    at_first = len(list(folder.iterdir()))
+    time.sleep(seconds)
+    at_last = len(list(folder.iterdir()))
+    (folder / name).unlink()
+    return max(at_first, at_last)
+
+
+def die_or_count(folder: Path, note: Path) -> int:
+    """Dies the first time; the second time it counts who else is at work."""
+    if not note.exists():
+        note.touch()
+        os._exit(1)
+    return company(folder, "again", 0.3)
+
+
+def refuse() -> None:
+    raise ValueError("not this one")
+
+
+def hold(folder: Path) -> None:
+    """Leaves its process's number, and stays."""
+    (folder / str(os.getpid())).touch()
+    time.sleep(MOST_SECONDS)
+
+
+def processes(folder: Path, count: int) -> list[int]:
+    """The numbers of so many processes that hold."""
+    deadline = time.monotonic() + MOST_SECONDS
+    while len(names := sorted(path.name for path in folder.iterdir())) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return [int(name) for name in names]
+
+
+def have_ended(pids: list[int]) -> bool:
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline:
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+class TestExecutor:
+    """The contract."""
+
+    def test_results_come_whole_and_each_once(self, executor: Executor[Any]) -> None:
+        for number in range(7):
+            executor.submit(number, payload, number)
+        assert executor.busy == 7
+        assert outcomes(executor) == [(number, payload(number)) for number in range(7)]
+        assert executor.finished(0.0) == []
+
+    def test_it_takes_a_few_more_than_it_has_workers_and_says_when_it_is_full(
+        self, executor: Executor[Any], tmp_path: Path
+    ) -> None:
+        taken = 0
+        assert executor.free >= 2
+        while executor.free > 0:
+            executor.submit(taken, hold, tmp_path)
+            taken += 1
+        assert executor.busy == taken <= 4
+        processes(tmp_path, 2)
+        oldest = executor.oldest()
+        assert oldest is not None
+        assert oldest[0] in (0, 1)
+        assert 0 <= oldest[1] < MOST_SECONDS
+        assert executor.finished(0.0) == []
+
+    def test_death_is_its_own_tasks_and_the_others_results_are_kept(
+        self, executor: Executor[Any], tmp_path: Path
+    ) -> None:
+        for how in ("exit", "killed", "once"):
+            executor.submit(how, die, how, tmp_path / how)
+        for name in ("result 1", "result 2"):
+            executor.submit(name, len, name)
+        assert outcomes(executor) == [
+            ("exit", Death("exit code 3")),
+            ("killed", Death("SIGKILL")),
+            ("once", 7),
+            ("result 1", 8),
+            ("result 2", 8),
+        ]
+        assert [len((tmp_path / how).read_bytes()) for how in ("exit", "killed", "once")] == [2] * 3
+
+    def test_the_second_try_is_alone_and_before_what_has_not_begun(
+        self, executor: Executor[Any], tmp_path: Path
+    ) -> None:
+        (at_work := tmp_path / "at work").mkdir()
+        executor.submit("dies", die_or_count, at_work, tmp_path / "note")
+        for name in ("long 1", "long 2", "long 3"):
+            executor.submit(name, company, at_work, name, LONG_SECONDS)
+        arrived = arrivals(executor)
+        keys = [key for key, _ in arrived]
+        assert sorted(keys) == ["dies", "long 1", "long 2", "long 3"]
+        assert keys[-1] == "long 3"
+        assert dict(arrived)["dies"] == 1
+        assert max(dict(arrived).values()) == 2  # the others ran beside each other
+
+    def test_overdue_task_is_ended_and_not_tried_again(
+        self, executor: Executor[Any], tmp_path: Path
+    ) -> None:
+        executor.submit("late", die, "late", tmp_path / "late")
+        executor.submit("timely", in_time)
+        assert outcomes(executor) == [("late", Death("SIGALRM", overdue=True)), ("timely", 1)]
+        assert len((tmp_path / "late").read_bytes()) == 1
+
+    def test_error_of_a_task_is_raised(self, executor: Executor[Any]) -> None:
+        executor.submit("refused", refuse)
+        with pytest.raises(ValueError, match="not this one"):
+            outcomes(executor)
+
+    def test_closing_early_leaves_no_process_and_nothing_to_do(
+        self, executor: Executor[Any], tmp_path: Path
+    ) -> None:
+        for number in range(5):
+            executor.submit(number, hold, tmp_path)
+        pids = processes(tmp_path, 2)
+        executor.close()
+        assert (executor.busy, executor.oldest()) == (0, None)
+        assert have_ended(pids)
+
+    def test_ctrl_c_reaches_whoever_waits_and_closing_then_leaves_no_process(
+        self, executor: Executor[Any], tmp_path: Path
+    ) -> None:
+        executor.submit(1, hold, tmp_path)
+        pids = processes(tmp_path, 1)
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            executor.finished(MOST_SECONDS)
+        executor.close()
+        assert have_ended(pids)
+
+
+def test_death_says_how_and_what_it_was() -> None:
+    assert Death("SIGKILL").reason("env", None) == "the worker process died twice (SIGKILL)"
+    assert Death("").reason("env", None) == (
+        "the worker process died twice (killed, or out of memory)"
+    )
+    assert Death("SIGALRM", overdue=True).reason("env", 2.5) == (
+        "env did not finish within 2.5 s (--run-timeout)"
+    )
