@@ -4,8 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from ppo_lab.runs.execution import RunConfig
 from ppo_lab.runs.leftovers import discard, move_into_place, new_folder_beside
 from tuning.protocol import Protocol
 
-__all__ = ["former_settings", "restore_run", "settings_yaml", "trials_table", "write_whole"]
+__all__ = ["former_settings", "restore_run", "settings_yaml", "trials_table"]
 
 _STATES = {
     TrialState.COMPLETE: "completed",
@@ -117,13 +115,6 @@ def trials_table(outcomes: Mapping[int, FrozenTrial], decisions: Mapping[int, st
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place, then rename it there."""
-    partial = path.with_name(f".{path.name}.part-{os.getpid()}@{socket.gethostname()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _canonical(settings: object) -> str:

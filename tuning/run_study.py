@@ -9,7 +9,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ppo_lab.runs.references import ReferenceScores, as_record, measured_reference, stated_reference
 from ppo_lab.runs.worker_pool import WorkerPool
-from tuning.outputs import settings_yaml, trials_table, write_whole
+from reports.whole_files import write_whole
+from tuning.outputs import settings_yaml, trials_table
 from tuning.protocol import Protocol
 from tuning.spaces import SPACES, Space, fit_to_budget
 from tuning.stages import Progress, Stages, Tuned, judge, replicate, screen

@@ -7,10 +7,9 @@ on seeds that did not choose it.
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from ppo_lab.errors import ArgumentError
 from ppo_lab.registry import closest
+from reports.logs.reading import plain_yaml
 
 __all__ = ["preset", "preset_names"]
 
@@ -25,10 +24,10 @@ def preset(name: str) -> dict[str, Any]:
     Raises:
         ArgumentError: no preset has this name.
     """
-    known = _presets()
-    if name not in known:
-        raise ArgumentError(f"unknown preset {name!r}; closest: {closest(name, known)}")
-    return dict(known[name])
+    presets = _presets()
+    if name not in presets:
+        raise ArgumentError(f"unknown preset {name!r}; closest: {closest(name, presets)}")
+    return presets[name]
 
 
 def preset_names() -> list[str]:
@@ -38,5 +37,5 @@ def preset_names() -> list[str]:
 
 def _presets() -> dict[str, dict[str, Any]]:
     text = (files("ppo_lab") / "hyperparams" / "presets.yml").read_text(encoding="utf-8")
-    known: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return known
+    presets: dict[str, dict[str, Any]] = plain_yaml(text, "presets.yml")
+    return presets

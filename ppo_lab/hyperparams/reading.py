@@ -1,13 +1,13 @@
 """From plain YAML values, in the zoo's manner, to what SB3's constructors take; nothing is run."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.schedules import as_schedule
 
-__all__ = ["constructor_arguments", "keyword_text"]
+__all__ = ["constructor_arguments", "keyword_text", "words_as_hyperparameters"]
 
 SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 KEYWORD_TEXTS = ("policy_kwargs", "replay_buffer_kwargs")
@@ -69,6 +69,28 @@ def keyword_text(name: str, text: str) -> dict[str, Any]:
     return value
 
 
+def words_as_hyperparameters(words: Sequence[str]) -> dict[str, Any]:
+    """The settings of a command line's ``-P``; nothing is run.
+
+    Args:
+        words: ``name:value`` each, the value a Python literal, or else a text.
+
+    Raises:
+        ArgumentError: a word has no colon, or no name before it.
+    """
+    hyperparameters: dict[str, Any] = {}
+    for word in words:
+        name, colon, text = word.partition(":")
+        if not colon or not name.isidentifier() or not text:
+            raise ArgumentError(f"-P {word!r}: expected name:value, such as learning_rate:0.001")
+        try:
+            hyperparameters[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            # "lin_0.001", "dict(…)": the run's own reader takes them or says why.
+            hyperparameters[name] = text
+    return hyperparameters
+
+
 def _value(node: ast.expr) -> Any:
     match node:
         case ast.Constant(value=value):
@@ -100,6 +122,6 @@ def _class(name: str, given: str) -> type:
     if name == RMSpropTFLike.__name__:
         return RMSpropTFLike
     if name in nn.modules.activation.__all__:
-        found: type = getattr(nn, name)
-        return found
+        activation: type = getattr(nn, name)
+        return activation
     raise ArgumentError(f"{given}: expected an activation of torch.nn, such as nn.ReLU")

@@ -13,10 +13,11 @@ from ppo_lab.runs.config import NO_PART, Evaluation, RunConfig, Trained, environ
 from ppo_lab.runs.execution import FORMAT, RunResult, execute_run, finished_run
 from ppo_lab.runs.folder import to_json
 from ppo_lab.runs.folder_lock import Holder, holder_of
-from ppo_lab.runs.leftovers import discard, new_folder_beside, take_name
+from ppo_lab.runs.leftovers import discard, new_folder_beside, sweep, take_name
 from ppo_lab.runs.session import CheckpointAfterUpdate, Session
 from reports.logs.reading import read_json
 from reports.logs.records import UnusableError
+from reports.whole_files import write_whole
 
 __all__ = [
     "Begun",
@@ -110,9 +111,7 @@ def _claim(config: RunConfig, folder: Path) -> bool:
 def _write_record(config: RunConfig, aside: Path, facts: Mapping[str, Any]) -> None:
     """Say whose checkpoints these are; another process may be reading it."""
     record = {"format": FORMAT, **config.as_dict(), "status": "unfinished", **facts}
-    beside = aside / f".run.json.part-{os.getpid()}"
-    beside.write_text(to_json(record) + "\n", encoding="utf-8")
-    beside.replace(aside / "run.json")
+    write_whole(aside / "run.json", to_json(record) + "\n")
 
 
 def run_once(
@@ -141,9 +140,7 @@ def run_once(
         session = replace(session, callbacks=[*session.callbacks, saving])
     aside.mkdir(parents=True, exist_ok=True)
     _write_record(config, aside, _facts(session))
-    for pattern in ("rl_model_*.part", ".part.zip", ".run.json.part-*"):
-        for unwritten in aside.glob(pattern):  # a killed process's
-            unwritten.unlink(missing_ok=True)
+    sweep(aside, deep=False)
     result = None
     try:
         result = execute_run(config, folder, trainer=_trainer(session))

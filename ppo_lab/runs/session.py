@@ -14,6 +14,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.callbacks import BEST_STATISTICS
 from ppo_lab.registry import algorithm_class
 from ppo_lab.runs.config import RunConfig
+from reports.whole_files import whole_file
 
 __all__ = ["CheckpointAfterUpdate", "Session", "statistics_of"]
 
@@ -132,12 +133,10 @@ class CheckpointAfterUpdate(BaseCallback):
         self.folder.mkdir(parents=True, exist_ok=True)
         statistics = self.model.get_vec_normalize_env()
         if statistics is not None:
-            pickled = self.folder / f"rl_model_vecnormalize_{steps}_steps.pkl"
-            statistics.save(str(pickled.with_suffix(".part")))
-            pickled.with_suffix(".part").rename(pickled)
-        part = self.folder / ".part.zip"
-        self.model.save(part)
-        part.rename(self.folder / f"rl_model_{steps}_steps.zip")
+            with whole_file(self.folder / f"rl_model_vecnormalize_{steps}_steps.pkl") as pickled:
+                statistics.save(str(pickled))
+        with whole_file(self.folder / f"rl_model_{steps}_steps.zip") as model:
+            self.model.save(model)
         if not self.keep:
             for outdated in before:
                 outdated.unlink(missing_ok=True)
