@@ -38,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
         "there.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    _add_runs(parser)
+    _add_report(parser)
+    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    return parser
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--algos",
@@ -76,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
         help="hyperparameters of all algorithms, or of NAME, from YAML in RL Zoo's format",
     )
     add("--preset", default=None, help="named settings for spec_ppo on top: recommended, sb3")
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--baseline",
         default=None,
@@ -84,8 +95,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--name", default=None, help="the comparison's folder; None: made from the environment")
     add("--log-folder", type=Path, default=Path("logs"), help="where that folder goes")
-    add("--version", action="version", version=ppo_lab.__version__)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

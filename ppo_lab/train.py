@@ -34,6 +34,13 @@ def _parser() -> argparse.ArgumentParser:
         "says how to go on with one that was stopped.",
         epilog="--resume unpickles the model's file: only give it one that you trust.",
     )
+    _add_what(parser)
+    _add_records(parser)
+    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    return parser
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--env", help="Gymnasium's id, or module:id (default: CartPole-v1)")
     add("--algo", help="spec_ppo, or another algorithm of SB3's that compare knows (spec_ppo)")
@@ -56,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
         help="single ones, on top of all: "
         "numbers, texts, lists, None, and dict(net_arch=[64]) for policy_kwargs; no code is run",
     )
+
+
+def _add_records(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--progress", action="store_true", help="show SB3's progress bar")
     add("--verbose", action="store_true", help="print SB3's table of every rollout")
     add("--tensorboard", type=Path, metavar="DIR", help="log to TensorBoard in DIR/ALGO/ENV_1, …")
@@ -82,8 +93,6 @@ def _parser() -> argparse.ArgumentParser:
         help="go on from a run folder, or from the "
         "checkpoints of a stopped run; --timesteps is then the total",
     )
-    add("--version", action="version", version=ppo_lab.__version__)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from ppo_lab.runs.execution import RunConfig
+from ppo_lab.runs.folder import to_json
 from ppo_lab.runs.leftovers import discard, move_into_place, new_folder_beside
 from tuning.protocol import Protocol
 
@@ -44,8 +45,7 @@ def restore_run(folder: Path, config: RunConfig, trial: FrozenTrial) -> None:
         steps, returns = evaluations
         np.savez(partial / "evaluations.npz", timesteps=np.array(steps), results=np.array(returns))
     record = {**record, "restored": True}
-    text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
-    (partial / "run.json").write_text(text + "\n", encoding="utf-8")
+    (partial / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
     if folder.exists():  # another machine was faster, in a folder that both see
         discard(partial)
     else:

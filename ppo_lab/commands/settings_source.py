@@ -97,11 +97,11 @@ def _with_preset(settings: TrainingSettings, name: str) -> TrainingSettings:
 
 def _within_rollout(settings: TrainingSettings) -> TrainingSettings:
     """SB3's PPO takes a minibatch larger than the rollout for the rollout; SpecPPO refuses it."""
-    chosen = settings.hyperparameters
-    if "batch_size" not in chosen or "n_steps" not in chosen:
+    arguments = settings.hyperparameters
+    if "batch_size" not in arguments or "n_steps" not in arguments:
         return settings
-    rollout = chosen["n_steps"] * settings.n_envs
-    if chosen["batch_size"] <= rollout:
+    rollout = arguments["n_steps"] * settings.n_envs
+    if arguments["batch_size"] <= rollout:
         return settings
-    origin = f"{settings.origin}; batch_size {chosen['batch_size']} is the rollout's {rollout}"
-    return replace(settings, hyperparameters={**chosen, "batch_size": rollout}, origin=origin)
+    origin = f"{settings.origin}; batch_size {arguments['batch_size']} is the rollout's {rollout}"
+    return replace(settings, hyperparameters={**arguments, "batch_size": rollout}, origin=origin)

@@ -11,7 +11,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.registry import closest
 from reports.logs.reading import plain_yaml
 
-__all__ = ["preset", "preset_names"]
+__all__ = ["preset"]
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -28,11 +28,6 @@ def preset(name: str) -> dict[str, Any]:
     if name not in presets:
         raise ArgumentError(f"unknown preset {name!r}; closest: {closest(name, presets)}")
     return presets[name]
-
-
-def preset_names() -> list[str]:
-    """The names, for a command's help."""
-    return sorted(_presets())
 
 
 def _presets() -> dict[str, dict[str, Any]]:

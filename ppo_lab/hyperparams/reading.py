@@ -41,8 +41,8 @@ def _keywords(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return keyword_text(name, value)
     if isinstance(value, Mapping) and isinstance(value.get("activation_fn"), str):
-        chosen = value["activation_fn"]
-        return {**value, "activation_fn": _class(chosen.rpartition(".")[2], chosen)}
+        activation = value["activation_fn"]
+        return {**value, "activation_fn": _class(activation.rpartition(".")[2], activation)}
     return value
 
 

@@ -170,13 +170,16 @@ def _unsupported(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _settings(entry: Mapping[str, Any], word: str, origin: str, tuning: str) -> TrainingSettings:
-    chosen = dict(entry)
-    normalize = chosen.pop("normalize", False)
+    hyperparameters = dict(entry)
+    normalize = hyperparameters.pop("normalize", False)
     if isinstance(normalize, str):
         normalize = keyword_text("normalize", normalize)
     try:
-        n_envs, n_timesteps = int(chosen.pop("n_envs", 1)), int(chosen.pop("n_timesteps", 0))
+        n_envs = int(hyperparameters.pop("n_envs", 1))
+        n_timesteps = int(hyperparameters.pop("n_timesteps", 0))
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{origin}: n_envs and n_timesteps must be whole numbers") from error
-    policy = str(chosen.pop("policy", ""))
-    return TrainingSettings(n_envs, n_timesteps, policy, chosen, normalize, word, origin, tuning)
+    policy = str(hyperparameters.pop("policy", ""))
+    return TrainingSettings(
+        n_envs, n_timesteps, policy, hyperparameters, normalize, word, origin, tuning
+    )

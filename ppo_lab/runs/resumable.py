@@ -216,8 +216,8 @@ def read_run(folder: Path) -> tuple[RunConfig, Mapping[str, Any]]:
         raise ArgumentError(f"{folder} is no run of ppo_lab.train: it {what}")
     try:
         record: dict[str, Any] = dict(read_json(file))
-        known = {f.name: record[f.name] for f in fields(RunConfig) if f.name in record}
-        config = RunConfig(**{**known, "evaluation": Evaluation(**record["evaluation"])})
+        stated = {f.name: record[f.name] for f in fields(RunConfig) if f.name in record}
+        config = RunConfig(**{**stated, "evaluation": Evaluation(**record["evaluation"])})
         _check_types(config)
     except (UnusableError, ValueError, KeyError, TypeError) as error:
         raise ArgumentError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
@@ -258,10 +258,10 @@ def _check_types(config: RunConfig) -> None:
 
 def newest_model(folder: Path) -> Path | None:
     """The newest checkpoint in a folder of them; None if there is none."""
-    found = [
+    checkpoints = [
         path for path in folder.glob("rl_model_*_steps.zip") if CHECKPOINT.fullmatch(path.name)
     ]
-    return max(found, key=checkpoint_steps, default=None)
+    return max(checkpoints, key=checkpoint_steps, default=None)
 
 
 def checkpoint_steps(file: Path) -> int:
@@ -272,10 +272,10 @@ def checkpoint_steps(file: Path) -> int:
 
 def _is_of(config: RunConfig, folder: Path) -> bool:
     try:
-        found, _ = read_run(folder)
+        other, _ = read_run(folder)
     except ArgumentError:
         return False
-    return _identity(found) == _identity(config)
+    return _identity(other) == _identity(config)
 
 
 def _identity(config: RunConfig) -> str:

@@ -60,10 +60,9 @@ class Session:
         with: their seed is the run's plus the steps already taken.
 
         Raises:
-            ArgumentError: there is no such model.
+            ArgumentError: its statistics are missing.
         """
-        if self.start is None:
-            raise ArgumentError("no model to go on from")
+        assert self.start is not None
         if isinstance(env, VecNormalize):
             stored = statistics_of(self.start)
             if stored is None:
@@ -88,12 +87,12 @@ def statistics_of(model_file: Path) -> Path | None:
     name = model_file.name
     if name.startswith("rl_model_"):  # SB3's CheckpointCallback's name
         name = name.replace("rl_model_", "rl_model_vecnormalize_").replace(".zip", ".pkl")
-        found = model_file.with_name(name)
+        statistics = model_file.with_name(name)
     elif name == "best_model.zip":
-        found = model_file.with_name(BEST_STATISTICS)
+        statistics = model_file.with_name(BEST_STATISTICS)
     else:
-        found = model_file.parent / model_file.stem / "vecnormalize.pkl"
-    return found if found.is_file() else None
+        statistics = model_file.parent / model_file.stem / "vecnormalize.pkl"
+    return statistics if statistics.is_file() else None
 
 
 def _take_statistics(env: VecNormalize, stored: Path) -> None:
