@@ -5,7 +5,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from reports.text import counted, ranges
+from reports.text import counted
 from tuning.parameters import Choice, Fixed, Parameter
 from tuning.protocol import Protocol
 from tuning.stages import Candidate, Tuned
@@ -92,7 +92,7 @@ def _protocol_notes(protocol: Protocol) -> list[str]:
         f"Every run: {protocol.n_envs} environments, {shape} where the search does not say and the "
         "algorithm has them (A2C keeps its own); all else the algorithm's defaults. "
         f"{protocol.evaluation(judging=True, index=0).in_words}",
-        f"Tuning seeds {ranges(seeds)} and {ranges(protocol.replica_seeds)}; test seeds from "
+        f"Tuning seeds {_span(seeds)} and {_span(protocol.replica_seeds)}; test seeds from "
         f"{protocol.judge_seeds[0]} on; no seed serves both.",
     ]
 
@@ -165,3 +165,7 @@ def _failure_notes(
     if reasons:
         notes.append(f"{len(reasons)} judged runs failed, the first: {reasons[0]}")
     return notes
+
+
+def _span(seeds: Sequence[int]) -> str:
+    return f"{seeds[0]}–{seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
