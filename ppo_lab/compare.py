@@ -98,14 +98,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: the command line without the program; None: ``sys.argv``.
-
-    Returns:
-        The exit code: 0 done, 1 failure (a run failed, too), 2 usage, 130 interrupted.
-    """
+    """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
     options = parse(_parser(), CompareOptions, arguments)
     return run_command(PROGRAM, partial(_compare, options))
 
@@ -132,8 +125,7 @@ def _compare(options: CompareOptions) -> None:
 def _run(
     options: CompareOptions, plan: "ComparisonPlan", jobs: int, folder: Path, started: float
 ) -> None:
-    from ppo_lab.commands.comparison import execute, with_references
-    from ppo_lab.commands.comparison_notes import notes
+    from ppo_lab.commands.comparison import execute, notes, with_references
     from ppo_lab.commands.progress import StageProgress
     from reports.report import write_report
 
@@ -144,9 +136,7 @@ def _run(
         f"Comparing {', '.join(labels)} on {', '.join(plan.envs)}: {len(plan.runs)} runs with "
         f"{jobs} processes, into {folder}/"
     )
-    progress = StageProgress(console)
-    with progress.stage("train", len(plan.runs)):
-        results = list(execute(plan, jobs, progress.advance, options.run_timeout, progress.waiting))
+    results = execute(plan, jobs, options.run_timeout, StageProgress(console))
     failed = [result.reason for _, result in results if result.reason]
     if len(failed) == len(results):
         raise CommandError(f"all {len(failed)} runs failed, the first: {failed[0]}")

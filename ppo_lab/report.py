@@ -74,14 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: the command line without the program; None: ``sys.argv``.
-
-    Returns:
-        The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
-    """
+    """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
     options = parse(_parser(), ReportOptions, arguments)
     return run_command(PROGRAM, partial(_report, options))
 

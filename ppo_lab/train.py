@@ -15,14 +15,7 @@ from reports.text import duration
 __all__ = ["main"]
 
 PROGRAM = "ppo_lab.train"
-LEAST = {
-    "timesteps": 1,
-    "n_envs": 1,
-    "eval_episodes": 1,
-    "eval_freq": 0,
-    "save_freq": 0,
-    "seed": 0,
-}
+LEAST = {"timesteps": 1, "n_envs": 1, "eval_episodes": 1, "eval_freq": 0, "save_freq": 0, "seed": 0}
 """The smallest numbers that the flags take."""
 
 
@@ -96,14 +89,7 @@ def _add_records(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: the command line without the program; None: ``sys.argv``.
-
-    Returns:
-        The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
-    """
+    """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
     options = parse(_parser(), TrainOptions, arguments)
     return run_command(PROGRAM, partial(_train, options))
 

@@ -122,14 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a script of the zoo.
-
-    Args:
-        arguments: the command line without the program; None: ``sys.argv``.
-
-    Returns:
-        The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
-    """
+    """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
     options = parse(_parser(), ZooOptions, arguments)
     return run_command(PROGRAM, partial(_run, options.script, options.flags), exits=True)
 

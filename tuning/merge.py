@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code as everywhere: 0 done, 1 failure, 2 usage."""
+    """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
     options = parse(_parser(), MergeOptions, arguments)
     return run_command(PROGRAM, partial(_merge, options))
 

@@ -2,12 +2,14 @@
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 from ppo_lab.commands.options import CompareOptions
+from ppo_lab.commands.progress import StageProgress
 from ppo_lab.commands.settings_source import SettingsSource, settings_source
 from ppo_lab.commands.shared import writable_folder
 from ppo_lab.errors import ArgumentError
@@ -17,16 +19,21 @@ from ppo_lab.runs.environments import inspect_environment
 from ppo_lab.runs.execution import RunResult, check_run, finished_run
 from ppo_lab.runs.references import ReferenceScores, as_record, reference_scores, stored_reference
 from ppo_lab.runs.workers import check_survives, execute_runs
+from reports.text import counted
 
 __all__ = [
     "ComparisonPlan",
     "RunGroup",
     "checked_names",
     "execute",
+    "notes",
     "plan_comparison",
     "run_groups",
     "with_references",
 ]
+
+OVERSHOOT = 1.05
+"""A run that takes more than so many times its budget is named in the report."""
 
 
 @dataclass(frozen=True)
@@ -258,29 +265,77 @@ def with_references(plan: ComparisonPlan, say: Callable[[str], None]) -> Compari
 
 
 def execute(
-    plan: ComparisonPlan,
-    jobs: int,
-    advance: Callable[[RunResult], None],
-    run_timeout: float | None = None,
-    waiting: Callable[[str, float], None] | None = None,
-) -> Iterator[tuple[RunConfig, RunResult]]:
-    """Make the runs that are not made yet.
-
-    Args:
-        plan: what to run.
-        jobs: worker processes.
-        advance: told of every result.
-        run_timeout: seconds after which a run is ended and counts as failed; None: no limit.
-        waiting: told which run has been at work for longest, and for how many seconds.
-
-    Yields:
-        Each run and its result.
+    plan: ComparisonPlan, jobs: int, run_timeout: float | None, progress: StageProgress
+) -> list[tuple[RunConfig, RunResult]]:
+    """Make the runs that are not made yet, and give each run with its result.
 
     Raises:
         ArgumentError: a folder holds a finished run of another configuration.
         OSError: a folder cannot be written, or is gone.
     """
-    runs = plan.runs
-    for folder, result in execute_runs(runs, jobs, run_timeout, waiting):
-        advance(result)
-        yield runs[folder], result
+    runs, results = plan.runs, []
+    with progress.stage("train", len(runs)):
+        for folder, result in execute_runs(runs, jobs, run_timeout, progress.waiting):
+            progress.advance(result)
+            results.append((runs[folder], result))
+    return results
+
+
+def notes(
+    plan: ComparisonPlan, results: Sequence[tuple[RunConfig, RunResult]], seed: int
+) -> tuple[str, ...]:
+    """What the report says of the protocol, of the settings, and of what failed.
+
+    Args:
+        plan: what was run.
+        results: each run's.
+        seed: of the comparison.
+    """
+    run = plan.groups[0].run
+    protocol = (
+        f"Every run: a budget of {run.timesteps:,} environment steps and {len(plan.seeds)} test "
+        f"seeds from {plan.seeds[0]} on (--seed {seed}), which no tuning by ppo_lab.tune uses. "
+        f"{run.evaluation.in_words}"
+    )
+    return (
+        protocol,
+        *_settings_notes(plan.groups),
+        *(f"{g.run.algo} on {g.run.env}: {said}" for g in plan.groups for said in g.warnings),
+        *_overshoot_notes(results),
+        *_failure_notes(results),
+    )
+
+
+def _settings_notes(groups: Sequence[RunGroup]) -> list[str]:
+    lines = []
+    for label in dict.fromkeys(group.label for group in groups):
+        environments: dict[str, list[str]] = {}
+        for group in groups:
+            if group.label == label:
+                source = f"{group.run.origin}; tuning: {group.tuning}"
+                environments.setdefault(source, []).append(group.run.env)
+        parts = [f"{source} ({', '.join(envs)})" for source, envs in environments.items()]
+        lines.append(f"Settings of {label}: {'; '.join(parts)}.")
+    return lines
+
+
+def _overshoot_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:
+    """Rollouts are whole: a budget of less than one, or of a few and a bit, is overrun."""
+    steps = {
+        (run.algo, run.env): result.steps
+        for run, result in results
+        if result.steps > OVERSHOOT * run.timesteps
+    }
+    return [
+        f"{algo} took {taken:,} steps on {env}, more than the budget: its rollouts are whole."
+        for (algo, env), taken in sorted(steps.items())
+    ]
+
+
+def _failure_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:
+    failed = Counter((run.algo, run.env) for run, result in results if result.reason)
+    reasons = {(run.algo, run.env): result.reason for run, result in results if result.reason}
+    return [
+        f"{counted(count, 'run')} of {algo} on {env} failed: {reasons[algo, env]}"
+        for (algo, env), count in sorted(failed.items())
+    ]

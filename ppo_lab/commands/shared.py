@@ -84,7 +84,7 @@ def parse(
 def run_command(program: str, body: Callable[[], None], exits: bool = False) -> int:
     """Run a command's body; what goes wrong becomes one line on stderr and an exit code.
 
-    A usage error (``ArgumentError``) is 2. What fails on the way (``CommandError``,
+    Done is 0. A usage error (``ArgumentError``) is 2. What fails on the way (``CommandError``,
     ``NonFiniteError``, ``NoRunsError``, ``OSError``) is 1, and so is a SystemExit or a
     KeyboardInterrupt that an environment raises. Ctrl-C and SIGTERM are 130. Anything else is a
     mistake of ours and keeps its traceback.

@@ -23,11 +23,13 @@ from reports.logs.records import UnusableError
 
 __all__ = [
     "SavedRun",
+    "check_kind",
     "check_start",
     "find_saved_run",
     "load_model",
     "make_environments",
     "trust",
+    "zero_rate",
 ]
 
 WRAPPERS = ("env_wrapper", "vec_env_wrapper")
@@ -245,7 +247,11 @@ def load_model(run: SavedRun, env: VecEnv, file: Path) -> BaseAlgorithm:
     """
     check_kind(file, run.algo)
     # Not needed to play, and the zoo's schedules cannot be unpickled where the zoo is missing.
-    unused: dict[str, Any] = {"learning_rate": 0.0, "lr_schedule": _zero, "clip_range": _zero}
+    unused: dict[str, Any] = {
+        "learning_rate": 0.0,
+        "lr_schedule": zero_rate,
+        "clip_range": zero_rate,
+    }
     try:
         model = algorithm_class(run.algo).load(
             file, env=env, device="cpu", custom_objects=unused, tensorboard_log=None
@@ -304,7 +310,8 @@ def check_start(file: Path, config: RunConfig) -> None:
         )
 
 
-def _zero(_progress_remaining: float) -> float:
+def zero_rate(_progress_remaining: float) -> float:
+    """A learning rate of 0, for a model that is only played."""
     return 0.0
 
 
