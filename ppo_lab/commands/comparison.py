@@ -1,6 +1,5 @@
 """A comparison's runs: algorithms × environments × seeds, all under one protocol (design)."""
 
-import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,6 +18,8 @@ from ppo_lab.runs.environments import inspect_environment
 from ppo_lab.runs.execution import RunResult, check_run, finished_run
 from ppo_lab.runs.references import ReferenceScores, as_record, reference_scores, stored_reference
 from ppo_lab.runs.workers import check_survives, execute_runs
+from reports.logs.reading import read_json
+from reports.logs.records import UnusableError
 from reports.text import counted
 
 __all__ = [
@@ -208,8 +209,8 @@ def _check_folders(plan: ComparisonPlan) -> None:
     for file in sorted(plan.folder.glob("*/*/run.json")):
         env = wanted.get(file.parent.name.rpartition("_")[0].casefold())
         try:
-            there = json.loads(file.read_text(encoding="utf-8"))["env"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            there = read_json(file)["env"]
+        except (UnusableError, KeyError):
             continue
         if env is not None and there != env:
             raise ArgumentError(
