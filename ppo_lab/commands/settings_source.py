@@ -74,7 +74,9 @@ class SettingsSource:
             settings = replace(settings, n_envs=self.n_envs)
         if algo == OURS:
             settings = _within_rollout(settings) if settings.word == "zoo" else settings
-            settings = settings if self.preset is None else _with_preset(settings, self.preset)
+            if self.preset is not None:
+                what = f"on top, preset {self.preset!r}"
+                settings = settings.overlaid(preset(self.preset), self.preset, what)
         return settings
 
     def _base(self, algo: str, env_id: str) -> TrainingSettings:
@@ -84,15 +86,6 @@ class SettingsSource:
             return committed_settings(algo, env_id)
         from_zoo = None if self.base == "default" else zoo_settings(algo, env_id)
         return from_zoo or default_settings(algo)
-
-
-def _with_preset(settings: TrainingSettings, name: str) -> TrainingSettings:
-    return replace(
-        settings,
-        hyperparameters={**settings.hyperparameters, **preset(name)},
-        word=name,
-        origin=f"{settings.origin}; on top, preset {name!r}",
-    )
 
 
 def _within_rollout(settings: TrainingSettings) -> TrainingSettings:

@@ -34,6 +34,7 @@ from ppo_lab.runs.resumable import (
     read_run,
     run_once,
     tensorboard_folder,
+    unfinished_folder,
 )
 from ppo_lab.runs.saved_model import check_start
 from ppo_lab.runs.session import Session
@@ -124,8 +125,8 @@ def _plan_resumed(options: TrainOptions, source: Path) -> PlannedRun | FinishedR
     for name in FIXED:
         if getattr(options, name) is not None:
             raise ArgumentError(f"--{name.replace('_', '-')} with --resume: the run has its own")
-    if not source.is_dir() and (source.with_name(source.name + UNFINISHED)).is_dir():
-        source = source.with_name(source.name + UNFINISHED)
+    if not source.is_dir() and unfinished_folder(source).is_dir():
+        source = unfinished_folder(source)
     config, record = read_run(source)
     if record.get("status") == "unfinished":
         return _plan_stopped(options, source, config, record)
@@ -195,7 +196,7 @@ def train_planned(run: PlannedRun, options: TrainOptions) -> float:
     session = _session(run, options)
     save_freq = options.save_freq
     every = max(1, run.config.timesteps // PARTS) if save_freq is None else save_freq
-    aside = run.folder.with_name(run.folder.name + UNFINISHED)
+    aside = unfinished_folder(run.folder)
     try:
         with folder_lock(aside):
             sweep(run.folder.parent, deep=False)
@@ -306,21 +307,11 @@ def _settings(options: TrainOptions, algo: str, env_id: str) -> TrainingSettings
             settings = committed_settings(algo, env_id)
         except ArgumentError:
             settings = default_settings(algo)
-    on_top: list[tuple[str, dict[str, Any]]] = []
-    if options.preset is not None:
+    if (name := options.preset) is not None:
         if algo != "spec_ppo":
-            raise ArgumentError(f"--preset {options.preset}: presets are spec_ppo's, not {algo}'s")
-        on_top.append((f"preset {options.preset!r}", preset(options.preset)))
+            raise ArgumentError(f"--preset {name}: presets are spec_ppo's, not {algo}'s")
+        settings = settings.overlaid(preset(name), "given", f"on top: preset {name!r}")
     if options.hyperparams:
-        on_top.append(("-P", words_as_hyperparameters(options.hyperparams)))
-    for name, given in on_top:
-        hyperparameters = {**settings.hyperparameters, **given}
-        normalize = hyperparameters.pop("normalize", settings.normalize)
-        settings = replace(
-            settings,
-            hyperparameters=hyperparameters,
-            normalize=normalize,
-            word="given",
-            origin=f"{settings.origin}; on top: {name}",
-        )
+        given = words_as_hyperparameters(options.hyperparams)
+        settings = settings.overlaid(given, "given", "on top: -P")
     return settings

@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -61,6 +61,17 @@ class TrainingSettings:
     word: str = "committed"
     origin: str = ""
     tuning: str = "none"
+
+    def overlaid(self, given: Mapping[str, Any], word: str, what: str) -> "TrainingSettings":
+        """These with others on top of them, which ``what`` says in words."""
+        hyperparameters = {**self.hyperparameters, **given}
+        return replace(
+            self,
+            normalize=hyperparameters.pop("normalize", self.normalize),
+            hyperparameters=hyperparameters,
+            word=word,
+            origin=f"{self.origin}; {what}",
+        )
 
 
 def committed_settings(algo: str, env_id: str) -> TrainingSettings:

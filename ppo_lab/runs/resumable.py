@@ -27,6 +27,7 @@ __all__ = [
     "read_run",
     "run_once",
     "tensorboard_folder",
+    "unfinished_folder",
 ]
 
 UNFINISHED = ".unfinished"
@@ -34,6 +35,11 @@ UNFINISHED = ".unfinished"
 LARGEST = 2**63
 """No number in a run's record reaches this."""
 CHECKPOINT = re.compile(r"rl_model_(\d+)_steps\.zip")
+
+
+def unfinished_folder(folder: Path) -> Path:
+    """Where the checkpoints of a run folder's run lie until it is finished."""
+    return folder.with_name(folder.name + UNFINISHED)
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def _there(config: RunConfig, parent: Path) -> tuple[Begun | None, int]:
 
 def _claim(config: RunConfig, folder: Path) -> bool:
     """Make a run's folder of checkpoints, with its record in it; False where another has it."""
-    aside = folder.with_name(folder.name + UNFINISHED)
+    aside = unfinished_folder(folder)
     begun = new_folder_beside(aside)
     _write_record(config, begun, {})
     if folder.exists() or aside.exists():  # finished or begun since we looked
@@ -134,7 +140,7 @@ def run_once(
     Returns:
         The result; a failure of the training is a result with a reason, not an exception.
     """
-    aside = folder.with_name(folder.name + UNFINISHED)
+    aside = unfinished_folder(folder)
     if save_freq:
         saving = CheckpointAfterUpdate(save_freq, aside, keep_checkpoints)
         session = replace(session, callbacks=[*session.callbacks, saving])
