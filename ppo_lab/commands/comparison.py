@@ -185,7 +185,6 @@ def run_groups(
             check_run(run)
         said = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
         groups.append(RunGroup(run, settings.tuning, tuple(said)))
-    _check_labels(groups)
     return tuple(groups)
 
 
@@ -216,19 +215,6 @@ def _check_folders(plan: ComparisonPlan) -> None:
             raise ArgumentError(
                 f"{file.parent} holds a run of {there!r}, whose folders have the names of those "
                 f"of {env!r}: choose another --name"
-            )
-
-
-def _check_labels(groups: Sequence[RunGroup]) -> None:
-    """Every row of the report must have every environment, under one name."""
-    words: dict[str, set[str]] = {}
-    for group in groups:
-        words.setdefault(group.run.algo, set()).add(group.run.settings)
-    for algo, kinds in words.items():
-        if len(kinds) > 1:
-            raise ArgumentError(
-                f"{algo} would have settings of several kinds ({', '.join(sorted(kinds))}) on "
-                "these environments: compare them one at a time"
             )
 
 
