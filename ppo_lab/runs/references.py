@@ -21,7 +21,6 @@ from gymnasium.envs.registration import EnvSpec
 
 from envs.finite import finite_task
 from envs.planning import optimal_return, random_return
-from ppo_lab.interruption import one_line
 from ppo_lab.runs.environments import has_masks
 from ppo_lab.vec_env.making import make_checked
 
@@ -225,7 +224,7 @@ def _guarded(spec: EnvSpec, seconds: float) -> tuple[float, int] | str:
         finally:
             env.close()
     except BaseException as error:
-        return one_line(error)
+        return " ".join(f"{type(error).__name__}: {error}".split())
     finally:
         last_resort.cancel()
 
