@@ -196,8 +196,7 @@ def plain_yaml(text: str, name: str, *, aliases: bool = False) -> Any:
     except UnusableError:
         raise
     except Exception as error:  # a tag may be put on any text, and its reader raise anything
-        problem = f"cannot be read ({type(error).__name__})"
-        raise YamlError(f"{name} {problem}", problem) from error
+        raise _at_fault(name, f"cannot be read ({type(error).__name__})") from error
     return _Plain(name).value(loaded, 0)
 
 
@@ -220,9 +219,9 @@ def _check_structure(text: str, name: str, aliases: bool) -> None:
     for event in yaml.parse(text, Loader=_ZooLoader):
         if isinstance(event, yaml.AliasEvent):
             if not aliases:
-                raise UnusableError(f"{name} uses YAML aliases, which are not read")
+                raise _at_fault(name, "uses YAML aliases, which are not read")
             if event.anchor not in anchored:
-                raise UnusableError(f"{name} uses the YAML alias {event.anchor!r:.40} too early")
+                raise _at_fault(name, f"uses the YAML alias {event.anchor!r:.40} too early")
             values += anchored[event.anchor]
         elif isinstance(event, yaml.CollectionStartEvent):
             opened.append((event.anchor, values))
@@ -234,7 +233,11 @@ def _check_structure(text: str, name: str, aliases: bool) -> None:
             values += 1
             anchored[event.anchor] = 1
         if len(opened) > _MAX_DEPTH or values > 2 * _MAX_VALUES:
-            raise UnusableError(f"{name} {_TOO_MUCH}")
+            raise _at_fault(name, _TOO_MUCH)
+
+
+def _at_fault(name: str, problem: str) -> YamlError:
+    return YamlError(f"{name} {problem}", problem)
 
 
 def _place(error: yaml.MarkedYAMLError) -> str:
