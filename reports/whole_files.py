@@ -45,8 +45,7 @@ def write_all_whole(contents: Mapping[Path, str | bytes]) -> None:
         OSError: one cannot be written; every former file is left as it was.
     """
     with ExitStack() as places:
-        for path, content in reversed(
-            list(contents.items())
-        ):  # a stack ends with what it began with
+        for path in reversed(list(contents)):  # the last that is begun takes its place first
+            content = contents[path]
             data = content.encode() if isinstance(content, str) else content
             places.enter_context(whole_file(path)).write_bytes(data)

@@ -377,6 +377,10 @@ def test_score_has_an_interval_and_repeats_with_its_seed(
     mean, low, high = map(float, match.groups())
     assert low < mean < high
     assert "12 episodes from seed 0, sampled actions" in printed[0]
+    assert evaluate([str(run), "--episodes", "12"]) == 0
+    likeliest = capsys.readouterr().out
+    assert "12 episodes from seed 0, deterministic actions" in likeliest
+    assert f"mean return {match[1]}," not in likeliest
     assert "normalised" in printed[0]
 
 

@@ -114,6 +114,13 @@ def test_a_minibatch_of_the_zoo_beyond_the_rollout_is_the_rollout() -> None:
     assert "batch_size 256 is the rollout's 8" in chosen.origin
 
 
+def test_a_minibatch_of_the_zoo_that_is_the_rollout_is_left_alone() -> None:
+    pytest.importorskip("rl_zoo3")
+    settings = SettingsSource(n_envs=32).settings("spec_ppo", "MountainCarContinuous-v0")
+    assert settings.hyperparameters["batch_size"] == 256  # n_steps 8 in 32 environments
+    assert "batch_size" not in settings.origin
+
+
 def test_a_preset_goes_on_top_and_names_the_row() -> None:
     chosen = SettingsSource(base="default", preset="sb3", n_envs=4).settings(
         "spec_ppo", "CartPole-v1"
