@@ -76,9 +76,9 @@ def broken_update(step: int, loss: float, norms: Mapping[str, float]) -> NonFini
         loss: of the minibatch.
         norms: of the gradients, by name.
     """
-    found = ", ".join(f"{name} {value}" for name, value in norms.items())
+    measured = ", ".join(f"{name} {value}" for name, value in norms.items())
     return NonFiniteError(
-        f"the loss of the update at step {step} is {loss} with {found}: training stopped, the "
+        f"the loss of the update at step {step} is {loss} with {measured}: training stopped, the "
         "parameters of the last gradient step are kept; lower the learning rate or scale the "
         "rewards (VecNormalize)"
     )

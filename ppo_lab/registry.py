@@ -71,10 +71,10 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 """By name in the zoo's sense."""
 
 
-def closest(name: str, known: Iterable[str]) -> str:
+def closest(name: str, names: Iterable[str]) -> str:
     """The known names that look like this one, for an error message; all if none does."""
-    names = sorted(known)
-    return ", ".join(difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names)
+    choices = sorted(names)
+    return ", ".join(difflib.get_close_matches(name, choices, n=3, cutoff=0.5) or choices)
 
 
 def known_algorithm(name: str) -> str:

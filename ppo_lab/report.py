@@ -4,11 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ppo_lab
-from ppo_lab.commands.shared import CommandParser, make_console, run_command
+from ppo_lab.commands.options import ReportOptions
+from ppo_lab.commands.shared import CommandParser, make_console, parse, run_command
 
 if TYPE_CHECKING:
     from reports.logs.loading import Source
@@ -72,19 +74,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: the command line without the program; None: ``sys.argv``.
-
-    Returns:
-        The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
-    """
-    options = _parser().parse_args(arguments)
-    return run_command(PROGRAM, lambda: _report(options))
+    """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
+    options = parse(_parser(), ReportOptions, arguments)
+    return run_command(PROGRAM, partial(_report, options))
 
 
-def _report(options: argparse.Namespace) -> None:
+def _report(options: ReportOptions) -> None:
     from ppo_lab.errors import ArgumentError
     from ppo_lab.runs.leftovers import sweep
     from reports.content.baseline import baseline_label

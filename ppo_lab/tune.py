@@ -6,24 +6,27 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import ppo_lab  # registers the environments
+from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.shared import (
     CommandParser,
+    check_least,
     checked_jobs,
     checked_run_timeout,
     make_console,
+    parse,
     run_command,
-    spent,
     writable_folder,
 )
 from ppo_lab.errors import CommandError
+from reports.text import duration
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from tuning.protocol import TuningProtocol
+    from tuning.protocol import Pruner, Sampler, TuningProtocol
     from tuning.spaces import Space
 
 __all__ = ["main"]
@@ -147,19 +150,12 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: the command line without the program; None: ``sys.argv``.
-
-    Returns:
-        The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
-    """
-    options = _parser().parse_args(arguments)
+    """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
+    options = parse(_parser(), TuneOptions, arguments)
     return run_command(PROGRAM, partial(_guarded, options))
 
 
-def _guarded(options: argparse.Namespace) -> None:
+def _guarded(options: TuneOptions) -> None:
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
     from optuna.exceptions import OptunaError
     from sqlalchemy.exc import SQLAlchemyError
@@ -179,8 +175,7 @@ def _guarded(options: argparse.Namespace) -> None:
         ) from None  # a traceback would show the URL
 
 
-def _tune(options: argparse.Namespace) -> None:
-    from ppo_lab.errors import ArgumentError
+def _tune(options: TuneOptions) -> None:
     from ppo_lab.registry import known_algorithm
     from ppo_lab.runs.environments import inspect_environment
     from ppo_lab.runs.execution import environment_folder_name
@@ -208,12 +203,11 @@ def _tune(options: argparse.Namespace) -> None:
         finalists=options.finalists,
         replicas=options.replicas,
         window=options.window,
-        sampler=options.sampler,
-        pruner=options.pruner,
+        sampler=cast("Sampler", options.sampler),  # it checks these two
+        pruner=cast("Pruner", options.pruner),
     )
     spaces = spaces_for(algos, options.space, options.set)
-    if options.grace < SHORTEST_GRACE:
-        raise ArgumentError(f"--grace {options.grace}: expected at least {SHORTEST_GRACE}")
+    check_least(options, {"grace": SHORTEST_GRACE})
     checked_jobs(options.jobs)
     name = options.study_name or f"tune-{environment_folder_name(options.env)}"
     folder = writable_folder(options.log_folder, name, "--study-name")
@@ -225,7 +219,7 @@ def _tune(options: argparse.Namespace) -> None:
 
 
 def _run(
-    options: argparse.Namespace,
+    options: TuneOptions,
     protocol: "TuningProtocol",
     algos: Sequence[str],
     spaces: "Mapping[str, Space]",
@@ -263,7 +257,7 @@ def _run(
         console.print(f"Best settings of {algo}, for -conf and for ours: {path}")
     if options.plots:
         _draw_plots(outcome.trials, folder / "plots", console.print)
-    console.print(f"Report: {folder / 'report.html'} ({spent(started)})")
+    console.print(f"Report: {folder / 'report.html'} ({duration(time.perf_counter() - started)})")
     if outcome.failed:
         raise CommandError(
             f"{len(outcome.failed)} judged runs failed, the first: {outcome.failed[0]}"
@@ -276,8 +270,8 @@ def _draw_plots(
     """Optuna's plots of each algorithm's trials, and a line on what became of them."""
     from tuning.plots import write_plots
 
-    for algo, of_algo in trials.items():
-        plotted = write_plots(algo, of_algo, folder / algo)
+    for algo, its_trials in trials.items():
+        plotted = write_plots(algo, its_trials, folder / algo)
         say(f"Plots of {algo}: {len(plotted.files)} files in {folder / algo}/")
         for plot, reason in plotted.left_out.items():
             say(f"! no {plot} of {algo}: {reason}")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ppo_lab  # registers the environments
-from ppo_lab.commands.shared import CommandParser, run_command
+from ppo_lab.commands.options import ZooOptions
+from ppo_lab.commands.shared import CommandParser, parse, run_command
 from ppo_lab.errors import CommandError
 
 if TYPE_CHECKING:
@@ -121,15 +122,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a script of the zoo.
-
-    Args:
-        arguments: the command line without the program; None: ``sys.argv``.
-
-    Returns:
-        The exit code: 0 done, 1 failure, 2 usage, 130 interrupted.
-    """
-    options = _parser().parse_args(arguments)
+    """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
+    options = parse(_parser(), ZooOptions, arguments)
     return run_command(PROGRAM, partial(_run, options.script, options.flags), exits=True)
 
 
@@ -209,7 +203,8 @@ def _settings_flags(flags: Sequence[str], packaged: Path) -> list[str]:
     none, the ``default`` that they hold included.
     """
     import rl_zoo3
-    import yaml
+
+    from reports.logs.reading import plain_yaml
 
     ours = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     ours.add_argument("--algo")
@@ -221,7 +216,7 @@ def _settings_flags(flags: Sequence[str], packaged: Path) -> list[str]:
         return []  # a flag without its value: the zoo says so
     if given.algo != ALGORITHM or given.conf_file is not None:
         return []
-    if given.env in yaml.safe_load(packaged.read_text(encoding="utf-8")):
+    if given.env in plain_yaml(packaged.read_text(encoding="utf-8"), packaged.name):
         return ["-conf", str(packaged)]
     return ["-conf", str(Path(rl_zoo3.__file__).parent / "hyperparams" / "ppo.yml")]
 

@@ -1,7 +1,5 @@
 """From logs to a report: pages, tables and figures in one folder."""
 
-import os
-import socket
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from reports.output.page import render_page
 from reports.output.tables import TABLE_NAMES, Table, brief_main_table, report_tables
 from reports.output.terminal import TerminalTable
 from reports.statistics import aggregates, bands
+from reports.whole_files import write_all_whole
 
 TABLE_DRAWS = aggregates.DRAWS
 CURVE_DRAWS = bands.DRAWS
@@ -121,9 +120,12 @@ def write_report(
     )
     contents = report_files(document, formats)
     folder = Path(out)
-    _write_all(folder, contents)
+    files = {folder / name: content for name, content in contents.items()}
+    for parent in {file.parent for file in files}:
+        parent.mkdir(parents=True, exist_ok=True)
+    write_all_whole(files)
     _remove_stale(folder, contents, formats)
-    return Report(document, tuple(folder / name for name in contents))
+    return Report(document, tuple(files))
 
 
 def report_files(document: Document, formats: Collection[Format]) -> dict[str, bytes]:
@@ -172,18 +174,3 @@ def _remove_stale(folder: Path, contents: Mapping[str, bytes], formats: Collecti
     for name in kinds:
         if name not in contents:
             (folder / name).unlink(missing_ok=True)
-
-
-def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
-    beside: dict[Path, Path] = {}
-    try:
-        for name, content in contents.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside[path] = path.with_name(f".{path.name}.part-{os.getpid()}@{socket.gethostname()}")
-            beside[path].write_bytes(content)
-        for path, written in beside.items():
-            written.replace(path)
-    finally:
-        for written in beside.values():
-            written.unlink(missing_ok=True)

@@ -47,6 +47,12 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns or f'{noun}s'}"
 
 
+def duration(seconds: float) -> str:
+    """Return ``2 min 5 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
 def ranges(numbers: Sequence[int]) -> str:
     """Write ascending distinct whole numbers as ``1–3, 7``."""
     spans: list[tuple[int, int]] = []

@@ -16,7 +16,7 @@ FORMULAS = {*BOTTOM, "ppo_lab.ppo"}
 STEPPING = {*BOTTOM, "envs", "ppo_lab.registry", "ppo_lab.kernels", "ppo_lab.worlds"}
 MODEL = {*FORMULAS, *STEPPING, "ppo_lab.vec_env", "ppo_lab.arguments", "ppo_lab.model_files"}
 TRAINING = {*MODEL, "ppo_lab.exact", "ppo_lab.hyperparams", "ppo_lab.compiled", "ppo_lab.algorithm"}
-READING = {"reports.text", "reports.logs"}
+READING = {"reports.text", "reports.whole_files", "reports.logs"}
 REPORT = {*READING, "reports.statistics", "reports.content", "reports.output", "reports.report"}
 MAY_IMPORT: dict[str, set[str]] = {
     "envs": set(),
@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.kernels": BOTTOM,
     "ppo_lab.model_files": BOTTOM,
     "ppo_lab.exact": {*FORMULAS, "envs"},
-    "ppo_lab.hyperparams": {*FORMULAS, "ppo_lab.registry"},
+    "ppo_lab.hyperparams": {*FORMULAS, *READING, "ppo_lab.registry"},
     "ppo_lab.arguments": FORMULAS,
     "ppo_lab.worlds": {*BOTTOM, "ppo_lab.kernels", "envs"},
     "ppo_lab.vec_env": {*STEPPING, "ppo_lab.ppo"},
@@ -41,9 +41,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tuning": {*BOTTOM, *READING, "ppo_lab", "ppo_lab.registry", "ppo_lab.runs"},
     "reports": set(),
     "reports.text": set(),
+    "reports.whole_files": set(),
     "reports.logs": {"reports.text"},
     "reports.statistics": {"reports.text"},
-    "reports.content": {*READING, "reports.statistics"},
+    "reports.content": {"reports.text", "reports.logs", "reports.statistics"},
     "reports.output": {"reports.text", "reports.statistics", "reports.content"},
     "reports.report": REPORT,
 }

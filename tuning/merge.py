@@ -4,14 +4,18 @@ import argparse
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ppo_lab.commands.shared import CommandParser, run_command
+from ppo_lab.commands.shared import CommandParser, parse, run_command
 from ppo_lab.errors import ArgumentError
-from tuning.outputs import write_whole
+from reports.logs.reading import YamlError, plain_yaml
+from reports.logs.records import UnusableError
+from reports.whole_files import write_whole
 
 __all__ = ["main", "merged"]
 
@@ -19,7 +23,7 @@ PROGRAM = "tuning.merge"
 PACKAGED = Path(__file__).resolve().parent.parent / "ppo_lab" / "hyperparams" / "spec_ppo.yml"
 
 
-class _Plain(yaml.SafeDumper):
+class _WrittenOut(yaml.SafeDumper):
     """Every environment written out, so that one can change without another that names it."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
@@ -52,17 +56,19 @@ def merged(known: str, tuned: Mapping[str, str]) -> str:
             settings[env], comments[env] = values, header
     parts = [opening] if opening else []
     for env, values in settings.items():
-        body = yaml.dump({env: values}, Dumper=_Plain, sort_keys=False, allow_unicode=True)
+        body = yaml.dump({env: values}, Dumper=_WrittenOut, sort_keys=False, allow_unicode=True)
         parts.append(comments.get(env, "") + body)
     return "\n".join(parts)
 
 
 def _settings(text: str, source: str) -> Mapping[str, Mapping[str, Any]]:
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ArgumentError(f"{source} is no YAML: {reason}") from error
+        content = plain_yaml(text, source, aliases=True)
+    except YamlError as error:
+        place = f" ({error.place})" if error.place else ""
+        raise ArgumentError(f"{source} is no YAML: {error.problem}{place}") from error
+    except UnusableError as error:
+        raise ArgumentError(str(error)) from error
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise ArgumentError(f"{source}: expected environment ids with their settings")
     return content
@@ -88,8 +94,15 @@ def _lines(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code as everywhere: 0 done, 1 failure, 2 usage."""
+@dataclass(frozen=True)
+class MergeOptions:
+    """Of ``tuning.merge``."""
+
+    tuned: Sequence[Path]
+    into: Path
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog=f"python -m {PROGRAM}",
         description="Put the settings that python -m ppo_lab.tune found into a file that holds "
@@ -98,15 +111,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("tuned", nargs="+", type=Path, help="<algo>.yml of a study's folder")
     parser.add_argument("--into", type=Path, default=PACKAGED, help="the file that is changed")
-    options = parser.parse_args(arguments)
+    return parser
 
-    def body() -> None:
-        texts = {str(path): _read(path) for path in options.tuned}
-        write_whole(options.into, merged(_read(options.into), texts))
-        envs = [env for source, text in texts.items() for env in _settings(text, source)]
-        print(f"{options.into} has the settings of {', '.join(envs)}")
 
-    return run_command(PROGRAM, body)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
+    options = parse(_parser(), MergeOptions, arguments)
+    return run_command(PROGRAM, partial(_merge, options))
+
+
+def _merge(options: MergeOptions) -> None:
+    texts = {str(path): _read(path) for path in options.tuned}
+    write_whole(options.into, merged(_read(options.into), texts))
+    envs = [env for source, text in texts.items() for env in _settings(text, source)]
+    print(f"{options.into} has the settings of {', '.join(envs)}")
 
 
 def _read(path: Path) -> str:

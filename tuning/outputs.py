@@ -4,8 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,11 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from ppo_lab.runs.execution import RunConfig
+from ppo_lab.runs.folder import to_json
 from ppo_lab.runs.leftovers import discard, move_into_place, new_folder_beside
 from tuning.protocol import TuningProtocol
 
-__all__ = ["former_settings", "restore_run", "settings_yaml", "trials_table", "write_whole"]
+__all__ = ["former_settings", "restore_run", "settings_yaml", "trials_table"]
 
 _STATES = {
     TrialState.COMPLETE: "completed",
@@ -46,8 +45,7 @@ def restore_run(folder: Path, config: RunConfig, trial: FrozenTrial) -> None:
         steps, returns = evaluations
         np.savez(partial / "evaluations.npz", timesteps=np.array(steps), results=np.array(returns))
     record = {**record, "restored": True}
-    text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
-    (partial / "run.json").write_text(text + "\n", encoding="utf-8")
+    (partial / "run.json").write_text(to_json(record) + "\n", encoding="utf-8")
     if folder.exists():  # another machine was faster, in a folder that both see
         discard(partial)
     else:
@@ -120,13 +118,6 @@ def trials_table(outcomes: Mapping[int, FrozenTrial], decisions: Mapping[int, st
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place, then rename it there."""
-    partial = path.with_name(f".{path.name}.part-{os.getpid()}@{socket.gethostname()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _canonical(settings: object) -> str:

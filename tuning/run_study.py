@@ -10,9 +10,10 @@ from optuna.trial import FrozenTrial, TrialState
 from ppo_lab.runs.executor import Executor
 from ppo_lab.runs.references import ReferenceScores, as_record, measured_reference, stated_reference
 from ppo_lab.runs.workers import local_executor
+from reports.whole_files import write_whole
 from tuning.candidates import Tuned
 from tuning.heart import Heart
-from tuning.outputs import settings_yaml, trials_table, write_whole
+from tuning.outputs import settings_yaml, trials_table
 from tuning.protocol import TuningProtocol
 from tuning.shift import Progress, Resources
 from tuning.spaces import SPACES, Space, fit_to_budget

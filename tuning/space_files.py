@@ -21,10 +21,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ppo_lab.errors import ArgumentError
 from ppo_lab.registry import ALGORITHMS, closest
+from reports.logs.opening import read_text
+from reports.logs.reading import YamlError, plain_yaml
+from reports.logs.records import UnusableError
 from tuning.parameters import Choice, Fixed, Parameter, Real, Value, Whole
 from tuning.spaces import SPACES, Space, known_names, merge
 
@@ -78,20 +79,15 @@ def read_file(path: Path) -> list[Entry]:
         ArgumentError: it cannot be read, is no YAML (line and column), or holds something else.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        known = ", ".join(SPACES)
-        raise ArgumentError(
-            f"--space {path}: {error.strerror}; expected {known} or a file"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ArgumentError(f"--space {path}: not a text in UTF-8") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        content = plain_yaml(read_text(path), path.name, aliases=True)
+    except YamlError as error:
+        place = f", {error.place}" if error.place else ""
         raise ArgumentError(f"--space {path}{place}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ArgumentError(f"--space {path}: {error}") from error
+    except UnusableError as error:
+        cause = error.__cause__
+        reason = cause.strerror if isinstance(cause, OSError) else error
+        names = ", ".join(SPACES)
+        raise ArgumentError(f"--space {path}: {reason}; expected {names} or a file") from error
     if not isinstance(content, dict):
         raise ArgumentError(f"--space {path}: expected NAME: VALUE lines")
     entries: list[Entry] = []
@@ -136,8 +132,8 @@ def _scalar(text: str) -> Any:
     if all(part.isdigit() for part in parts) and len(parts) > 1:
         return [int(part) for part in parts]
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = plain_yaml(text, "--set")
+    except UnusableError:
         return text
     return text if isinstance(value, dict | list) else value
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from reports.text import counted
 from tuning.candidates import Candidate, Tuned
 from tuning.parameters import Choice, Fixed, Parameter
 from tuning.protocol import TuningProtocol
@@ -84,7 +85,7 @@ def _protocol_notes(protocol: TuningProtocol) -> list[str]:
     seeds = protocol.screening_seeds
     return [
         f"Tuning, for each algorithm alike: {protocol.trials} trials of {protocol.timesteps} "
-        f"steps on {_counted(len(seeds), 'tuning seed')}, proposed by "
+        f"steps on {counted(len(seeds), 'tuning seed')}, proposed by "
         f"{_SAMPLERS[protocol.sampler]}; {_PRUNERS[protocol.pruner]}; then the best "
         f"{protocol.finalists} again on {protocol.replicas} fresh tuning seeds; the best mean over "
         "the fresh seeds won, of equal ones the one whose 95 % interval starts higher.",
@@ -157,17 +158,13 @@ def _failure_notes(
             trials = study.of_state(state)
             if trials:
                 notes.append(
-                    f"{_counted(len(trials), 'trial')} of {study.algo} {verb}, the first: "
+                    f"{counted(len(trials), 'trial')} of {study.algo} {verb}, the first: "
                     f"{reason_of(trials[0])}"
                 )
     reasons = [reason_of(t) for t in judged.values() if t.state == TrialState.FAIL]
     if reasons:
         notes.append(f"{len(reasons)} judged runs failed, the first: {reasons[0]}")
     return notes
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _span(seeds: Sequence[int]) -> str:

@@ -1,1 +1,1 @@
-"""What the commands share: reading options, progress, a comparison's runs."""
+"""What the doors call: typed options, and what each command does as functions of them."""

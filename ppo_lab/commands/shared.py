@@ -4,23 +4,27 @@ import argparse
 import re
 import signal
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ppo_lab.errors import CommandError
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from rich.console import Console
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 __all__ = [
     "CommandParser",
+    "check_least",
     "checked_jobs",
     "checked_run_timeout",
     "make_console",
+    "parse",
     "run_command",
-    "spent",
     "writable_folder",
 ]
 
@@ -56,10 +60,31 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(USAGE, f"{line} (--help lists the flags)\n")
 
 
+def parse(
+    parser: argparse.ArgumentParser, kind: type[Options], arguments: Sequence[str] | None
+) -> Options:
+    """A command line as the options of its command.
+
+    Args:
+        parser: has a destination for every field, and no other.
+        kind: the options' class.
+        arguments: the command line without the program; None: ``sys.argv``.
+
+    Raises:
+        TypeError: the parser's destinations and the fields differ.
+        SystemExit: as of argparse.
+    """
+    given = vars(parser.parse_args(arguments))
+    differing = given.keys() ^ {field.name for field in fields(kind)}
+    if differing:
+        raise TypeError(f"{kind.__name__} and its parser differ in {', '.join(sorted(differing))}")
+    return kind(**given)
+
+
 def run_command(program: str, body: Callable[[], None], exits: bool = False) -> int:
     """Run a command's body; what goes wrong becomes one line on stderr and an exit code.
 
-    A usage error (``ArgumentError``) is 2. What fails on the way (``CommandError``,
+    Done is 0. A usage error (``ArgumentError``) is 2. What fails on the way (``CommandError``,
     ``NonFiniteError``, ``NoRunsError``, ``OSError``) is 1, and so is a SystemExit or a
     KeyboardInterrupt that an environment raises. Ctrl-C and SIGTERM are 130. Anything else is a
     mistake of ours and keeps its traceback.
@@ -102,6 +127,25 @@ def make_console() -> "Console":
 
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
     return Console(width=width, markup=False, emoji=False, highlight=False)
+
+
+def check_least(options: object, least: Mapping[str, int]) -> None:
+    """Check numbers that were given.
+
+    Args:
+        options: a command's.
+        least: field → the smallest number that it may be, where it is not None.
+
+    Raises:
+        ArgumentError: one is smaller.
+    """
+    from ppo_lab.errors import ArgumentError
+
+    for name, bound in least.items():
+        number = getattr(options, name)
+        if number is not None and number < bound:
+            flag = name.replace("_", "-")
+            raise ArgumentError(f"--{flag} {number}: expected at least {bound}")
 
 
 def checked_jobs(jobs: int | None) -> int:
@@ -161,12 +205,6 @@ def writable_folder(log_folder: Path, name: str, flag: str) -> Path:
     except OSError as error:
         raise ArgumentError(f"--log-folder {log_folder}: {error}") from error
     return folder
-
-
-def spent(started: float) -> str:
-    """The time since ``started``, of ``time.perf_counter``: ``2 min 5 s``."""
-    minutes, seconds = divmod(round(time.perf_counter() - started), 60)
-    return f"{minutes} min {seconds} s"
 
 
 def _fail(program: str, message: str, code: int) -> int:

@@ -7,12 +7,11 @@ on seeds that did not choose it.
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from ppo_lab.errors import ArgumentError
 from ppo_lab.registry import closest
+from reports.logs.reading import plain_yaml
 
-__all__ = ["preset", "preset_names"]
+__all__ = ["preset"]
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -25,18 +24,13 @@ def preset(name: str) -> dict[str, Any]:
     Raises:
         ArgumentError: no preset has this name.
     """
-    known = _presets()
-    if name not in known:
-        raise ArgumentError(f"unknown preset {name!r}; closest: {closest(name, known)}")
-    return dict(known[name])
-
-
-def preset_names() -> list[str]:
-    """The names, for a command's help."""
-    return sorted(_presets())
+    presets = _presets()
+    if name not in presets:
+        raise ArgumentError(f"unknown preset {name!r}; closest: {closest(name, presets)}")
+    return presets[name]
 
 
 def _presets() -> dict[str, dict[str, Any]]:
     text = (files("ppo_lab") / "hyperparams" / "presets.yml").read_text(encoding="utf-8")
-    known: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return known
+    presets: dict[str, dict[str, Any]] = plain_yaml(text, "presets.yml")
+    return presets

@@ -1,13 +1,13 @@
 """From plain YAML values, in the zoo's manner, to what SB3's constructors take; nothing is run."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.schedules import as_schedule
 
-__all__ = ["constructor_arguments", "keyword_text"]
+__all__ = ["constructor_arguments", "keyword_text", "words_as_hyperparameters"]
 
 SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 KEYWORD_TEXTS = ("policy_kwargs", "replay_buffer_kwargs")
@@ -41,8 +41,8 @@ def _keywords(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return keyword_text(name, value)
     if isinstance(value, Mapping) and isinstance(value.get("activation_fn"), str):
-        chosen = value["activation_fn"]
-        return {**value, "activation_fn": _class(chosen.rpartition(".")[2], chosen)}
+        activation = value["activation_fn"]
+        return {**value, "activation_fn": _class(activation.rpartition(".")[2], activation)}
     return value
 
 
@@ -67,6 +67,28 @@ def keyword_text(name: str, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ArgumentError(f"{name}={text!r}: expected dict(…)")
     return value
+
+
+def words_as_hyperparameters(words: Sequence[str]) -> dict[str, Any]:
+    """The settings of a command line's ``-P``; nothing is run.
+
+    Args:
+        words: ``name:value`` each, the value a Python literal, or else a text.
+
+    Raises:
+        ArgumentError: a word has no colon, or no name before it.
+    """
+    hyperparameters: dict[str, Any] = {}
+    for word in words:
+        name, colon, text = word.partition(":")
+        if not colon or not name.isidentifier() or not text:
+            raise ArgumentError(f"-P {word!r}: expected name:value, such as learning_rate:0.001")
+        try:
+            hyperparameters[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            # "lin_0.001", "dict(…)": the run's own reader takes them or says why.
+            hyperparameters[name] = text
+    return hyperparameters
 
 
 def _value(node: ast.expr) -> Any:
@@ -100,6 +122,6 @@ def _class(name: str, given: str) -> type:
     if name == RMSpropTFLike.__name__:
         return RMSpropTFLike
     if name in nn.modules.activation.__all__:
-        found: type = getattr(nn, name)
-        return found
+        activation: type = getattr(nn, name)
+        return activation
     raise ArgumentError(f"{given}: expected an activation of torch.nn, such as nn.ReLU")

@@ -2,20 +2,21 @@
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.reading import keyword_text
 from ppo_lab.registry import ALGORITHMS, closest, known_algorithm
+from reports.logs.opening import read_text
+from reports.logs.reading import plain_yaml
+from reports.logs.records import UnusableError
 
 __all__ = [
-    "Settings",
+    "TrainingSettings",
     "committed_settings",
     "default_settings",
     "file_settings",
@@ -38,7 +39,7 @@ ZOO_TUNING = "tuned, where it is tuned, by RL Zoo's authors with a budget and se
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """What to train with.
 
     Attributes:
@@ -61,8 +62,19 @@ class Settings:
     origin: str = ""
     tuning: str = "none"
 
+    def overlaid(self, given: Mapping[str, Any], word: str, what: str) -> "TrainingSettings":
+        """These with others on top of them, which ``what`` says in words."""
+        hyperparameters = {**self.hyperparameters, **given}
+        return replace(
+            self,
+            normalize=hyperparameters.pop("normalize", self.normalize),
+            hyperparameters=hyperparameters,
+            word=word,
+            origin=f"{self.origin}; {what}",
+        )
 
-def committed_settings(algo: str, env_id: str) -> Settings:
+
+def committed_settings(algo: str, env_id: str) -> TrainingSettings:
     """The settings of ``hyperparams/<algo>.yml`` for an environment.
 
     Args:
@@ -75,28 +87,28 @@ def committed_settings(algo: str, env_id: str) -> Settings:
     file = files("ppo_lab") / "hyperparams" / f"{known_algorithm(algo)}.yml"
     if not file.is_file():
         raise ArgumentError(f"no settings come with {algo!r}; give its hyperparameters")
-    known: dict[str, dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if env_id not in known:
+    entries: dict[str, dict[str, Any]] = plain_yaml(file.read_text("utf-8"), file.name)
+    if env_id not in entries:
         raise ArgumentError(
-            f"no settings of {algo!r} come with {env_id!r}; closest: {closest(env_id, known)}"
+            f"no settings of {algo!r} come with {env_id!r}; closest: {closest(env_id, entries)}"
         )
     return _settings(
-        known[env_id],
+        entries[env_id],
         "committed",
         f"ppo_lab's {algo}.yml, {env_id}",
         "chosen by this project on seeds of its own, below 1,000",
     )
 
 
-def default_settings(algo: str) -> Settings:
+def default_settings(algo: str) -> TrainingSettings:
     """The algorithm's own defaults, in one environment."""
     if algo == "optimal":
-        return Settings(1, 0, "", {}, word="exact", origin="dynamic programming")
+        return TrainingSettings(1, 0, "", {}, word="exact", origin="dynamic programming")
     whose = "the algorithm's" if ALGORITHMS[algo].tabular else "SB3's"
-    return Settings(1, 0, "", {}, word="default", origin=f"{whose} defaults")
+    return TrainingSettings(1, 0, "", {}, word="default", origin=f"{whose} defaults")
 
 
-def zoo_settings(algo: str, env_id: str) -> Settings | None:
+def zoo_settings(algo: str, env_id: str) -> TrainingSettings | None:
     """RL Zoo's settings of an algorithm for an environment, from rl_zoo3's package data.
 
     Where the zoo lists no entry it trains with its ``default``, SB3's defaults in one
@@ -115,17 +127,19 @@ def zoo_settings(algo: str, env_id: str) -> Settings | None:
     if spec is None or spec.origin is None:
         return None
     file = Path(spec.origin).parent / "hyperparams" / f"{theirs}.yml"
-    known = _read(file)
+    entries = _read(file)
     name = env_id.split(":")[-1]
     source = f"rl_zoo3 {version('rl_zoo3')}'s {theirs}.yml"
-    listed = known.get(name)
-    if listed is not None and not (wrapped := _unsupported(listed)):
-        return _settings(listed, "zoo", f"{source}, {name}", ZOO_TUNING)
-    why = f", as its entry needs {', '.join(wrapped)}" if listed else ""
-    return Settings(1, 0, "", {}, word="zoo", origin=f"{source}, default (SB3's defaults){why}")
+    entry = entries.get(name)
+    if entry is not None and not (wrapped := _unsupported(entry)):
+        return _settings(entry, "zoo", f"{source}, {name}", ZOO_TUNING)
+    why = f", as its entry needs {', '.join(wrapped)}" if entry else ""
+    return TrainingSettings(
+        1, 0, "", {}, word="zoo", origin=f"{source}, default (SB3's defaults){why}"
+    )
 
 
-def file_settings(file: Path, env_id: str) -> Settings:
+def file_settings(file: Path, env_id: str) -> TrainingSettings:
     """The settings of a user's file in the zoo's format for an environment.
 
     Args:
@@ -135,45 +149,48 @@ def file_settings(file: Path, env_id: str) -> Settings:
     Raises:
         ArgumentError: the file cannot be read, has no entry, or asks for what a run cannot do.
     """
-    known = _read(file)
+    entries = _read(file)
     name = env_id.split(":")[-1]
-    entry = known.get(env_id, known.get(name, known.get("default")))
+    entry = entries.get(env_id, entries.get(name, entries.get("default")))
     if entry is None:
         raise ArgumentError(
-            f"{file} has no settings for {env_id!r} and no 'default'; it has {', '.join(known)}"
+            f"{file} has no settings for {env_id!r} and no 'default'; it has {', '.join(entries)}"
         )
     if wrapped := _unsupported(entry):
         raise ArgumentError(f"{file}, {env_id}: a run cannot take {', '.join(wrapped)}")
-    which = env_id if env_id in known else name if name in known else "default"
+    which = env_id if env_id in entries else name if name in entries else "default"
     return _settings(entry, "given", f"{file.name}, {which}", "not known")
 
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:
     try:
-        known = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ArgumentError(f"{file} cannot be read: {type(error).__name__}: {reason}") from error
-    if not isinstance(known, dict) or not all(isinstance(entry, dict) for entry in known.values()):
+        entries = plain_yaml(read_text(file), file.name, aliases=True)
+    except UnusableError as error:
+        kind = type(error.__cause__ or error).__name__
+        raise ArgumentError(f"{file} cannot be read: {kind}: {error}") from error
+    if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
         raise ArgumentError(
             f"{file}: expected environment ids, each with its settings, as in RL Zoo's files"
         )
-    return {str(name): entry for name, entry in known.items()}
+    return entries
 
 
 def _unsupported(entry: Mapping[str, Any]) -> list[str]:
-    found = [name for name in UNSUPPORTED if entry.get(name) is not None]
-    return found + (["a policy of its own"] if "." in str(entry.get("policy", "")) else [])
+    names = [name for name in UNSUPPORTED if entry.get(name) is not None]
+    return names + (["a policy of its own"] if "." in str(entry.get("policy", "")) else [])
 
 
-def _settings(entry: Mapping[str, Any], word: str, origin: str, tuning: str) -> Settings:
-    chosen = dict(entry)
-    normalize = chosen.pop("normalize", False)
+def _settings(entry: Mapping[str, Any], word: str, origin: str, tuning: str) -> TrainingSettings:
+    hyperparameters = dict(entry)
+    normalize = hyperparameters.pop("normalize", False)
     if isinstance(normalize, str):
         normalize = keyword_text("normalize", normalize)
     try:
-        n_envs, n_timesteps = int(chosen.pop("n_envs", 1)), int(chosen.pop("n_timesteps", 0))
+        n_envs = int(hyperparameters.pop("n_envs", 1))
+        n_timesteps = int(hyperparameters.pop("n_timesteps", 0))
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{origin}: n_envs and n_timesteps must be whole numbers") from error
-    policy = str(chosen.pop("policy", ""))
-    return Settings(n_envs, n_timesteps, policy, chosen, normalize, word, origin, tuning)
+    policy = str(hyperparameters.pop("policy", ""))
+    return TrainingSettings(
+        n_envs, n_timesteps, policy, hyperparameters, normalize, word, origin, tuning
+    )

@@ -24,14 +24,8 @@ from ppo_lab.runs.config import (
     Trained,
     environment_folder_name,
 )
-from ppo_lab.runs.folder import (
-    circumstances,
-    damage,
-    move_into_place,
-    new_folder_beside,
-    to_json,
-    write_configuration,
-)
+from ppo_lab.runs.folder import circumstances, damage, to_json, write_configuration
+from ppo_lab.runs.leftovers import move_into_place, new_folder_beside
 from ppo_lab.runs.watching import StoppedError, Watcher
 from reports.logs.reading import read_json
 from reports.logs.records import UnusableError
@@ -86,10 +80,10 @@ def finished_run(config: RunConfig, folder: Path) -> RunResult | None:
     Raises:
         ArgumentError: the folder holds a finished run of another configuration.
     """
-    return _found(config, folder)[0]
+    return _result_or_damage(config, folder)[0]
 
 
-def _found(config: RunConfig, folder: Path) -> tuple[RunResult | None, str | None]:
+def _result_or_damage(config: RunConfig, folder: Path) -> tuple[RunResult | None, str | None]:
     """The result of :func:`finished_run`, and why a finished run's is none: its damage."""
     try:
         record = read_json(folder / "run.json")
@@ -121,7 +115,7 @@ def is_damaged(config: RunConfig, folder: Path) -> bool:
         folder: its run folder, which is there.
     """
     try:
-        if _found(config, folder)[1]:
+        if _result_or_damage(config, folder)[1]:
             return True
         read_json(folder / "run.json")
     except ArgumentError:
@@ -175,9 +169,9 @@ def execute_run(
         OSError: the folder cannot be written or is removed meanwhile, or the disk is full.
         KeyboardInterrupt: the user has stopped the process.
     """
-    known, damaged = _found(config, folder)
-    if known is not None:
-        return known
+    finished, damaged = _result_or_damage(config, folder)
+    if finished is not None:
+        return finished
     if damaged:
         print(f"{folder} is made again: it was finished, but {damaged}", file=sys.stderr)
     unfinished = new_folder_beside(folder)

@@ -17,7 +17,6 @@ import yaml
 import ppo_lab
 from ppo_lab.registry import ALGORITHMS
 from ppo_lab.runs.config import RunConfig, environment_folder_name
-from ppo_lab.runs.leftovers import move_into_place, new_folder_beside
 from ppo_lab.runs.storage_url import this_command
 from reports.logs.evaluations import FILE, read_evaluations
 from reports.logs.records import UnusableError
@@ -26,8 +25,6 @@ __all__ = [
     "check_writable",
     "circumstances",
     "damage",
-    "move_into_place",
-    "new_folder_beside",
     "to_json",
     "write_configuration",
 ]
@@ -81,13 +78,16 @@ def circumstances() -> dict[str, Any]:
 
 @cache
 def _package_versions() -> dict[str, str]:
-    found = {"ppo-lab": ppo_lab.__version__, **{package: version(package) for package in PACKAGES}}
+    versions = {
+        "ppo-lab": ppo_lab.__version__,
+        **{package: version(package) for package in PACKAGES},
+    }
     for package in WHERE_INSTALLED:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 @cache

@@ -122,10 +122,10 @@ def holder_of(folder: Path) -> Holder | None:
         return _UNKNOWN
     try:
         free = lock_handle(handle, shared=True)
-        found = _read(handle)
+        holder = _read(handle)
         if free is None:
-            free = not _may_be_alive(found)
-        return None if free else found
+            free = not _may_be_alive(holder)
+        return None if free else holder
     finally:
         let_go(handle)
 
@@ -228,12 +228,12 @@ def _read(handle: int) -> Holder:
     """What a lock's file says, which anyone may have written."""
     os.lseek(handle, 0, os.SEEK_SET)
     try:
-        found = Holder(**json.loads(os.read(handle, 10_000)))
-        time.localtime(found.since)
+        holder = Holder(**json.loads(os.read(handle, 10_000)))
+        time.localtime(holder.since)
     except (ValueError, TypeError, OverflowError, OSError):
         return _UNKNOWN
-    plain = isinstance(found.pid, int) and isinstance(found.host, str)
-    return found if plain and isinstance(found.command, str) else _UNKNOWN
+    plain = isinstance(holder.pid, int) and isinstance(holder.host, str)
+    return holder if plain and isinstance(holder.command, str) else _UNKNOWN
 
 
 def _may_be_alive(holder: Holder) -> bool:

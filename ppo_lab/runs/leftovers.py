@@ -18,7 +18,8 @@ from ppo_lab.runs.folder_lock import is_alive, let_go, lock_handle
 __all__ = ["discard", "move_into_place", "new_folder_beside", "sweep", "sweep_beside", "take_name"]
 
 _BEGUN = re.compile(
-    r"\.(?P<of>.+)\.(?P<kind>part|old)-(?P<pid>\d+)(?:-[0-9a-f]+)?(?:@(?P<host>.+))?", re.DOTALL
+    r"\.(?P<target>.+)\.(?P<kind>part|old)-(?P<pid>\d+)(?:-[0-9a-f]+)?(?:@(?P<host>.+))?",
+    re.DOTALL,
 )
 _PASSING = re.compile(r"\.(?:probe|video)-(?P<pid>\d+)(?:-\w+)?")
 SILENT_SECONDS = 24 * 3600.0
@@ -103,26 +104,26 @@ def sweep(folder: Path, *, deep: bool = True) -> None:
         folder: nothing happens where it is none.
         deep: look into its folders too.
     """
-    for found in list(_walk(folder) if deep else _in(folder)):
-        if not _is_at_work(found):
-            _remove(found)
+    for hidden in list(_walk(folder) if deep else _in(folder)):
+        if not _is_at_work(hidden):
+            _remove(hidden)
 
 
 def sweep_beside(target: Path) -> None:
     """Remove what others have left of one folder, and what this thread has itself given up."""
-    for found in list(_in(target.parent)):
-        if found.of == target.name:
-            if _mine.get(found.path, (0, 0))[1] == threading.get_ident():
-                _give_up(found.path)
-            if not _is_at_work(found):
-                _remove(found)
+    for hidden in list(_in(target.parent)):
+        if hidden.target == target.name:
+            if _mine.get(hidden.path, (0, 0))[1] == threading.get_ident():
+                _give_up(hidden.path)
+            if not _is_at_work(hidden):
+                _remove(hidden)
 
 
 @dataclass(frozen=True)
 class _Hidden:
     path: Path
     pid: int
-    of: str = ""
+    target: str = ""
     kind: str = ""
     host: str = ""
 
@@ -142,26 +143,26 @@ def _in(folder: Path) -> Iterator[_Hidden]:
     with suppress(OSError):
         for path in sorted(folder.iterdir()):
             if match := _BEGUN.fullmatch(path.name):
-                of, kind, pid, host = match.groups()
-                yield _Hidden(path, int(pid), of, kind, host or "")
+                target, kind, pid, host = match.groups()
+                yield _Hidden(path, int(pid), target, kind, host or "")
             elif match := _PASSING.fullmatch(path.name):
                 yield _Hidden(path, int(match["pid"]))
 
 
-def _is_at_work(found: _Hidden) -> bool:
-    if found.path in _mine:
+def _is_at_work(hidden: _Hidden) -> bool:
+    if hidden.path in _mine:
         return True
     try:
-        status = found.path.lstat()
+        status = hidden.path.lstat()
     except OSError:
         return True  # gone already
     touched = max(status.st_mtime, status.st_ctime)  # a rename changes the latter alone
     age = time.time() - touched
-    if found.host not in ("", socket.gethostname()):
+    if hidden.host not in ("", socket.gethostname()):
         return age < SILENT_SECONDS
-    if found.pid != os.getpid() and is_alive(found.pid, touched):
+    if hidden.pid != os.getpid() and is_alive(hidden.pid, touched):
         return True
-    locked = found.path.is_dir() and not found.path.is_symlink() and _is_locked(found.path)
+    locked = hidden.path.is_dir() and not hidden.path.is_symlink() and _is_locked(hidden.path)
     return age < SILENT_SECONDS if locked is None else locked
 
 
@@ -175,18 +176,18 @@ def _is_locked(folder: Path) -> bool | None:
     return None if free is None else not free
 
 
-def _remove(found: _Hidden) -> None:
-    if found.kind == "old":
-        target = found.path.with_name(found.of)
+def _remove(hidden: _Hidden) -> None:
+    if hidden.kind == "old":
+        target = hidden.path.with_name(hidden.target)
         with suppress(OSError):
             if not target.exists():
-                found.path.rename(target)
+                hidden.path.rename(target)
                 return
-    if found.path.is_dir() and not found.path.is_symlink():
-        shutil.rmtree(found.path, ignore_errors=True)
+    if hidden.path.is_dir() and not hidden.path.is_symlink():
+        shutil.rmtree(hidden.path, ignore_errors=True)
     else:
         with suppress(OSError):
-            found.path.unlink()
+            hidden.path.unlink()
 
 
 def _hold(folder: Path) -> bool:

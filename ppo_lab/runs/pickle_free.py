@@ -16,7 +16,7 @@ from ppo_lab.errors import ArgumentError, CommandError
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.model_files import MAX_ENTRIES_BYTES
 from ppo_lab.registry import algorithm_class
-from ppo_lab.runs.saved_model import SavedRun, check_kind
+from ppo_lab.runs.saved_model import SavedRun, check_kind, zero_rate
 
 __all__ = ["check_plain", "load_policy"]
 
@@ -73,7 +73,7 @@ def load_policy(run: SavedRun, env: VecEnv, file: Path) -> BasePolicy:
         keywords = {**keywords, "use_sde": True}
     kind = algorithm_class(run.algo).policy_aliases[POLICY]
     try:
-        policy: BasePolicy = kind(env.observation_space, env.action_space, _no_rate, **keywords)
+        policy: BasePolicy = kind(env.observation_space, env.action_space, zero_rate, **keywords)
         policy.load_state_dict(_parameters(file))
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
@@ -114,7 +114,3 @@ def _check_spaces(entries: Mapping[str, Any], env: VecEnv, file: Path) -> None:
 def _in_words(space: object) -> dict[str, object]:
     written = json.loads(data_to_json({"space": space}))["space"]
     return {key: written[key] for key in SPACE_FACTS if key in written}
-
-
-def _no_rate(_progress_remaining: float) -> float:
-    return 0.0

@@ -93,10 +93,10 @@ def known_scale(
     Nothing is measured where nobody states a high one. Arguments and errors are those of
     :func:`reference_scores`.
     """
-    found = stated_reference(env_id, env_kwargs)
-    if found is None and _spec(env_id, env_kwargs).reward_threshold is not None:
-        found = measured_reference(env_id, env_kwargs, say)
-    return found
+    scale = stated_reference(env_id, env_kwargs)
+    if scale is None and _spec(env_id, env_kwargs).reward_threshold is not None:
+        scale = measured_reference(env_id, env_kwargs, say)
+    return scale
 
 
 def stored_reference(folder: Path) -> ReferenceScores | None:
@@ -104,11 +104,13 @@ def stored_reference(folder: Path) -> ReferenceScores | None:
     try:
         stated = json.loads((folder / "run.json").read_text(encoding="utf-8"))["reference"]
         low, high = float(stated["low"]), stated["high"]
-        found = ReferenceScores(low, None if high is None else float(high), str(stated["source"]))
+        reference = ReferenceScores(
+            low, None if high is None else float(high), str(stated["source"])
+        )
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    usable = np.isfinite(low) and (found.high is None or low < found.high < np.inf)
-    return found if usable else None
+    usable = np.isfinite(low) and (reference.high is None or low < reference.high < np.inf)
+    return reference if usable else None
 
 
 def stated_reference(env_id: str, env_kwargs: Mapping[str, Any]) -> ReferenceScores | None:
@@ -135,8 +137,8 @@ def stated_reference(env_id: str, env_kwargs: Mapping[str, Any]) -> ReferenceSco
         env.close()
     from reports.logs.references import known_references
 
-    known = None if env_kwargs else known_references().get(env_id)
-    return None if known is None else ReferenceScores(known.low, known.high, known.source)
+    listed = None if env_kwargs else known_references().get(env_id)
+    return None if listed is None else ReferenceScores(listed.low, listed.high, listed.source)
 
 
 def measured_reference(

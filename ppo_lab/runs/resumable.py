@@ -13,10 +13,11 @@ from ppo_lab.runs.config import NO_PART, Evaluation, RunConfig, Trained, environ
 from ppo_lab.runs.execution import FORMAT, RunResult, execute_run, finished_run
 from ppo_lab.runs.folder import to_json
 from ppo_lab.runs.folder_lock import Holder, holder_of
-from ppo_lab.runs.leftovers import discard, new_folder_beside, take_name
+from ppo_lab.runs.leftovers import discard, new_folder_beside, sweep, take_name
 from ppo_lab.runs.session import CheckpointAfterUpdate, Session
 from reports.logs.reading import read_json
 from reports.logs.records import UnusableError
+from reports.whole_files import write_whole
 
 __all__ = [
     "Begun",
@@ -26,6 +27,7 @@ __all__ = [
     "read_run",
     "run_once",
     "tensorboard_folder",
+    "unfinished_folder",
 ]
 
 UNFINISHED = ".unfinished"
@@ -33,6 +35,11 @@ UNFINISHED = ".unfinished"
 LARGEST = 2**63
 """No number in a run's record reaches this."""
 CHECKPOINT = re.compile(r"rl_model_(\d+)_steps\.zip")
+
+
+def unfinished_folder(folder: Path) -> Path:
+    """Where the checkpoints of a run folder's run lie until it is finished."""
+    return folder.with_name(folder.name + UNFINISHED)
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ def _there(config: RunConfig, parent: Path) -> tuple[Begun | None, int]:
 
 def _claim(config: RunConfig, folder: Path) -> bool:
     """Make a run's folder of checkpoints, with its record in it; False where another has it."""
-    aside = folder.with_name(folder.name + UNFINISHED)
+    aside = unfinished_folder(folder)
     begun = new_folder_beside(aside)
     _write_record(config, begun, {})
     if folder.exists() or aside.exists():  # finished or begun since we looked
@@ -110,9 +117,7 @@ def _claim(config: RunConfig, folder: Path) -> bool:
 def _write_record(config: RunConfig, aside: Path, facts: Mapping[str, Any]) -> None:
     """Say whose checkpoints these are; another process may be reading it."""
     record = {"format": FORMAT, **config.as_dict(), "status": "unfinished", **facts}
-    beside = aside / f".run.json.part-{os.getpid()}"
-    beside.write_text(to_json(record) + "\n", encoding="utf-8")
-    beside.replace(aside / "run.json")
+    write_whole(aside / "run.json", to_json(record) + "\n")
 
 
 def run_once(
@@ -135,15 +140,13 @@ def run_once(
     Returns:
         The result; a failure of the training is a result with a reason, not an exception.
     """
-    aside = folder.with_name(folder.name + UNFINISHED)
+    aside = unfinished_folder(folder)
     if save_freq:
         saving = CheckpointAfterUpdate(save_freq, aside, keep_checkpoints)
         session = replace(session, callbacks=[*session.callbacks, saving])
     aside.mkdir(parents=True, exist_ok=True)
     _write_record(config, aside, _facts(session))
-    for pattern in ("rl_model_*.part", ".part.zip", ".run.json.part-*"):
-        for unwritten in aside.glob(pattern):  # a killed process's
-            unwritten.unlink(missing_ok=True)
+    sweep(aside, deep=False)
     result = None
     try:
         result = execute_run(config, folder, trainer=_trainer(session))
@@ -219,8 +222,8 @@ def read_run(folder: Path) -> tuple[RunConfig, Mapping[str, Any]]:
         raise ArgumentError(f"{folder} is no run of ppo_lab.train: it {what}")
     try:
         record: dict[str, Any] = dict(read_json(file))
-        known = {f.name: record[f.name] for f in fields(RunConfig) if f.name in record}
-        config = RunConfig(**{**known, "evaluation": Evaluation(**record["evaluation"])})
+        stated = {f.name: record[f.name] for f in fields(RunConfig) if f.name in record}
+        config = RunConfig(**{**stated, "evaluation": Evaluation(**record["evaluation"])})
         _check_types(config)
     except (UnusableError, ValueError, KeyError, TypeError) as error:
         raise ArgumentError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
@@ -261,10 +264,10 @@ def _check_types(config: RunConfig) -> None:
 
 def newest_model(folder: Path) -> Path | None:
     """The newest checkpoint in a folder of them; None if there is none."""
-    found = [
+    checkpoints = [
         path for path in folder.glob("rl_model_*_steps.zip") if CHECKPOINT.fullmatch(path.name)
     ]
-    return max(found, key=checkpoint_steps, default=None)
+    return max(checkpoints, key=checkpoint_steps, default=None)
 
 
 def checkpoint_steps(file: Path) -> int:
@@ -275,10 +278,10 @@ def checkpoint_steps(file: Path) -> int:
 
 def _is_of(config: RunConfig, folder: Path) -> bool:
     try:
-        found, _ = read_run(folder)
+        other, _ = read_run(folder)
     except ArgumentError:
         return False
-    return _identity(found) == _identity(config)
+    return _identity(other) == _identity(config)
 
 
 def _identity(config: RunConfig) -> str:

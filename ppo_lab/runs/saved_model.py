@@ -22,16 +22,16 @@ from reports.logs.reading import read_yaml
 from reports.logs.records import UnusableError
 
 __all__ = [
-    "CHECKPOINTS",
     "SavedRun",
+    "check_kind",
     "check_start",
     "find_saved_run",
     "load_model",
     "make_environments",
     "trust",
+    "zero_rate",
 ]
 
-CHECKPOINTS = ("final", "best")
 WRAPPERS = ("env_wrapper", "vec_env_wrapper")
 MAX_FRAMES = 1000
 
@@ -97,14 +97,14 @@ class SavedRun:
         """
         model = self.model_file(checkpoint)
         last = statistics_of(self.folder / f"{self.name}.zip")
-        found = statistics_of(model) or last
-        if found is None and self.normalized:
+        statistics = statistics_of(model) or last
+        if statistics is None and self.normalized:
             raise ArgumentError(
                 f"{self.folder} was trained on normalised observations or rewards, and its "
                 f"statistics, {self.name}/vecnormalize.pkl, are missing: without them its policy "
                 "is another one"
             )
-        return found, checkpoint == "final" or found != last
+        return statistics, checkpoint == "final" or statistics != last
 
 
 def trust(file: Path) -> str:
@@ -123,16 +123,16 @@ def find_saved_run(folder: Path) -> SavedRun:
     """
     if not folder.is_dir():
         raise ArgumentError(f"{folder} is no run: there is no such folder")
-    found = sorted(folder.glob("*/args.yml"))
-    if len(found) != 1:
+    files = sorted(folder.glob("*/args.yml"))
+    if len(files) != 1:
         raise ArgumentError(
-            f"{folder} is no run: expected one <environment>/args.yml in it, found {len(found)}"
+            f"{folder} is no run: expected one <environment>/args.yml in it, found {len(files)}"
         )
-    arguments = _mapping(found[0])
-    config = _mapping(found[0].with_name("config.yml"))
+    file = files[0]
+    arguments, config = _mapping(file), _mapping(file.with_name("config.yml"))
     algo, env = arguments.get("algo"), arguments.get("env")
     if not isinstance(algo, str) or not isinstance(env, str):
-        raise ArgumentError(f"{found[0]} names no algo and env")
+        raise ArgumentError(f"{file} names no algo and env")
     if algo not in ALGORITHMS or ALGORITHMS[algo].tabular:
         able = [name for name, known in ALGORITHMS.items() if not known.tabular]
         raise ArgumentError(
@@ -148,13 +148,13 @@ def find_saved_run(folder: Path) -> SavedRun:
     if isinstance(kwargs, str):
         kwargs = keyword_text("env_kwargs", kwargs)
     if not isinstance(kwargs, Mapping):
-        raise ArgumentError(f"{found[0]}: env_kwargs must be a mapping")
+        raise ArgumentError(f"{file}: env_kwargs must be a mapping")
     return SavedRun(
         folder,
         algo,
         env,
         dict(kwargs),
-        _frames(config.get("frame_stack"), found[0]),
+        _frames(config.get("frame_stack"), file),
         normalized=bool(config.get("normalize")),
         policy=str(config.get("policy", "")),
         hyperparameters=config,
@@ -247,7 +247,11 @@ def load_model(run: SavedRun, env: VecEnv, file: Path) -> BaseAlgorithm:
     """
     check_kind(file, run.algo)
     # Not needed to play, and the zoo's schedules cannot be unpickled where the zoo is missing.
-    unused: dict[str, Any] = {"learning_rate": 0.0, "lr_schedule": _zero, "clip_range": _zero}
+    unused: dict[str, Any] = {
+        "learning_rate": 0.0,
+        "lr_schedule": zero_rate,
+        "clip_range": zero_rate,
+    }
     try:
         model = algorithm_class(run.algo).load(
             file, env=env, device="cpu", custom_objects=unused, tensorboard_log=None
@@ -306,7 +310,8 @@ def check_start(file: Path, config: RunConfig) -> None:
         )
 
 
-def _zero(_progress_remaining: float) -> float:
+def zero_rate(_progress_remaining: float) -> float:
+    """A learning rate of 0, for a model that is only played."""
     return 0.0
 
 

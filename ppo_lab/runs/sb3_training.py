@@ -57,9 +57,9 @@ def train(
     session = session or Session()
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
-    with ExitStack() as made:
+    with ExitStack() as closing:
         env = _made(
-            made,
+            closing,
             config,
             config.n_envs,
             seed=config.seed,
@@ -67,7 +67,7 @@ def train(
             verbose=session.verbose,
         )
         # Before the model, whose seed also seeds numpy's global generator, which making them uses.
-        eval_env, task = _evaluation_environments(made, config)
+        eval_env, task = _evaluation_environments(closing, config)
         model = _build(config, env, session)
         session.set_logger(model)
         evaluator = _evaluator(config, model, eval_env, task, folder, watcher)
@@ -79,12 +79,17 @@ def train(
         model.save(folder / f"{name}.zip")
         if isinstance(env, VecNormalize):
             env.save(str(folder / name / "vecnormalize.pkl"))
-        if config.evaluation.points == 1:  # the final policy is the only one that was scored
-            shutil.copyfile(folder / f"{name}.zip", folder / "best_model.zip")
-            if isinstance(env, VecNormalize):
-                shutil.copyfile(folder / name / "vecnormalize.pkl", folder / BEST_STATISTICS)
+    if config.evaluation.points == 1:  # the final policy is the only one that was scored
+        _copy_final_as_best(config, folder)
     facts = {"score_source": evaluator.score_source}
     return Trained(evaluator.last_mean_reward, model.num_timesteps, facts)
+
+
+def _copy_final_as_best(config: RunConfig, folder: Path) -> None:
+    name = environment_folder_name(config.env)
+    shutil.copyfile(folder / f"{name}.zip", folder / "best_model.zip")
+    if config.normalize:
+        shutil.copyfile(folder / name / "vecnormalize.pkl", folder / BEST_STATISTICS)
 
 
 def check(config: RunConfig) -> None:
@@ -93,8 +98,8 @@ def check(config: RunConfig) -> None:
     Raises:
         Exception: whatever the environment or the algorithm raises.
     """
-    with ExitStack() as made:
-        _build(config, _made(made, config, config.n_envs, seed=config.seed), Session())
+    with ExitStack() as closing:
+        _build(config, _made(closing, config, config.n_envs, seed=config.seed), Session())
 
 
 def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
@@ -107,7 +112,7 @@ def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
 
 
 def _made(
-    made: ExitStack,
+    closing: ExitStack,
     config: RunConfig,
     count: int,
     *,
@@ -116,9 +121,9 @@ def _made(
     monitor_dir: str | None = None,
     verbose: int = 0,
 ) -> VecEnv:
-    """The run's environments, normalised where it says so, which ``made`` closes."""
+    """The run's environments, normalised where it says so, which ``closing`` closes."""
     env = _environments(config, count, seed, monitor_dir, verbose)
-    made.callback(env.close)
+    closing.callback(env.close)
     return _normalized(config, env, training)
 
 
@@ -167,11 +172,11 @@ def _normalized(config: RunConfig, env: VecEnv, training: bool = True) -> VecEnv
 
 
 def _evaluation_environments(
-    made: ExitStack, config: RunConfig
+    closing: ExitStack, config: RunConfig
 ) -> tuple[VecEnv, FiniteTask | None]:
     """What the policy is played in, and the task where it is solved in place of being played."""
     single = environment_maker(config)()
-    made.callback(single.close)
+    closing.callback(single.close)
     task = finite_task(single)
     if task is None or not can_solve(
         config.algo,
@@ -180,8 +185,8 @@ def _evaluation_environments(
         deterministic=config.evaluation.deterministic,
     ):
         count = min(MAX_EVALUATION_ENVS, config.evaluation.episodes)
-        return _made(made, config, count, training=False), None
-    return _made(made, config, 1, training=False), task
+        return _made(closing, config, count, training=False), None
+    return _made(closing, config, 1, training=False), task
 
 
 def _evaluator(

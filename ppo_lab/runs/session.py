@@ -14,6 +14,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.callbacks import BEST_STATISTICS
 from ppo_lab.registry import algorithm_class
 from ppo_lab.runs.config import RunConfig
+from reports.whole_files import whole_file
 
 __all__ = ["CheckpointAfterUpdate", "Session", "statistics_of"]
 
@@ -59,10 +60,9 @@ class Session:
         with: their seed is the run's plus the steps already taken.
 
         Raises:
-            ArgumentError: there is no such model.
+            ArgumentError: its statistics are missing.
         """
-        if self.start is None:
-            raise ArgumentError("no model to go on from")
+        assert self.start is not None
         if isinstance(env, VecNormalize):
             stored = statistics_of(self.start)
             if stored is None:
@@ -87,12 +87,12 @@ def statistics_of(model_file: Path) -> Path | None:
     name = model_file.name
     if name.startswith("rl_model_"):  # SB3's CheckpointCallback's name
         name = name.replace("rl_model_", "rl_model_vecnormalize_").replace(".zip", ".pkl")
-        found = model_file.with_name(name)
+        statistics = model_file.with_name(name)
     elif name == "best_model.zip":
-        found = model_file.with_name(BEST_STATISTICS)
+        statistics = model_file.with_name(BEST_STATISTICS)
     else:
-        found = model_file.parent / model_file.stem / "vecnormalize.pkl"
-    return found if found.is_file() else None
+        statistics = model_file.parent / model_file.stem / "vecnormalize.pkl"
+    return statistics if statistics.is_file() else None
 
 
 def _take_statistics(env: VecNormalize, stored: Path) -> None:
@@ -132,12 +132,10 @@ class CheckpointAfterUpdate(BaseCallback):
         self.folder.mkdir(parents=True, exist_ok=True)
         statistics = self.model.get_vec_normalize_env()
         if statistics is not None:
-            pickled = self.folder / f"rl_model_vecnormalize_{steps}_steps.pkl"
-            statistics.save(str(pickled.with_suffix(".part")))
-            pickled.with_suffix(".part").rename(pickled)
-        part = self.folder / ".part.zip"
-        self.model.save(part)
-        part.rename(self.folder / f"rl_model_{steps}_steps.zip")
+            with whole_file(self.folder / f"rl_model_vecnormalize_{steps}_steps.pkl") as pickled:
+                statistics.save(str(pickled))
+        with whole_file(self.folder / f"rl_model_{steps}_steps.zip") as model:
+            self.model.save(model)
         if not self.keep:
             for outdated in before:
                 outdated.unlink(missing_ok=True)

@@ -33,8 +33,8 @@ def shown_url(url: str) -> str:
     parsed = _parsed(url)
     if parsed is None:
         scheme, separator, _ = url.partition("://")
-        known = separator and scheme.replace("+", "").replace("_", "").isalnum()
-        return f"{scheme}://{HIDDEN}" if known else HIDDEN
+        is_scheme = separator and scheme.replace("+", "").replace("_", "").isalnum()
+        return f"{scheme}://{HIDDEN}" if is_scheme else HIDDEN
     if _is_file(parsed) and _HARMLESS.issuperset(parsed.query):
         return url
     shown = URL.create(
@@ -133,10 +133,10 @@ def _parsed(url: str) -> URL | None:
     if _is_file(parsed):
         return parsed
     before, _, _ = url.partition("?")
-    user, at, _ = before.partition("://")[2].rpartition("@")
+    user, at_sign, _ = before.partition("://")[2].rpartition("@")
     # SQLAlchemy takes all up to the first @ for the password, a query's own @ too.
-    doubtful = "/" in user or bool(at) != (parsed.username is not None)
-    return None if doubtful or (at and url.count("@") > 1) else parsed
+    doubtful = "/" in user or bool(at_sign) != (parsed.username is not None)
+    return None if doubtful or (at_sign and url.count("@") > 1) else parsed
 
 
 def _is_file(parsed: URL) -> bool:

@@ -228,11 +228,11 @@ def _model(config: RunConfig) -> tuple[TabularMDP, int | None, FiniteTask | None
 
 
 def _hyperparameters(config: RunConfig) -> dict[str, Any]:
-    known = DEFAULTS[config.algo]
-    unknown = sorted(set(config.hyperparameters) - set(known))
+    defaults = DEFAULTS[config.algo]
+    unknown = sorted(set(config.hyperparameters) - set(defaults))
     if unknown:
-        raise ArgumentError(f"{unknown[0]!r} is none of its settings: {', '.join(known)}")
-    return {**known, **config.hyperparameters}
+        raise ArgumentError(f"{unknown[0]!r} is none of its settings: {', '.join(defaults)}")
+    return {**defaults, **config.hyperparameters}
 
 
 def _tables(

@@ -1,7 +1,8 @@
 """Reading records that anyone may have written: bounded, typed, and nothing in them ever runs.
 
 JSON, and YAML through a safe loader that knows the zoo's ``OrderedDict`` and no other Python tag.
-Both give plain values, and refuse what is too large, too deep, or says one thing twice.
+Both give plain values, and refuse what is too large, too deep, or says one thing twice. All YAML
+that anybody gives us, or that we ship, is read here.
 """
 
 import json
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -34,16 +36,36 @@ except ImportError:  # PyYAML built without libyaml: the same, some ten times sl
 class _ZooLoader(_Safe):
     """YAML's safe types, and ``OrderedDict`` and tuples as RL Zoo's ``yaml.dump`` writes them."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        """Refuse a key that stands twice: one of its values would be dropped unseen."""
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._checked: set[yaml.Node] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse a key that stands twice: one of its values would be dropped unseen.
+
+        Once for each mapping, before other mappings' keys, which its own override, are merged in.
+        """
         seen: set[tuple[str, str]] = set()
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        for key, _ in node.value if node not in self._checked else ():
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in seen:
                     raise _refused(f"the key {key.value[:40]!r} stands twice", key)
                 seen.add((key.tag, key.value))
-        made: dict[object, object] = super().construct_mapping(node, deep)
-        return made
+        self._checked.add(node)
+        super().flatten_mapping(node)
+
+
+class YamlError(UnusableError):
+    """A text that is not read as YAML.
+
+    Attributes:
+        problem: why, without the file's name.
+        place: ``line 1, column 2``; empty where it is not known.
+    """
+
+    def __init__(self, message: str, problem: str, place: str = "") -> None:
+        super().__init__(message + (f" ({place})" if place else ""))
+        self.problem, self.place = problem, place
 
 
 def _refused(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
@@ -152,43 +174,76 @@ def read_yaml(path: Path) -> Mapping[str, object]:
     return parse(text, shown_name(path))
 
 
-def _parsed_yaml(text: str, name: str) -> Mapping[str, object]:
+def plain_yaml(text: str, name: str, *, aliases: bool = False) -> Any:
+    """Return the value that a YAML text holds, as plain JSON values.
+
+    Args:
+        text: the text.
+        name: of its file, for the error.
+        aliases: read aliases and merge keys, as far as they unfold to no more than is read without.
+
+    Raises:
+        UnusableError: see :func:`read_yaml`; a ``YamlError`` where the text's YAML is at fault.
+    """
     try:
-        _check_structure(text, name)
+        _check_structure(text, name, aliases)
         loaded = yaml.load(text, Loader=_ZooLoader)
     except yaml.constructor.ConstructorError as error:
-        problem = " ".join(str(error.problem).split())
-        raise UnusableError(f"{name} is not read: {problem[:200]}{_place(error)}") from error
+        problem = " ".join(str(error.problem).split())[:200]
+        raise YamlError(f"{name} is not read: {problem}", problem, _place(error)) from error
     except yaml.MarkedYAMLError as error:
-        raise UnusableError(f"{name} is not valid YAML{_place(error)}") from error
+        problem = " ".join(str(error.problem).split())[:200]
+        raise YamlError(f"{name} is not valid YAML", problem, _place(error)) from error
     except UnusableError:
         raise
     except Exception as error:  # a tag may be put on any text, and its reader raise anything
-        raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
+        raise _at_fault(name, f"cannot be read ({type(error).__name__})") from error
+    return _Plain(name).value(loaded, 0)
+
+
+def _parsed_yaml(text: str, name: str) -> Mapping[str, object]:
+    loaded = plain_yaml(text, name)
     if not isinstance(loaded, dict):
         raise UnusableError(f"{name} does not hold a mapping")
-    return _plain_mapping(loaded, name)
+    return loaded
 
 
 _remembered_yaml = lru_cache(maxsize=64)(_parsed_yaml)
 """The runs of one algorithm have the same config.yml but for their seeds."""
 
 
-def _check_structure(text: str, name: str) -> None:
+def _check_structure(text: str, name: str, aliases: bool) -> None:
     """Refuse what the loader must not see: it recurses in C, where too deep is a crash."""
-    depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=_ZooLoader)):
+    values = 0
+    opened: list[tuple[str | None, int]] = []  # anchor, values before
+    anchored: dict[str | None, int] = {}  # values that an alias unfolds to
+    for event in yaml.parse(text, Loader=_ZooLoader):
         if isinstance(event, yaml.AliasEvent):
-            raise UnusableError(f"{name} uses YAML aliases, which are not read")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH or count > 2 * _MAX_VALUES:
-            raise UnusableError(f"{name} {_TOO_MUCH}")
+            if not aliases:
+                raise _at_fault(name, "uses YAML aliases, which are not read")
+            if event.anchor not in anchored:
+                raise _at_fault(name, f"uses the YAML alias {event.anchor!r:.40} too early")
+            values += anchored[event.anchor]
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, values))
+            values += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            anchored[anchor] = values - before
+        elif isinstance(event, yaml.ScalarEvent):
+            values += 1
+            anchored[event.anchor] = 1
+        if len(opened) > _MAX_DEPTH or values > 2 * _MAX_VALUES:
+            raise _at_fault(name, _TOO_MUCH)
+
+
+def _at_fault(name: str, problem: str) -> YamlError:
+    return YamlError(f"{name} {problem}", problem)
 
 
 def _place(error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark
-    return f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
 
 
 def _plain_mapping(loaded: Mapping[object, object], name: str) -> Mapping[str, object]:

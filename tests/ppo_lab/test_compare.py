@@ -14,8 +14,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ppo_lab.commands.comparison import Matrix, Source, cells, notes
-from ppo_lab.compare import _checked_names, _parser, _source, main
+from ppo_lab.commands.comparison import ComparisonPlan, checked_names, notes, run_groups
+from ppo_lab.commands.options import CompareOptions
+from ppo_lab.commands.settings_source import SettingsSource, settings_source
+from ppo_lab.commands.shared import parse
+from ppo_lab.compare import _parser, main
 from ppo_lab.registry import ALGORITHMS
 from ppo_lab.runs.config import Evaluation
 from ppo_lab.runs.environments import inspect_environment
@@ -332,9 +335,9 @@ def test_every_command_on_the_page_is_one() -> None:
     commands = re.findall(r"^python -m ppo_lab\.compare (--algos.*)$", PAGE, re.MULTILINE)
     assert len(commands) == 4
     for command in commands:
-        options = _parser().parse_args(command.split())
-        algos, envs = _checked_names(options)
-        _source(options, algos)
+        options = parse(_parser(), CompareOptions, command.split())
+        algos, envs = checked_names(options)
+        settings_source(options, algos)
         for algo, env in itertools.product(algos, envs):
             inspect_environment(env, {}, algo)
 
@@ -351,6 +354,9 @@ def test_the_python_on_the_page_runs() -> None:
 def test_what_a_constructor_warns_of_stands_in_the_notes(tmp_path: Path) -> None:
     file = tmp_path / "odd.yml"
     file.write_text("default: {n_steps: 10, batch_size: 4}\n")
-    made = cells(["ppo"], [GRID], Source(files={"ppo": file}), 10, Evaluation(1, 0))
-    [note] = [n for n in notes(Matrix(made, (0,), (1,), tmp_path), [], 0) if "mini-batch" in n]
+    source = SettingsSource(files={"ppo": file})
+    plan = ComparisonPlan(
+        run_groups(["ppo"], [GRID], source, 10, Evaluation(1, 0)), (0,), (1,), tmp_path
+    )
+    [note] = [note for note in notes(plan, [], 0) if "mini-batch" in note]
     assert note.startswith(f"ppo on {GRID}: You have specified a mini-batch size of 4")

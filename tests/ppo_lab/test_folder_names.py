@@ -9,7 +9,8 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
-from ppo_lab.commands.comparison import Source, cells
+from ppo_lab.commands.comparison import run_groups
+from ppo_lab.commands.settings_source import SettingsSource
 from ppo_lab.compare import main as compare
 from ppo_lab.errors import ArgumentError
 from ppo_lab.evaluate import main as evaluate
@@ -44,7 +45,7 @@ def _like_names(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_two_of_one_name_are_refused_in_one_comparison(envs: tuple[str, str]) -> None:
     with pytest.raises(ArgumentError, match=r"would both have run folders .*another --name"):
-        cells(["ppo"], envs, Source("default"), 64, Evaluation(1, 0))
+        run_groups(["ppo"], envs, SettingsSource("default"), 64, Evaluation(1, 0))
 
 
 def test_second_comparison_of_a_like_name_is_refused_though_the_first_one_failed(

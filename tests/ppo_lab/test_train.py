@@ -19,13 +19,14 @@ import yaml
 from stable_baselines3 import A2C
 
 from ppo_lab import SpecPPO
+from ppo_lab.commands.evaluation import mean_interval
 from ppo_lab.evaluate import main as evaluate
-from ppo_lab.evaluate import mean_interval
 from ppo_lab.runs.config import Evaluation, RunConfig
 from ppo_lab.runs.references import ReferenceScores
 from ppo_lab.runs.resumable import read_run, tensorboard_folder
 from ppo_lab.train import main as train
 from reports.logs.loading import load_runs
+from reports.statistics.aggregates import aggregates
 
 HOME = Path(__file__).resolve().parents[2]
 SMALL = ["--timesteps", "512", "--eval-episodes", "3", "-P", "n_steps:64", "batch_size:32",
@@ -260,7 +261,9 @@ def test_whatever_an_environment_raises_is_one_line_and_exit_1(
     assert train([*arguments, "--log-folder", str(tmp_path)]) == 0
     folder = tmp_path / "ppo" / "Quitting-v0_1"
     faults = sys.modules["quitting"].FAULTS
-    monkeypatch.setattr("ppo_lab.runs.references.known_scale", lambda *_: ReferenceScores(0, 1, ""))
+    monkeypatch.setattr(
+        "ppo_lab.commands.training.known_scale", lambda *_: ReferenceScores(0, 1, "")
+    )
     faults.append(fault)
     capsys.readouterr()
 
@@ -374,15 +377,39 @@ def test_score_has_an_interval_and_repeats_with_its_seed(
     mean, low, high = map(float, match.groups())
     assert low < mean < high
     assert "12 episodes from seed 0, sampled actions" in printed[0]
+    assert evaluate([str(run), "--episodes", "12"]) == 0
+    likeliest = capsys.readouterr().out
+    assert "12 episodes from seed 0, deterministic actions" in likeliest
+    assert f"mean return {match[1]}," not in likeliest
     assert "normalised" in printed[0]
 
 
-def test_interval_is_the_bootstraps() -> None:
-    # For the mean of n values of spread s, about mean ± 1.96 · s/√n: 0 … 99 gives 49.5 ± 5.66.
-    mean, low, high = mean_interval(list(range(100)), seed=0)
-    assert mean == 49.5
-    assert (low, high) == (pytest.approx(49.5 - 5.66, abs=0.3), pytest.approx(49.5 + 5.66, abs=0.3))
-    assert mean_interval([3.0], seed=0) == (3.0, 3.0, 3.0)
+def test_interval_is_the_reports() -> None:
+    # Of the mean of n values of sample spread s, by Student's t: 0 … 99 gives
+    # 49.5 ± t₉₉ · s/√n = 49.5 ± 1.984 · 29.01/10 = 49.5 ± 5.76, where the percentile interval,
+    # 1.96 · 28.87/10, would be 0.1 narrower on either side.
+    wide = mean_interval(list(range(100)), seed=0)
+    assert wide.value == 49.5
+    assert (wide.low, wide.high) == (pytest.approx(43.74, abs=0.06), pytest.approx(55.26, abs=0.06))
+    few = [1.0, 4.0, 2.0, 8.0]
+    expected = aggregates([few], seed=3, key="evaluation episodes").mean
+    assert mean_interval(few, seed=3) == expected
+    alone = mean_interval([3.0], seed=0)
+    assert (alone.value, alone.low, alone.high) == (3.0, None, None)
+
+
+def test_one_episode_has_no_interval_and_few_are_doubted(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate([str(run), "--episodes", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "interval [" not in printed
+    assert "one episode: no interval can be given" in printed
+    assert re.search(r"^normalised [\d.]+ \(", printed, re.MULTILINE)
+    assert evaluate([str(run), "--episodes", "9"]) == 0
+    assert "fewer than 10 episodes" in capsys.readouterr().out
+    assert evaluate([str(run), "--episodes", "10"]) == 0
+    assert "fewer than" not in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore")  # moviepy's and pygame's own

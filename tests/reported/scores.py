@@ -89,12 +89,14 @@ SMALL = [
 
 
 def train_measures_nothing():
-    from ppo_lab.train import _configuration, _parser
+    from ppo_lab.commands.options import TrainOptions
+    from ppo_lab.commands.shared import parse
+    from ppo_lab.commands.training import configuration
+    from ppo_lab.train import _parser
 
     began = time.monotonic()
-    _configuration(
-        _parser().parse_args(["--env", "odd_envs:Odd-slow-v0", *SMALL, "--log-folder", str(WORK)])
-    )
+    flags = ["--env", "odd_envs:Odd-slow-v0", *SMALL, "--log-folder", str(WORK)]
+    configuration(parse(_parser(), TrainOptions, flags))
     seconds = time.monotonic() - began
     return (
         seconds < 20,
@@ -283,12 +285,17 @@ def own_seeds():
 
 
 def train_seeds_share_no_episode():
-    from ppo_lab.train import _configuration, _parser
+    from ppo_lab.commands.options import TrainOptions
+    from ppo_lab.commands.shared import parse
+    from ppo_lab.commands.training import configuration
+    from ppo_lab.train import _parser
 
     seeds = [
-        _configuration(
-            _parser().parse_args(
-                ["--env", "CartPole-v1", "--seed", str(seed), *SMALL, "--log-folder", str(WORK)]
+        configuration(
+            parse(
+                _parser(),
+                TrainOptions,
+                ["--env", "CartPole-v1", "--seed", str(seed), *SMALL, "--log-folder", str(WORK)],
             )
         ).evaluation.seed
         for seed in (0, 1)

@@ -7,7 +7,7 @@ import pytest
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from torch import nn
 
-from ppo_lab.commands.comparison import Source
+from ppo_lab.commands.settings_source import SettingsSource
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.reading import constructor_arguments, keyword_text
 from ppo_lab.hyperparams.sources import ZOO_TUNING, default_settings, file_settings, zoo_settings
@@ -97,28 +97,37 @@ def test_what_the_zoo_does_not_list_trains_with_its_default() -> None:
 def test_the_zoo_has_nothing_for_some(algo: str) -> None:
     assert zoo_settings(algo, "CartPole-v1") is None
     word = "exact" if algo == "optimal" else "default"
-    assert Source().settings(algo, "CartPole-v1").word == word
+    assert SettingsSource().settings(algo, "CartPole-v1").word == word
 
 
 def test_without_rl_zoo3_the_defaults_are_taken_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert zoo_settings("ppo", "CartPole-v1") is None
-    assert Source().settings("ppo", "CartPole-v1") == default_settings("ppo")
+    assert SettingsSource().settings("ppo", "CartPole-v1") == default_settings("ppo")
 
 
 def test_a_minibatch_of_the_zoo_beyond_the_rollout_is_the_rollout() -> None:
     pytest.importorskip("rl_zoo3")
     # MountainCarContinuous-v0: batch_size 256, but n_steps 8 in one environment.
-    chosen = Source().settings("spec_ppo", "MountainCarContinuous-v0")
+    chosen = SettingsSource().settings("spec_ppo", "MountainCarContinuous-v0")
     assert chosen.hyperparameters["batch_size"] == 8
     assert "batch_size 256 is the rollout's 8" in chosen.origin
 
 
+def test_a_minibatch_of_the_zoo_that_is_the_rollout_is_left_alone() -> None:
+    pytest.importorskip("rl_zoo3")
+    settings = SettingsSource(n_envs=32).settings("spec_ppo", "MountainCarContinuous-v0")
+    assert settings.hyperparameters["batch_size"] == 256  # n_steps 8 in 32 environments
+    assert "batch_size" not in settings.origin
+
+
 def test_a_preset_goes_on_top_and_names_the_row() -> None:
-    chosen = Source(base="default", preset="sb3", n_envs=4).settings("spec_ppo", "CartPole-v1")
+    chosen = SettingsSource(base="default", preset="sb3", n_envs=4).settings(
+        "spec_ppo", "CartPole-v1"
+    )
     assert (chosen.word, chosen.n_envs) == ("sb3", 4)
     assert chosen.hyperparameters["n_steps"] == 2048
-    others = Source(base="default", preset="sb3").settings("ppo", "CartPole-v1")
+    others = SettingsSource(base="default", preset="sb3").settings("ppo", "CartPole-v1")
     assert (others.word, others.hyperparameters) == ("default", {})
 
 

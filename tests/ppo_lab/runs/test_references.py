@@ -13,7 +13,7 @@ import pytest
 from gymnasium import spaces
 
 from envs.gridworld import GridWorld
-from ppo_lab.commands.comparison import Cell, Matrix, with_references
+from ppo_lab.commands.comparison import ComparisonPlan, RunGroup, with_references
 from ppo_lab.runs import references
 from ppo_lab.runs.config import Evaluation, RunConfig
 from ppo_lab.runs.execution import execute_run
@@ -254,11 +254,11 @@ def test_a_comparison_keeps_what_its_finished_runs_state_and_measures_once_for_t
     lows = iter((0.25, 0.5))
     monkeypatch.setattr(references, "_played_apart", lambda _: (next(lows), 100))
     run = RunConfig("optimal", "DearGrid-v0", 0, 16, 1, "table", {}, Evaluation(2, 0))
-    one = Matrix((Cell(run, "none"),), (100,), (300,), tmp_path)
-    two = Matrix((Cell(run, "none"),), (100, 200), (300, 400), tmp_path)
+    one = ComparisonPlan((RunGroup(run, "none"),), (100,), (300,), tmp_path)
+    two = ComparisonPlan((RunGroup(run, "none"),), (100, 200), (300, 400), tmp_path)
 
-    def references_of(matrix: Matrix) -> list[Any]:
-        filled = with_references(matrix, said.append)
+    def references_of(plan: ComparisonPlan) -> list[Any]:
+        filled = with_references(plan, said.append)
         for folder, config in filled.runs.items():
             assert execute_run(config, folder).reason is None
         return [(config.reference or {})["low"] for config in filled.runs.values()]

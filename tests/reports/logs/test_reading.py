@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reports.logs import archives, evaluations, opening
 from reports.logs.archives import read_arrays
 from reports.logs.evaluations import read_evaluations
-from reports.logs.reading import read_json, read_yaml
+from reports.logs.reading import YamlError, plain_yaml, read_json, read_yaml
 from reports.logs.records import UnusableError
 
 
@@ -109,6 +109,46 @@ def test_yaml_that_is_unfit_is_refused(tmp_path: Path, document: str, reason: st
     path = tmp_path / "config.yml"
     path.write_text(document)
     assert reason in reason_of(path)
+
+
+def test_aliases_and_merge_keys_are_read_where_they_are_allowed() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: [*a, *a]\nd: {e: &e {<<: *a, x: 4}}\nf: *e"
+    assert plain_yaml(text, "t.yml", aliases=True) == yaml.safe_load(text)
+    with pytest.raises(UnusableError, match=r"^t.yml uses YAML aliases, which are not read$"):
+        plain_yaml(text, "t.yml")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: &a [*a]", "uses the YAML alias 'a' too early"),
+        ("a: &a\n  <<: *a", "uses the YAML alias 'a' too early"),
+        ("a: *b", "uses the YAML alias 'b' too early"),
+        ("a: &a {x: 1, x: 2}\nb: *a", "the key 'x' stands twice (line 1, column 14)"),
+    ],
+)
+def test_aliases_that_cannot_be_are_refused(text: str, reason: str) -> None:
+    with pytest.raises(UnusableError) as error:
+        plain_yaml(text, "t.yml", aliases=True)
+    assert reason in str(error.value)
+
+
+@pytest.mark.parametrize("use", ["x: [{}]", "<<: [{}]", "x: {{<<: [{}]}}"])
+def test_what_aliases_unfold_to_is_bounded(use: str) -> None:
+    # 10 keys, then 10 times as many on each line: 10⁹ on the ninth.
+    text = "a0: &a0 {" + ", ".join(f"k{key}: 1" for key in range(10)) + "}\n"
+    for line in range(1, 9):
+        text += f"a{line}: &a{line}\n  " + use.format(", ".join([f"*a{line - 1}"] * 10)) + "\n"
+    with pytest.raises(UnusableError, match="holds too many values"):
+        plain_yaml(text, "t.yml", aliases=True)
+
+
+def test_a_fault_is_told_with_its_place_and_without_the_name() -> None:
+    with pytest.raises(YamlError) as error:
+        plain_yaml("a: 1\nb: !!python/name:os.system x", "t.yml")
+    assert error.value.place == "line 2, column 4"
+    assert error.value.problem.startswith("could not determine a constructor")
+    assert str(error.value) == f"t.yml is not read: {error.value.problem} (line 2, column 4)"
 
 
 def test_deep_nesting_does_not_crash_the_parser(tmp_path: Path) -> None:

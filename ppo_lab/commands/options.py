@@ -1,0 +1,132 @@
+"""What each command is told: its flags under argparse's names; their meaning stands in its help.
+
+Nothing heavy is imported: a command's parser answers before its work is loaded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reports.report import Format
+
+__all__ = [
+    "CompareOptions",
+    "EvaluateOptions",
+    "ReportOptions",
+    "TrainOptions",
+    "TuneOptions",
+    "ZooOptions",
+]
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Of ``ppo_lab.train``; None where a flag was left out."""
+
+    env: str | None
+    algo: str | None
+    timesteps: int | None
+    seed: int | None
+    n_envs: int | None
+    conf: Path | None
+    preset: str | None
+    hyperparams: Sequence[str] | None
+    progress: bool
+    verbose: bool
+    tensorboard: Path | None
+    log_folder: Path
+    eval_freq: int | None
+    eval_episodes: int | None
+    save_freq: int | None
+    resume: Path | None
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Of ``ppo_lab.evaluate``; at most one of two opposite flags is given."""
+
+    run: Path
+    episodes: int
+    seed: int
+    checkpoint: str
+    deterministic: bool
+    stochastic: bool
+    render: bool
+    video: Path | None
+    env: str | None
+    no_pickle: bool
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Of ``ppo_lab.compare``."""
+
+    algos: Sequence[str]
+    envs: Sequence[str]
+    seeds: int
+    timesteps: int
+    seed: int
+    jobs: int | None
+    run_timeout: float | None
+    n_envs: int | None
+    episodes: int
+    points: int
+    settings: str
+    conf: Sequence[str]
+    preset: str | None
+    baseline: str | None
+    name: str | None
+    log_folder: Path
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """Of ``ppo_lab.tune``."""
+
+    env: str
+    algo: Sequence[str]
+    trials: int
+    timesteps: int
+    n_envs: int
+    screen_seeds: int
+    finalists: int
+    replicas: int
+    seeds: int
+    episodes: int
+    seed: int
+    window: int
+    space: Sequence[str]
+    set: Sequence[str]
+    sampler: str
+    pruner: str
+    jobs: int | None
+    run_timeout: float | None
+    storage: str | None
+    grace: int
+    study_name: str | None
+    plots: bool
+    log_folder: Path
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Of ``ppo_lab.report``."""
+
+    logs: Sequence[str]
+    out: Path
+    baseline: str | None
+    format: Sequence["Format"]
+    seed: int
+    references: Path | None
+    best: bool
+    title: str | None
+
+
+@dataclass(frozen=True)
+class ZooOptions:
+    """Of ``ppo_lab.zoo``: a script of RL Zoo's, and the flags that are its own."""
+
+    script: str
+    flags: Sequence[str]

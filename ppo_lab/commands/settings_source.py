@@ -1,0 +1,100 @@
+"""Where a comparison's hyperparameters come from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ppo_lab.commands.options import CompareOptions
+from ppo_lab.errors import ArgumentError
+from ppo_lab.hyperparams.presets import preset
+from ppo_lab.hyperparams.sources import (
+    TrainingSettings,
+    committed_settings,
+    default_settings,
+    file_settings,
+    zoo_settings,
+)
+
+__all__ = ["SettingsSource", "settings_source"]
+
+OURS = "spec_ppo"
+"""The algorithm that presets and our files of settings are for."""
+
+
+def settings_source(options: CompareOptions, algos: Sequence[str]) -> "SettingsSource":
+    """The source that ``--settings``, ``--conf``, ``--preset`` and ``--n-envs`` describe.
+
+    Args:
+        options: the command's.
+        algos: that are compared.
+
+    Raises:
+        ArgumentError: a file or a preset for an algorithm that is not compared, or an unknown one.
+    """
+    files: dict[str, Path] = {}
+    for given in options.conf:
+        name, equals, file = given.rpartition("=")
+        if equals and name not in algos:
+            raise ArgumentError(f"--conf {given}: {name!r} is none of the --algos")
+        files.update({algo: Path(file) for algo in ([name] if equals else algos)})
+    if options.preset is not None:
+        preset(options.preset)
+        if OURS not in algos:
+            raise ArgumentError(
+                f"--preset {options.preset}: presets are for {OURS}, which is none of the --algos"
+            )
+    return SettingsSource(options.settings, files, options.preset, options.n_envs)
+
+
+@dataclass(frozen=True)
+class SettingsSource:
+    """Where a comparison's hyperparameters come from.
+
+    Attributes:
+        base: ``zoo``: RL Zoo's where rl_zoo3 is installed, else the defaults; ``committed``: ours
+            for the algorithms that have a file; ``default``: the algorithms' defaults.
+        files: by algorithm, files in the zoo's format that go before ``base``.
+        preset: named settings on top of all others, for SpecPPO; None for none.
+        n_envs: for every run; None: as the settings say.
+    """
+
+    base: str = "zoo"
+    files: Mapping[str, Path] | None = None
+    preset: str | None = None
+    n_envs: int | None = None
+
+    def settings(self, algo: str, env_id: str) -> TrainingSettings:
+        """What an algorithm is trained with on an environment.
+
+        Raises:
+            ArgumentError: a file or the preset has nothing usable.
+        """
+        settings = self._base(algo, env_id)
+        if self.n_envs is not None:
+            settings = replace(settings, n_envs=self.n_envs)
+        if algo == OURS:
+            settings = _within_rollout(settings) if settings.word == "zoo" else settings
+            if self.preset is not None:
+                what = f"on top, preset {self.preset!r}"
+                settings = settings.overlaid(preset(self.preset), self.preset, what)
+        return settings
+
+    def _base(self, algo: str, env_id: str) -> TrainingSettings:
+        if self.files and algo in self.files:
+            return file_settings(self.files[algo], env_id)
+        if self.base == "committed" and algo == OURS:
+            return committed_settings(algo, env_id)
+        from_zoo = None if self.base == "default" else zoo_settings(algo, env_id)
+        return from_zoo or default_settings(algo)
+
+
+def _within_rollout(settings: TrainingSettings) -> TrainingSettings:
+    """SB3's PPO takes a minibatch larger than the rollout for the rollout; SpecPPO refuses it."""
+    arguments = settings.hyperparameters
+    if "batch_size" not in arguments or "n_steps" not in arguments:
+        return settings
+    rollout = arguments["n_steps"] * settings.n_envs
+    if arguments["batch_size"] <= rollout:
+        return settings
+    origin = f"{settings.origin}; batch_size {arguments['batch_size']} is the rollout's {rollout}"
+    return replace(settings, hyperparameters={**arguments, "batch_size": rollout}, origin=origin)
