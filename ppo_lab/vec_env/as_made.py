@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from envs.gymnasium_internals import layers_of
 from ppo_lab.errors import ArgumentError, NoWorldError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class AsMade:
 
     def _note(self) -> None:
         from ppo_lab.worlds.as_written import Snapshot
-        from ppo_lab.worlds.genuine import layers_of, namespaces_of
+        from ppo_lab.worlds.genuine import namespaces_of
 
         self._layers = Snapshot(layers_of(self._world.env))
         self._everything = Snapshot(namespaces_of(self._world.env), deep=True)

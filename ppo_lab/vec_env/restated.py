@@ -1,10 +1,10 @@
 """An environment by its id, where compiled code restates every copy of it."""
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
-from gymnasium.envs.registration import load_env_creator
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from ppo_lab.errors import ArgumentError, NoWorldError
@@ -91,4 +91,4 @@ def _is_one_each_time(env: gym.Env[Any, Any]) -> bool:
     if kind is FrozenLakeEnv and spec.kwargs.get("map_name", "4x4") is None:
         return False  # a random map
     entry: Any = spec.entry_point
-    return (load_env_creator(entry) if isinstance(entry, str) else entry) is kind
+    return (resolve_name(entry) if isinstance(entry, str) else entry) is kind

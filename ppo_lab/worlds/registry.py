@@ -12,16 +12,22 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.envs.classic_control.continuous_mountain_car import Continuous_MountainCarEnv
 from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
-from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
-from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
 from envs.crawler_continuous import CrawlerContinuous
+from envs.finite import PLAIN_WRAPPERS, TOY_TEXT
+from envs.gymnasium_internals import (
+    UnknownLimitError,
+    has_generator,
+    is_altered_time_limit,
+    is_time_limit,
+    layers_of,
+    pays_as_sutton_and_barto,
+    shortest_time_limit,
+)
 from envs.mdp import TabularMDP, from_toy_text
 from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
-from envs.time_limits import is_altered_time_limit, is_time_limit
 from ppo_lab.errors import NoWorldError
 from ppo_lab.worlds import acrobot, cartpole, mountain_car, pendulum
 from ppo_lab.worlds.acrobot import Acrobot
@@ -29,7 +35,6 @@ from ppo_lab.worlds.cartpole import CartPole
 from ppo_lab.worlds.crawler import Crawler
 from ppo_lab.worlds.genuine import (
     PLAIN_NUMBERS,
-    layers_of,
     why_constants_differ,
     why_not_tabular,
     why_replaced,
@@ -40,8 +45,6 @@ from ppo_lab.worlds.tabular import tabular_world
 
 __all__ = ["CompiledWorld", "check_genuine", "world_of"]
 
-PLAIN_WRAPPERS = (OrderEnforcing, PassiveEnvChecker)
-"""What ``gymnasium.make`` puts around an environment beside a time limit; a world does both."""
 RESTATED: Mapping[type, Mapping[str, Any]] = {
     CartPoleEnv: cartpole.RESTATED,
     PendulumEnv: pendulum.RESTATED,
@@ -51,7 +54,6 @@ RESTATED: Mapping[type, Mapping[str, Any]] = {
     CrawlerContinuous: {},
 }
 """The classes with a world of their own, and the attributes that it holds fast."""
-TOY_TEXT = (TaxiEnv, FrozenLakeEnv, CliffWalkingEnv)
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,14 @@ def world_of(env: gym.Env[Any, Any], is_new: bool = True) -> CompiledWorld:
     if base.render_mode is not None:
         raise NoWorldError(f"it is made with render_mode={base.render_mode!r}")
     check_genuine(env)
-    if is_new and base._np_random is not None:
+    if is_new and has_generator(base):
         raise NoWorldError("its random generator is already in use", altered=True)
-    found = _classic(base) if type(base) in RESTATED else _tabular(base)
-    return CompiledWorld(*found, _limit(wrappers), env)
+    try:
+        limit = shortest_time_limit(env)
+    except UnknownLimitError as error:
+        raise NoWorldError(str(error), altered=True) from error
+    parameters, n_numbers = _classic(base) if type(base) in RESTATED else _tabular(base)
+    return CompiledWorld(parameters, n_numbers, limit, env)
 
 
 def check_genuine(env: gym.Env[Any, Any]) -> None:
@@ -126,21 +132,13 @@ def check_genuine(env: gym.Env[Any, Any]) -> None:
         raise NoWorldError(reason, altered=True)
 
 
-def _limit(wrappers: list[Any]) -> int:
-    """The shortest time limit of all wrappers; 0: none."""
-    steps = [layer._max_episode_steps for layer in wrappers if is_time_limit(layer)]
-    for each in steps:
-        if type(each) is not int or each < 1:
-            raise NoWorldError(f"its time limit is {each!r}", altered=True)
-    return min(steps, default=0)
-
-
 def _classic(env: Any) -> tuple[Any, int]:
     kind = type(env)
     if kind is CartPoleEnv:
-        if type(env._sutton_barto_reward) not in (bool, int):
-            raise NoWorldError(f"sutton_barto_reward is {env._sutton_barto_reward!r}", altered=True)
-        return CartPole(bool(env._sutton_barto_reward)), 4
+        flag = pays_as_sutton_and_barto(env)
+        if type(flag) not in (bool, int):
+            raise NoWorldError(f"sutton_barto_reward is {flag!r}", altered=True)
+        return CartPole(bool(flag)), 4
     if kind is PendulumEnv:
         return Pendulum(_number(env, "g")), 2
     if kind is MountainCarEnv:

@@ -22,9 +22,9 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from envs.crawler_continuous import CrawlerContinuous
 from envs.gridworld import GridWorld
+from envs.gymnasium_internals import GYMNASIUMS
 from envs.mdp import TabularMDP
 from envs.tabular import TabularEnv
-from envs.time_limits import GYMNASIUMS
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.runs.config import Evaluation, RunConfig
 from ppo_lab.runs.sb3_training import _environments
@@ -357,6 +357,29 @@ def test_a_factory_that_makes_another_environment_each_time_is_left_to_python(
     pays = iter(range(9))
     varied = register(lambda: Coin(float(next(pays))))
     assert reason_of(varied, n_envs=3) == "copies 0 and 1 of it differ"
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(4, 6), (6, 4)])
+def test_the_shorter_of_two_time_limits_ends_an_episode(
+    inner: int, outer: int, register: Callable[..., str]
+) -> None:
+    env_id = register(lambda: GYMNASIUMS(PendulumEnv(), inner))
+    ours = CompiledVecEnv(env_id, 2, seed=1, max_episode_steps=outer)
+    theirs = make_vec_env(env_id, 2, seed=1, env_kwargs={"max_episode_steps": outer})
+    assert ours.get_attr("max_episode_steps") == [4, 4]
+    ours.reset(), theirs.reset()
+    actions = np.zeros((2, 1), np.float32)
+    ended = [ours.step(actions)[2].tolist() for _ in range(9)]
+    assert ended == [theirs.step(actions)[2].tolist() for _ in range(9)]
+    assert [step for step, dones in enumerate(ended, 1) if all(dones)] == [4, 8]
+
+
+def test_copies_that_differ_in_their_time_limit_are_left_to_python(
+    register: Callable[..., str],
+) -> None:
+    limits = iter(range(4, 9))
+    env_id = register(lambda: GYMNASIUMS(PendulumEnv(), next(limits)))
+    assert reason_of(env_id, n_envs=2) == "copies 0 and 1 of it differ"
 
 
 def test_random_maps_differ_between_the_copies() -> None:
