@@ -53,8 +53,8 @@ class AsMade:
         self._note()
 
     def _note(self) -> None:
+        from ppo_lab.worlds.alterations import namespaces_of
         from ppo_lab.worlds.as_written import Snapshot
-        from ppo_lab.worlds.genuine import namespaces_of
 
         self._layers = Snapshot(layers_of(self._world.env))
         self._everything = Snapshot(namespaces_of(self._world.env), deep=True)

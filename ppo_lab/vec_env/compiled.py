@@ -15,8 +15,8 @@ from ppo_lab.kernels.layout import Layout
 from ppo_lab.vec_env.as_made import AsMade
 from ppo_lab.vec_env.copies_of_one import CopiesOfOne
 from ppo_lab.vec_env.monitor_files import MonitorFiles
-from ppo_lab.vec_env.restated import has_world, restated
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS
+from ppo_lab.vec_env.world_by_id import has_world, world_by_id
 
 if TYPE_CHECKING:
     from ppo_lab.worlds.registry import CompiledWorld
@@ -70,7 +70,7 @@ class CompiledVecEnv(CopiesOfOne):
         if n_envs < 1:
             raise ArgumentError(f"n_envs={n_envs}: expected at least 1")
         try:
-            world = restated(env_id, kwargs, n_envs)
+            world = world_by_id(env_id, kwargs, n_envs)
         except NoWorldError as error:
             raise NoWorldError(error.reason, error.altered, f"{env_id!r} with {kwargs}") from error
         self.env = world.env

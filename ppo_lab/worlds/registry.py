@@ -1,4 +1,4 @@
-"""Which environments have a compiled world."""
+"""Which environments have a compiled world: the classes that are restated, and its making."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ from envs.tabular import TabularEnv
 from ppo_lab.errors import NoWorldError
 from ppo_lab.worlds import acrobot, cartpole, mountain_car, pendulum
 from ppo_lab.worlds.acrobot import Acrobot
-from ppo_lab.worlds.cartpole import CartPole
-from ppo_lab.worlds.crawler import Crawler
-from ppo_lab.worlds.genuine import (
+from ppo_lab.worlds.alterations import (
     PLAIN_NUMBERS,
     why_constants_differ,
     why_not_tabular,
     why_replaced,
 )
+from ppo_lab.worlds.cartpole import CartPole
+from ppo_lab.worlds.crawler import Crawler
 from ppo_lab.worlds.mountain_car import MountainCar, MountainCarContinuous
 from ppo_lab.worlds.pendulum import Pendulum
 from ppo_lab.worlds.tabular import tabular_world
 
-__all__ = ["CompiledWorld", "check_genuine", "world_of"]
+__all__ = ["CompiledWorld", "world_of"]
 
 RESTATED: Mapping[type, Mapping[str, Any]] = {
     CartPoleEnv: cartpole.RESTATED,
@@ -53,7 +53,8 @@ RESTATED: Mapping[type, Mapping[str, Any]] = {
     AcrobotEnv: acrobot.RESTATED,
     CrawlerContinuous: {},
 }
-"""The classes with a world of their own, and the attributes that it holds fast."""
+"""Class of an environment → its attributes that the world has as constants. A class that is added
+here, with a module of its own that calls ``rules.register``, is all that a new world takes."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def world_of(env: gym.Env[Any, Any], is_new: bool = True) -> CompiledWorld:
             raise NoWorldError(f"a {type(layer).__name__} is around it")
     if base.render_mode is not None:
         raise NoWorldError(f"it is made with render_mode={base.render_mode!r}")
-    check_genuine(env)
+    _check_unaltered(env)
     if is_new and has_generator(base):
         raise NoWorldError("its random generator is already in use", altered=True)
     try:
@@ -116,7 +117,7 @@ def world_of(env: gym.Env[Any, Any], is_new: bool = True) -> CompiledWorld:
     return CompiledWorld(parameters, n_numbers, limit, env)
 
 
-def check_genuine(env: gym.Env[Any, Any]) -> None:
+def _check_unaltered(env: gym.Env[Any, Any]) -> None:
     """Check that nothing of an environment that a world restates was replaced.
 
     Raises:

@@ -61,7 +61,7 @@ def test_what_has_no_world_is_refused(arguments, message):
 
 def test_without_numba_it_says_so(monkeypatch):
     reason = "numba is not installed (pip install numba)"
-    monkeypatch.setattr("ppo_lab.vec_env.restated.why_not", lambda: reason)
+    monkeypatch.setattr("ppo_lab.vec_env.world_by_id.why_not", lambda: reason)
     with pytest.raises(ArgumentError, match="no compiled world, because numba is not installed"):
         CompiledVecEnv("CartPole-v1")
 

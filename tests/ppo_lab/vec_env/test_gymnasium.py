@@ -359,5 +359,5 @@ def test_what_cannot_be_made_natively_is_refused(arguments, message):
 
 
 def test_where_numba_is_missing_arrays_take_the_place_of_compiled_worlds(monkeypatch):
-    monkeypatch.setattr("ppo_lab.vec_env.restated.why_not", lambda: "numba is not installed")
+    monkeypatch.setattr("ppo_lab.vec_env.world_by_id.why_not", lambda: "numba is not installed")
     assert isinstance(make_native_vec_env("ppo_lab/GridWorld-v0", 2), GymnasiumVecEnv)

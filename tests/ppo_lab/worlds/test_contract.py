@@ -15,7 +15,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 from envs.registration import ENVIRONMENTS, register_environments
 from ppo_lab.vec_env.compiled import CompiledVecEnv
-from ppo_lab.vec_env.restated import restated
+from ppo_lab.vec_env.world_by_id import world_by_id
 from ppo_lab.worlds.registry import RESTATED, TOY_TEXT
 from ppo_lab.worlds.rollout import RolloutArrays
 from tests.ppo_lab.vec_env.steps_alike import assert_same_step, random_actions
@@ -69,7 +69,7 @@ def cases_of_rollouts() -> list[Any]:
     cases = []
     for env_id in IDS:
         with warnings.catch_warnings(action="ignore"):
-            world = restated(env_id, {}, 1)
+            world = world_by_id(env_id, {}, 1)
         spaces = type(world.env.observation_space), type(world.env.action_space)
         kind = first.setdefault(spaces, type(world.parameters))
         marks = [] if kind is type(world.parameters) else [pytest.mark.slow]

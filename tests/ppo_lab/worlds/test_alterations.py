@@ -30,7 +30,7 @@ from ppo_lab.runs.config import Evaluation, RunConfig
 from ppo_lab.runs.sb3_training import _environments
 from ppo_lab.vec_env import make_native_vec_env
 from ppo_lab.vec_env.compiled import CompiledVecEnv, has_world
-from ppo_lab.vec_env.restated import restated
+from ppo_lab.vec_env.world_by_id import world_by_id
 
 CLASSIC = (CartPoleEnv, PendulumEnv, MountainCarEnv, Continuous_MountainCarEnv, AcrobotEnv)
 DRAWN_ONLY = {
@@ -50,7 +50,7 @@ def register() -> Iterator[Callable[..., str]]:
     ids: list[str] = []
 
     def registered(factory: Callable[..., Any], **kwargs: Any) -> str:
-        ids.append(f"genuine-test/Made{len(ids)}-v0")
+        ids.append(f"alterations-test/Made{len(ids)}-v0")
         gym.register(ids[-1], factory, max_episode_steps=100, **kwargs)
         return ids[-1]
 
@@ -70,7 +70,7 @@ def changed(kind: type, name: str, value: Any) -> Callable[[], Any]:
 
 def reason_of(env_id: str, n_envs: int = 2, **kwargs: Any) -> str:
     with pytest.raises(NoWorldError) as refused:
-        restated(env_id, kwargs, n_envs)
+        world_by_id(env_id, kwargs, n_envs)
     assert refused.value.altered
     return refused.value.reason
 
@@ -138,11 +138,11 @@ def test_a_parameter_that_is_no_plain_number_is_left_to_python(
 
 
 def test_a_single_precision_constant_would_change_the_arithmetic() -> None:
-    gym.register("genuine-test/Single-v0", changed(CartPoleEnv, "force_mag", np.float32(10.0)))
+    gym.register("alterations-test/Single-v0", changed(CartPoleEnv, "force_mag", np.float32(10.0)))
     try:
-        assert "force_mag is np.float32(10.0)" in reason_of("genuine-test/Single-v0")
+        assert "force_mag is np.float32(10.0)" in reason_of("alterations-test/Single-v0")
     finally:
-        del gym.registry["genuine-test/Single-v0"]
+        del gym.registry["alterations-test/Single-v0"]
 
 
 def test_parameters_are_followed_whoever_sets_them(register: Callable[..., str]) -> None:

@@ -14,7 +14,7 @@ from ppo_lab.vec_env.making import make_checked
 if TYPE_CHECKING:
     from ppo_lab.worlds.registry import CompiledWorld
 
-__all__ = ["has_world", "restated"]
+__all__ = ["has_world", "world_by_id"]
 
 
 def has_world(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> bool:
@@ -28,13 +28,13 @@ def has_world(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> bool:
         False also where numba is missing or ``gymnasium.make`` refuses the arguments.
     """
     try:
-        restated(env_id, env_kwargs or {}, 1).env.close()
+        world_by_id(env_id, env_kwargs or {}, 1).env.close()
     except NoWorldError:
         return False
     return True
 
 
-def restated(env_id: str, env_kwargs: Mapping[str, Any], n_envs: int) -> "CompiledWorld":
+def world_by_id(env_id: str, env_kwargs: Mapping[str, Any], n_envs: int) -> "CompiledWorld":
     """The world of ``n_envs`` copies of an environment.
 
     Args:

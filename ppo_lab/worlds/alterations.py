@@ -1,4 +1,4 @@
-"""Whether an environment is the one that a world restates, in every constant and method.
+"""What was altered on an environment, in its constants and methods: reasons why it has no world.
 
 A registered factory may return a known class with other constants, a script may patch ``step`` on
 an environment or its class: such an environment has no world.
