@@ -90,6 +90,34 @@ def test_dict_observations_arrive_as_from_dummy_vec_env():
         np.testing.assert_equal(ours.step(np.zeros(2, int)), theirs.step(np.zeros(2, int)))
 
 
+class Noting(Counting):
+    """Copy ``number`` notes every step whose number is its own."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def step(self, action):
+        *rest, _ = super().step(action)
+        return *rest, {"noted": self.number} if self.count == self.number else {}
+
+
+def test_what_one_copy_says_is_in_its_own_info_alone():
+    makers = [lambda number=number: Noting(number) for number in (1, 2, 3)]
+    ours = GymnasiumVecEnv(
+        SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP), monitor=False
+    )
+    theirs = DummyVecEnv(makers)
+    for env in (ours, theirs):
+        env.reset()
+    noted = []
+    for _ in range(4):
+        infos, expected = (env.step(np.zeros(3, int))[3] for env in (ours, theirs))
+        np.testing.assert_equal(infos, expected)
+        noted.append([info.get("noted") for info in infos])
+    assert noted == [[1, None, None], [None, 2, None], [None, None, 3], [1, None, None]]
+
+
 def test_nested_observation_spaces_are_refused():
     inner = spaces.Dict({"count": spaces.Box(0.0, 9.0, (1,))})
     env = SyncVectorEnv([lambda: Counting(inner)], autoreset_mode=AutoresetMode.SAME_STEP)

@@ -24,6 +24,7 @@ from envs.crawler_continuous import CrawlerContinuous
 from envs.gridworld import GridWorld
 from envs.gymnasium_internals import GYMNASIUMS
 from envs.mdp import TabularMDP
+from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.runs.config import Evaluation, RunConfig
@@ -340,7 +341,40 @@ def test_a_finite_mdp_of_ones_own_has_a_world_unless_it_moves_by_itself(
     assert reason_of(register(Biased)) == "Biased has a np_random of its own"
 
 
+class Shown(Coin):
+    """Its state is shown as a row; ``widest`` is the bound of the space."""
+
+    def __init__(self, widest: float = 1.0, rows: int = 1) -> None:
+        super().__init__()
+        bounds = np.zeros(1), np.full(1, widest)
+        self.observer = TableObserver(np.zeros((rows, 1)), *bounds)
+        self.observation_space = self.observer.space
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"),
+    [
+        (changed(GridWorld, "_n_actions", 3), "it takes 3 actions and its mdp has 4"),
+        (lambda: Shown(rows=2), "its observer shows 2 states of 1"),
+        (changed(Coin, "observer", IndexObserver(2)), "its observer shows 2 states of 1"),
+    ],
+)
+def test_parts_of_a_finite_mdp_that_do_not_fit_are_left_to_python(
+    factory: Callable[[], Any], said: str, register: Callable[..., str]
+) -> None:
+    assert reason_of(register(factory)) == said
+
+
 # ---------------------------------------------------------------- factories that vary
+
+
+def test_copies_that_differ_in_their_spaces_alone_are_left_to_python(
+    register: Callable[..., str],
+) -> None:
+    assert has_world(register(Shown))
+    widths = iter((1.0, 2.0))
+    env_id = register(lambda: Shown(next(widths)))
+    assert reason_of(env_id, n_envs=2) == "copies 0 and 1 of it differ"
 
 
 def test_a_factory_that_makes_another_environment_each_time_is_left_to_python(
