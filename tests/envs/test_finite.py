@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit, TransformReward
 
 import ppo_lab
@@ -114,6 +115,20 @@ def test_a_patched_wrapper_or_toy_text_environment_is_seen() -> None:
     grid = gym.make(GRID)
     grid.step = grid.step  # type: ignore[method-assign]
     assert finite_task(grid) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        ("action_space", spaces.Discrete(4, start=1)),
+        ("action_space", spaces.Discrete(5)),
+        ("observation_space", spaces.Box(0.0, 20.0, ())),
+    ],
+)
+def test_spaces_of_other_states_or_actions_are_another_environment(name: str, space: Any) -> None:
+    env = GridWorld()
+    setattr(env, name, space)
+    assert finite_task(TimeLimit(env, 50)) is None
 
 
 def test_without_a_time_limit_there_is_no_task() -> None:

@@ -122,6 +122,13 @@ def test_sweeps_stop_at_the_first_that_is_within_the_tolerance(solve, gamma, tol
     assert gamma * tolerance < error <= tolerance * (1.0 + 1e-9)
 
 
+def test_sweeps_stop_where_changes_are_rounding_whatever_the_tolerance():
+    # As above: the k-th change is 2^−(k−1), and 4 ε |V|, just below 2^−49, is reached by the 51st.
+    one, state = np.ones((1, 1, 1)), np.zeros((1, 1, 1), int)
+    mdp = TabularMDP(state, one, one, state.astype(bool), np.ones(1))
+    assert value_iteration(mdp, 0.5, 1e-300, max_iterations=51).values[0] == pytest.approx(2.0)
+
+
 @settings(max_examples=50)
 @given(st.integers(0, 10_000), st.floats(0.1, 0.95), st.integers(0, 60))
 def test_the_error_of_k_sweeps_is_bounded_by_the_discount(seed, gamma, sweeps):
