@@ -17,6 +17,13 @@ from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
+from envs.gymnasium_internals import (
+    GYMNASIUMS,
+    UnknownLimitError,
+    layers_of,
+    shortest_time_limit,
+    zoos,
+)
 from envs.mdp import TabularMDP, from_toy_text
 from envs.observations import (
     GridImageObserver,
@@ -25,19 +32,18 @@ from envs.observations import (
     TableObserver,
 )
 from envs.tabular import TabularEnv
-from envs.time_limits import GYMNASIUMS, is_time_limit, zoos
 
-__all__ = ["FiniteTask", "finite_task"]
+__all__ = ["PLAIN_WRAPPERS", "TOY_TEXT", "FiniteTask", "finite_task"]
 
-_PLAIN_WRAPPERS = (GYMNASIUMS, OrderEnforcing, PassiveEnvChecker)
-"""What ``gymnasium.make`` puts around an environment."""
-_TOY_TEXT = (FrozenLakeEnv, CliffWalkingEnv, TaxiEnv)
+PLAIN_WRAPPERS = (OrderEnforcing, PassiveEnvChecker)
+"""What ``gymnasium.make`` puts around an environment beside a time limit."""
+TOY_TEXT = (FrozenLakeEnv, CliffWalkingEnv, TaxiEnv)
 _OBSERVERS = (IndexObserver, TableObserver, PictureObserver, GridImageObserver)
 _RULES = ("reset", "step", "_observation", "_checked", "observations")
 """What of ``TabularEnv`` decides an episode and what is seen of it."""
 _AS_WRITTEN: Mapping[type, Mapping[str, Any]] = {
     kind: {name: getattr(kind, name) for name in _RULES if hasattr(kind, name)}
-    for kind in (TabularEnv, *_TOY_TEXT, *_PLAIN_WRAPPERS)
+    for kind in (TabularEnv, *TOY_TEXT, GYMNASIUMS, *PLAIN_WRAPPERS)
 }
 
 
@@ -78,20 +84,19 @@ def finite_task(env: gym.Env[Any, Any]) -> FiniteTask | None:
         None where it is none, has no time limit, lets the agent know which actions are possible
         (``action_masks``), or anything in or around it could differ from its tables.
     """
-    horizon, layer = 0, env
-    while isinstance(layer, gym.Wrapper):
-        if not _is_as_written(layer, type(layer)):
-            return None
-        if is_time_limit(layer):
-            steps: int = layer._max_episode_steps  # type: ignore[attr-defined]
-            horizon = min(horizon, steps) if horizon else steps
-        layer = layer.env
-    if horizon < 1 or hasattr(layer, "action_masks"):
+    *wrappers, base = layers_of(env)
+    if not all(_is_as_written(layer, type(layer)) for layer in wrappers):
         return None
-    mdp = _tabular(layer) if isinstance(layer, TabularEnv) else _toy_text(layer)
-    if mdp is None or not _shows_its_states(layer, env, mdp):
+    try:
+        horizon = shortest_time_limit(env)
+    except UnknownLimitError:
         return None
-    return FiniteTask(mdp, int(horizon), env)
+    if horizon < 1 or hasattr(base, "action_masks"):
+        return None
+    mdp = _tabular(base) if isinstance(base, TabularEnv) else _toy_text(base)
+    if mdp is None or not _shows_its_states(base, env, mdp):
+        return None
+    return FiniteTask(mdp, horizon, env)
 
 
 def _is_as_written(layer: Any, kind: type) -> bool:

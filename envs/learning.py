@@ -8,8 +8,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from envs.backups import check_gamma
 from envs.mdp import FloatArray
-from envs.planning import check_gamma
 
 # A step size, or a function that gives it for the n-th update (from 1) of an entry.
 StepSize = float | Callable[[int], float]

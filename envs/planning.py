@@ -2,19 +2,56 @@
 
 Every function is pure and takes the MDP first. V is a float64 array (S,), Q is (S, A), a policy is
 (S, A) of probabilities; a greedy policy is (S,) int64 of actions and ``one_hot`` turns it into the
-former. Horizons count rewards: horizon H sums H of them.
+former. Here are the iterations to a fixed point; ``envs.finite_horizon`` has the sums of so many
+rewards and ``envs.backups`` what both are made of, and all of it is to be had from here.
 """
 
-from collections.abc import Iterable
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from envs.backups import (
+    POLICY_TOLERANCE,
+    action_values,
+    check_gamma,
+    check_policy,
+    greedy_policy,
+    one_hot,
+    policy_transitions,
+    random_policy,
+)
+from envs.finite_horizon import (
+    finite_horizon_policy,
+    finite_horizon_values,
+    optimal_return,
+    policy_outcome,
+    policy_return,
+    random_return,
+    table_outcome,
+)
 from envs.mdp import FloatArray, IntArray, TabularMDP
 
-# A network's action probabilities are float32.
-POLICY_TOLERANCE = 1e-5
+__all__ = [
+    "SoftSolution",
+    "Solution",
+    "action_values",
+    "finite_horizon_policy",
+    "finite_horizon_values",
+    "greedy_policy",
+    "one_hot",
+    "optimal_return",
+    "policy_evaluation",
+    "policy_iteration",
+    "policy_outcome",
+    "policy_return",
+    "policy_transitions",
+    "q_iteration",
+    "random_policy",
+    "random_return",
+    "soft_value_iteration",
+    "table_outcome",
+    "value_iteration",
+]
 
 
 class Solution(NamedTuple):
@@ -182,170 +219,6 @@ def soft_value_iteration(
     raise not_converged("Soft value iteration", max_iterations, change, gamma)
 
 
-def finite_horizon_values(mdp: TabularMDP, horizon: int, gamma: float = 1.0) -> FloatArray:
-    """V_H (S,) of :func:`finite_horizon_policy`, without the actions behind it."""
-    return finite_horizon_policy(mdp, horizon, gamma)[0]
-
-
-def finite_horizon_policy(
-    mdp: TabularMDP, horizon: int, gamma: float = 1.0
-) -> tuple[FloatArray, IntArray]:
-    """The best expected return of ``horizon`` steps, and what to do at each of them (Spec 9.1).
-
-    V_H(s) = max_a Σ_{s'} P (R + γ V_{H−1}(s')), V_0 = 0; the action at step t is the greedy one
-    for H − t steps to go.
-
-    Args:
-        mdp: The MDP.
-        horizon: H, the number of rewards summed, at least 0.
-        gamma: The discount, in [0, 1].
-
-    Returns:
-        V_H (S,) and the actions (H, S).
-
-    Raises:
-        ValueError: horizon or gamma is out of range.
-    """
-    gamma, values = check_gamma(gamma), np.zeros(mdp.n_states)
-    actions = np.zeros((check_horizon(horizon), mdp.n_states), np.int64)
-    for step in reversed(range(horizon)):
-        q_values = action_values(mdp, values, gamma)
-        actions[step], values = greedy_policy(q_values), q_values.max(axis=1)
-    return values, actions
-
-
-def optimal_return(mdp: TabularMDP, horizon: int) -> float:
-    """The optimum: highest expected undiscounted return of ``horizon`` steps from the start.
-
-    The episode ends on termination. This is 1 on the scale of normalised scores.
-
-    Raises:
-        ValueError: horizon is negative.
-    """
-    return float(mdp.start @ finite_horizon_values(mdp, horizon))
-
-
-def random_return(mdp: TabularMDP, horizon: int) -> float:
-    """Expected undiscounted return of the uniformly random policy: 0 of normalised scores.
-
-    Raises:
-        ValueError: horizon is negative.
-    """
-    return policy_return(mdp, random_policy(mdp), horizon)
-
-
-def policy_return(mdp: TabularMDP, policy: FloatArray, horizon: int, gamma: float = 1.0) -> float:
-    """The exact expected return of ``horizon`` steps from the start under any policy (Spec 9.3).
-
-    Args:
-        mdp: The MDP.
-        policy: (S, A) action probabilities, each row summing to 1.
-        horizon: Number of rewards summed, at least 0.
-        gamma: The discount, in [0, 1].
-
-    Raises:
-        ValueError: policy, horizon or gamma is not as stated.
-    """
-    gamma, policy = check_gamma(gamma), check_policy(mdp, policy)
-    values = np.zeros(mdp.n_states)
-    for _ in range(check_horizon(horizon)):
-        values = (policy * action_values(mdp, values, gamma)).sum(axis=1)
-    return float(mdp.start @ values)
-
-
-def policy_outcome(mdp: TabularMDP, policy: FloatArray, horizon: int) -> tuple[float, float]:
-    """What ``horizon`` steps from the start come to on average under a policy (Spec 9.3).
-
-    Args:
-        mdp: The MDP.
-        policy: (S, A) action probabilities, each row summing to 1.
-        horizon: Number of rewards summed, at least 0.
-
-    Returns:
-        The expected undiscounted return, as ``policy_return`` has it to rounding, and the expected
-        number of steps, which a termination cuts short.
-
-    Raises:
-        ValueError: policy or horizon is not as stated.
-    """
-    policy = check_policy(mdp, policy)
-    # Each step pays its reward in the first column and one step in the second.
-    paid = np.stack([(policy * mdp.R).sum(axis=1), policy.sum(axis=1)], axis=1)
-    step = paid, policy_transitions(mdp, policy)
-    return _outcome(mdp, repeat(step, check_horizon(horizon)))
-
-
-def table_outcome(mdp: TabularMDP, actions: IntArray, horizon: int) -> tuple[float, float]:
-    """:func:`policy_outcome` of actions that may depend on the steps taken.
-
-    Args:
-        mdp: The MDP.
-        actions: (S,), or (H, S) with a row a step, the last of which is kept to after H.
-        horizon: Number of rewards summed, at least 0.
-
-    Raises:
-        ValueError: horizon is negative.
-    """
-    rows, first = np.atleast_2d(actions), np.arange(mdp.n_states) * mdp.n_actions
-    rewards, once = mdp.R.ravel(), np.ones(mdp.n_states)
-
-    def step(t: int) -> tuple[FloatArray, Any]:
-        chosen = first + rows[min(t, len(rows) - 1)]
-        return np.stack([rewards[chosen], once], axis=1), mdp.continuation[chosen]
-
-    return _outcome(mdp, map(step, reversed(range(check_horizon(horizon)))))
-
-
-def _outcome(mdp: TabularMDP, steps: Iterable[tuple[FloatArray, Any]]) -> tuple[float, float]:
-    """Expected return and length of steps, the last first: what each pays (S, 2), and P (S, S)."""
-    values = np.zeros((mdp.n_states, 2))
-    for paid, transitions in steps:
-        values = paid + transitions @ values
-    total, length = (mdp.start @ values).tolist()
-    return total, length
-
-
-def action_values(mdp: TabularMDP, values: FloatArray, gamma: float) -> FloatArray:
-    """One Bellman back-up, Q(s, a) = Σ_{s'} P (R + γ V(s')), V after a termination being 0.
-
-    Args:
-        mdp: The MDP.
-        values: V, (S,).
-        gamma: The discount.
-
-    Returns:
-        (S, A) float64.
-    """
-    following: FloatArray = mdp.continuation @ values
-    return mdp.R + gamma * following.reshape(mdp.n_states, mdp.n_actions)
-
-
-def policy_transitions(mdp: TabularMDP, policy: FloatArray) -> Any:
-    """P_π without terminating outcomes, (S, S) ``scipy.sparse.csr_array``."""
-    from scipy.sparse import csr_array
-
-    n_states, n_actions = policy.shape
-    rows = np.repeat(np.arange(n_states), n_actions)
-    mix = csr_array((policy.ravel(), (rows, np.arange(policy.size))), shape=(n_states, policy.size))
-    return mix @ mdp.continuation
-
-
-def greedy_policy(q_values: FloatArray) -> IntArray:
-    """The best action of each state, (S,) int64; the first of equals."""
-    best: IntArray = q_values.argmax(axis=1).astype(np.int64)
-    return best
-
-
-def one_hot(policy: IntArray, n_actions: int) -> FloatArray:
-    """A deterministic policy (S,) as action probabilities (S, A)."""
-    return np.eye(n_actions)[policy]
-
-
-def random_policy(mdp: TabularMDP) -> FloatArray:
-    """The uniformly random policy, (S, A)."""
-    return np.full((mdp.n_states, mdp.n_actions), 1.0 / mdp.n_actions)
-
-
 def _check_proper(transitions: Any) -> None:
     """With γ = 1 a value is finite only where the episode ends with certainty."""
     ends = transitions.sum(axis=1) < 1.0 - POLICY_TOLERANCE
@@ -382,49 +255,3 @@ def not_converged(method: str, sweeps: int, change: float, gamma: float) -> Runt
         f"{method} with gamma={gamma} still changed by {change:.3g} after {sweeps} sweeps; lower "
         "gamma, allow more iterations, or give a horizon (finite_horizon_values)."
     )
-
-
-def check_gamma(gamma: float) -> float:
-    """The discount as given.
-
-    Raises:
-        ValueError: it is not in [0, 1].
-    """
-    if not 0.0 <= gamma <= 1.0:
-        raise ValueError(f"gamma is {gamma}; the discount must lie in [0, 1].")
-    return gamma
-
-
-def check_horizon(horizon: int) -> int:
-    """The horizon as given.
-
-    Raises:
-        ValueError: it is negative.
-    """
-    if horizon < 0:
-        raise ValueError(f"horizon is {horizon}; it counts steps and must be at least 0.")
-    return horizon
-
-
-def check_policy(mdp: TabularMDP, policy: FloatArray) -> FloatArray:
-    """The policy as float64.
-
-    Raises:
-        ValueError: it is not (S, A) rows of probabilities that sum to 1.
-    """
-    policy = np.asarray(policy, dtype=np.float64)
-    shape = (mdp.n_states, mdp.n_actions)
-    if policy.shape != shape:
-        raise ValueError(
-            f"policy has shape {policy.shape}; it must be {shape}, one row of action probabilities "
-            "a state (one_hot makes them from actions)."
-        )
-    valid = (policy >= 0.0).all(axis=1)
-    valid &= np.abs(policy.sum(axis=1) - 1.0) <= POLICY_TOLERANCE
-    if not valid.all():
-        state = int(np.argmin(valid))
-        raise ValueError(
-            f"policy[{state}] is {policy[state].tolist()}; probabilities must be at least 0 and "
-            "sum to 1."
-        )
-    return policy

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.backups import action_values, check_gamma, greedy_policy
 from envs.mdp import FloatArray, IntArray, TabularMDP
-from envs.planning import Solution, action_values, check_gamma, greedy_policy
+from envs.planning import Solution
 
 
 def rtdp(

@@ -13,7 +13,7 @@ MAX_EPISODE_STEPS = 50_000
 """Steps after which an episode counts as endless where no time limit allows more: nearly twice
 what the longest of Gymnasium's and Atari's episodes take."""
 _LIMITS = ("_max_episode_steps", "max_episode_steps")
-"""Of Gymnasium's ``TimeLimit`` and of vector environments."""
+"""Of Gymnasium's ``TimeLimit``, a private name, and of vector environments; else the spec's."""
 
 
 def longest_episode(env: VecEnv) -> int:
@@ -26,6 +26,8 @@ def longest_episode(env: VecEnv) -> int:
         The larger of the two.
     """
     stated = [limit for name in _LIMITS if env.has_attr(name) for limit in env.get_attr(name)]
+    if not stated and env.has_attr("spec"):
+        stated = [getattr(spec, "max_episode_steps", None) for spec in env.get_attr("spec")]
     return max([MAX_EPISODE_STEPS, *(limit for limit in stated if isinstance(limit, int))])
 
 

@@ -11,7 +11,7 @@ from envs.mdp import TabularMDP, from_toy_text
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import ALGORITHMS, Algorithm, ObservationKind, known_algorithm
-from ppo_lab.vec_env.making import _faults_in_one_line, make_checked
+from ppo_lab.vec_env.making import faults_in_one_line, make_checked
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -73,7 +73,7 @@ def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = 
     """
     algorithm = ALGORITHMS[known_algorithm(algo)]
     env = make_checked(env_id, env_kwargs)
-    with _faults_in_one_line(env_id):
+    with faults_in_one_line(env_id):
         try:
             _check_starts(env, env_id)
             _check_actions(env, env_id, algorithm)

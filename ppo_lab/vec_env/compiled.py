@@ -1,39 +1,30 @@
 """Environments restated in compiled code behind SB3's ``VecEnv``: one call a step."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
-from stable_baselines3.common.env_util import is_wrapped
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import (
-    VecEnvIndices,
-    VecEnvObs,
-    VecEnvStepReturn,
-)
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.kernels.layout import Layout
+from ppo_lab.vec_env.as_made import AsMade
+from ppo_lab.vec_env.copies_of_one import CopiesOfOne
 from ppo_lab.vec_env.monitor_files import MonitorFiles
-from ppo_lab.vec_env.restated import has_world, restated
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS
+from ppo_lab.vec_env.world_by_id import has_world, world_by_id
 
 if TYPE_CHECKING:
     from ppo_lab.worlds.registry import CompiledWorld
 
 __all__ = ["CompiledVecEnv", "has_world"]
 
-STATE_METHODS = frozenset({"reset", "step", "render", "close"})
 
-
-class CompiledVecEnv(VecEnv):
+class CompiledVecEnv(CopiesOfOne):
     """K copies of an environment that has a compiled world, behind SB3's ``VecEnv``.
 
     What ``make_vec_env(env_id, n_envs, seed)`` of SB3 returns step by step, this returns, with the
@@ -79,7 +70,7 @@ class CompiledVecEnv(VecEnv):
         if n_envs < 1:
             raise ArgumentError(f"n_envs={n_envs}: expected at least 1")
         try:
-            world = restated(env_id, kwargs, n_envs)
+            world = world_by_id(env_id, kwargs, n_envs)
         except NoWorldError as error:
             raise NoWorldError(error.reason, error.altered, f"{env_id!r} with {kwargs}") from error
         self.env = world.env
@@ -111,8 +102,8 @@ class CompiledVecEnv(VecEnv):
         self.max_episode_steps = world.max_episode_steps
         self._begin_all, self._step_all, self._new_stream = begin_all, step_all, new_stream
         self._announced, self._what = announced, type(self.env.unwrapped).__name__
-        self._restated, self._world = world, world.parameters
-        self._note_as_made()
+        self._world = world.parameters
+        self._as_made = AsMade(world, n_envs)
         self._is_index = isinstance(self.observation_space, spaces.Discrete)
         self._make_arrays(world.n_numbers)
         self._began = time.time()
@@ -133,37 +124,6 @@ class CompiledVecEnv(VecEnv):
         self._begun = False
         self._actions: npt.NDArray[Any] = np.zeros((K, 1), self._action_dtype)
 
-    def _note_as_made(self) -> None:
-        from ppo_lab.worlds.as_written import Snapshot
-        from ppo_lab.worlds.genuine import layers_of, namespaces_of
-
-        self._layers = Snapshot(layers_of(self.env))
-        self._everything = Snapshot(namespaces_of(self.env), deep=True)
-
-    def _check_as_made(self) -> None:
-        """Check that ``env`` and its classes are what the copies restate.
-
-        Raises:
-            ArgumentError: something in them was changed since.
-        """
-        if self._everything.holds:
-            return
-        from ppo_lab.worlds.registry import world_of
-
-        try:
-            reason = None
-            if not world_of(self.env, is_new=False).is_as(self._restated):
-                reason = "a parameter of it is another"
-        except NoWorldError as error:
-            reason = error.reason
-        if reason is not None:
-            raise ArgumentError(
-                f"{self.env} was changed after it was made, and its {self.num_envs} compiled "
-                f"copies do not follow, because {reason}: use SB3's DummyVecEnv, whose "
-                "environments are apart"
-            )
-        self._note_as_made()
-
     # ------------------------------------------------------------------ stepping
 
     def reset(self) -> VecEnvObs:
@@ -177,7 +137,7 @@ class CompiledVecEnv(VecEnv):
                 f"reset options {self._options} were given, which a compiled environment does not "
                 "take: use SB3's make_vec_env"
             )
-        self._check_as_made()
+        self._as_made.check()
         for copy, seed in enumerate(self._seeds):
             if seed is not None:
                 self._streams[copy] = self._new_stream(seed)
@@ -209,8 +169,7 @@ class CompiledVecEnv(VecEnv):
         """
         if not self._begun:
             raise ResetNeeded("step was called before the first reset; call reset first.")
-        if not self._layers.holds:
-            self._check_as_made()
+        self._as_made.check_layers()
         rewards = np.empty(self.num_envs, np.float32)
         n_ended = self._step_all(
             self._world, self.max_episode_steps, self.states, self._episodes, self._streams,
@@ -296,7 +255,7 @@ class CompiledVecEnv(VecEnv):
 
         if not self._begun:
             raise ResetNeeded("rollout was called before the first reset; call reset first.")
-        self._check_as_made()
+        self._as_made.check()
         T, K = len(arrays.rewards), self.num_envs
         copies, starts = self._copies(), np.asarray(episode_starts, np.float32)
         actor = whole.Actor.of(layout, params, self.observation_space, self.action_space, K)
@@ -384,77 +343,3 @@ class CompiledVecEnv(VecEnv):
             self._observations,
             self._dones,
         )
-
-    # ------------------------------------------------------------------ the copies
-
-    @property
-    def steps(self) -> npt.NDArray[np.int64]:
-        """(K,) steps taken in the present episodes."""
-        return self._episodes[:, 0].astype(np.int64)
-
-    @property
-    def returns(self) -> npt.NDArray[np.float64]:
-        """(K,) rewards collected in the present episodes."""
-        return self._episodes[:, 1].copy()
-
-    def get_images(self) -> Sequence[npt.NDArray[Any] | None]:
-        """Nothing: a compiled environment cannot be rendered."""
-        return [None] * self.num_envs
-
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """An attribute of each chosen copy.
-
-        ``states``, ``steps`` and ``returns`` are each copy's own; every other is ``env``'s.
-
-        Raises:
-            AttributeError: there is none of that name.
-        """
-        chosen = list(self._get_indices(indices))
-        if attr_name in ("states", "steps", "returns"):
-            return [getattr(self, attr_name)[copy] for copy in chosen]
-        if attr_name == "max_episode_steps":
-            return [self.max_episode_steps or None] * len(chosen)
-        return [self.env.get_wrapper_attr(attr_name)] * len(chosen)
-
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set ``states`` of the chosen copies, or ``max_episode_steps`` of all.
-
-        Raises:
-            ArgumentError: another attribute, or the limit of some copies only.
-        """
-        chosen = list(self._get_indices(indices))
-        if attr_name == "states":
-            self.states[chosen] = np.reshape(value, (-1, self.states.shape[1]))
-            return
-        if attr_name != "max_episode_steps" or set(chosen) != set(range(self.num_envs)):
-            raise ArgumentError(
-                f"the attribute {attr_name!r} is one for all {self.num_envs} copies of "
-                f"{self.env}; of compiled ones only states, and max_episode_steps of all, can be "
-                "set: use SB3's DummyVecEnv, whose environments are apart"
-            )
-        self.max_episode_steps = int(value or 0)
-
-    def env_method(
-        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **kwargs: Any
-    ) -> list[Any]:
-        """Call a method of ``env`` that does not depend on a copy's state, once for all chosen.
-
-        Raises:
-            ArgumentError: ``reset``, ``step``, ``render`` or ``close``.
-        """
-        if method_name in STATE_METHODS:
-            raise ArgumentError(
-                f"{method_name!r} acts on one environment's state, which compiled copies do not "
-                "have apart: use SB3's DummyVecEnv"
-            )
-        result = self.env.get_wrapper_attr(method_name)(*method_args, **kwargs)
-        return [result for _ in self._get_indices(indices)]
-
-    def env_is_wrapped(
-        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
-    ) -> list[bool]:
-        """Whether ``env`` is in such a wrapper; ``Monitor``: whether infos say as much."""
-        wrapped = is_wrapped(self.env, wrapper_class)
-        if self.monitor and issubclass(Monitor, wrapper_class):
-            wrapped = True
-        return [wrapped for _ in self._get_indices(indices)]

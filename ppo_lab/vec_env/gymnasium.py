@@ -19,7 +19,8 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 )
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS
+from ppo_lab.vec_env.batched_infos import FINAL, entry_of, info_of
+from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS, chosen_copies
 
 __all__ = ["GymnasiumVecEnv"]
 
@@ -81,7 +82,7 @@ class GymnasiumVecEnv(VecEnv):
                 "environment takes one for all: pass set_options one dict"
             )
         observations, infos = self.env.reset(seed=self._seeds[0], options=options or None)
-        self.reset_infos = [_info_of(infos, index) for index in range(self.num_envs)]
+        self.reset_infos = [info_of(infos, index) for index in range(self.num_envs)]
         self._returns[:], self._lengths[:] = 0.0, 0
         self._reset_seeds()
         self._reset_options()
@@ -113,9 +114,9 @@ class GymnasiumVecEnv(VecEnv):
         self._returns += rewards
         self._lengths += 1
         out: list[dict[str, Any]] = [GOING_ON] * self.num_envs
-        if infos.keys() - _FINAL:
+        if infos.keys() - FINAL:
             for index in np.flatnonzero(~dones).tolist():
-                out[index] = {**_info_of(infos, index), **GOING_ON}
+                out[index] = {**info_of(infos, index), **GOING_ON}
         ended = np.flatnonzero(dones)
         if ended.size:
             self._describe_ends(out, ended, infos, truncations & ~terminations)
@@ -131,19 +132,19 @@ class GymnasiumVecEnv(VecEnv):
     ) -> None:
         """Put the infos of the episodes that ended in their places, and note the resets'."""
         final_info, final_obs = infos.get("final_info"), infos["final_obs"]
-        others = {key: values for key, values in infos.items() if key not in _FINAL}
+        others = {key: values for key, values in infos.items() if key not in FINAL}
         seconds = round(time.time() - self._began, STATISTICS_DIGITS)
         statistics = (self._returns[ended].tolist(), self._lengths[ended].tolist())
         for index, total, length in zip(ended.tolist(), *statistics, strict=True):
-            info = _info_of(final_info, index) if final_info else {}
+            info = info_of(final_info, index) if final_info else {}
             info["TimeLimit.truncated"] = bool(out_of_time[index])
-            info["terminal_observation"] = _entry(final_obs, index)
+            info["terminal_observation"] = entry_of(final_obs, index)
             # A Monitor about the copy itself saw its rewards before any wrapper changed them.
             if self.monitor and "episode" not in info:
                 total = round(total, STATISTICS_DIGITS)
                 info["episode"] = {"r": total, "l": length, "t": seconds}
             out[index] = info
-            self.reset_infos[index] = _info_of(others, index) if others else {}
+            self.reset_infos[index] = info_of(others, index) if others else {}
 
     def close(self) -> None:
         """Close the vector environment."""
@@ -164,7 +165,7 @@ class GymnasiumVecEnv(VecEnv):
         Raises:
             AttributeError: there is none of that name.
         """
-        chosen = list(self._get_indices(indices))
+        chosen = chosen_copies(self, indices)
         if self._copies is not None:
             return [self._copies[index].get_wrapper_attr(attr_name) for index in chosen]
         if attr_name in ("observation_space", "action_space"):
@@ -179,7 +180,7 @@ class GymnasiumVecEnv(VecEnv):
         Raises:
             ArgumentError: some copies only, and the attribute is one for all.
         """
-        chosen = list(self._get_indices(indices))
+        chosen = chosen_copies(self, indices)
         if self._copies is not None:
             for index in chosen:
                 setattr(self._copies[index], attr_name, value)
@@ -204,7 +205,7 @@ class GymnasiumVecEnv(VecEnv):
         Raises:
             ArgumentError: some copies only, of a native environment.
         """
-        chosen = list(self._get_indices(indices))
+        chosen = chosen_copies(self, indices)
         if self._copies is not None:
             return [
                 self._copies[index].get_wrapper_attr(method_name)(*method_args, **kwargs)
@@ -224,7 +225,7 @@ class GymnasiumVecEnv(VecEnv):
         monitored = self.monitor and issubclass(Monitor, wrapper_class)
         return [
             monitored or (self._copies is not None and is_wrapped(self._copies[i], wrapper_class))
-            for i in self._get_indices(indices)
+            for i in chosen_copies(self, indices)
         ]
 
     def _is_one_each(self, value: object) -> bool:
@@ -236,9 +237,6 @@ class GymnasiumVecEnv(VecEnv):
                 f"{what} is one for all {self.num_envs} copies of {self.env}: leave indices out, "
                 "or use SB3's DummyVecEnv, whose environments are apart"
             )
-
-
-_FINAL = frozenset({"final_obs", "_final_obs", "final_info", "_final_info"})
 
 
 def _check(env: VectorEnv[Any, Any, Any]) -> None:
@@ -269,23 +267,3 @@ def _check(env: VectorEnv[Any, Any, Any]) -> None:
         check_for_nested_spaces(env.single_observation_space)
     except NotImplementedError as error:
         raise ArgumentError(f"{env}: {error}") from error
-
-
-def _entry(batch: Any, index: int) -> Any:
-    """One copy's part of a batch: of an array, or of a dict or tuple of arrays."""
-    if isinstance(batch, dict):
-        return {key: _entry(part, index) for key, part in batch.items()}
-    if isinstance(batch, tuple):
-        return tuple(_entry(part, index) for part in batch)
-    return batch[index]
-
-
-def _info_of(infos: dict[str, Any], index: int) -> dict[str, Any]:
-    """One copy's info: of a key's values those that its mask ``_key`` says are this copy's."""
-    info = {}
-    for key, values in infos.items():
-        mask = infos.get(f"_{key}")
-        if key in _FINAL or key.startswith("_") or not (mask is None or mask[index]):
-            continue
-        info[key] = _info_of(values, index) if isinstance(values, dict) else values[index]
-    return info

@@ -1,8 +1,8 @@
-"""One environment, made with an error that says what to do."""
+"""One environment, made and used with errors that say what to do."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium as gym
 
@@ -10,10 +10,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.interruption import by_user, one_line
 from ppo_lab.registry import closest
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["make_checked"]
+__all__ = ["faults_in_one_line", "make_checked"]
 
 
 def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
@@ -25,9 +22,9 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
     try:
         return gym.make(env_id, disable_env_checker=True, **env_kwargs)
     except gym.error.UnregisteredEnv as error:
-        known = [name for name in gym.registry if not name.startswith(("phys2d/", "tabular/"))]
+        names = [name for name in gym.registry if not name.startswith(("phys2d/", "tabular/"))]
         raise ArgumentError(
-            f"unknown environment {env_id!r}; closest: {closest(env_id, known)}"
+            f"unknown environment {env_id!r}; closest: {closest(env_id, names)}"
         ) from error
     except BaseException as error:
         if by_user(error):
@@ -36,7 +33,7 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
 
 
 @contextmanager
-def _faults_in_one_line(env_id: str) -> Iterator[None]:
+def faults_in_one_line(env_id: str) -> Iterator[None]:
     """What an environment raises while it is looked at or closed is an error of one line."""
     try:
         yield

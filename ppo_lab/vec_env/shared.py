@@ -2,8 +2,10 @@
 
 from typing import Any, NoReturn
 
-__all__ = ["GOING_ON", "STATISTICS_DIGITS"]
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
+__all__ = ["GOING_ON", "STATISTICS_DIGITS", "chosen_copies"]
 
 STATISTICS_DIGITS = 6
 """SB3's Monitor rounds an episode's return and time to so many decimals."""
@@ -29,3 +31,17 @@ class _GoingOn(dict[str, Any]):
 
 
 GOING_ON = _GoingOn({"TimeLimit.truncated": False})
+
+
+def chosen_copies(env: VecEnv, indices: VecEnvIndices) -> list[int]:
+    """The copies that ``indices`` name, each in ``range(K)``; None: all.
+
+    Args:
+        env: of K copies.
+        indices: one or more; negative ones count from the end, as with ``DummyVecEnv``.
+
+    Raises:
+        IndexError: there is no such copy.
+    """
+    everyone = range(env.num_envs)
+    return [*everyone] if indices is None else [everyone[i] for i in env._get_indices(indices)]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.time_limits import GYMNASIUMS, zoos
+from envs.gymnasium_internals import GYMNASIUMS, zoos
 
 __all__ = ["Snapshot", "changed_class", "changed_module", "equal_values", "replaced_on"]
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from envs.mdp import FloatArray
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
 from ppo_lab.kernels.layout import ACTOR, GAUSSIAN, HEAD
 from ppo_lab.kernels.network import capacity, forward
@@ -12,8 +13,6 @@ from ppo_lab.worlds.rollout import Actor, Copies, clip_actions, write_features
 from ppo_lab.worlds.stepping import step_all
 
 __all__ = ["play"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @exact_kernel

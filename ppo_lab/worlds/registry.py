@@ -1,8 +1,8 @@
-"""Which environments have a compiled world."""
+"""Which environments have a compiled world: the classes that are restated, and its making."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -12,46 +12,70 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.envs.classic_control.continuous_mountain_car import Continuous_MountainCarEnv
 from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
-from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
-from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
 from envs.crawler_continuous import CrawlerContinuous
+from envs.finite import PLAIN_WRAPPERS, TOY_TEXT
+from envs.gymnasium_internals import (
+    UnknownLimitError,
+    has_generator,
+    is_altered_time_limit,
+    is_time_limit,
+    layers_of,
+    pays_as_sutton_and_barto,
+    shortest_time_limit,
+)
 from envs.mdp import TabularMDP, from_toy_text
 from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
-from envs.time_limits import is_altered_time_limit, is_time_limit
 from ppo_lab.errors import NoWorldError
 from ppo_lab.worlds import acrobot, cartpole, mountain_car, pendulum
 from ppo_lab.worlds.acrobot import Acrobot
-from ppo_lab.worlds.cartpole import CartPole
-from ppo_lab.worlds.crawler import Crawler
-from ppo_lab.worlds.genuine import (
+from ppo_lab.worlds.alterations import (
     PLAIN_NUMBERS,
-    layers_of,
     why_constants_differ,
     why_not_tabular,
     why_replaced,
 )
+from ppo_lab.worlds.cartpole import CartPole
+from ppo_lab.worlds.crawler import Crawler
 from ppo_lab.worlds.mountain_car import MountainCar, MountainCarContinuous
 from ppo_lab.worlds.pendulum import Pendulum
-from ppo_lab.worlds.tabular import tabular_world
+from ppo_lab.worlds.tabular import Tabular, tabular_world
 
-__all__ = ["CompiledWorld", "check_genuine", "world_of"]
+__all__ = ["CompiledWorld", "world_of"]
 
-PLAIN_WRAPPERS = (OrderEnforcing, PassiveEnvChecker)
-"""What ``gymnasium.make`` puts around an environment beside a time limit; a world does both."""
-RESTATED: Mapping[type, Mapping[str, Any]] = {
-    CartPoleEnv: cartpole.RESTATED,
-    PendulumEnv: pendulum.RESTATED,
-    MountainCarEnv: mountain_car.RESTATED,
-    Continuous_MountainCarEnv: mountain_car.RESTATED_CONTINUOUS,
-    AcrobotEnv: acrobot.RESTATED,
-    CrawlerContinuous: {},
+
+class Restatement(NamedTuple):
+    """How the environments of a class are restated.
+
+    Attributes:
+        constants: the attributes that the world holds fast, by name.
+        parameters: what compiled code takes for one environment, with what it follows of it.
+        n_numbers: s, the numbers of one copy's state.
+    """
+
+    constants: Mapping[str, Any]
+    parameters: Callable[[Any], Any]
+    n_numbers: int
+
+
+RESTATED: Mapping[type, Restatement] = {
+    CartPoleEnv: Restatement(cartpole.RESTATED, lambda env: CartPole(_reward_form(env)), 4),
+    PendulumEnv: Restatement(pendulum.RESTATED, lambda env: Pendulum(_number(env, "g")), 2),
+    MountainCarEnv: Restatement(
+        mountain_car.RESTATED, lambda env: MountainCar(_number(env, "goal_velocity")), 2
+    ),
+    Continuous_MountainCarEnv: Restatement(
+        mountain_car.RESTATED_CONTINUOUS,
+        lambda env: MountainCarContinuous(_number(env, "goal_velocity")),
+        3,
+    ),
+    AcrobotEnv: Restatement(acrobot.RESTATED, lambda _: Acrobot(3), 4),
+    CrawlerContinuous: Restatement({}, lambda _: Crawler(2), 2),
 }
-"""The classes with a world of their own, and the attributes that it holds fast."""
-TOY_TEXT = (TaxiEnv, FrozenLakeEnv, CliffWalkingEnv)
+"""The classes with a world of their own. An entry here, and a module that calls
+``rules.register``, is all that a new one takes."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +127,18 @@ def world_of(env: gym.Env[Any, Any], is_new: bool = True) -> CompiledWorld:
             raise NoWorldError(f"a {type(layer).__name__} is around it")
     if base.render_mode is not None:
         raise NoWorldError(f"it is made with render_mode={base.render_mode!r}")
-    check_genuine(env)
-    if is_new and base._np_random is not None:
+    _check_unaltered(env)
+    if is_new and has_generator(base):
         raise NoWorldError("its random generator is already in use", altered=True)
-    found = _classic(base) if type(base) in RESTATED else _tabular(base)
-    return CompiledWorld(*found, _limit(wrappers), env)
+    try:
+        limit = shortest_time_limit(env)
+    except UnknownLimitError as error:
+        raise NoWorldError(str(error), altered=True) from error
+    restatement = RESTATED.get(type(base), Restatement({}, _tabular, 1))
+    return CompiledWorld(restatement.parameters(base), restatement.n_numbers, limit, env)
 
 
-def check_genuine(env: gym.Env[Any, Any]) -> None:
+def _check_unaltered(env: gym.Env[Any, Any]) -> None:
     """Check that nothing of an environment that a world restates was replaced.
 
     Raises:
@@ -121,33 +149,19 @@ def check_genuine(env: gym.Env[Any, Any]) -> None:
     if reason is None and isinstance(base, TabularEnv):
         reason = why_not_tabular(base)
     if reason is None and type(base) in RESTATED:
-        reason = why_constants_differ(base, RESTATED[type(base)]) or _why_other_spaces(base)
+        reason = why_constants_differ(base, RESTATED[type(base)].constants) or _why_other_spaces(
+            base
+        )
     if reason is not None:
         raise NoWorldError(reason, altered=True)
 
 
-def _limit(wrappers: list[Any]) -> int:
-    """The shortest time limit of all wrappers; 0: none."""
-    steps = [layer._max_episode_steps for layer in wrappers if is_time_limit(layer)]
-    for each in steps:
-        if type(each) is not int or each < 1:
-            raise NoWorldError(f"its time limit is {each!r}", altered=True)
-    return min(steps, default=0)
-
-
-def _classic(env: Any) -> tuple[Any, int]:
-    kind = type(env)
-    if kind is CartPoleEnv:
-        if type(env._sutton_barto_reward) not in (bool, int):
-            raise NoWorldError(f"sutton_barto_reward is {env._sutton_barto_reward!r}", altered=True)
-        return CartPole(bool(env._sutton_barto_reward)), 4
-    if kind is PendulumEnv:
-        return Pendulum(_number(env, "g")), 2
-    if kind is MountainCarEnv:
-        return MountainCar(_number(env, "goal_velocity")), 2
-    if kind is Continuous_MountainCarEnv:
-        return MountainCarContinuous(_number(env, "goal_velocity")), 3
-    return (Acrobot(3), 4) if kind is AcrobotEnv else (Crawler(2), 2)
+def _reward_form(env: Any) -> bool:
+    """CartPole's ``sutton_barto_reward``."""
+    flag = pays_as_sutton_and_barto(env)
+    if type(flag) not in (bool, int):
+        raise NoWorldError(f"sutton_barto_reward is {flag!r}", altered=True)
+    return bool(flag)
 
 
 def _number(env: Any, name: str) -> float:
@@ -172,7 +186,7 @@ def _why_other_spaces(env: Any) -> str | None:
     return None
 
 
-def _tabular(env: Any) -> tuple[Any, int]:
+def _tabular(env: Any) -> Tabular:
     if not isinstance(env, TabularEnv):
         if type(env) is TaxiEnv and env.fickle_passenger:
             raise NoWorldError("its fickle passenger's destination is not in its table")
@@ -181,16 +195,16 @@ def _tabular(env: Any) -> tuple[Any, int]:
         except (TypeError, ValueError, LookupError) as error:
             raise NoWorldError(f"its table P is no MDP: {error}", altered=True) from error
         _check_discrete(env, mdp)
-        return tabular_world(mdp, _indices(mdp)), 1
+        return tabular_world(mdp, _indices(mdp))
     mdp, observer = env.mdp, env.observer
     if type(observer) is IndexObserver:
         _check_discrete(env, mdp)
-        return tabular_world(mdp, _indices(mdp)), 1
+        return tabular_world(mdp, _indices(mdp))
     space = env.observation_space
     if type(observer) is TableObserver and space == observer.space:
         if env.action_space != spaces.Discrete(mdp.n_actions):
             raise NoWorldError(f"its action space is {env.action_space}", altered=True)
-        return tabular_world(mdp, observer.table.astype(np.float32)), 1
+        return tabular_world(mdp, observer.table.astype(np.float32))
     # Pictures: a copy of one takes longer than the rest of the step.
     raise NoWorldError(f"no compiled form of its observations, {space}, exists")
 

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from gymnasium.spaces.utils import flatdim
 from stable_baselines3.common.buffers import RolloutBuffer
 
+from envs.mdp import FloatArray
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.acting import run_act, run_predict_values
 from ppo_lab.kernels.boundary import check_array
@@ -27,7 +28,6 @@ from ppo_lab.worlds.stepping import step_all
 
 __all__ = ["RolloutArrays", "RolloutFailure", "RolloutOutcome", "roll_out"]
 
-FloatArray = npt.NDArray[np.float64]
 SingleArray = npt.NDArray[np.float32]
 
 WORKSPACE_ROWS = 256

@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from envs.mdp import FloatArray
 from ppo_lab.kernels.compiling import exact_entry_kernel
 from ppo_lab.worlds.randomness import StreamArray
 from ppo_lab.worlds.rules import accepts, advance, begin, observe
 
-__all__ = ["EndingArray", "begin_all", "step_all"]
-
-FloatArray = npt.NDArray[np.float64]
-EndingArray = npt.NDArray[np.float64]
+__all__ = ["begin_all", "step_all"]
 
 
 @exact_entry_kernel
@@ -52,7 +50,7 @@ def step_all(
     observations: npt.NDArray[Any],
     rewards: npt.NDArray[np.float32],
     dones: npt.NDArray[np.bool_],
-    endings: EndingArray,
+    endings: FloatArray,
     last: npt.NDArray[Any],
 ) -> int:
     """Step K copies with ``actions`` (K, A); where an episode ends, the next one begins.

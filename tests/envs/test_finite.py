@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit, TransformReward
 
 import ppo_lab
@@ -116,11 +117,32 @@ def test_a_patched_wrapper_or_toy_text_environment_is_seen() -> None:
     assert finite_task(grid) is None
 
 
-def test_without_a_time_limit_there_is_no_task_and_the_shorter_of_two_holds() -> None:
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        ("action_space", spaces.Discrete(4, start=1)),
+        ("action_space", spaces.Discrete(5)),
+        ("observation_space", spaces.Box(0.0, 20.0, ())),
+    ],
+)
+def test_spaces_of_other_states_or_actions_are_another_environment(name: str, space: Any) -> None:
+    env = GridWorld()
+    setattr(env, name, space)
+    assert finite_task(TimeLimit(env, 50)) is None
+
+
+def test_without_a_time_limit_there_is_no_task() -> None:
     assert finite_task(GridWorld()) is None
-    two = finite_task(TimeLimit(TimeLimit(GridWorld(), 30), 50))
-    assert two is not None
-    assert two.horizon == 30
+
+
+@pytest.mark.parametrize("limits", [(30, 50), (50, 30), (40, 50, 30)])
+def test_the_shortest_of_several_time_limits_is_the_horizon(limits: tuple[int, ...]) -> None:
+    env: gym.Env[Any, Any] = GridWorld()
+    for limit in limits:
+        env = TimeLimit(env, limit)
+    task = finite_task(env)
+    assert task is not None
+    assert task.horizon == 30
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "CliffWalking-v1", "Blackjack-v1"])

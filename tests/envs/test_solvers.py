@@ -103,6 +103,32 @@ def test_value_iteration_policy_iteration_and_linear_programming_agree(name, gam
         np.testing.assert_allclose(reached, by_values.values, atol=1e-8)
 
 
+@pytest.mark.parametrize(("gamma", "tolerance"), [(0.5, 1e-3), (0.9, 1e-2), (0.999, 0.5)])
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda mdp, gamma, tolerance: value_iteration(mdp, gamma, tolerance).values[0],
+        lambda mdp, gamma, tolerance: q_iteration(mdp, gamma, tolerance)[0, 0],
+        lambda mdp, gamma, tolerance: soft_value_iteration(mdp, gamma, 1.0, tolerance).values[0],
+    ],
+    ids=["V", "Q", "soft V"],
+)
+def test_sweeps_stop_at_the_first_that_is_within_the_tolerance(solve, gamma, tolerance):
+    # One state, one action that pays 1 for ever: V_k = (1 − γ^k)/(1 − γ), so that the error is
+    # γ^k/(1 − γ) and the bound γ/(1 − γ) · change is met with equality: one sweep less is too few.
+    one, state = np.ones((1, 1, 1)), np.zeros((1, 1, 1), int)
+    mdp = TabularMDP(state, one, one, state.astype(bool), np.ones(1))
+    error = 1.0 / (1.0 - gamma) - solve(mdp, gamma, tolerance)
+    assert gamma * tolerance < error <= tolerance * (1.0 + 1e-9)
+
+
+def test_sweeps_stop_where_changes_are_rounding_whatever_the_tolerance():
+    # As above: the k-th change is 2^−(k−1), and 4 ε |V|, just below 2^−49, is reached by the 51st.
+    one, state = np.ones((1, 1, 1)), np.zeros((1, 1, 1), int)
+    mdp = TabularMDP(state, one, one, state.astype(bool), np.ones(1))
+    assert value_iteration(mdp, 0.5, 1e-300, max_iterations=51).values[0] == pytest.approx(2.0)
+
+
 @settings(max_examples=50)
 @given(st.integers(0, 10_000), st.floats(0.1, 0.95), st.integers(0, 60))
 def test_the_error_of_k_sweeps_is_bounded_by_the_discount(seed, gamma, sweeps):

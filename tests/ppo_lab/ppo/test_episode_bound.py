@@ -122,3 +122,12 @@ def test_the_bound_is_the_longer_of_the_time_limit_and_the_constant() -> None:
     assert MAX_EPISODE_STEPS == 50_000
     assert longest_episode(make_vec_env(lambda: gym.make("Endless-v0"), 2)) == 30
     assert longest_episode(make_vec_env(lambda: gym.make("Limited-v0"), 2)) == 90
+
+
+def test_without_the_names_of_limits_it_is_what_the_spec_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(episode_bound, "_LIMITS", ("_gone",))
+    assert longest_episode(make_vec_env(lambda: gym.make("Limited-v0"), 2)) == 90
+    assert longest_episode(make_vec_env(lambda: gym.make("Endless-v0"), 2)) == 30
+    assert longest_episode(make_vec_env(Endless, 2)) == 30

@@ -1,7 +1,4 @@
-"""Native vector environments keep SB3's contract: DummyVecEnv with Monitor is the oracle.
-
-Every test runs with compiled worlds and, as where numba is missing, with arrays.
-"""
+"""Gymnasium's vector environments as SB3's, beyond what ``test_contract`` asks of all."""
 
 import copy
 import pickle
@@ -11,82 +8,25 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
 from ppo_lab import SpecPPO
 from ppo_lab.errors import ArgumentError
 from ppo_lab.vec_env import GymnasiumVecEnv, make_native_vec_env
+from tests.ppo_lab.vec_env.makers import over_arrays, over_sync
 
 N = 5
 SMALL = {"n_steps": 32, "batch_size": 32, "n_epochs": 2, "device": "cpu"}
 
 
-@pytest.fixture(params=["compiled", "arrays"], autouse=True)
-def form(request, monkeypatch):
-    """What make_native_vec_env returns: compiled worlds, or what it falls back to."""
-    if request.param == "arrays":
-        monkeypatch.setattr("ppo_lab.vec_env.restated.why_not", lambda: "of this test")
+@pytest.fixture(params=[over_arrays, make_native_vec_env])
+def make(request):
+    """Arrays, and what make_native_vec_env makes in their place: compiled worlds."""
     return request.param
-
-
-def sync_vec_env(env_id, mode=AutoresetMode.SAME_STEP, n_envs=N, **kwargs):
-    """Any environment's vector form: Gymnasium's own loop over single environments."""
-    kwargs = {"vector_kwargs": {"autoreset_mode": mode}, **kwargs}
-    return gym.make_vec(env_id, n_envs, vectorization_mode="sync", **kwargs)
-
-
-def assert_same_step(ours, theirs, actions):
-    (*arrays, infos), (*expected, their_infos) = ours.step(actions), theirs.step(actions)
-    for array, other in zip(arrays, expected, strict=True):
-        np.testing.assert_array_equal(array, other)
-        assert array.dtype == other.dtype
-    for info, other in zip(infos, their_infos, strict=True):
-        said, expected_said = ({**d, "episode": None} for d in (info, other))
-        np.testing.assert_equal(said, expected_said)
-        assert set(info) == set(other)
-        if "episode" in info:
-            assert info["episode"]["r"] == pytest.approx(other["episode"]["r"], abs=2e-6)
-            assert info["episode"]["l"] == other["episode"]["l"]
-            assert 0.0 <= info["episode"]["t"] < 600.0
-            assert [type(value) for value in info["episode"].values()] == [float, int, float]
-    np.testing.assert_equal(ours.reset_infos, theirs.reset_infos)
-    return [info for info in infos if "episode" in info]
-
-
-CASES = [
-    ("ppo_lab/GridWorld-v0", {"observation": "index"}),
-    ("ppo_lab/GridWorld-v0", {"observation": "coordinates", "living_reward": -0.1}),
-    ("ppo_lab/GridWorld-v0", {"observation": "image"}),
-    ("ppo_lab/Crawler-v0", {}),
-    ("ppo_lab/CrawlerContinuous-v0", {}),
-]
-
-
-@pytest.mark.parametrize(("env_id", "arguments"), CASES)
-def test_without_chance_it_returns_what_dummy_vec_env_returns(env_id, arguments):
-    arguments = {**arguments, "max_episode_steps": 9}
-    theirs = make_vec_env(env_id, N, seed=3, env_kwargs={"render_mode": None, **arguments})
-    ours = make_native_vec_env(env_id, N, seed=3, **arguments)
-    assert ours.observation_space == theirs.observation_space
-    assert ours.action_space == theirs.action_space
-    np.testing.assert_array_equal(ours.reset(), theirs.reset())
-    rng, ended = np.random.default_rng(0), []
-    for step in range(120):
-        if isinstance(ours.action_space, spaces.Box):
-            actions = rng.uniform(-1.0, 1.0, (N, 2)).astype(np.float32)
-        else:
-            actions = rng.choice(4, size=N, p=[0.4, 0.4, 0.1, 0.1])
-        ended += assert_same_step(ours, theirs, actions)
-        if step == 60:  # in the middle of episodes, whose statistics must not go on
-            np.testing.assert_array_equal(ours.reset(), theirs.reset())
-    truncated = [info["TimeLimit.truncated"] for info in ended]
-    assert any(truncated)
-    assert all(truncated) == ("Crawler" in env_id)
 
 
 @pytest.mark.parametrize(
@@ -98,44 +38,24 @@ def test_without_chance_it_returns_what_dummy_vec_env_returns(env_id, arguments)
         ("CartPole-v1", {}),
     ],
 )
-def test_over_gymnasiums_own_vector_environment_seeds_and_infos_agree_too(env_id, arguments):
+def test_over_gymnasiums_own_vector_environment_all_infos_agree(env_id, arguments):
     arguments = {**arguments, "max_episode_steps": 15}
-    ours = GymnasiumVecEnv(sync_vec_env(env_id, **arguments))
+    ours = over_sync(env_id, N, **arguments)
     theirs = make_vec_env(env_id, N, env_kwargs={"render_mode": None, **arguments})
     for env in (ours, theirs):
         env.seed(11)
     np.testing.assert_array_equal(ours.reset(), theirs.reset())
     np.testing.assert_equal(ours.reset_infos, theirs.reset_infos)
-    rng, ended = np.random.default_rng(1), []
+    rng, ended = np.random.default_rng(1), 0
     for _ in range(60):
-        ended += assert_same_step(ours, theirs, rng.integers(ours.action_space.n, size=N))
-    assert len(ended) >= 3 * N
-
-
-def test_a_termination_on_the_last_step_is_no_truncation():
-    env = make_native_vec_env("ppo_lab/GridWorld-v0", 2, max_episode_steps=6)
-    env.reset()
-    for action in (0, 0, 1, 1, 1):
-        env.step(np.array([action, 2]))
-    _, rewards, dones, infos = env.step(np.array([1, 2]))
-    assert rewards.tolist() == [1.0, 0.0]
-    assert dones.tolist() == [True, True]
-    # Both ran out of time, but the first left by the exit: nothing follows to bootstrap from.
-    assert [info["TimeLimit.truncated"] for info in infos] == [False, True]
-    assert [info["episode"]["r"] for info in infos] == [1.0, 0.0]
-    assert [info["episode"]["l"] for info in infos] == [6, 6]
-
-
-def test_the_same_seed_gives_the_same_episodes_and_is_used_once():
-    def observations(env):
-        first = env.reset()
-        return np.stack([first, *(env.step(np.full(8, t % 2))[0] for t in range(30))])
-
-    env = make_native_vec_env("ppo_lab/NoisyGridWorld-v0", 8, seed=4)
-    first, going_on = observations(env), observations(env)
-    assert (first != going_on).any()
-    assert env.seed(4) == list(range(4, 12))
-    np.testing.assert_array_equal(observations(env), first)
+        actions = rng.integers(ours.action_space.n, size=N)
+        *_, dones, infos = ours.step(actions)
+        for info, expected in zip(infos, theirs.step(actions)[3], strict=True):
+            np.testing.assert_equal({**info, "episode": 0}, {**expected, "episode": 0})
+            assert ("episode" in info) == ("episode" in expected)
+        np.testing.assert_equal(ours.reset_infos, theirs.reset_infos)
+        ended += dones.sum()
+    assert ended >= 3 * N
 
 
 class Counting(gym.Env):
@@ -170,6 +90,34 @@ def test_dict_observations_arrive_as_from_dummy_vec_env():
         np.testing.assert_equal(ours.step(np.zeros(2, int)), theirs.step(np.zeros(2, int)))
 
 
+class Noting(Counting):
+    """Copy ``number`` notes every step whose number is its own."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def step(self, action):
+        *rest, _ = super().step(action)
+        return *rest, {"noted": self.number} if self.count == self.number else {}
+
+
+def test_what_one_copy_says_is_in_its_own_info_alone():
+    makers = [lambda number=number: Noting(number) for number in (1, 2, 3)]
+    ours = GymnasiumVecEnv(
+        SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP), monitor=False
+    )
+    theirs = DummyVecEnv(makers)
+    for env in (ours, theirs):
+        env.reset()
+    noted = []
+    for _ in range(4):
+        infos, expected = (env.step(np.zeros(3, int))[3] for env in (ours, theirs))
+        np.testing.assert_equal(infos, expected)
+        noted.append([info.get("noted") for info in infos])
+    assert noted == [[1, None, None], [None, 2, None], [None, None, 3], [1, None, None]]
+
+
 def test_nested_observation_spaces_are_refused():
     inner = spaces.Dict({"count": spaces.Box(0.0, 9.0, (1,))})
     env = SyncVectorEnv([lambda: Counting(inner)], autoreset_mode=AutoresetMode.SAME_STEP)
@@ -180,8 +128,8 @@ def test_nested_observation_spaces_are_refused():
 # ---------------------------------------------------------------------- infos
 
 
-def test_an_info_that_is_shared_refuses_to_be_written_to():
-    env = make_native_vec_env("ppo_lab/GridWorld-v0", 2)
+def test_an_info_that_is_shared_refuses_to_be_written_to(make):
+    env = make("ppo_lab/GridWorld-v0", 2)
     env.reset()
     infos = env.step(np.array([0, 0]))[3]
     assert infos == [{"TimeLimit.truncated": False}] * 2
@@ -204,8 +152,8 @@ def test_an_info_that_is_shared_refuses_to_be_written_to():
     "copied",
     [dict, copy.copy, copy.deepcopy, dict.copy, lambda info: pickle.loads(pickle.dumps(info))],
 )
-def test_a_copy_of_a_shared_info_is_an_ordinary_dict(copied):
-    env = make_native_vec_env("ppo_lab/GridWorld-v0", 2)
+def test_a_copy_of_a_shared_info_is_an_ordinary_dict(copied, make):
+    env = make("ppo_lab/GridWorld-v0", 2)
     env.reset()
     info = copied(env.step(np.array([0, 0]))[3][0])
     info["mine"] = 1
@@ -213,8 +161,8 @@ def test_a_copy_of_a_shared_info_is_an_ordinary_dict(copied):
     assert info == {"TimeLimit.truncated": False, "mine": 1}
 
 
-def test_infos_of_ended_episodes_belong_to_their_environment_alone():
-    env = make_native_vec_env("ppo_lab/Crawler-v0", 3, max_episode_steps=2)
+def test_infos_of_ended_episodes_belong_to_their_environment_alone(make):
+    env = make("ppo_lab/Crawler-v0", 3, max_episode_steps=2)
     env.reset()
     env.step(np.zeros(3, int))
     infos = env.step(np.zeros(3, int))[3]
@@ -229,7 +177,6 @@ def test_infos_of_ended_episodes_belong_to_their_environment_alone():
 # ---------------------------------------------------------------------- SB3 on top of it
 
 
-@pytest.mark.parametrize("algorithm", [PPO, SpecPPO])
 @pytest.mark.parametrize(
     ("env_id", "policy", "arguments"),
     [
@@ -238,16 +185,16 @@ def test_infos_of_ended_episodes_belong_to_their_environment_alone():
         ("ppo_lab/CrawlerContinuous-v0", "MlpPolicy", {}),
     ],
 )
-def test_training_on_it_repeats_training_on_dummy_vec_env(algorithm, env_id, policy, arguments):
+def test_our_algorithm_on_it_repeats_itself_on_dummy_vec_env(env_id, policy, arguments, make):
     def trained(env):
-        model = algorithm(policy, env, seed=2, **SMALL).learn(2 * 32 * 4)
+        model = SpecPPO(policy, env, seed=2, **SMALL).learn(2 * 32 * 4)
         return model.policy.state_dict(), [e["r"] for e in model.ep_info_buffer]
 
     arguments = {**arguments, "max_episode_steps": 20}
     expected, returns = trained(
         make_vec_env(env_id, 4, env_kwargs={"render_mode": None, **arguments})
     )
-    actual, our_returns = trained(make_native_vec_env(env_id, 4, **arguments))
+    actual, our_returns = trained(make(env_id, 4, **arguments))
     for name, tensor in expected.items():
         assert tensor.equal(actual[name]), name
     assert our_returns == pytest.approx(returns, abs=2e-6)
@@ -260,23 +207,9 @@ def test_images_train_a_convolutional_policy():
     assert model.predict(env.reset())[0].shape == (2,)
 
 
-@pytest.mark.parametrize("wrap", [lambda env: VecFrameStack(env, 3), VecNormalize])
-def test_wrappers_of_sb3_do_the_same_to_it_as_to_dummy_vec_env(wrap):
-    arguments = {"max_episode_steps": 7}
-    env_id = "ppo_lab/CrawlerContinuous-v0"
-    theirs = wrap(make_vec_env(env_id, N, env_kwargs={"render_mode": None, **arguments}))
-    ours = wrap(make_native_vec_env(env_id, N, **arguments))
-    np.testing.assert_array_equal(ours.reset(), theirs.reset())
-    rng = np.random.default_rng(0)
-    ended = []
-    for _ in range(30):
-        ended += assert_same_step(ours, theirs, rng.uniform(-1, 1, (N, 2)).astype(np.float32))
-    assert len(ended) == 4 * N  # 30 steps hold four episodes of 7
-
-
 def test_vec_monitor_counts_every_episode_once(tmp_path):
     kwargs = {"max_episode_steps": 4, "living_reward": -1.0}
-    native = make_native_vec_env("ppo_lab/GridWorld-v0", 2, monitor=False, **kwargs)
+    native = over_arrays("ppo_lab/GridWorld-v0", 2, monitor=False, **kwargs)
     assert native.env_is_wrapped(Monitor) == [False, False]
     env = VecMonitor(native, str(tmp_path / "0"))
     env.reset()
@@ -289,11 +222,6 @@ def test_vec_monitor_counts_every_episode_once(tmp_path):
     header, _, *rows = (tmp_path / "0.monitor.csv").read_text().splitlines()
     assert '"env_id": "ppo_lab/GridWorld-v0"' in header
     assert len(rows) == 4
-
-
-def test_vec_monitor_over_its_own_statistics_warns_as_over_a_monitor():
-    with pytest.warns(UserWarning, match="already wrapped with a `Monitor`"):
-        VecMonitor(make_native_vec_env("ppo_lab/GridWorld-v0", 2))
 
 
 def test_statistics_of_a_monitor_around_the_copies_are_kept():
@@ -313,8 +241,8 @@ def test_statistics_of_a_monitor_around_the_copies_are_kept():
     assert moved[-1][3][0]["episode"]["r"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_evaluation_sees_a_monitor_and_warns_of_nothing(tmp_path):
-    env = make_native_vec_env("ppo_lab/GridWorld-v0", 4, living_reward=-0.01)
+def test_evaluation_sees_a_monitor_and_warns_of_nothing(tmp_path, make):
+    env = make("ppo_lab/GridWorld-v0", 4, living_reward=-0.01)
     model = SpecPPO("MlpPolicy", env, seed=0, **SMALL)
     callback = EvalCallback(env, n_eval_episodes=8, eval_freq=16, log_path=str(tmp_path), verbose=0)
     model.learn(128, callback)
@@ -327,15 +255,15 @@ def test_evaluation_sees_a_monitor_and_warns_of_nothing(tmp_path):
         assert min(abs(total - e) for e in exits) < 1e-6
 
 
-def test_a_saved_model_and_its_normalisation_go_on_with_a_new_environment(tmp_path):
-    def make():
-        return make_native_vec_env("ppo_lab/CrawlerContinuous-v0", 4, max_episode_steps=20)
+def test_a_saved_model_and_its_normalisation_go_on_with_a_new_environment(tmp_path, make):
+    def copies():
+        return make("ppo_lab/CrawlerContinuous-v0", 4, max_episode_steps=20)
 
-    env = VecNormalize(make())
+    env = VecNormalize(copies())
     model = SpecPPO("MlpPolicy", env, seed=0, **SMALL).learn(128)
     model.save(tmp_path / "model.zip")
     env.save(str(tmp_path / "normalize.pkl"))
-    loaded_env = VecNormalize.load(str(tmp_path / "normalize.pkl"), make())
+    loaded_env = VecNormalize.load(str(tmp_path / "normalize.pkl"), copies())
     loaded = SpecPPO.load(tmp_path / "model.zip", env=loaded_env, device="cpu")
     np.testing.assert_array_equal(loaded_env.obs_rms.mean, env.obs_rms.mean)
     probe = np.array([[0.1, -1.0]], np.float32)
@@ -348,8 +276,8 @@ def test_a_saved_model_and_its_normalisation_go_on_with_a_new_environment(tmp_pa
 # ---------------------------------------------------------------------- the copies
 
 
-def test_attributes_of_a_native_environment_are_each_copys_own_or_shared():
-    env = make_native_vec_env("ppo_lab/GridWorld-v0", 3)
+def test_attributes_of_a_native_environment_are_each_copys_own_or_shared(make):
+    env = make("ppo_lab/GridWorld-v0", 3)
     env.reset()
     env.step(np.array([0, 1, 2]))
     # From (1,1), state 7: up is (1,2), state 4; right is (2,1), state 8; down stays.
@@ -378,7 +306,7 @@ def test_methods_of_a_native_environment_are_called_once_for_all():
 
 
 def test_attributes_and_methods_of_single_environments_are_apart():
-    env = GymnasiumVecEnv(sync_vec_env("ppo_lab/GridWorld-v0", n_envs=3))
+    env = over_sync("ppo_lab/GridWorld-v0", 3)
     env.reset()
     env.env_method("step", 0, indices=[1])
     assert env.get_attr("state") == [7, 4, 7]
@@ -388,18 +316,6 @@ def test_attributes_and_methods_of_single_environments_are_apart():
     assert env.env_is_wrapped(gym.wrappers.TimeLimit) == [True] * 3
     assert env.env_is_wrapped(gym.wrappers.ClipReward, indices=[0]) == [False]
     assert env.env_is_wrapped(Monitor, indices=[0]) == [True]
-
-
-def test_pictures_are_those_of_the_single_environments_tiled():
-    env = make_native_vec_env("ppo_lab/GridWorld-v0", 4, render_mode="rgb_array")
-    single = gym.make("ppo_lab/GridWorld-v0", render_mode="rgb_array")
-    env.reset()
-    single.reset()
-    picture = single.render()
-    assert all((image == picture).all() for image in env.get_images())
-    height, width, _ = picture.shape
-    assert env.render().shape == (2 * height, 2 * width, 3)
-    assert make_native_vec_env("ppo_lab/GridWorld-v0", 2).get_images() == [None, None]
 
 
 def test_options_are_handed_on_once_and_one_for_all():
@@ -429,7 +345,9 @@ def test_options_are_handed_on_once_and_one_for_all():
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
 def test_other_autoreset_modes_are_refused(mode):
     with pytest.raises(ArgumentError, match=f"resets in mode {mode}.*autoreset_mode=Autoreset"):
-        GymnasiumVecEnv(sync_vec_env("CartPole-v1", mode))
+        GymnasiumVecEnv(
+            gym.make_vec("CartPole-v1", 2, "sync", vector_kwargs={"autoreset_mode": mode})
+        )
 
 
 def test_environments_in_other_processes_are_refused():
@@ -444,7 +362,7 @@ def test_environments_in_other_processes_are_refused():
 def test_observations_overwritten_in_place_are_refused():
     kwargs = {"autoreset_mode": AutoresetMode.SAME_STEP, "copy": False}
     with pytest.raises(ArgumentError, match="make it with copy=True"):
-        GymnasiumVecEnv(sync_vec_env("CartPole-v1", vector_kwargs=kwargs))
+        GymnasiumVecEnv(gym.make_vec("CartPole-v1", 2, "sync", vector_kwargs=kwargs))
 
 
 def test_a_single_environment_is_refused():
@@ -469,11 +387,5 @@ def test_what_cannot_be_made_natively_is_refused(arguments, message):
 
 
 def test_where_numba_is_missing_arrays_take_the_place_of_compiled_worlds(monkeypatch):
-    monkeypatch.setattr("ppo_lab.vec_env.restated.why_not", lambda: "numba is not installed")
+    monkeypatch.setattr("ppo_lab.vec_env.world_by_id.why_not", lambda: "numba is not installed")
     assert isinstance(make_native_vec_env("ppo_lab/GridWorld-v0", 2), GymnasiumVecEnv)
-
-
-def test_step_before_reset_is_refused():
-    env = make_native_vec_env("ppo_lab/GridWorld-v0", 2)
-    with pytest.raises(gym.error.ResetNeeded, match="call reset first"):
-        env.step(np.array([0, 0]))

@@ -1,9 +1,8 @@
-"""A compiled world repeats the environment it restates: Gymnasium's own is the oracle."""
+"""Worlds beyond what ``test_contract`` asks of all: their corners, chances and streams."""
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 from stable_baselines3.common.env_util import make_vec_env
@@ -13,73 +12,11 @@ from ppo_lab.vec_env.compiled import CompiledVecEnv, has_world
 from ppo_lab.worlds import randomness
 from ppo_lab.worlds.randomness import new_stream
 from tests.ppo_lab.kernels.calling import from_python
+from tests.ppo_lab.vec_env.steps_alike import assert_same_step
 
 uniform, uniform_between = map(from_python, (randomness.uniform, randomness.uniform_between))
 
 K = 3
-STEPS = 800
-
-EXACT = [
-    pytest.param("CartPole-v0", {}, marks=pytest.mark.filterwarnings("ignore:.*out of date")),
-    ("CartPole-v1", {"sutton_barto_reward": True}),
-    ("Pendulum-v1", {}),
-    ("Pendulum-v1", {"g": 9.81}),
-    ("MountainCar-v0", {}),
-    ("MountainCarContinuous-v0", {"max_episode_steps": 300}),
-    ("ppo_lab/GridWorld-v0", {"living_reward": -0.04}),
-    ("ppo_lab/NoisyGridWorld-v0", {"observation": "coordinates"}),
-    ("ppo_lab/CliffGrid-v0", {"noise": 0.5}),
-    ("ppo_lab/FourRooms-v0", {}),
-    ("ppo_lab/Crawler-v0", {"observation": "coordinates"}),
-    ("ppo_lab/CrawlerContinuous-v0", {}),
-    ("FrozenLake-v1", {}),
-    ("FrozenLake8x8-v1", {"max_episode_steps": 20}),
-    ("CliffWalking-v1", {"max_episode_steps": 30}),
-    ("CliffWalkingSlippery-v1", {"max_episode_steps": 30}),
-    ("Taxi-v4", {"is_rainy": True, "max_episode_steps": 50}),
-]
-
-
-def random_actions(space, rng):
-    """Those that reach the goals and bounds now and then: each is kept for a while."""
-    if isinstance(space, spaces.Box):
-        action = rng.normal(size=(K, *space.shape)) * space.high
-        return np.clip(action, space.low, space.high).astype(np.float32)
-    return rng.integers(space.n, size=K)
-
-
-def assert_same_step(ours, theirs, actions):
-    (*arrays, infos), (*expected, their_infos) = ours.step(actions), theirs.step(actions)
-    for array, other in zip(arrays, expected, strict=True):
-        np.testing.assert_array_equal(array, other)
-        assert array.dtype == other.dtype
-    for info, other in zip(infos, their_infos, strict=True):
-        assert info["TimeLimit.truncated"] == other["TimeLimit.truncated"]
-        assert ("episode" in info) == ("episode" in other)
-        if "episode" in other:
-            np.testing.assert_array_equal(
-                info["terminal_observation"], other["terminal_observation"]
-            )
-            assert info["episode"]["r"] == pytest.approx(other["episode"]["r"], abs=2e-6)
-            assert info["episode"]["l"] == other["episode"]["l"]
-    return [info for info in infos if "episode" in info]
-
-
-@pytest.mark.parametrize(("env_id", "arguments"), EXACT)
-def test_the_same_seed_gives_what_make_vec_env_gives(env_id, arguments):
-    ours = CompiledVecEnv(env_id, K, seed=7, **arguments)
-    theirs = make_vec_env(env_id, K, seed=7, env_kwargs=arguments)
-    assert ours.observation_space == theirs.observation_space
-    assert ours.action_space == theirs.action_space
-    np.testing.assert_array_equal(ours.reset(), theirs.reset())
-    rng, ended = np.random.default_rng(0), []
-    for step in range(STEPS):
-        if step % 4 == 0:
-            actions = random_actions(ours.action_space, rng)
-        ended += assert_same_step(ours, theirs, actions)
-        if step == STEPS // 2:  # in the middle of episodes
-            np.testing.assert_array_equal(ours.reset(), theirs.reset())
-    assert len(ended) >= 2 * K
 
 
 def test_pushing_with_the_motion_brings_both_mountain_cars_to_the_goal_and_the_wall():

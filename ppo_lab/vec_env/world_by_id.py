@@ -1,10 +1,10 @@
 """An environment by its id, where compiled code restates every copy of it."""
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
-from gymnasium.envs.registration import load_env_creator
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from ppo_lab.errors import ArgumentError, NoWorldError
@@ -14,7 +14,7 @@ from ppo_lab.vec_env.making import make_checked
 if TYPE_CHECKING:
     from ppo_lab.worlds.registry import CompiledWorld
 
-__all__ = ["has_world", "restated"]
+__all__ = ["has_world", "world_by_id"]
 
 
 def has_world(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> bool:
@@ -28,13 +28,13 @@ def has_world(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> bool:
         False also where numba is missing or ``gymnasium.make`` refuses the arguments.
     """
     try:
-        restated(env_id, env_kwargs or {}, 1).env.close()
+        world_by_id(env_id, env_kwargs or {}, 1).env.close()
     except NoWorldError:
         return False
     return True
 
 
-def restated(env_id: str, env_kwargs: Mapping[str, Any], n_envs: int) -> "CompiledWorld":
+def world_by_id(env_id: str, env_kwargs: Mapping[str, Any], n_envs: int) -> "CompiledWorld":
     """The world of ``n_envs`` copies of an environment.
 
     Args:
@@ -91,4 +91,4 @@ def _is_one_each_time(env: gym.Env[Any, Any]) -> bool:
     if kind is FrozenLakeEnv and spec.kwargs.get("map_name", "4x4") is None:
         return False  # a random map
     entry: Any = spec.entry_point
-    return (load_env_creator(entry) if isinstance(entry, str) else entry) is kind
+    return (resolve_name(entry) if isinstance(entry, str) else entry) is kind

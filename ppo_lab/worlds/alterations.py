@@ -1,4 +1,4 @@
-"""Whether an environment is the one that a world restates, in every constant and method.
+"""What was altered on an environment, in its constants and methods: reasons why it has no world.
 
 A registered factory may return a known class with other constants, a script may patch ``step`` on
 an environment or its class: such an environment has no world.
@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from envs.gymnasium_internals import layers_of, replaced_on_wrapper
 from envs.mdp import TabularMDP
 from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
@@ -18,7 +19,6 @@ from ppo_lab.worlds.as_written import changed_module, equal_values, replaced_on
 
 __all__ = [
     "PLAIN_NUMBERS",
-    "layers_of",
     "namespaces_of",
     "why_constants_differ",
     "why_not_tabular",
@@ -49,15 +49,6 @@ ASSIGNED = frozenset(
 """What ``TabularEnv`` keeps on itself, and a class might make a property of."""
 
 
-def layers_of(env: gym.Env[Any, Any]) -> list[gym.Env[Any, Any]]:
-    """The wrappers from outside in, and the environment itself last."""
-    layers = [env]
-    while isinstance(env, gym.Wrapper):
-        env = env.env
-        layers.append(env)
-    return layers
-
-
 def namespaces_of(env: gym.Env[Any, Any]) -> list[object]:
     """Everything with a ``__dict__`` in which a change would make another environment of it."""
     layers = layers_of(env)
@@ -84,20 +75,20 @@ def why_replaced(env: gym.Env[Any, Any]) -> str | None:
         if changed is not None:
             return f"{changed} of {module} was replaced"
     for layer in layers[:-1]:
-        for name in ("_observation_space", "_action_space", "_metadata"):
-            if vars(layer).get(name) is not None:
-                return f"{name[1:]} of this {type(layer).__name__} was replaced"
+        replaced = replaced_on_wrapper(layer)
+        if replaced is not None:
+            return f"{replaced} of this {type(layer).__name__} was replaced"
     return None
 
 
 def why_constants_differ(env: Any, restated: Mapping[str, Any]) -> str | None:
     """Which attribute of an environment is not what its world holds fast, as a reason."""
     for name, expected in restated.items():
-        found = getattr(env, name, None)
-        if isinstance(expected, float) and type(found) not in PLAIN_NUMBERS:
-            return f"{name} is {found!r}, not {expected}"
-        if not equal_values(found, expected):
-            return f"{name} is {found}, not {expected}"
+        present = getattr(env, name, None)
+        if isinstance(expected, float) and type(present) not in PLAIN_NUMBERS:
+            return f"{name} is {present!r}, not {expected}"
+        if not equal_values(present, expected):
+            return f"{name} is {present}, not {expected}"
     return None
 
 

@@ -22,15 +22,16 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from envs.crawler_continuous import CrawlerContinuous
 from envs.gridworld import GridWorld
+from envs.gymnasium_internals import GYMNASIUMS
 from envs.mdp import TabularMDP
+from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
-from envs.time_limits import GYMNASIUMS
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.runs.config import Evaluation, RunConfig
 from ppo_lab.runs.sb3_training import _environments
 from ppo_lab.vec_env import make_native_vec_env
 from ppo_lab.vec_env.compiled import CompiledVecEnv, has_world
-from ppo_lab.vec_env.restated import restated
+from ppo_lab.vec_env.world_by_id import world_by_id
 
 CLASSIC = (CartPoleEnv, PendulumEnv, MountainCarEnv, Continuous_MountainCarEnv, AcrobotEnv)
 DRAWN_ONLY = {
@@ -50,7 +51,7 @@ def register() -> Iterator[Callable[..., str]]:
     ids: list[str] = []
 
     def registered(factory: Callable[..., Any], **kwargs: Any) -> str:
-        ids.append(f"genuine-test/Made{len(ids)}-v0")
+        ids.append(f"alterations-test/Made{len(ids)}-v0")
         gym.register(ids[-1], factory, max_episode_steps=100, **kwargs)
         return ids[-1]
 
@@ -70,7 +71,7 @@ def changed(kind: type, name: str, value: Any) -> Callable[[], Any]:
 
 def reason_of(env_id: str, n_envs: int = 2, **kwargs: Any) -> str:
     with pytest.raises(NoWorldError) as refused:
-        restated(env_id, kwargs, n_envs)
+        world_by_id(env_id, kwargs, n_envs)
     assert refused.value.altered
     return refused.value.reason
 
@@ -138,11 +139,11 @@ def test_a_parameter_that_is_no_plain_number_is_left_to_python(
 
 
 def test_a_single_precision_constant_would_change_the_arithmetic() -> None:
-    gym.register("genuine-test/Single-v0", changed(CartPoleEnv, "force_mag", np.float32(10.0)))
+    gym.register("alterations-test/Single-v0", changed(CartPoleEnv, "force_mag", np.float32(10.0)))
     try:
-        assert "force_mag is np.float32(10.0)" in reason_of("genuine-test/Single-v0")
+        assert "force_mag is np.float32(10.0)" in reason_of("alterations-test/Single-v0")
     finally:
-        del gym.registry["genuine-test/Single-v0"]
+        del gym.registry["alterations-test/Single-v0"]
 
 
 def test_parameters_are_followed_whoever_sets_them(register: Callable[..., str]) -> None:
@@ -340,7 +341,40 @@ def test_a_finite_mdp_of_ones_own_has_a_world_unless_it_moves_by_itself(
     assert reason_of(register(Biased)) == "Biased has a np_random of its own"
 
 
+class Shown(Coin):
+    """Its state is shown as a row; ``widest`` is the bound of the space."""
+
+    def __init__(self, widest: float = 1.0, rows: int = 1) -> None:
+        super().__init__()
+        bounds = np.zeros(1), np.full(1, widest)
+        self.observer = TableObserver(np.zeros((rows, 1)), *bounds)
+        self.observation_space = self.observer.space
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"),
+    [
+        (changed(GridWorld, "_n_actions", 3), "it takes 3 actions and its mdp has 4"),
+        (lambda: Shown(rows=2), "its observer shows 2 states of 1"),
+        (changed(Coin, "observer", IndexObserver(2)), "its observer shows 2 states of 1"),
+    ],
+)
+def test_parts_of_a_finite_mdp_that_do_not_fit_are_left_to_python(
+    factory: Callable[[], Any], said: str, register: Callable[..., str]
+) -> None:
+    assert reason_of(register(factory)) == said
+
+
 # ---------------------------------------------------------------- factories that vary
+
+
+def test_copies_that_differ_in_their_spaces_alone_are_left_to_python(
+    register: Callable[..., str],
+) -> None:
+    assert has_world(register(Shown))
+    widths = iter((1.0, 2.0))
+    env_id = register(lambda: Shown(next(widths)))
+    assert reason_of(env_id, n_envs=2) == "copies 0 and 1 of it differ"
 
 
 def test_a_factory_that_makes_another_environment_each_time_is_left_to_python(
@@ -357,6 +391,29 @@ def test_a_factory_that_makes_another_environment_each_time_is_left_to_python(
     pays = iter(range(9))
     varied = register(lambda: Coin(float(next(pays))))
     assert reason_of(varied, n_envs=3) == "copies 0 and 1 of it differ"
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(4, 6), (6, 4)])
+def test_the_shorter_of_two_time_limits_ends_an_episode(
+    inner: int, outer: int, register: Callable[..., str]
+) -> None:
+    env_id = register(lambda: GYMNASIUMS(PendulumEnv(), inner))
+    ours = CompiledVecEnv(env_id, 2, seed=1, max_episode_steps=outer)
+    theirs = make_vec_env(env_id, 2, seed=1, env_kwargs={"max_episode_steps": outer})
+    assert ours.get_attr("max_episode_steps") == [4, 4]
+    ours.reset(), theirs.reset()
+    actions = np.zeros((2, 1), np.float32)
+    ended = [ours.step(actions)[2].tolist() for _ in range(9)]
+    assert ended == [theirs.step(actions)[2].tolist() for _ in range(9)]
+    assert [step for step, dones in enumerate(ended, 1) if all(dones)] == [4, 8]
+
+
+def test_copies_that_differ_in_their_time_limit_are_left_to_python(
+    register: Callable[..., str],
+) -> None:
+    limits = iter(range(4, 9))
+    env_id = register(lambda: GYMNASIUMS(PendulumEnv(), next(limits)))
+    assert reason_of(env_id, n_envs=2) == "copies 0 and 1 of it differ"
 
 
 def test_random_maps_differ_between_the_copies() -> None:

@@ -1,0 +1,42 @@
+"""The ways to a vector environment, each called as ``make_native_vec_env`` is."""
+
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from ppo_lab.vec_env import GymnasiumVecEnv
+
+
+def dummy(
+    env_id: str, n_envs: int, seed: int | None = None, monitor: bool = True, **kwargs: Any
+) -> VecEnv:
+    """SB3's own."""
+    if monitor:
+        return make_vec_env(env_id, n_envs, seed, env_kwargs={"render_mode": None, **kwargs})
+    env = DummyVecEnv([lambda: gym.make(env_id, **kwargs)] * n_envs)
+    env.seed(seed)
+    return env
+
+
+def over_sync(
+    env_id: str, n_envs: int, seed: int | None = None, monitor: bool = True, **kwargs: Any
+) -> VecEnv:
+    """Over Gymnasium's loop over single environments."""
+    how = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    single = gym.make_vec(env_id, n_envs, "sync", vector_kwargs=how, **kwargs)
+    env = GymnasiumVecEnv(single, monitor)
+    env.seed(seed)
+    return env
+
+
+def over_arrays(
+    env_id: str, n_envs: int, seed: int | None = None, monitor: bool = True, **kwargs: Any
+) -> VecEnv:
+    """Over the arrays of ``envs.vector``."""
+    kwargs["autoreset_mode"] = AutoresetMode.SAME_STEP
+    env = GymnasiumVecEnv(gym.make_vec(env_id, n_envs, "vector_entry_point", **kwargs), monitor)
+    env.seed(seed)
+    return env
