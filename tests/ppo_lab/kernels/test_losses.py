@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppo_lab.kernels.layout import Layout
-from ppo_lab.kernels.losses import N_DIAGNOSTICS, N_SUMS, loss_and_gradient
+from ppo_lab.kernels.losses import N_DIAGNOSTICS, N_SUMS, Memory, loss_and_gradient
 from ppo_lab.kernels.settings import UpdateSettings
-from ppo_lab.kernels.update import Rollout
+from ppo_lab.kernels.typing import Networks, Rollout
 from tests.ppo_lab.kernels.reference import Reference, losses, make_rollout, random_params
 
 WIDTHS = st.lists(st.integers(1, 37), max_size=3).map(tuple)
@@ -50,23 +50,24 @@ def kernel_gradient(
     options: UpdateSettings,
     rows: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    gradients = np.full((2, layout.n_parameters), np.nan, np.float32)
+    memory = Memory(
+        layout.workspace(rows),
+        np.empty((rows, layout.n_actions), layout.action_dtype),
+        np.full((2, layout.n_parameters), np.nan, np.float32),
+        np.empty(N_SUMS),
+    )
     diagnostics = np.full(N_DIAGNOSTICS, np.nan)
     ratios = np.empty(len(indices), np.float32)
     loss_and_gradient(
-        params,
-        layout.plan,
+        Networks.of(layout, params, memory.work),
         options.packed(),
-        *rollout,
+        rollout,
         indices,
-        layout.workspace(rows),
-        np.empty((rows, layout.n_actions), layout.action_dtype),
-        gradients,
-        np.empty(N_SUMS),
+        memory,
         diagnostics,
         ratios,
     )
-    return gradients[0], diagnostics, ratios
+    return memory.gradients[0], diagnostics, ratios
 
 
 def away_from_kinks(
