@@ -6,7 +6,7 @@ means of a Gaussian. ``heads.py`` has the formulas.
 
 import numpy as np
 
-from ppo_lab.kernels.compiling import inlined_kernel, kernel
+from ppo_lab.kernels.compiling import inlined_kernel
 from ppo_lab.kernels.heads import (
     categorical_entropy,
     categorical_gradient,
@@ -44,7 +44,7 @@ def probabilities_of(networks: Networks, outputs: Floats2D) -> Floats2D:
     return view(networks, networks.plan[PROBABILITIES], outputs.shape[0], outputs.shape[1])
 
 
-@kernel
+@inlined_kernel
 def draw_actions(
     networks: Networks, outputs: Floats2D, noise: Doubles, actions: Actions, log_probs: Floats
 ) -> None:

@@ -11,7 +11,6 @@ from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
 from torch import nn
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.ppo.no_compiler import no_compiler_import
 from ppo_lab.ppo.policies import (
     SpecActorCriticPolicy,
     critic_optimizer_of,
@@ -19,6 +18,7 @@ from ppo_lab.ppo.policies import (
     parameters_of,
 )
 from ppo_lab.ppo.schedules import as_schedule
+from ppo_lab.ppo.torch_internals import no_compiler_import, uncompiled
 
 __all__ = ["GradientStep", "TwoOptimizerAlgorithm", "optimizers_of"]
 
@@ -90,7 +90,7 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
         parameters = load_path_or_dict
         if not isinstance(parameters, dict):
             _, parameters, _ = load_from_zip_file(parameters, device=device, load_data=False)
-        policy = getattr(self.policy, "_orig_mod", self.policy)  # torch.compile's wrapper
+        policy = uncompiled(self.policy)
         if isinstance(policy, SpecActorCriticPolicy):
             parameters = policy.with_fitting_optimizers(parameters)
         with no_compiler_import():

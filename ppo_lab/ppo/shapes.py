@@ -6,8 +6,6 @@ from ppo_lab.errors import ArgumentError
 
 __all__ = ["check_shapes"]
 
-SCALAR = th.Size()
-
 
 def check_shapes(rank: int, **tensors: th.Tensor) -> None:
     """Check that tensors are of one shape, of so many dimensions.
@@ -21,10 +19,11 @@ def check_shapes(rank: int, **tensors: th.Tensor) -> None:
     Raises:
         ArgumentError: says which shapes were given.
     """
-    shapes = {tensor.shape for tensor in tensors.values()}
-    if rank == 1:
-        shapes.discard(SCALAR)
-    if not shapes or (len(shapes) == 1 and len(next(iter(shapes))) == rank):
+    shapes = [tensor.shape for tensor in tensors.values()]
+    if len(shapes[0]) == rank and shapes.count(shapes[0]) == len(shapes):  # at once, nearly always
+        return
+    others = {shape for shape in shapes if rank > 1 or len(shape) > 0}
+    if not others or (len(others) == 1 and len(others.pop()) == rank):
         return
     given = ", ".join(f"{name} of shape {tuple(t.shape)}" for name, t in tensors.items())
     raise ArgumentError(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels import network, optimizer, products
-from ppo_lab.kernels.compiling import on_compiling
 from ppo_lab.kernels.layout import Layout
+from ppo_lab.kernels.numba_internals import on_compiling
 from ppo_lab.kernels.warm_up import warm_up
 from tests.ppo_lab.kernels.calling import from_python
 

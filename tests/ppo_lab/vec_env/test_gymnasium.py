@@ -1,6 +1,6 @@
 """Native vector environments keep SB3's contract: DummyVecEnv with Monitor is the oracle.
 
-Every test runs with compiled worlds and, as where numba is missing, with arrays.
+Every test runs with compiled worlds and, as where there is none, with arrays.
 """
 
 import copy
@@ -19,18 +19,22 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
 from ppo_lab import SpecPPO
-from ppo_lab.errors import ArgumentError
+from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.vec_env import GymnasiumVecEnv, make_native_vec_env
 
 N = 5
 SMALL = {"n_steps": 32, "batch_size": 32, "n_epochs": 2, "device": "cpu"}
 
 
+def no_world(*_arguments):
+    raise NoWorldError("this test wants none")
+
+
 @pytest.fixture(params=["compiled", "arrays"], autouse=True)
 def form(request, monkeypatch):
     """What make_native_vec_env returns: compiled worlds, or what it falls back to."""
     if request.param == "arrays":
-        monkeypatch.setattr("ppo_lab.vec_env.restated.why_not", lambda: "of this test")
+        monkeypatch.setattr("ppo_lab.vec_env.restated._made", no_world)
     return request.param
 
 
@@ -468,8 +472,8 @@ def test_what_cannot_be_made_natively_is_refused(arguments, message):
         make_native_vec_env(*arguments, **rendered)
 
 
-def test_where_numba_is_missing_arrays_take_the_place_of_compiled_worlds(monkeypatch):
-    monkeypatch.setattr("ppo_lab.vec_env.restated.why_not", lambda: "numba is not installed")
+def test_where_there_is_no_world_arrays_take_its_place(monkeypatch):
+    monkeypatch.setattr("ppo_lab.vec_env.restated._made", no_world)
     assert isinstance(make_native_vec_env("ppo_lab/GridWorld-v0", 2), GymnasiumVecEnv)
 
 

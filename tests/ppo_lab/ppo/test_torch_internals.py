@@ -5,7 +5,7 @@ import sys
 
 import torch as th
 
-from ppo_lab.ppo.no_compiler import MARK, no_compiler_import
+from ppo_lab.ppo.torch_internals import MARK, no_compiler_import
 
 COMPILED_RUN = """
 import sys
@@ -48,7 +48,7 @@ def test_an_optimizer_made_without_the_compiler_steps_saves_and_loads_as_any_oth
 def test_torchs_marks_are_as_before_after_an_error_too():
     script = """
 import torch as th
-from ppo_lab.ppo.no_compiler import MARK, no_compiler_import
+from ppo_lab.ppo.torch_internals import MARK, no_compiler_import
 
 bare = th.optim.Optimizer.state_dict.__wrapped__
 try:
