@@ -7,7 +7,6 @@ memory only: it is compiled anew in every process, and is right.
 """
 
 import hashlib
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -149,7 +148,7 @@ class MendingCache(FunctionCache):  # type: ignore[misc]
         """Keep a compiled function, if the disk lets us."""
         try:
             super().save_overload(sig, data)
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except Exception:  # a broken file, a full disk, what cannot be pickled, another numba
             self._drop()
 
     def _drop(self) -> None:

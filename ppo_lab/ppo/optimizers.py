@@ -33,6 +33,7 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
 
     critic_learning_rate: float | str | Schedule | None
     critic_lr_schedule: Schedule
+    _gradient_step: "GradientStep"
 
     def _setup_lr_schedule(self) -> None:
         self.learning_rate = as_schedule("learning_rate", self.learning_rate)
@@ -61,6 +62,9 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
                 "critic_learning_rate with a policy.optimizer that holds the critic's parameters "
                 "too: make policy.optimizer of policy.actor_parameters() alone"
             )
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_gradient_step"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, variables = super()._get_torch_save_params()

@@ -1,11 +1,26 @@
-"""What a compiled run does not import: torch's compiler, and what only compiling takes."""
+"""Names of torch's own: what they spare, and what happens where a torch does not have them."""
 
 import subprocess
 import sys
 
+import pytest
 import torch as th
 
-from ppo_lab.ppo.torch_internals import MARK, no_compiler_import
+from ppo_lab import SpecPPO
+from ppo_lab.compiled import choice, plain_policy
+from ppo_lab.compiled.choice import why_not_compiled
+from ppo_lab.ppo import torch_internals
+from ppo_lab.ppo.policies import parameters_within
+from ppo_lab.ppo.torch_internals import (
+    GLOBAL_MODULE_HOOKS,
+    GLOBAL_OPTIMIZER_HOOKS,
+    MARK,
+    copy_all,
+    live_parts,
+    no_compiler_import,
+    own_modules,
+    uncompiled,
+)
 
 COMPILED_RUN = """
 import sys
@@ -69,3 +84,89 @@ def test_where_the_compiler_is_imported_already_its_marks_stay():
     before = getattr(bare, MARK, None)
     with no_compiler_import():
         assert getattr(bare, MARK, None) is before
+
+
+# ------------------------------------------------------------------ a torch without these names
+
+
+def compiled_model() -> SpecPPO:
+    return SpecPPO("MlpPolicy", "CartPole-v1", n_steps=32, batch_size=16, seed=0, device="cpu")
+
+
+def why_torch(model: SpecPPO) -> str | None:
+    return why_not_compiled(model, None)
+
+
+@pytest.mark.parametrize("name", ["PARAMETERS", "MODULES"])
+def test_without_a_modules_dictionaries_the_public_methods_say_the_same(name, monkeypatch):
+    model = compiled_model()
+    policy = model.policy
+    before = [id(p) for p in parameters_within(policy)]
+    assert why_torch(model) is None
+    monkeypatch.setattr(torch_internals, name, "_gone")
+    assert (
+        [id(p) for p in parameters_within(policy)] == before == [id(p) for p in policy.parameters()]
+    )
+    assert dict(own_modules(policy.mlp_extractor)) == dict(policy.mlp_extractor.named_children())
+    assert why_torch(model) is None
+    assert live_parts(policy) is None
+
+
+def test_where_a_policys_parts_are_not_shown_torch_acts_and_the_kernels_learn(monkeypatch):
+    expected = compiled_model().learn(96)
+    monkeypatch.setattr(torch_internals, "MODULES", "_gone")
+    model = compiled_model().learn(96)
+    assert model.policy_class is expected.policy_class
+    assert all(th.isfinite(p).all() for p in model.policy.parameters())
+    assert model._n_updates == expected._n_updates
+
+
+HOOKS = {
+    "MODULE_HOOKS": ("the policy", plain_policy),
+    "PARAMETER_HOOKS": ("a parameter", plain_policy),
+    "OPTIMIZER_HOOKS": ("policy.optimizer", choice),
+}
+
+
+@pytest.mark.parametrize("constant", HOOKS)
+def test_where_hooks_are_not_shown_torch_does_the_work_and_says_why(constant, monkeypatch):
+    holder, module = HOOKS[constant]
+    names = getattr(module, constant)
+    for name in names:
+        renamed = tuple("_gone" if each == name else each for each in names)
+        monkeypatch.setattr(module, constant, renamed)
+        reason = f"{holder} may have hooks, which this version of torch does not show"
+        assert why_torch(compiled_model()) == reason
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(m, name) for m, names in (GLOBAL_MODULE_HOOKS, GLOBAL_OPTIMIZER_HOOKS) for name in names],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_where_the_hooks_of_all_are_not_shown_torch_does_the_work(module, name, monkeypatch):
+    model = compiled_model()  # torch reads them itself when it makes and calls one
+    with monkeypatch.context() as without:
+        without.delattr(module, name)
+        reason = why_torch(model)
+    assert reason == "torch may have hooks, which this version of torch does not show"
+    assert why_torch(model) is None
+
+
+def test_without_the_copy_of_all_at_once_tensors_are_copied_one_by_one(monkeypatch):
+    sources, targets = [th.ones(2), th.full((3, 1), 2.0)], [th.zeros(2), th.zeros(3, 1)]
+    monkeypatch.delattr(th, "_foreach_copy_")
+    copy_all(targets, sources)
+    assert all(map(th.equal, targets, sources))
+
+
+def test_a_module_that_was_not_compiled_is_itself():
+    linear = th.nn.Linear(1, 1)
+    assert uncompiled(linear) is linear
+
+
+def test_where_torch_has_no_bare_methods_optimizers_are_made_as_torch_makes_them(monkeypatch):
+    monkeypatch.delattr(th.optim.Optimizer.state_dict, "__wrapped__")
+    with no_compiler_import():
+        optimizer = th.optim.Adam([th.nn.Parameter(th.ones(1))])
+    assert optimizer.state_dict()["state"] == {}
