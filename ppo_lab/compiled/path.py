@@ -20,7 +20,7 @@ from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.losses import PORTION, Memory
 from ppo_lab.kernels.settings import UpdateSettings
-from ppo_lab.kernels.typing import Rollout, Steps
+from ppo_lab.kernels.typing import Rollout, Trajectories
 from ppo_lab.kernels.update import DIAGNOSTICS, update
 from ppo_lab.kernels.warm_up import warm_up
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
@@ -109,7 +109,7 @@ class CompiledPath:
         starts, rewards = buffer.episode_starts, buffer.rewards
         estimate_advantages(
             buffer.advantage_estimator,
-            Steps(rewards, buffer.values, last_values, starts, dones.astype(np.float32)),
+            Trajectories(rewards, buffer.values, last_values, starts, dones.astype(np.float32)),
             buffer.gamma,
             buffer.gae_lambda,
             buffer.n_step,

@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from ppo_lab.kernels.boundary import check_steps
+from ppo_lab.kernels.boundary import check_trajectories
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
-from ppo_lab.kernels.typing import Floats, Floats2D, Steps
+from ppo_lab.kernels.typing import Floats, Floats2D, Trajectories
 
 __all__ = ["estimate_advantages"]
 
@@ -21,7 +21,7 @@ ZERO, ONE = np.float32(0.0), np.float32(1.0)
 
 def estimate_advantages(
     estimator: Literal["gae", "mc", "td0", "nstep"],
-    steps: Steps,
+    trajectories: Trajectories,
     gamma: float,
     gae_lambda: float,
     n_step: int,
@@ -32,7 +32,7 @@ def estimate_advantages(
 
     Args:
         estimator: which.
-        steps: T steps of N environments.
+        trajectories: T steps of N environments.
         gamma: γ in [0, 1].
         gae_lambda: λ in [0, 1], of ``gae``.
         n_step: n ≥ 1, of ``nstep``.
@@ -42,17 +42,17 @@ def estimate_advantages(
     Raises:
         ArgumentError: an array of another shape or type.
     """
-    check_steps(steps, advantages=advantages, returns=returns)
+    check_trajectories(trajectories, advantages=advantages, returns=returns)
     if estimator == "gae":
-        run_gae(steps, gamma, gae_lambda, advantages, returns)
+        run_gae(trajectories, gamma, gae_lambda, advantages, returns)
         return
     if estimator == "mc":
-        run_monte_carlo(steps, gamma, returns)
+        run_monte_carlo(trajectories, gamma, returns)
     elif estimator == "td0":
-        run_td0(steps, gamma, returns)
+        run_td0(trajectories, gamma, returns)
     else:
-        run_n_step(steps, gamma, n_step, returns)
-    np.subtract(returns, steps.values, out=advantages)
+        run_n_step(trajectories, gamma, n_step, returns)
+    np.subtract(returns, trajectories.values, out=advantages)
 
 
 @exact_kernel
@@ -63,14 +63,18 @@ def following(now: Floats2D, after: Floats, t: int) -> Floats:
 
 @exact_entry_kernel
 def run_gae(
-    steps: Steps, gamma: float, gae_lambda: float, advantages: Floats2D, returns: Floats2D
+    trajectories: Trajectories,
+    gamma: float,
+    gae_lambda: float,
+    advantages: Floats2D,
+    returns: Floats2D,
 ) -> None:
     """Â_t = δ_t + γλ (1 − done_t) Â_{t+1}, R̂_t = Â_t + V(s_t) (Spec 4.1, 4.2, 3.4)."""
-    rewards, values = steps.rewards, steps.values
+    rewards, values = trajectories.rewards, trajectories.values
     discount, decay = np.float32(gamma), np.float32(gamma * gae_lambda)
     for t in range(rewards.shape[0] - 1, -1, -1):
-        value = following(values, steps.last_values, t)
-        done = following(steps.episode_starts, steps.dones, t)
+        value = following(values, trajectories.last_values, t)
+        done = following(trajectories.episode_starts, trajectories.dones, t)
         for n in range(rewards.shape[1]):
             goes_on = ONE - done[n]
             delta = rewards[t, n] + discount * value[n] * goes_on - values[t, n]
@@ -80,38 +84,38 @@ def run_gae(
 
 
 @exact_entry_kernel
-def run_monte_carlo(steps: Steps, gamma: float, returns: Floats2D) -> None:
+def run_monte_carlo(trajectories: Trajectories, gamma: float, returns: Floats2D) -> None:
     """G_t = r_t + γ G_{t+1}, G_T = V(s_T), nothing after an end (Spec 3.1)."""
-    rewards, discount = steps.rewards, np.float32(gamma)
+    rewards, discount = trajectories.rewards, np.float32(gamma)
     for t in range(rewards.shape[0] - 1, -1, -1):
-        done = following(steps.episode_starts, steps.dones, t)
-        tail = following(returns, steps.last_values, t)
+        done = following(trajectories.episode_starts, trajectories.dones, t)
+        tail = following(returns, trajectories.last_values, t)
         for n in range(rewards.shape[1]):
             returns[t, n] = rewards[t, n] + discount * (ZERO if done[n] > ZERO else tail[n])
 
 
 @exact_entry_kernel
-def run_td0(steps: Steps, gamma: float, returns: Floats2D) -> None:
+def run_td0(trajectories: Trajectories, gamma: float, returns: Floats2D) -> None:
     """r_t + γ V(s_{t+1}) (1 − done_t) (Spec 3.2)."""
-    rewards, discount = steps.rewards, np.float32(gamma)
+    rewards, discount = trajectories.rewards, np.float32(gamma)
     for t in range(rewards.shape[0]):
-        value = following(steps.values, steps.last_values, t)
-        done = following(steps.episode_starts, steps.dones, t)
+        value = following(trajectories.values, trajectories.last_values, t)
+        done = following(trajectories.episode_starts, trajectories.dones, t)
         for n in range(rewards.shape[1]):
             returns[t, n] = rewards[t, n] + discount * value[n] * (ONE - done[n])
 
 
 @exact_entry_kernel
-def run_n_step(steps: Steps, gamma: float, n_step: int, returns: Floats2D) -> None:
+def run_n_step(trajectories: Trajectories, gamma: float, n_step: int, returns: Floats2D) -> None:
     """G^{(1)}_t = r_t + γ V(s_{t+1}), G^{(k)}_t = r_t + γ G^{(k−1)}_{t+1} (Spec 3.3).
 
     For k up to ``n_step``; shortened where the episode or the rollout ends first.
     """
-    rewards, discount = steps.rewards, np.float32(gamma)
-    run_td0(steps, gamma, returns)
+    rewards, discount = trajectories.rewards, np.float32(gamma)
+    run_td0(trajectories, gamma, returns)
     # Forwards in time: row t + 1 is still of the sweep before when row t is written.
     for _ in range(min(n_step, rewards.shape[0]) - 1):
         for t in range(rewards.shape[0] - 1):
             for n in range(rewards.shape[1]):
-                if steps.episode_starts[t + 1, n] == ZERO:
+                if trajectories.episode_starts[t + 1, n] == ZERO:
                     returns[t, n] = rewards[t, n] + discount * returns[t + 1, n]

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.layout import FIXED, UNITS, Layout
-from ppo_lab.kernels.typing import Steps
+from ppo_lab.kernels.typing import Trajectories
 
 __all__ = [
     "check_actions",
     "check_array",
     "check_indices",
     "check_network",
-    "check_steps",
+    "check_trajectories",
     "check_work",
 ]
 
@@ -115,20 +115,20 @@ def check_work(layout: Layout, work: object) -> None:
         raise ArgumentError(f"work holds {size} numbers: one sample takes {smallest}")
 
 
-def check_steps(steps: Steps, **written: NDArray[Any]) -> None:
+def check_trajectories(trajectories: Trajectories, **written: NDArray[Any]) -> None:
     """Check a rollout's table, (T, N), what comes after its last step, (N,), and what is written.
 
     Raises:
         ArgumentError: another shape or type.
     """
     if (
-        not isinstance(steps.rewards, np.ndarray)
-        or steps.rewards.ndim != 2
-        or not steps.rewards.size
+        not isinstance(trajectories.rewards, np.ndarray)
+        or trajectories.rewards.ndim != 2
+        or not trajectories.rewards.size
     ):
         raise ArgumentError("rewards are no table of T ≥ 1 steps of N ≥ 1 environments")
-    table, row = steps.rewards.shape, steps.rewards.shape[1:]
-    for name, array in steps._asdict().items():
+    table, row = trajectories.rewards.shape, trajectories.rewards.shape[1:]
+    for name, array in trajectories._asdict().items():
         check_array(name, array, row if name in ("last_values", "dones") else table)
     for name, array in written.items():
         check_array(name, array, table, written=True)

@@ -15,7 +15,7 @@ __all__ = [
     "Integers",
     "Networks",
     "Rollout",
-    "Steps",
+    "Trajectories",
 ]
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -70,7 +70,7 @@ class Rollout(NamedTuple):
     returns: Floats
 
 
-class Steps(NamedTuple):
+class Trajectories(NamedTuple):
     """What value targets are made of: T steps of N environments, and what comes after the last.
 
     Attributes:

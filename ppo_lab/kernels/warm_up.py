@@ -10,7 +10,7 @@ from ppo_lab.kernels.advantages import estimate_advantages
 from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
-from ppo_lab.kernels.typing import Rollout, Steps
+from ppo_lab.kernels.typing import Rollout, Trajectories
 from ppo_lab.kernels.update import Adam, update
 
 __all__ = ["warm_up"]
@@ -45,8 +45,10 @@ def warm_up(
     act(params, layout, seen, np.zeros((2, layout.n_actions)), work, taken, values, log_probs)
     predict_values(params, layout, seen, work, values)
     table, row = np.zeros((2, 1), np.float32), np.zeros(1, np.float32)
-    steps = Steps(table, table, row, table, row)
-    estimate_advantages(advantage_estimator, steps, 0.99, 0.95, 2, table.copy(), table.copy())
+    trajectories = Trajectories(table, table, row, table, row)
+    estimate_advantages(
+        advantage_estimator, trajectories, 0.99, 0.95, 2, table.copy(), table.copy()
+    )
     order = np.zeros((1, 2), np.int64)
     adam, settings = AdamSettings(), UpdateSettings()
     update(layout, params, Adam.zeros(layout), rollout, order, 2, settings, adam, adam)

@@ -77,9 +77,9 @@ class UpdateDiagnostics:
             ratios: of all samples of all minibatches, or none.
         """
         for name, series in values.items():
-            there = series[~np.isnan(series)]
-            if there.size:
-                self._values[name].extend(there.tolist())
+            numbers = series[~np.isnan(series)]
+            if numbers.size:
+                self._values[name].extend(numbers.tolist())
         if self.wants_histogram:
             self._ratios.append(th.from_numpy(ratios))
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppo_lab.kernels.advantages import estimate_advantages
-from ppo_lab.kernels.typing import Steps
+from ppo_lab.kernels.typing import Trajectories
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 
 
@@ -38,8 +38,10 @@ def test_estimators_are_the_buffers(
     last, dones = rng.standard_normal(n_envs).astype(np.float32), rng.random(n_envs) < 0.5
     buffer.compute_returns_and_advantage(th.as_tensor(last), dones)
 
-    steps = Steps(buffer.rewards, buffer.values, last, buffer.episode_starts, dones.astype("f4"))
+    trajectories = Trajectories(
+        buffer.rewards, buffer.values, last, buffer.episode_starts, dones.astype("f4")
+    )
     advantages, returns = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    estimate_advantages(estimator, steps, gamma, gae_lambda, 3, advantages, returns)
+    estimate_advantages(estimator, trajectories, gamma, gae_lambda, 3, advantages, returns)
     np.testing.assert_array_equal(advantages, buffer.advantages)
     np.testing.assert_array_equal(returns, buffer.returns)

@@ -19,7 +19,7 @@ from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.losses import Memory
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
-from ppo_lab.kernels.typing import Rollout, Steps
+from ppo_lab.kernels.typing import Rollout, Trajectories
 from ppo_lab.kernels.update import Adam, update
 from ppo_lab.vec_env.compiled import CompiledVecEnv
 from ppo_lab.worlds.rollout import RolloutArrays
@@ -143,10 +143,10 @@ def test_a_memory_with_room_for_fewer_actions_than_its_workspace_is_refused() ->
 @pytest.mark.parametrize("estimator", ["gae", "mc", "td0", "nstep"])
 def test_estimators_refuse_tables_that_do_not_fit(estimator: Any) -> None:
     table, row = floats(4, 2), floats(2)
-    right = Steps(table, table, row, table, row)
+    right = Trajectories(table, table, row, table, row)
 
-    def estimate(steps: Steps, advantages: np.ndarray, returns: np.ndarray) -> None:
-        estimate_advantages(estimator, steps, 0.9, 0.9, 3, advantages, returns)
+    def estimate(trajectories: Trajectories, advantages: np.ndarray, returns: np.ndarray) -> None:
+        estimate_advantages(estimator, trajectories, 0.9, 0.9, 3, advantages, returns)
 
     estimate(right, floats(4, 2), floats(4, 2))
     for name, array in right._asdict().items():
