@@ -24,8 +24,10 @@ from torch import nn
 
 from ppo_lab.kernels.acting import run_act
 from ppo_lab.kernels.layout import Layout
+from ppo_lab.kernels.losses import Memory
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
-from ppo_lab.kernels.update import Adam, Memory, Rollout, update
+from ppo_lab.kernels.typing import Rollout
+from ppo_lab.kernels.update import Adam, update
 from ppo_lab.kernels.warm_up import warm_up
 from ppo_lab.ppo import objectives as obj
 from ppo_lab.ppo.advantages import normalize_advantages

@@ -16,19 +16,19 @@ from stable_baselines3.common.type_aliases import (
     RolloutBufferSamples,
     Schedule,
 )
-from stable_baselines3.common.utils import FloatSchedule, explained_variance
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.utils import FloatSchedule
 
 from ppo_lab.arguments import Backend, Objective, check_arguments, check_policy, check_rollout_shape
 from ppo_lab.compiled.choice import BackendChoice
-from ppo_lab.errors import broken_distribution, broken_update
+from ppo_lab.compiled.two_backends import TwoBackendAlgorithm
+from ppo_lab.errors import broken_update
 from ppo_lab.kernels.settings import UpdateSettings
 from ppo_lab.model_files import check_algorithm
 from ppo_lab.ppo import objectives as obj
 from ppo_lab.ppo.advantages import normalize_advantages
 from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer, with_estimators
-from ppo_lab.ppo.callbacks import FiniteGuard, rollout_started
-from ppo_lab.ppo.diagnostics import UpdateDiagnostics
+from ppo_lab.ppo.callbacks import FiniteGuard, named_refusal
+from ppo_lab.ppo.diagnostics import UpdateDiagnostics, record_fit, record_spreads
 from ppo_lab.ppo.optimizers import GradientStep, TwoOptimizerAlgorithm
 from ppo_lab.ppo.policies import (
     CnnPolicy,
@@ -43,23 +43,16 @@ from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.ppo.trust_region import adapt_clip_range, adapt_kl_coef, kl_limit
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ppo_lab.compiled.path import CompiledPath
-    from ppo_lab.kernels.layout import Layout
 
 __all__ = ["SpecPPO"]
 
 SelfSpecPPO = TypeVar("SelfSpecPPO", bound="SpecPPO")
 
-TORCH_PATH = ("_losses", "_step", "_update_by_torch", "_rollout_kl")
-"""What a subclass may change of the mathematics; the kernels would pass it over."""
 ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
-TORCH_REFUSAL = "to satisfy the constraint"
-"""What torch.distributions says of a mean, scale or logits that are NaN, infinite or 0."""
 
 
-class SpecPPO(TwoOptimizerAlgorithm):
+class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
     """Proximal policy optimisation as Spec 2–8 states it; a drop-in for SB3's ``PPO``.
 
     Every argument of ``PPO`` is here with its meaning and default. With ``backend="torch"`` and
@@ -210,34 +203,6 @@ class SpecPPO(TwoOptimizerAlgorithm):
         if self.backend == "compiled":
             self._compiled_path()  # an error now rather than in learn
 
-    def _compiled_path(self) -> "CompiledPath | None":
-        """The kernels' path through this model; None where torch is to do the work.
-
-        Raises:
-            ArgumentError: ``backend="compiled"`` on a model that the kernels cannot serve.
-        """
-        return self._backend_choice.path(
-            self, self.backend, self._overridden(), self.measures_rollout_kl
-        )
-
-    def compiled_parameters(self) -> "tuple[Layout, NDArray[np.float32]] | None":
-        """The policy as the kernels have it, for ``CompiledVecEnv.evaluate``.
-
-        Returns:
-            Its shapes and all its parameters (P,) as they now are; None on the torch path.
-        """
-        path = self._compiled_path()
-        return None if path is None else path.parameters()
-
-    def _overridden(self) -> str | None:
-        kind, own = type(self), vars(self)
-        changed = (
-            name
-            for name in TORCH_PATH
-            if name in own or getattr(kind, name) is not AS_WRITTEN[name]
-        )
-        return next(changed, None)
-
     @classmethod
     def load(
         cls: type[SelfSpecPPO],
@@ -259,9 +224,6 @@ class SpecPPO(TwoOptimizerAlgorithm):
             path, env, device, custom_objects, print_system_info, force_reset, **kwargs
         )
 
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_backend_choice", "_gradient_step"]
-
     def _maybe_recommend_cpu(self, mlp_class_name: str = SpecActorCriticPolicy.__name__) -> None:
         super()._maybe_recommend_cpu(mlp_class_name)
 
@@ -271,27 +233,6 @@ class SpecPPO(TwoOptimizerAlgorithm):
         elif not isinstance(callback, BaseCallback):
             callback = ConvertCallback(callback)
         return super()._init_callback([FiniteGuard(), callback], progress_bar)
-
-    def collect_rollouts(
-        self,
-        env: VecEnv,
-        callback: BaseCallback,
-        rollout_buffer: RolloutBuffer,
-        n_rollout_steps: int,
-    ) -> bool:
-        """Fill the buffer with ``n_rollout_steps`` of every environment; SB3's arguments."""
-        path = self._backend_choice.latest(self) or self._compiled_path()
-        if path is None or not isinstance(rollout_buffer, SpecRolloutBuffer):
-            return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
-        self.policy.set_training_mode(False)
-        rollout_buffer.reset()
-        callback.on_rollout_start()
-        # Again: the callback may have made this another model.
-        path = self._compiled_path()
-        if path is not None:
-            return path.collect(env, callback, rollout_buffer, n_rollout_steps)
-        with rollout_started(callback):
-            return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
 
     # ------------------------------------------------------------------ the update (Spec 6.3)
 
@@ -406,11 +347,7 @@ class SpecPPO(TwoOptimizerAlgorithm):
     def _prepare_advantages(self, diagnostics: UpdateDiagnostics) -> None:
         """Log the rollout's advantages as they are, then normalise them if asked (Spec 4.3)."""
         advantages = self.rollout_buffer.advantages
-        # In double precision: the squares of large ones overflow in single.
-        diagnostics.add(
-            advantage_mean=advantages.mean(dtype=np.float64),
-            advantage_std=advantages.std(dtype=np.float64),
-        )
+        diagnostics.add_advantages(advantages)
         if self.normalize_advantage and self.normalize_advantage_over == "rollout":
             normalized = normalize_advantages(th.as_tensor(advantages))
             self.rollout_buffer.advantages = normalized.numpy()
@@ -451,11 +388,7 @@ class SpecPPO(TwoOptimizerAlgorithm):
         self, diagnostics: UpdateDiagnostics, clip_range: float, clip_range_vf: float | None
     ) -> None:
         diagnostics.record()
-        buffer = self.rollout_buffer
-        explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
-        self.logger.record("train/explained_variance", explained)
-        if hasattr(self.policy, "log_std"):
-            self.logger.record("train/std", th.exp(self.policy.log_std).mean().item())
+        record_fit(self.logger, self.rollout_buffer, self.policy)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/clip_range", clip_range)
         if clip_range_vf is not None:
@@ -463,11 +396,7 @@ class SpecPPO(TwoOptimizerAlgorithm):
 
     def dump_logs(self, iteration: int = 0) -> None:
         """SB3's log of a rollout, with the spread of the returns and lengths beside their means."""
-        episodes = self.ep_info_buffer or ()
-        if episodes and episodes[0]:
-            for key, name in (("r", "ep_rew_std"), ("l", "ep_len_std")):
-                spread = float(np.std([episode[key] for episode in episodes]))
-                self.logger.record(f"rollout/{name}", spread)
+        record_spreads(self.logger, self.ep_info_buffer or ())
         super().dump_logs(iteration)
 
     def learn(
@@ -480,7 +409,7 @@ class SpecPPO(TwoOptimizerAlgorithm):
         progress_bar: bool = False,
     ) -> SelfSpecPPO:
         """Train for at least ``total_timesteps``, in whole rollouts; SB3's arguments."""
-        try:
+        with named_refusal(self):
             return super().learn(
                 total_timesteps,
                 callback,
@@ -489,12 +418,8 @@ class SpecPPO(TwoOptimizerAlgorithm):
                 reset_num_timesteps,
                 progress_bar,
             )
-        except ValueError as error:
-            if TORCH_REFUSAL not in str(error):
-                raise
-            said = str(error).splitlines()[0]
-            raise broken_distribution(self.num_timesteps, said) from error
 
 
-AS_WRITTEN = {name: getattr(SpecPPO, name) for name in TORCH_PATH}
-"""To notice a method that was replaced in ``SpecPPO`` itself."""
+SpecPPO.as_written = {
+    name: getattr(SpecPPO, name) for name in ("_losses", "_step", "_update_by_torch", "_rollout_kl")
+}

@@ -1,6 +1,5 @@
 """Which of the two paths a model takes: torch, or the kernels that numba compiled."""
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +8,14 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import nn
-from torch.optim import optimizer as torch_optimizer
 
-from ppo_lab import kernels
 from ppo_lab.arguments import Backend
-from ppo_lab.compiled.plain_policy import parameters_in_order, patched_method, why_not_plain
+from ppo_lab.compiled.plain_policy import parameters_in_order, why_not_plain
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.policies import SpecActorCriticPolicy, critic_optimizer_of, has_joint_optimizer
+from ppo_lab.ppo.torch_internals import GLOBAL_OPTIMIZER_HOOKS, OPTIMIZER_HOOKS, hook_reason
+from ppo_lab.worlds.as_written import replaced_on
 
 if TYPE_CHECKING:
     from ppo_lab.compiled.path import CompiledPath
@@ -33,10 +32,6 @@ ADAM = {
     "differentiable": False,
 }
 """What the kernels' Adam leaves out, at the values where it is not missed."""
-OPTIMIZER_HOOKS = (
-    torch_optimizer._global_optimizer_pre_hooks,
-    torch_optimizer._global_optimizer_post_hooks,
-)
 JOINT = "policy.optimizer holds the critic's parameters too, and moves both networks as SB3's does"
 
 
@@ -79,10 +74,7 @@ class BackendChoice:
                 f"backend='compiled' cannot serve this model, because {reason}; "
                 "use backend='auto' or backend='torch'"
             )
-        message = f"Using the torch path, because {reason}"
-        if kernels.why_not() is not None and message != self._said:
-            warnings.warn(f"SpecPPO runs by torch, because {reason}", stacklevel=4)
-        self._say(model, message)
+        self._say(model, f"Using the torch path, because {reason}")
         self._path = None
         return None
 
@@ -92,7 +84,7 @@ class BackendChoice:
         return self._path if is_of_model else None
 
     def _path_of(self, model: OnPolicyAlgorithm, measures_rollout_kl: bool) -> "CompiledPath":
-        from ppo_lab.compiled.path import CompiledPath  # needs numba
+        from ppo_lab.compiled.path import CompiledPath  # imports numba: when it is needed
 
         if self._path is None or not self._path.is_of(model):
             self._path = CompiledPath(model)
@@ -115,15 +107,13 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     Returns:
         The first reason found, to be read after "because".
     """
-    if (missing := kernels.why_not()) is not None:
-        return missing
     if overridden is not None:
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
     if model.device.type != "cpu":
         return f"the model is on {model.device}, and the kernels run on the CPU"
     if type(model.rollout_buffer) is not SpecRolloutBuffer:
         return f"the rollout buffer is a {type(model.rollout_buffer).__name__}"
-    if (method := patched_method(model.rollout_buffer)) is not None:
+    if (method := replaced_on(model.rollout_buffer)) is not None:
         return f"the rollout buffer has a {method} of its own"
     if type(model.policy) is not SpecActorCriticPolicy:
         return f"the policy is a {type(model.policy).__name__}, not MlpPolicy"
@@ -146,8 +136,8 @@ def _spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) 
 
 def _optimizers_reason(policy: SpecActorCriticPolicy) -> str | None:
     """What keeps the two optimisers from being plain Adams, one over each network."""
-    if any(OPTIMIZER_HOOKS):
-        return "torch has global optimiser hooks"
+    if reason := hook_reason(*GLOBAL_OPTIMIZER_HOOKS, "has global optimiser hooks"):
+        return f"torch {reason}"
     actor, critic = parameters_in_order(policy)
     for name, optimizer, network in (
         ("policy.optimizer", policy.optimizer, actor),
@@ -167,9 +157,9 @@ def _adam_reason(optimizer: th.optim.Adam) -> str | None:
     for option, value in ADAM.items():
         if group.get(option, value) != value:
             return f"has {option}={group[option]}"
-    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
-        return "has hooks"
-    if (method := patched_method(optimizer)) is not None:
+    if reason := hook_reason(optimizer, OPTIMIZER_HOOKS, "has hooks"):
+        return reason
+    if (method := replaced_on(optimizer)) is not None:
         return f"has a {method} of its own"
     return None
 

@@ -96,8 +96,8 @@ _as_written: dict[type[VecEnv], Snapshot] = {}
 
 
 def _is_as_written(kind: type[VecEnv]) -> bool:
-    known = _as_written.get(kind)
-    if known is not None and known.holds:
+    snapshot = _as_written.get(kind)
+    if snapshot is not None and snapshot.holds:
         return True
     kinds = [each for each in kind.__mro__ if issubclass(each, VecEnv)]
     modules = [each.__module__ for each in kinds]

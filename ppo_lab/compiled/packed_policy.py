@@ -13,6 +13,7 @@ from ppo_lab.kernels.layout import Head, Layout
 from ppo_lab.kernels.settings import AdamSettings
 from ppo_lab.kernels.update import Adam
 from ppo_lab.ppo.policies import SpecActorCriticPolicy
+from ppo_lab.ppo.torch_internals import own_modules
 
 __all__ = ["PackedPolicy", "layout_of"]
 
@@ -140,7 +141,7 @@ def _in_one_list(policy: SpecActorCriticPolicy) -> list[nn.Parameter]:
 def _is_relu(policy: SpecActorCriticPolicy) -> bool:
     networks = policy.mlp_extractor.policy_net, policy.mlp_extractor.value_net
     return any(
-        type(layer) is nn.ReLU for network in networks for layer in network._modules.values()
+        type(layer) is nn.ReLU for network in networks for layer in own_modules(network).values()
     )
 
 

@@ -14,21 +14,20 @@ from ppo_lab.compiled.collecting import collect
 from ppo_lab.compiled.packed_policy import PackedPolicy
 from ppo_lab.compiled.player import encode
 from ppo_lab.errors import ArgumentError, broken_update
-from ppo_lab.kernels import advantages as adv
+from ppo_lab.kernels.advantages import estimate_advantages
 from ppo_lab.kernels.compile_notice import announced
 from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
+from ppo_lab.kernels.losses import PORTION, Memory
 from ppo_lab.kernels.settings import UpdateSettings
-from ppo_lab.kernels.update import DIAGNOSTICS, Memory, Rollout, update
+from ppo_lab.kernels.typing import Rollout, Trajectories
+from ppo_lab.kernels.update import DIAGNOSTICS, update
 from ppo_lab.kernels.warm_up import warm_up
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.diagnostics import UpdateDiagnostics
 from ppo_lab.ppo.policies import SpecActorCriticPolicy
 
 __all__ = ["CompiledPath"]
-
-WORKSPACE_ROWS = 256
-"""Samples whose intermediate values stay within a core's cache."""
 
 
 class CompiledPath:
@@ -45,7 +44,7 @@ class CompiledPath:
         assert isinstance(model.policy, SpecActorCriticPolicy)
         self.model = model
         self._packed = PackedPolicy(model.policy)
-        self._work = self._packed.layout.workspace(WORKSPACE_ROWS)
+        self._work = self._packed.layout.workspace(PORTION)
         self._memory: tuple[int, Memory] | None = None
 
     def warm_up(self, measures_rollout_kl: bool) -> None:
@@ -107,24 +106,18 @@ class CompiledPath:
         """
         dones = self.model._last_episode_starts
         assert dones is not None
-        known = (
-            buffer.rewards,
-            buffer.values,
-            last_values,
-            buffer.episode_starts,
-            dones.astype(np.float32),
+        starts, rewards = buffer.episode_starts, buffer.rewards
+        estimate_advantages(
+            buffer.advantage_estimator,
+            Trajectories(rewards, buffer.values, last_values, starts, dones.astype(np.float32)),
+            buffer.gamma,
+            buffer.gae_lambda,
+            buffer.n_step,
+            buffer.advantages,
+            buffer.returns,
         )
-        if buffer.advantage_estimator == "gae":
-            adv.gae(*known, buffer.gamma, buffer.gae_lambda, buffer.advantages, buffer.returns)
-            return
-        if buffer.advantage_estimator == "mc":
-            adv.monte_carlo(*known, buffer.gamma, buffer.returns)
-        elif buffer.advantage_estimator == "td0":
-            adv.td0(*known, buffer.gamma, buffer.returns)
-        else:
-            adv.n_step(*known, buffer.gamma, buffer.n_step, buffer.returns)
-        baseline = buffer.values if buffer.use_baseline else 0.0
-        buffer.advantages = buffer.returns - baseline
+        if not buffer.use_baseline:
+            buffer.advantages = buffer.returns.copy()
 
     def update(
         self,

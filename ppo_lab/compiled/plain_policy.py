@@ -6,7 +6,6 @@ tens of microseconds, so that it is taken anew before every rollout and every up
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,19 @@ from stable_baselines3.common.distributions import (
 )
 from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
 from torch import nn
-from torch.nn.modules import module as torch_module
 
 from ppo_lab.ppo.policies import SpecActorCriticPolicy, parameters_within
+from ppo_lab.ppo.torch_internals import (
+    GLOBAL_MODULE_HOOKS,
+    MODULE_HOOKS,
+    PARAMETER_HOOKS,
+    hook_reason,
+    own_modules,
+    own_parameters,
+)
+from ppo_lab.worlds.as_written import replaced_on
 
-__all__ = ["parameters_in_order", "patched_method", "why_not_plain"]
+__all__ = ["parameters_in_order", "why_not_plain"]
 
 ACTIVATIONS = (nn.Tanh, nn.ReLU)
 HEADS: Mapping[type[spaces.Space[Any]], type[Distribution]] = {
@@ -32,12 +39,6 @@ HEADS: Mapping[type[spaces.Space[Any]], type[Distribution]] = {
     spaces.MultiDiscrete: MultiCategoricalDistribution,
     spaces.Box: DiagGaussianDistribution,
 }
-GLOBAL_HOOKS = (
-    torch_module._global_forward_hooks,
-    torch_module._global_forward_pre_hooks,
-    torch_module._global_backward_hooks,
-    torch_module._global_backward_pre_hooks,
-)
 RESTATED: Mapping[type, tuple[str, ...]] = {
     nn.Module: ("__call__", "_call_impl", "_wrapped_call_impl"),
     SpecActorCriticPolicy: (
@@ -60,7 +61,10 @@ RESTATED: Mapping[type, tuple[str, ...]] = {
 }
 """What the kernels do in these methods' place."""
 AS_IMPORTED = tuple(
-    (kind, name, getattr(kind, name)) for kind, names in RESTATED.items() for name in names
+    (kind, name, getattr(kind, name))
+    for kind, names in RESTATED.items()
+    for name in names
+    if hasattr(kind, name)  # some are torch's own
 )
 
 
@@ -95,27 +99,14 @@ def parameters_in_order(
 
 
 def _weights(network: nn.Module, head: nn.Module) -> list[nn.Parameter]:
-    layers = [*network._modules.values()][::2]
-    held = [layer._parameters for layer in (*layers, head)]  # type: ignore[union-attr]
+    layers = [*own_modules(network).values()][::2]
+    held = [own_parameters(layer) for layer in (*layers, head)]  # type: ignore[arg-type]
     return [each[name] for each in held for name in ("weight", "bias")]  # type: ignore[misc]
 
 
-def patched_method(holder: object) -> str | None:
-    """The name of a method that this one object has in place of its class's, if any."""
-    methods = _methods(type(holder))  # type: ignore[arg-type]
-    if methods.isdisjoint(vars(holder)):
-        return None
-    return next(name for name in vars(holder) if name in methods)
-
-
-@cache
-def _methods(kind: type) -> frozenset[str]:
-    return frozenset(name for name in dir(kind) if callable(getattr(kind, name, None)))
-
-
 def _torch_reason() -> str | None:
-    if any(GLOBAL_HOOKS):
-        return "torch has global module hooks"
+    if reason := hook_reason(*GLOBAL_MODULE_HOOKS, "has global module hooks"):
+        return f"torch {reason}"
     if th.is_autocast_enabled("cpu") or not th.is_grad_enabled():
         return "torch's autocast is on or its gradients are off"
     for kind, name, function in AS_IMPORTED:
@@ -133,15 +124,9 @@ def _module_reason(module: nn.Module, kind: type[nn.Module]) -> str | None:
     """What keeps one module from being a plain one of its class."""
     if type(module) is not kind:
         return f"is a {type(module).__name__}, not a plain {kind.__name__}"
-    held = module.__dict__
-    if (
-        held["_forward_hooks"]
-        or held["_forward_pre_hooks"]
-        or held["_backward_hooks"]
-        or held["_backward_pre_hooks"]
-    ):
-        return "has forward or backward hooks"
-    if (method := patched_method(module)) is not None:
+    if reason := hook_reason(module, MODULE_HOOKS, "has forward or backward hooks"):
+        return reason
+    if (method := replaced_on(module)) is not None:
         return f"has a {method} of its own"
     return None
 
@@ -171,7 +156,7 @@ def _distribution_reason(policy: SpecActorCriticPolicy) -> str | None:
     expected = (head for kind, head in HEADS.items() if isinstance(space, kind))
     if type(distribution) is not next(expected, None):
         return f"the actions follow a {type(distribution).__name__}"
-    if (method := patched_method(distribution)) is not None:
+    if (method := replaced_on(distribution)) is not None:
         return f"the actions' distribution has a {method} of its own"
     return None
 
@@ -188,9 +173,9 @@ def _networks_reason(policy: SpecActorCriticPolicy) -> str | None:
     ):
         if reason := _reason_of(network, name, nn.Sequential):
             return reason
-        layers = [*network._modules.values(), head]
-        if found := _chain_reason(layers, policy.features_dim, outputs):
-            index, reason = found
+        layers: list[Any] = [*own_modules(network).values(), head]
+        if misfit := _chain_reason(layers, policy.features_dim, outputs):
+            index, reason = misfit
             head_name = "action_net" if name == "policy_net" else "the value's head"
             where = f"{name}[{index}]" if index < len(layers) - 1 else head_name
             return f"{where} {reason}"
@@ -229,9 +214,9 @@ def _activation_reason(layer: nn.Module) -> str | None:
 def _linear_reason(layer: nn.Module, inputs: int) -> str | None:
     if reason := _module_reason(layer, nn.Linear):
         return reason
-    held = layer._parameters
+    held = own_parameters(layer)
     weight, bias = held.get("weight"), held.get("bias")
-    if len(held) != 2 or layer._modules or weight is None or bias is None:
+    if len(held) != 2 or own_modules(layer) or weight is None or bias is None:
         return "is no plain Linear with weight and bias"
     if weight.dim() != 2:
         return "has a weight that is no matrix"
@@ -242,14 +227,14 @@ def _linear_reason(layer: nn.Module, inputs: int) -> str | None:
 
 
 def _width(layer: nn.Module) -> int:
-    weight = layer._parameters["weight"]  # the truth, where ``out_features`` may be stale
+    weight = own_parameters(layer)["weight"]  # the truth, where ``out_features`` may be stale
     assert weight is not None
     return weight.shape[0]
 
 
 def _parameters_reason(policy: SpecActorCriticPolicy) -> str | None:
     if isinstance(policy.action_space, spaces.Box):
-        log_std = policy._parameters.get("log_std")
+        log_std = own_parameters(policy).get("log_std")
         if log_std is None or log_std.shape != (_outputs(policy),):
             return "log_std is not one number for each action"
     actor, critic = parameters_in_order(policy)
@@ -273,6 +258,5 @@ def _parameter_reason(parameter: nn.Parameter) -> str | None:
         return "a parameter is not on the CPU"
     if not parameter.requires_grad:
         return "some parameters are frozen"
-    if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
-        return "a parameter has gradient hooks"
-    return None
+    reason = hook_reason(parameter, PARAMETER_HOOKS, "has gradient hooks")
+    return None if reason is None else f"a parameter {reason}"

@@ -20,6 +20,7 @@ from ppo_lab.kernels.boundary import check_indices as check_places
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import check_finite, check_rollout
 from ppo_lab.ppo.space_checks import check_indices, check_shape
+from ppo_lab.ppo.torch_internals import copy_all, live_parts
 from ppo_lab.vec_env.compiled import CompiledVecEnv
 from ppo_lab.worlds.rollout import RolloutArrays, RolloutOutcome
 
@@ -211,15 +212,19 @@ class _Binding:
     def __init__(self, packed: PackedPolicy, policy: nn.Module) -> None:
         self._parameters: list[th.Tensor] = [*packed.parameters]
         self._vectors = packed.views()
-        found: list[Mapping[Any, Any]] = [vars(policy)]
+        shown: list[Mapping[Any, Any]] = [vars(policy)]
+        self._is_shown = True
         for module in policy.modules():
-            found += [module._parameters, module._modules]
-            found += [module._forward_hooks, module._forward_pre_hooks]
-        self._parts = [(each, dict(each)) for each in found]
+            parts = live_parts(module)
+            self._is_shown = self._is_shown and parts is not None
+            shown += parts or []
+        self._parts = [(part, dict(part)) for part in shown]
 
     @property
     def holds(self) -> bool:
-        """Whether the policy still is made of the same modules, parameters and hooks."""
+        """Whether the policy surely is made of the same modules, parameters and hooks still."""
+        if not self._is_shown:
+            return False
         for now, then in self._parts:  # noqa: SIM110 - a generator would take twice as long
             if now != then:
                 return False
@@ -228,17 +233,17 @@ class _Binding:
     def read(self) -> None:
         """Copy the parameters as they now are into the vectors."""
         with th.no_grad():
-            th._foreach_copy_(self._vectors, self._parameters)
+            copy_all(self._vectors, self._parameters)
 
 
 _bindings: WeakKeyDictionary[PackedPolicy, _Binding] = WeakKeyDictionary()
 
 
 def _binding_of(packed: PackedPolicy, policy: nn.Module) -> _Binding:
-    known = _bindings.get(packed)
-    if known is None or not known.holds:
-        known = _bindings[packed] = _Binding(packed, policy)
-    return known
+    binding = _bindings.get(packed)
+    if binding is None or not binding.holds:
+        binding = _bindings[packed] = _Binding(packed, policy)
+    return binding
 
 
 def _empty_moves(box: spaces.Box, n_steps: int, n_envs: int) -> NDArray[Any]:

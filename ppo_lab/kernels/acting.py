@@ -5,26 +5,11 @@ import math
 import numpy as np
 
 from ppo_lab.kernels.boundary import check_array, check_network
-from ppo_lab.kernels.compiling import entry_kernel
-from ppo_lab.kernels.heads import (
-    categorical_log_probs,
-    draw_categorical,
-    draw_gaussian,
-    gaussian_log_probs,
-    log_softmax,
-)
-from ppo_lab.kernels.layout import (
-    ACTOR,
-    CRITIC,
-    GAUSSIAN,
-    HEAD,
-    N_ACTOR,
-    N_OUTPUTS,
-    PROBABILITIES,
-    Layout,
-)
-from ppo_lab.kernels.network import capacity, forward, view
-from ppo_lab.kernels.typing import Actions, Doubles, Floats, Integers, Matrix
+from ppo_lab.kernels.compiling import entry_kernel, inlined_kernel
+from ppo_lab.kernels.layout import ACTOR, CRITIC, FIXED, UNITS, Layout
+from ppo_lab.kernels.network import forward
+from ppo_lab.kernels.policy_head import draw_actions
+from ppo_lab.kernels.typing import Actions, Doubles, Floats, Floats2D, Integers, Networks
 
 __all__ = ["act", "predict_values", "run_act", "run_predict_values"]
 
@@ -32,7 +17,7 @@ __all__ = ["act", "predict_values", "run_act", "run_predict_values"]
 def act(
     params: Floats,
     layout: Layout,
-    observations: Matrix,
+    observations: Floats2D,
     noise: Doubles,
     work: Floats,
     actions: Actions,
@@ -58,17 +43,14 @@ def act(
         ArgumentError: an array of another shape or type.
     """
     k, columns = len(observations), layout.n_actions
-    check_network(layout, params, work)
-    check_array("observations", observations, (k, layout.inputs))
+    _check(params, layout, observations, work, values=values, log_probs=log_probs)
     check_array("noise", noise, (k, columns), np.float64)
     check_array("actions", actions, (k, columns), layout.action_dtype, written=True)
-    check_array("values", values, (k,), written=True)
-    check_array("log_probs", log_probs, (k,), written=True)
     return run_act(params, layout.plan, observations, noise, work, actions, values, log_probs)
 
 
 def predict_values(
-    params: Floats, layout: Layout, observations: Matrix, work: Floats, values: Floats
+    params: Floats, layout: Layout, observations: Floats2D, work: Floats, values: Floats
 ) -> None:
     """V(s) of K observations, to bootstrap from (Spec 3); allocates nothing.
 
@@ -82,17 +64,29 @@ def predict_values(
     Raises:
         ArgumentError: an array of another shape or type.
     """
+    _check(params, layout, observations, work, values=values)
+    run_predict_values(params, layout.plan, observations, work, values)
+
+
+def _check(
+    params: Floats, layout: Layout, observations: Floats2D, work: Floats, **written: Floats
+) -> None:
+    """Check what both take; ``written``: (K,) each."""
     check_network(layout, params, work)
     check_array("observations", observations, (len(observations), layout.inputs))
-    check_array("values", values, (len(observations),), written=True)
-    run_predict_values(params, layout.plan, observations, work, values)
+    for name, array in written.items():
+        check_array(name, array, (len(observations),), written=True)
+
+
+# One argument an array: every step calls these two from Python, where a tuple of arrays costs
+# another half of the call.
 
 
 @entry_kernel
 def run_act(
     params: Floats,
     plan: Integers,
-    observations: Matrix,
+    observations: Floats2D,
     noise: Doubles,
     work: Floats,
     actions: Actions,
@@ -100,23 +94,15 @@ def run_act(
     log_probs: Floats,
 ) -> int:
     """See :func:`act`, whose arguments these are, checked; ``plan`` is the layout's."""
-    rows = capacity(plan, work)
-    for first in range(0, observations.shape[0], rows):
-        last = min(first + rows, observations.shape[0])
+    networks = networks_in(params, plan, work)
+    for first in range(0, observations.shape[0], networks.rows):
+        last = min(first + networks.rows, observations.shape[0])
         inputs = observations[first:last]
-        part, part_noise = actions[first:last], noise[first:last]
-        part_log_probs = log_probs[first:last]
-        outputs = forward(params, plan, ACTOR, inputs, work, rows)
-        if plan[HEAD] == GAUSSIAN:
-            log_std = params[plan[N_ACTOR] - plan[N_OUTPUTS] : plan[N_ACTOR]]
-            draw_gaussian(outputs, log_std, part_noise, part)
-            gaussian_log_probs(outputs, log_std, part, part_log_probs)
-        else:
-            probabilities = view(work, rows, plan[PROBABILITIES], last - first, plan[N_OUTPUTS])
-            log_softmax(plan, outputs, probabilities, part_log_probs)  # as scratch
-            draw_categorical(plan, probabilities, part_noise, part)
-            categorical_log_probs(plan, outputs, part, part_log_probs)
-        judged = forward(params, plan, CRITIC, inputs, work, rows)
+        outputs = forward(networks, ACTOR, inputs)
+        draw_actions(
+            networks, outputs, noise[first:last], actions[first:last], log_probs[first:last]
+        )
+        judged = forward(networks, CRITIC, inputs)
         # A loop: assigning arrays would compile the message for shapes that do not match.
         for i in range(last - first):
             values[first + i] = judged[i, 0]
@@ -128,12 +114,18 @@ def run_act(
 
 @entry_kernel
 def run_predict_values(
-    params: Floats, plan: Integers, observations: Matrix, work: Floats, values: Floats
+    params: Floats, plan: Integers, observations: Floats2D, work: Floats, values: Floats
 ) -> None:
     """See :func:`predict_values`."""
-    rows = capacity(plan, work)
-    for first in range(0, observations.shape[0], rows):
-        last = min(first + rows, observations.shape[0])
-        outputs = forward(params, plan, CRITIC, observations[first:last], work, rows)
+    networks = networks_in(params, plan, work)
+    for first in range(0, observations.shape[0], networks.rows):
+        last = min(first + networks.rows, observations.shape[0])
+        outputs = forward(networks, CRITIC, observations[first:last])
         for i in range(last - first):
             values[first + i] = outputs[i, 0]
+
+
+@inlined_kernel
+def networks_in(params: Floats, plan: Integers, work: Floats) -> Networks:
+    """``Networks.of``, compiled."""
+    return Networks(params, plan, work, (work.size - plan[FIXED]) // plan[UNITS])

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.layout import FIXED, UNITS, Layout
+from ppo_lab.kernels.typing import Trajectories
 
 __all__ = [
     "check_actions",
     "check_array",
     "check_indices",
     "check_network",
-    "check_steps",
+    "check_trajectories",
     "check_work",
 ]
 
@@ -49,13 +50,13 @@ def check_array(
         and (array.flags.writeable or not written)
     ):
         return
-    found = type(array).__name__
+    description = type(array).__name__
     if isinstance(array, np.ndarray):
-        found = f"{array.dtype} of shape {array.shape}"
-        found += "" if array.flags.c_contiguous else ", not C-contiguous"
-        found += "" if array.flags.writeable else ", read-only"
+        description = f"{array.dtype} of shape {array.shape}"
+        description += "" if array.flags.c_contiguous else ", not C-contiguous"
+        description += "" if array.flags.writeable else ", read-only"
     raise ArgumentError(
-        f"{name} is {found}: the kernels take C-contiguous {np.dtype(dtype)} of shape {shape}"
+        f"{name} is {description}: the kernels take C-contiguous {np.dtype(dtype)} of shape {shape}"
     )
 
 
@@ -114,29 +115,20 @@ def check_work(layout: Layout, work: object) -> None:
         raise ArgumentError(f"work holds {size} numbers: one sample takes {smallest}")
 
 
-def check_steps(
-    rewards: NDArray[Any],
-    values: NDArray[Any],
-    last_values: NDArray[Any],
-    episode_starts: NDArray[Any],
-    dones: NDArray[Any],
-    **written: NDArray[Any],
-) -> None:
-    """Check a rollout's table, (T, N), and what comes after its last step, (N,).
+def check_trajectories(trajectories: Trajectories, **written: NDArray[Any]) -> None:
+    """Check a rollout's table, (T, N), what comes after its last step, (N,), and what is written.
 
     Raises:
         ArgumentError: another shape or type.
     """
-    if not isinstance(rewards, np.ndarray) or rewards.ndim != 2 or rewards.size == 0:
-        raise ArgumentError("rewards are no table of T ≥ 1 steps of N ≥ 1 environments")
-    table, row = rewards.shape, rewards.shape[1:]
-    for name, array, shape in (
-        ("rewards", rewards, table),
-        ("values", values, table),
-        ("last_values", last_values, row),
-        ("episode_starts", episode_starts, table),
-        ("dones", dones, row),
+    if (
+        not isinstance(trajectories.rewards, np.ndarray)
+        or trajectories.rewards.ndim != 2
+        or not trajectories.rewards.size
     ):
-        check_array(name, array, shape)
+        raise ArgumentError("rewards are no table of T ≥ 1 steps of N ≥ 1 environments")
+    table, row = trajectories.rewards.shape, trajectories.rewards.shape[1:]
+    for name, array in trajectories._asdict().items():
+        check_array(name, array, row if name in ("last_values", "dones") else table)
     for name, array in written.items():
         check_array(name, array, table, written=True)

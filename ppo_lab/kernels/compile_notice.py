@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from ppo_lab.kernels.compiling import on_compiling
+from ppo_lab.kernels.numba_internals import on_compiling
 
 __all__ = ["announced"]
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from ppo_lab.kernels.boundary import check_actions, check_array, check_network
 from ppo_lab.kernels.compiling import entry_kernel
-from ppo_lab.kernels.heads import categorical_log_probs, gaussian_log_probs, log_softmax
-from ppo_lab.kernels.layout import ACTOR, GAUSSIAN, HEAD, N_ACTOR, N_OUTPUTS, PROBABILITIES, Layout
-from ppo_lab.kernels.network import capacity, forward, spare_columns, view
-from ppo_lab.kernels.typing import Actions, Floats, Integers, Matrix
+from ppo_lab.kernels.layout import ACTOR, Layout
+from ppo_lab.kernels.network import forward, spare_columns
+from ppo_lab.kernels.policy_head import action_log_probs
+from ppo_lab.kernels.typing import Actions, Floats, Floats2D, Networks
 
 __all__ = ["rollout_kl"]
 
@@ -17,7 +17,7 @@ __all__ = ["rollout_kl"]
 def rollout_kl(
     params: Floats,
     layout: Layout,
-    observations: Matrix,
+    observations: Floats2D,
     actions: Actions,
     old_log_probs: Floats,
     work: Floats,
@@ -40,33 +40,23 @@ def rollout_kl(
     check_array("observations", observations, (n, layout.inputs))
     check_actions(layout, actions, n)
     check_array("old_log_probs", old_log_probs, (n,))
-    return run_rollout_kl(params, layout.plan, observations, actions, old_log_probs, work)
+    networks = Networks.of(layout, params, work)
+    return run_rollout_kl(networks, observations, actions, old_log_probs)
 
 
 @entry_kernel
 def run_rollout_kl(
-    params: Floats,
-    plan: Integers,
-    observations: Matrix,
-    actions: Actions,
-    old_log_probs: Floats,
-    work: Floats,
+    networks: Networks, observations: Floats2D, actions: Actions, old_log_probs: Floats
 ) -> float:
     """See :func:`rollout_kl`, whose arguments these are, checked."""
-    rows, n_samples, n_outputs = capacity(plan, work), observations.shape[0], plan[N_OUTPUTS]
-    log_std = params[plan[N_ACTOR] - n_outputs : plan[N_ACTOR]]
+    n_samples = observations.shape[0]
     total = 0.0
-    for first in range(0, n_samples, rows):
-        n = min(rows, n_samples - first)
-        outputs = forward(params, plan, ACTOR, observations[first : first + n], work, rows)
-        log_probs, scratch = spare_columns(plan, work, rows, n)
-        if plan[HEAD] == GAUSSIAN:
-            gaussian_log_probs(outputs, log_std, actions[first : first + n], log_probs)
-        else:
-            probabilities = view(work, rows, plan[PROBABILITIES], n, n_outputs)
-            log_softmax(plan, outputs, probabilities, scratch)
-            categorical_log_probs(plan, outputs, actions[first : first + n], log_probs)
-        for i in range(n):
+    for first in range(0, n_samples, networks.rows):
+        last = min(first + networks.rows, n_samples)
+        outputs = forward(networks, ACTOR, observations[first:last])
+        log_probs, scratch = spare_columns(networks, last - first)
+        action_log_probs(networks, outputs, actions[first:last], log_probs, scratch)
+        for i in range(last - first):
             log_ratio = np.float64(log_probs[i]) - np.float64(old_log_probs[first + i])
             total += math.expm1(log_ratio) - log_ratio
     return float(total / n_samples)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ppo_lab.kernels.compiling import inlined_kernel, kernel
 from ppo_lab.kernels.layout import N_ACTIONS, SIZES
-from ppo_lab.kernels.typing import Actions, Doubles, Floats, Integers, Matrix
+from ppo_lab.kernels.typing import Actions, Doubles, Floats, Floats2D, Integers
 
 __all__ = [
     "categorical_entropy",
@@ -31,7 +31,7 @@ ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 
 @kernel
-def log_softmax(plan: Integers, logits: Matrix, probabilities: Matrix, scratch: Floats) -> None:
+def log_softmax(plan: Integers, logits: Floats2D, probabilities: Floats2D, scratch: Floats) -> None:
     """p_j = e^{z_j − max} / Σ_k e^{z_k − max} and z_j ← log p_j, of every sub-action.
 
     Args:
@@ -60,7 +60,7 @@ def log_softmax(plan: Integers, logits: Matrix, probabilities: Matrix, scratch: 
 
 
 @inlined_kernel
-def exponentials(z: Matrix, start: int, stop: int, highest: Floats, into: Matrix) -> None:
+def exponentials(z: Floats2D, start: int, stop: int, highest: Floats, into: Floats2D) -> None:
     """Columns of z ← z − max, and e^z beside them."""
     for j in range(start, stop):
         for i in range(z.shape[0]):
@@ -69,7 +69,7 @@ def exponentials(z: Matrix, start: int, stop: int, highest: Floats, into: Matrix
 
 
 @inlined_kernel
-def divide_by_sums(p: Matrix, start: int, stop: int, sums: Floats) -> None:
+def divide_by_sums(p: Floats2D, start: int, stop: int, sums: Floats) -> None:
     """Columns of p ← p / Σ_j p_j; the sums are left in ``sums``."""
     for i in range(p.shape[0]):
         sums[i] = ZERO
@@ -83,7 +83,7 @@ def divide_by_sums(p: Matrix, start: int, stop: int, sums: Floats) -> None:
 
 @kernel
 def draw_categorical(
-    plan: Integers, probabilities: Matrix, uniforms: Doubles, actions: Actions
+    plan: Integers, probabilities: Floats2D, uniforms: Doubles, actions: Actions
 ) -> None:
     """The first j with Σ_{k≤j} p_k > u, of every sub-action.
 
@@ -110,7 +110,9 @@ def draw_categorical(
 
 
 @kernel
-def categorical_log_probs(plan: Integers, log_probs: Matrix, actions: Actions, out: Floats) -> None:
+def categorical_log_probs(
+    plan: Integers, log_probs: Floats2D, actions: Actions, out: Floats
+) -> None:
     """Log π(a|s) = Σ over the sub-actions of log p_a.
 
     Args:
@@ -129,7 +131,7 @@ def categorical_log_probs(plan: Integers, log_probs: Matrix, actions: Actions, o
 
 
 @kernel
-def categorical_entropy(log_probs: Matrix, probabilities: Matrix) -> float:
+def categorical_entropy(log_probs: Floats2D, probabilities: Floats2D) -> float:
     """Σ_n H_n, H = −Σ_j p_j log p_j summed over the sub-actions."""
     entropy = 0.0
     for i in range(log_probs.shape[0]):
@@ -141,8 +143,8 @@ def categorical_entropy(log_probs: Matrix, probabilities: Matrix) -> float:
 @kernel
 def categorical_gradient(
     plan: Integers,
-    log_probs: Matrix,
-    probabilities: Matrix,
+    log_probs: Floats2D,
+    probabilities: Floats2D,
     actions: Actions,
     by_log_prob: Floats,
     by_entropy: np.float32,
@@ -181,7 +183,7 @@ def categorical_gradient(
 
 
 @kernel
-def draw_gaussian(means: Matrix, log_std: Floats, normals: Doubles, actions: Actions) -> None:
+def draw_gaussian(means: Floats2D, log_std: Floats, normals: Doubles, actions: Actions) -> None:
     """a_j = μ_j + σ_j ξ_j with ξ standard normal.
 
     Args:
@@ -197,7 +199,7 @@ def draw_gaussian(means: Matrix, log_std: Floats, normals: Doubles, actions: Act
 
 
 @kernel
-def gaussian_log_probs(means: Matrix, log_std: Floats, actions: Actions, out: Floats) -> None:
+def gaussian_log_probs(means: Floats2D, log_std: Floats, actions: Actions, out: Floats) -> None:
     """Log π(a|s) = −Σ_j [(a_j − μ_j)² / (2 σ_j²) + log σ_j + ½ log 2π].
 
     Args:
@@ -226,7 +228,7 @@ def gaussian_entropy(log_std: Floats) -> np.float32:
 
 @kernel
 def gaussian_gradient(
-    means: Matrix,
+    means: Floats2D,
     log_std: Floats,
     actions: Actions,
     by_log_prob: Floats,

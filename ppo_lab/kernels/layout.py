@@ -155,12 +155,12 @@ class Layout:
 
     def places(self) -> tuple[Place, ...]:
         """Every tensor's place, in the order of the flat vector."""
-        found: list[Place] = []
+        places: list[Place] = []
         start = 0
 
         def add(role: tuple[str, int, str], shape: tuple[int, ...]) -> None:
             nonlocal start
-            found.append(Place(role, start, shape))
+            places.append(Place(role, start, shape))
             start += prod(shape)
 
         for network, hidden, outputs in (
@@ -172,7 +172,7 @@ class Layout:
                 add((network, index, "bias"), (n_out,))
             if network == "actor" and self.head == "gaussian":
                 add((network, len(hidden), "log_std"), (outputs,))
-        return tuple(found)
+        return tuple(places)
 
     @cached_property
     def plan(self) -> NDArray[np.int64]:

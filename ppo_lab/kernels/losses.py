@@ -5,30 +5,14 @@ sample: ∂loss/∂ log π(a|s), ∂loss/∂H and ∂loss/∂V.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from ppo_lab.kernels.compiling import inlined_kernel, kernel
-from ppo_lab.kernels.heads import (
-    categorical_entropy,
-    categorical_gradient,
-    categorical_log_probs,
-    gaussian_entropy,
-    gaussian_gradient,
-    gaussian_log_probs,
-    log_softmax,
-)
-from ppo_lab.kernels.layout import (
-    ACTOR,
-    CRITIC,
-    GAUSSIAN,
-    HEAD,
-    INPUTS,
-    N_ACTOR,
-    N_OUTPUTS,
-    PROBABILITIES,
-)
-from ppo_lab.kernels.network import backward, capacity, forward, spare_columns, view
+from ppo_lab.kernels.layout import ACTOR, CRITIC, INPUTS, Layout
+from ppo_lab.kernels.network import backward, forward, spare_columns, view
+from ppo_lab.kernels.policy_head import action_log_probs, output_gradient, total_entropy
 from ppo_lab.kernels.settings import (
     CLIP_RANGE,
     CLIP_RANGE_VF,
@@ -40,9 +24,17 @@ from ppo_lab.kernels.settings import (
     VANILLA,
     VF_COEF,
 )
-from ppo_lab.kernels.typing import Actions, Doubles, Floats, Integers, Matrix
+from ppo_lab.kernels.typing import (
+    Actions,
+    Doubles,
+    Floats,
+    Floats2D,
+    Integers,
+    Networks,
+    Rollout,
+)
 
-__all__ = ["advantage_moments", "loss_and_gradient"]
+__all__ = ["Memory", "loss_and_gradient"]
 
 # Sums over the samples of a minibatch.
 SUM_OBJECTIVE, SUM_VALUE, SUM_ENTROPY, SUM_KL, SUM_CLIPPED, SUM_RATIO, SUM_SQUARE = range(7)
@@ -52,7 +44,53 @@ POLICY_LOSS, VALUE_LOSS, ENTROPY_LOSS, LOSS, APPROX_KL, CLIP_FRACTION, RATIO_MEA
 ACTOR_NORM, CRITIC_NORM = 8, 9
 N_DIAGNOSTICS = 10
 
+PORTION = 256
+"""Samples that go through the networks at once: their activations stay in a core's cache."""
+
 ZERO, ONE, TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
+
+
+class Memory(NamedTuple):
+    """What an update needs beside its arguments; kept from one to the next.
+
+    Attributes:
+        work: the networks' intermediate values, for ``PORTION`` samples or one minibatch.
+        actions: as many samples' actions.
+        gradients: (2, P): a minibatch's, and one portion's.
+        sums: (N_SUMS,) over the samples of a minibatch.
+    """
+
+    work: Floats
+    actions: Actions
+    gradients: Floats2D
+    sums: Doubles
+
+    @classmethod
+    def of(cls, layout: Layout, batch_size: int) -> "Memory":
+        """Memory for updates of a layout with minibatches of this size."""
+        rows = min(batch_size, PORTION)
+        return cls(
+            layout.workspace(rows),
+            np.zeros((rows, layout.n_actions), layout.action_dtype),
+            np.zeros((2, layout.n_parameters), np.float32),
+            np.zeros(N_SUMS),
+        )
+
+
+class Portion(NamedTuple):
+    """The samples of a minibatch that go through the networks at once.
+
+    Attributes:
+        indices: (n,) their rows of the rollout.
+        observations: (n, I).
+        actions: (n, action columns).
+        n_batch: samples of the whole minibatch.
+    """
+
+    indices: Integers
+    observations: Floats2D
+    actions: Actions
+    n_batch: int
 
 
 @kernel
@@ -157,34 +195,22 @@ def value_term(
 
 @inlined_kernel
 def actor_portion(
-    params: Floats,
-    plan: Integers,
-    inputs: Matrix,
-    indices: Integers,
-    actions: Actions,
-    old_log_probs: Floats,
-    advantages: Floats,
-    moments: tuple[float, float],
-    n_batch: int,
+    networks: Networks,
     settings: Doubles,
-    work: Floats,
+    rollout: Rollout,
+    portion: Portion,
+    moments: tuple[float, float],
     gradient: Floats,
     sums: Doubles,
     ratios: Floats,
 ) -> None:
     """The actor's part of the gradient from one portion of a minibatch; see loss_and_gradient."""
-    rows, n, n_outputs = capacity(plan, work), indices.size, plan[N_OUTPUTS]
-    log_std = params[plan[N_ACTOR] - n_outputs : plan[N_ACTOR]]
-    outputs = forward(params, plan, ACTOR, inputs, work, rows)
-    probabilities = view(work, rows, plan[PROBABILITIES], n, n_outputs)
-    log_probs, scratch = spare_columns(plan, work, rows, n)
-    if plan[HEAD] == GAUSSIAN:
-        gaussian_log_probs(outputs, log_std, actions, log_probs)
-        sums[SUM_ENTROPY] += n * gaussian_entropy(log_std)
-    else:
-        log_softmax(plan, outputs, probabilities, scratch)
-        categorical_log_probs(plan, outputs, actions, log_probs)
-        sums[SUM_ENTROPY] += categorical_entropy(outputs, probabilities)
+    indices, actions, n = portion.indices, portion.actions, portion.indices.size
+    advantages, old_log_probs = rollout.advantages, rollout.old_log_probs
+    outputs = forward(networks, ACTOR, portion.observations)
+    log_probs, scratch = spare_columns(networks, n)
+    action_log_probs(networks, outputs, actions, log_probs, scratch)
+    sums[SUM_ENTROPY] += total_entropy(networks, outputs)
     by_log_prob = log_probs  # each takes the place of its sample's log-probability
     for i in range(n):
         row = indices[i]
@@ -192,41 +218,30 @@ def actor_portion(
         ratio, slope = policy_term(log_probs[i], old_log_probs[row], advantage, settings, sums)
         if ratios.size > 0:
             ratios[i] = ratio
-        by_log_prob[i] = -slope / np.float32(n_batch)
-    by_entropy = np.float32(-settings[ENT_COEF] / n_batch)
-    if plan[HEAD] == GAUSSIAN:
-        log_std_gradient = gradient[plan[N_ACTOR] - n_outputs : plan[N_ACTOR]]
-        gaussian_gradient(outputs, log_std, actions, by_log_prob, by_entropy, log_std_gradient)
-    else:
-        categorical_gradient(
-            plan, outputs, probabilities, actions, by_log_prob, by_entropy, scratch
-        )
-    backward(params, plan, ACTOR, inputs, work, rows, gradient)
+        by_log_prob[i] = -slope / np.float32(portion.n_batch)
+    by_entropy = np.float32(-settings[ENT_COEF] / portion.n_batch)
+    output_gradient(networks, outputs, actions, by_log_prob, by_entropy, scratch, gradient)
+    backward(networks, ACTOR, portion.observations, gradient)
 
 
 @inlined_kernel
 def critic_portion(
-    params: Floats,
-    plan: Integers,
-    inputs: Matrix,
-    indices: Integers,
-    old_values: Floats,
-    returns: Floats,
-    n_batch: int,
+    networks: Networks,
     settings: Doubles,
-    work: Floats,
+    rollout: Rollout,
+    portion: Portion,
     gradient: Floats,
     sums: Doubles,
 ) -> None:
     """The critic's part of the gradient from one portion of a minibatch; see loss_and_gradient."""
-    rows = capacity(plan, work)
-    outputs = forward(params, plan, CRITIC, inputs, work, rows)
-    weight = np.float32(settings[VF_COEF] / n_batch)
+    outputs = forward(networks, CRITIC, portion.observations)
+    weight = np.float32(settings[VF_COEF] / portion.n_batch)
+    indices, old_values, returns = portion.indices, rollout.old_values, rollout.returns
     for i in range(indices.size):
         row = indices[i]
         slope = value_term(outputs[i, 0], old_values[row], returns[row], settings, sums)
         outputs[i, 0] = weight * slope
-    backward(params, plan, CRITIC, inputs, work, rows, gradient)
+    backward(networks, CRITIC, portion.observations, gradient)
 
 
 @kernel
@@ -247,84 +262,41 @@ def add(part: Floats, total: Floats) -> None:
 
 @inlined_kernel
 def loss_and_gradient(
-    params: Floats,
-    plan: Integers,
+    networks: Networks,
     settings: Doubles,
-    observations: Matrix,
-    actions: Actions,
-    old_values: Floats,
-    old_log_probs: Floats,
-    advantages: Floats,
-    returns: Floats,
+    rollout: Rollout,
     indices: Integers,
-    work: Floats,
-    chosen: Actions,
-    gradients: Matrix,
-    sums: Doubles,
+    memory: Memory,
     diagnostics: Doubles,
     ratios: Floats,
 ) -> None:
     """The loss of one minibatch, its gradient and what is logged of it (Spec 6.2, 8.2).
 
     Args:
-        params: (P,) all parameters.
-        plan: ``layout.plan``.
+        networks: actor and critic, in the memory's workspace.
         settings: ``UpdateSettings.packed()``.
-        observations: (N, I) of the whole rollout, as all that follow.
-        actions: (N, action columns).
-        old_values: (N,) V at the time of the rollout.
-        old_log_probs: (N,) log π_old(a|s).
-        advantages: (N,) Â before minibatch normalisation.
-        returns: (N,) R̂.
+        rollout: the whole of it; its advantages are not normalised over minibatches yet.
         indices: (B,) the samples of this minibatch.
-        work: ``layout.workspace(rows)`` of any number of rows.
-        chosen: (rows, action columns) scratch.
-        gradients: (2, P); row 0 is written, row 1 is scratch.
-        sums: (N_SUMS,) scratch.
+        memory: row 0 of its gradients is written.
         diagnostics: (N_DIAGNOSTICS,); all but the norms are written.
         ratios: (B,), written; or empty.
     """
-    rows, n_batch = capacity(plan, work), indices.size
-    moments = advantage_moments(advantages, indices, settings)
+    rows, n_batch, sums = networks.rows, indices.size, memory.sums
+    moments = advantage_moments(rollout.advantages, indices, settings)
     sums[:] = 0.0
     for first in range(0, n_batch, rows):
         last = min(first + rows, n_batch)
-        part = indices[first:last]
-        gradient = gradients[0] if first == 0 else gradients[1]
-        inputs = view(work, rows, 0, last - first, plan[INPUTS])
-        gather(observations, part, inputs)
-        gather(actions, part, chosen[: last - first])
+        gradient = memory.gradients[0] if first == 0 else memory.gradients[1]
+        inputs = view(networks, 0, last - first, networks.plan[INPUTS])
+        portion = Portion(indices[first:last], inputs, memory.actions[: last - first], n_batch)
+        gather(rollout.observations, portion.indices, portion.observations)
+        gather(rollout.actions, portion.indices, portion.actions)
         actor_portion(
-            params,
-            plan,
-            inputs,
-            part,
-            chosen[: last - first],
-            old_log_probs,
-            advantages,
-            moments,
-            n_batch,
-            settings,
-            work,
-            gradient,
-            sums,
-            ratios[first:last],
+            networks, settings, rollout, portion, moments, gradient, sums, ratios[first:last]
         )
-        critic_portion(
-            params,
-            plan,
-            inputs,
-            part,
-            old_values,
-            returns,
-            n_batch,
-            settings,
-            work,
-            gradient,
-            sums,
-        )
+        critic_portion(networks, settings, rollout, portion, gradient, sums)
         if first > 0:
-            add(gradients[1], gradients[0])
+            add(memory.gradients[1], memory.gradients[0])
     sums /= n_batch
     ess = sums[SUM_RATIO] * sums[SUM_RATIO] / sums[SUM_SQUARE] * n_batch
     diagnostics[POLICY_LOSS] = -sums[SUM_OBJECTIVE]

@@ -12,7 +12,6 @@ from ppo_lab.kernels.layout import (
     ACTIVATION,
     DELTA,
     FIRST_LAYER,
-    FIXED,
     LAYER_FIELDS,
     LAYER_INPUTS,
     LAYER_OUTPUTS,
@@ -21,12 +20,11 @@ from ppo_lab.kernels.layout import (
     N_LAYERS,
     PACK,
     RELU,
-    UNITS,
 )
 from ppo_lab.kernels.products import input_gradient, outputs, weight_gradient
-from ppo_lab.kernels.typing import Floats, Integers, Matrix
+from ppo_lab.kernels.typing import Floats, Floats2D, Networks
 
-__all__ = ["backward", "capacity", "forward", "spare_columns", "tanh"]
+__all__ = ["backward", "forward", "spare_columns", "tanh", "view"]
 
 SATURATION = np.float32(8.0)
 """From here on tanh is 1 to within 2.3e-7."""
@@ -56,45 +54,35 @@ def tanh(x: np.float32) -> np.float32:
 
 
 @kernel
-def capacity(plan: Integers, work: Floats) -> int:
-    """How many rows a workspace holds."""
-    return int((work.size - plan[FIXED]) // plan[UNITS])
+def view(networks: Networks, offset: int, n: int, width: int) -> Floats2D:
+    """(n, width): the region of the workspace that starts at unit ``offset``."""
+    start = networks.rows * offset
+    return networks.work[start : start + n * width].reshape(n, width)
 
 
 @kernel
-def view(work: Floats, rows: int, offset: int, n: int, width: int) -> Matrix:
-    """(n, width): the region of a workspace of ``rows`` rows that starts at unit ``offset``."""
-    start = rows * offset
-    return work[start : start + n * width].reshape(n, width)
+def spare_columns(networks: Networks, n: int) -> tuple[Floats, Floats]:
+    """Two vectors (n,) of the workspace that :func:`forward` leaves alone, until backward."""
+    first = networks.rows * networks.plan[DELTA]
+    second = networks.rows * (networks.plan[DELTA] + 1)
+    return networks.work[first : first + n], networks.work[second : second + n]
 
 
 @kernel
-def spare_columns(plan: Integers, work: Floats, rows: int, n: int) -> tuple[Floats, Floats]:
-    """Two vectors (n,) of a workspace that :func:`forward` leaves alone, until backward."""
-    first, second = rows * plan[DELTA], rows * (plan[DELTA] + 1)
-    return work[first : first + n], work[second : second + n]
-
-
-@kernel
-def forward(
-    params: Floats, plan: Integers, network: np.int64, inputs: Matrix, work: Floats, rows: int
-) -> Matrix:
+def forward(networks: Networks, network: np.int64, inputs: Floats2D) -> Floats2D:
     """a_l = f(a_{l−1} W_lᵀ + b_l) for every layer, the last without f.
 
     Args:
-        params: (P,) all parameters.
-        plan: of the layout.
+        networks: every a_l stays in the workspace for :func:`backward`.
         network: ACTOR or CRITIC.
-        inputs: (n, I) observations, n ≤ ``rows``.
-        work: workspace; every a_l stays in it for :func:`backward`.
-        rows: its capacity.
+        inputs: (n, I) observations, n ≤ ``networks.rows``.
 
     Returns:
-        (n, O): the last layer's outputs, a view of ``work``.
+        (n, O): the last layer's outputs, a view of the workspace.
     """
-    n = inputs.shape[0]
+    n, params, plan = inputs.shape[0], networks.params, networks.plan
     n_layers = plan[N_LAYERS + network]
-    pack = work[rows * plan[PACK] :]
+    pack = networks.work[networks.rows * plan[PACK] :]
     below = inputs
     for index in range(n_layers):
         layer = plan[FIRST_LAYER + network] + index * LAYER_FIELDS
@@ -102,7 +90,7 @@ def forward(
         start = plan[layer + LAYER_WEIGHT]
         weight = params[start : start + n_in * n_out].reshape(n_out, n_in)
         bias = params[start + n_in * n_out : start + n_in * n_out + n_out]
-        above = view(work, rows, plan[layer + LAYER_UNITS], n, n_out)
+        above = view(networks, plan[layer + LAYER_UNITS], n, n_out)
         outputs(below, weight, above, pack)
         kind = -1 if index == n_layers - 1 else plan[ACTIVATION]
         add_bias_and_activate(above, bias, kind)
@@ -111,7 +99,7 @@ def forward(
 
 
 @kernel
-def add_bias_and_activate(above: Matrix, bias: Floats, kind: int) -> None:
+def add_bias_and_activate(above: Floats2D, bias: Floats, kind: int) -> None:
     """Z ← f(Z + b), in place; ``kind`` −1 is the identity."""
     for i in range(above.shape[0]):
         row = above[i]
@@ -128,51 +116,40 @@ def add_bias_and_activate(above: Matrix, bias: Floats, kind: int) -> None:
 
 
 @kernel
-def backward(
-    params: Floats,
-    plan: Integers,
-    network: np.int64,
-    inputs: Matrix,
-    work: Floats,
-    rows: int,
-    gradient: Floats,
-) -> None:
+def backward(networks: Networks, network: np.int64, inputs: Floats2D, gradient: Floats) -> None:
     """Weights' and biases' gradients, from the gradient of the loss in the outputs' place.
 
     With δ_L = ∂loss/∂z_L given, for l = L … 1: ∂W_l = δ_lᵀ a_{l−1}, ∂b_l = Σ_n δ_l, and
     δ_{l−1} = (δ_l W_l) ⊙ f′(z_{l−1}), where f′ is 1 − a² of tanh and [a > 0] of ReLU.
 
     Args:
-        params: (P,) all parameters.
-        plan: of the layout.
+        networks: as :func:`forward` left them, with δ_L (n, O) in the outputs' place; consumed.
         network: ACTOR or CRITIC.
         inputs: (n, I), those of :func:`forward`.
-        work: what :func:`forward` left, with δ_L (n, O) in the outputs' place; consumed.
-        rows: its capacity.
         gradient: (P,) this network's part is overwritten, but for ``log_std``.
     """
-    n = inputs.shape[0]
-    pack = work[rows * plan[PACK] :]
+    n, params, plan = inputs.shape[0], networks.params, networks.plan
+    pack = networks.work[networks.rows * plan[PACK] :]
     for index in range(plan[N_LAYERS + network] - 1, -1, -1):
         layer = plan[FIRST_LAYER + network] + index * LAYER_FIELDS
         n_in, n_out = plan[layer + LAYER_INPUTS], plan[layer + LAYER_OUTPUTS]
         start = plan[layer + LAYER_WEIGHT]
         stop = start + n_in * n_out
         weight = params[start:stop].reshape(n_out, n_in)
-        delta = view(work, rows, plan[layer + LAYER_UNITS], n, n_out)
+        delta = view(networks, plan[layer + LAYER_UNITS], n, n_out)
         below = inputs
         if index > 0:
-            below = view(work, rows, plan[layer - LAYER_FIELDS + LAYER_UNITS], n, n_in)
+            below = view(networks, plan[layer - LAYER_FIELDS + LAYER_UNITS], n, n_in)
         weight_gradient(delta, below, gradient[start:stop].reshape(n_out, n_in), pack)
         sum_rows(delta, gradient[stop : stop + n_out])
         if index > 0:
-            flow = view(work, rows, plan[DELTA], n, n_in)
+            flow = view(networks, plan[DELTA], n, n_in)
             input_gradient(delta, weight, flow, pack)
             through_activation(flow, below, plan[ACTIVATION])
 
 
 @kernel
-def sum_rows(delta: Matrix, into: Floats) -> None:
+def sum_rows(delta: Floats2D, into: Floats) -> None:
     """∂b = Σ_n δ_n."""
     into[:] = ZERO
     for i in range(delta.shape[0]):
@@ -182,7 +159,7 @@ def sum_rows(delta: Matrix, into: Floats) -> None:
 
 
 @kernel
-def through_activation(flow: Matrix, below: Matrix, kind: int) -> None:
+def through_activation(flow: Floats2D, below: Floats2D, kind: int) -> None:
     """A ← ∂ ⊙ f′ in place, with f′ from the activations A themselves."""
     values, gradients = below.reshape(below.size), flow.reshape(flow.size)
     if kind == RELU:

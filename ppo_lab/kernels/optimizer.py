@@ -23,9 +23,9 @@ def norm(gradient: Floats) -> float:
 
 
 @kernel
-def clip_factor(found: float, limit: float) -> float:
+def clip_factor(length: float, limit: float) -> float:
     """min(1, limit / (‖g‖₂ + 1e-6)), by which the gradient is scaled (Spec 6.5)."""
-    return min(1.0, limit / (found + 1e-6))
+    return min(1.0, limit / (length + 1e-6))
 
 
 @kernel
@@ -35,7 +35,7 @@ def adam_step(
     m: Floats,
     v: Floats,
     step: int,
-    settings: Doubles,
+    rates: Doubles,
     factor: float,
 ) -> None:
     """θ ← θ − η m̂ / (√v̂ + ε) with g scaled by the clipping's factor (Kingma & Ba 2015, alg. 1).
@@ -49,16 +49,16 @@ def adam_step(
         m: (P,) first moment.
         v: (P,) second moment.
         step: t ≥ 1, this step included.
-        settings: (4,) η, β₁, β₂, ε.
+        rates: (4,) η, β₁, β₂, ε.
         factor: what g is scaled by.
     """
-    beta1, beta2 = settings[BETA1], settings[BETA2]
+    beta1, beta2 = rates[BETA1], rates[BETA2]
     scale = np.float32(factor)
     keep_m, keep_v = np.float32(beta1), np.float32(beta2)
     take_m, take_v = np.float32(1.0 - beta1), np.float32(1.0 - beta2)
-    rate = np.float32(settings[LEARNING_RATE] / (1.0 - beta1**step))
+    rate = np.float32(rates[LEARNING_RATE] / (1.0 - beta1**step))
     root = np.float32(1.0 / math.sqrt(1.0 - beta2**step))
-    eps = np.float32(settings[EPS])
+    eps = np.float32(rates[EPS])
     for i in range(params.size):
         g = gradient[i] * scale
         m[i] = keep_m * m[i] + take_m * g

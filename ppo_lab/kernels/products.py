@@ -8,7 +8,7 @@ import numpy as np
 
 from ppo_lab.kernels.compiling import kernel
 from ppo_lab.kernels.tiles import LANES, ROWS, narrow_tile, wide_tile
-from ppo_lab.kernels.typing import Floats, Matrix
+from ppo_lab.kernels.typing import Floats, Floats2D
 
 __all__ = ["input_gradient", "outputs", "weight_gradient"]
 
@@ -23,7 +23,7 @@ ZERO = np.float32(0.0)
 
 
 @kernel
-def outputs(below: Matrix, weight: Matrix, above: Matrix, pack: Floats) -> None:
+def outputs(below: Floats2D, weight: Floats2D, above: Floats2D, pack: Floats) -> None:
     """Z (n, out) ← A (n, in) Wᵀ, W (out, in)."""
     n, n_out, n_in = below.shape[0], weight.shape[0], weight.shape[1]
     if n >= ROWS and n_out >= ROWS and (n > FEW or n_in < SHORT):
@@ -38,7 +38,7 @@ def outputs(below: Matrix, weight: Matrix, above: Matrix, pack: Floats) -> None:
 
 
 @kernel
-def weight_gradient(delta: Matrix, below: Matrix, into: Matrix, pack: Floats) -> None:
+def weight_gradient(delta: Floats2D, below: Floats2D, into: Floats2D, pack: Floats) -> None:
     """∂W (out, in) ← δᵀ A, δ (n, out), A (n, in)."""
     n, n_out, n_in = delta.shape[0], delta.shape[1], below.shape[1]
     if n_out >= ROWS:
@@ -52,7 +52,7 @@ def weight_gradient(delta: Matrix, below: Matrix, into: Matrix, pack: Floats) ->
 
 
 @kernel
-def input_gradient(delta: Matrix, weight: Matrix, into: Matrix, pack: Floats) -> None:
+def input_gradient(delta: Floats2D, weight: Floats2D, into: Floats2D, pack: Floats) -> None:
     """∂A (n, in) ← δ (n, out) W, W (out, in)."""
     n, n_out, n_in = delta.shape[0], delta.shape[1], weight.shape[1]
     if n >= ROWS and n_out >= ROWS:
@@ -66,7 +66,7 @@ def input_gradient(delta: Matrix, weight: Matrix, into: Matrix, pack: Floats) ->
 
 
 @kernel
-def flat(matrix: Matrix) -> Floats:
+def flat(matrix: Floats2D) -> Floats:
     """All numbers of a contiguous matrix in one row."""
     return matrix.reshape(matrix.size)
 

@@ -86,7 +86,7 @@ def _emit(
 ) -> None:
     """Write the instructions of one tile; the arguments are those of the compiled function."""
 
-    def at(start: Any, times: Any, stride: Any) -> Any:
+    def offset(start: Any, times: Any, stride: Any) -> Any:
         return builder.add(start, builder.mul(times, stride))
 
     cells = [(r, v) for r in range(ROWS) for v in range(n_vectors)]
@@ -94,21 +94,21 @@ def _emit(
     for cell in cells:
         builder.store(ir.Constant(VECTOR, [0.0] * LANES), sums[cell])
     with cgutils.for_range(builder, n_k) as loop:
-        b_first = at(b_start, loop.index, b_step)
+        b_first = offset(b_start, loop.index, b_step)
         columns = [
             builder.load(_vector_at(builder, b, b_first, v * LANES), align=4)
             for v in range(n_vectors)
         ]
-        a_first = at(a_start, loop.index, a_step)
+        a_first = offset(a_start, loop.index, a_step)
         for r in range(ROWS):
-            number = builder.load(builder.gep(a, [at(a_first, ir.Constant(INT, r), a_row)]))
+            number = builder.load(builder.gep(a, [offset(a_first, ir.Constant(INT, r), a_row)]))
             factor = _broadcast(builder, number)
             for v in range(n_vectors):
                 product = builder.fmul(factor, columns[v], flags=FAST)
                 total = builder.fadd(builder.load(sums[r, v]), product, flags=FAST)
                 builder.store(total, sums[r, v])
     for r, v in cells:
-        place = _vector_at(builder, c, at(c_start, ir.Constant(INT, r), c_row), v * LANES)
+        place = _vector_at(builder, c, offset(c_start, ir.Constant(INT, r), c_row), v * LANES)
         builder.store(builder.load(sums[r, v]), place, align=4)
 
 

@@ -1,7 +1,6 @@
 """One whole update, every epoch and minibatch, in one compiled call (Spec 6.3)."""
 
 import math
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -9,14 +8,7 @@ import numpy as np
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.boundary import check_actions, check_array, check_indices, check_work
 from ppo_lab.kernels.compiling import entry_kernel, kernel
-from ppo_lab.kernels.layout import (
-    ACTOR,
-    CRITIC,
-    FIXED,
-    N_ACTOR,
-    UNITS,
-    Layout,
-)
+from ppo_lab.kernels.layout import ACTOR, CRITIC, FIXED, N_ACTOR, UNITS, Layout
 from ppo_lab.kernels.losses import (
     ACTOR_NORM,
     APPROX_KL,
@@ -24,6 +16,7 @@ from ppo_lab.kernels.losses import (
     LOSS,
     N_DIAGNOSTICS,
     N_SUMS,
+    Memory,
     loss_and_gradient,
 )
 from ppo_lab.kernels.optimizer import adam_step, clip_factor, norm
@@ -34,9 +27,9 @@ from ppo_lab.kernels.settings import (
     AdamSettings,
     UpdateSettings,
 )
-from ppo_lab.kernels.typing import Actions, Doubles, Floats, Integers, Matrix
+from ppo_lab.kernels.typing import Doubles, Floats, Integers, Networks, Rollout
 
-__all__ = ["DIAGNOSTICS", "Adam", "Failure", "Memory", "Rollout", "UpdateResult", "update"]
+__all__ = ["DIAGNOSTICS", "Adam", "Failure", "UpdateResult", "update"]
 
 DIAGNOSTICS = (
     "policy_gradient_loss",
@@ -52,35 +45,11 @@ DIAGNOSTICS = (
 )
 """The columns of an update's diagnostics, by the names they are logged under (Spec 8.2)."""
 
-PORTION = 256
-"""Samples that go through the networks at once: their activations stay in a core's cache."""
-
 DONE, STOPPED, FAILED = 0, 1, 2
 EVALUATED, EPOCHS, STATUS = 0, 1, 2
 
 
-class Rollout(NamedTuple):
-    """N transitions, flat, in the order that permutations count; C-contiguous arrays.
-
-    Attributes:
-        observations: (N, I) float32.
-        actions: (N, action columns) int64, or float32 of a Gaussian.
-        old_values: (N,) float32 V(s) at the time of the rollout.
-        old_log_probs: (N,) float32 log π_old(a|s).
-        advantages: (N,) float32 Â.
-        returns: (N,) float32 R̂.
-    """
-
-    observations: Matrix
-    actions: Actions
-    old_values: Floats
-    old_log_probs: Floats
-    advantages: Floats
-    returns: Floats
-
-
-@dataclass
-class Adam:
+class Adam(NamedTuple):
     """The state of the actor's and the critic's Adam.
 
     Attributes:
@@ -100,31 +69,18 @@ class Adam:
         return cls(np.zeros(n, np.float32), np.zeros(n, np.float32), np.zeros(2, np.int64))
 
 
-@dataclass
-class Memory:
-    """What an update needs beside its arguments; kept from one to the next.
+class Report(NamedTuple):
+    """What an update writes of what it does.
 
     Attributes:
-        work: the networks' intermediate values, for ``PORTION`` samples or one minibatch.
-        actions: as many samples' actions.
-        gradients: (2, P).
-        sums: per-minibatch sums.
+        diagnostics: (minibatches, N_DIAGNOSTICS); a row for each that was evaluated.
+        ratios: (epochs · N,), or empty.
+        progress: (3,) minibatches evaluated, epochs begun and how it ended.
     """
 
-    work: Floats
-    actions: Actions
-    gradients: Matrix
-    sums: Doubles = field(default_factory=lambda: np.zeros(N_SUMS))
-
-    @classmethod
-    def of(cls, layout: Layout, batch_size: int) -> "Memory":
-        """Memory for updates of a layout with minibatches of this size."""
-        rows = min(batch_size, PORTION)
-        return cls(
-            layout.workspace(rows),
-            np.zeros((rows, layout.n_actions), layout.action_dtype),
-            np.zeros((2, layout.n_parameters), np.float32),
-        )
+    diagnostics: Doubles
+    ratios: Floats
+    progress: Integers
 
 
 class Failure(NamedTuple):
@@ -197,36 +153,37 @@ def update(
     if memory is None:
         memory = Memory.of(layout, batch_size)
     _check_memory(layout, memory, batch_size)
-    diagnostics = np.full((n_epochs * math.ceil(n_samples / batch_size), N_DIAGNOSTICS), np.nan)
-    ratios = np.empty(n_epochs * n_samples if keep_ratios else 0, np.float32)
-    progress = np.zeros(3, np.int64)
+    n_minibatches = n_epochs * math.ceil(n_samples / batch_size)
+    report = Report(
+        np.full((n_minibatches, N_DIAGNOSTICS), np.nan),
+        np.empty(n_epochs * n_samples if keep_ratios else 0, np.float32),
+        np.zeros(3, np.int64),
+    )
     run_update(
-        params,
-        adam.m,
-        adam.v,
-        adam.steps,
-        layout.plan,
+        Networks.of(layout, params, memory.work),
+        adam,
         settings.packed(),
         np.array([actor.packed(), critic.packed()]),
-        *rollout,
+        rollout,
         permutations,
         batch_size,
-        memory.work,
-        memory.actions,
-        memory.gradients,
-        memory.sums,
-        diagnostics,
-        ratios,
-        progress,
+        memory,
+        report,
     )
-    n_evaluated, epochs, status = progress.tolist()
+    n_evaluated, epochs, status = report.progress.tolist()
     failure = None
     if status == FAILED:
         n_evaluated -= 1
-        failure = Failure(*diagnostics[n_evaluated, [LOSS, ACTOR_NORM, CRITIC_NORM]].tolist())
-    seen = _samples_in(n_evaluated, n_samples, batch_size)
+        failure = Failure(
+            *report.diagnostics[n_evaluated, [LOSS, ACTOR_NORM, CRITIC_NORM]].tolist()
+        )
+    n_seen = _samples_in(n_evaluated, n_samples, batch_size)
     return UpdateResult(
-        diagnostics[:n_evaluated], ratios[:seen], epochs, status == STOPPED, failure
+        report.diagnostics[:n_evaluated],
+        report.ratios[:n_seen],
+        epochs,
+        status == STOPPED,
+        failure,
     )
 
 
@@ -267,100 +224,55 @@ def _samples_in(n_minibatches: int, n_samples: int, batch_size: int) -> int:
 
 @entry_kernel
 def run_update(
-    params: Floats,
-    m: Floats,
-    v: Floats,
-    steps: Integers,
-    plan: Integers,
+    networks: Networks,
+    adam: Adam,
     settings: Doubles,
-    adam: Doubles,
-    observations: Matrix,
-    actions: Actions,
-    old_values: Floats,
-    old_log_probs: Floats,
-    advantages: Floats,
-    returns: Floats,
+    rates: Doubles,
+    rollout: Rollout,
     permutations: Integers,
     batch_size: int,
-    work: Floats,
-    chosen: Actions,
-    gradients: Matrix,
-    sums: Doubles,
-    diagnostics: Doubles,
-    ratios: Floats,
-    progress: Integers,
+    memory: Memory,
+    report: Report,
 ) -> None:
     """Minibatch after minibatch: loss and gradient, the two guards, clipping, Adam.
 
     Args:
-        params: (P,) moved in place, as ``m``, ``v`` (P,) and ``steps`` (2,) are.
-        m: first moments.
-        v: second moments.
-        steps: steps done by the actor's and the critic's Adam.
-        plan: ``layout.plan``.
+        networks: in the memory's workspace; the parameters are moved in place, as ``adam`` is.
+        adam: both optimisers' state.
         settings: ``UpdateSettings.packed()``.
-        adam: (2, 4) ``AdamSettings.packed()`` of the actor and of the critic.
-        observations: (N, I); this and the next five as in :class:`Rollout`.
-        actions: (N, action columns).
-        old_values: (N,).
-        old_log_probs: (N,).
-        advantages: (N,).
-        returns: (N,).
+        rates: (2, 4) ``AdamSettings.packed()`` of the actor and of the critic.
+        rollout: N transitions.
         permutations: (epochs, N).
         batch_size: samples of a minibatch.
-        work: a workspace.
-        chosen: (rows, action columns) scratch.
-        gradients: (2, P) scratch.
-        sums: (N_SUMS,) scratch.
-        diagnostics: (minibatches, N_DIAGNOSTICS); a row for each that was evaluated.
-        ratios: (epochs · N,), or empty.
-        progress: (3,) minibatches evaluated, epochs begun and how it ended; written.
+        memory: scratch.
+        report: written.
     """
-    n_samples = permutations.shape[1]
+    n_samples, progress = permutations.shape[1], report.progress
     progress[:] = 0
     n_seen = 0
     for epoch in range(permutations.shape[0]):
         progress[EPOCHS] += 1
         for first in range(0, n_samples, batch_size):
             indices = permutations[epoch, first : min(first + batch_size, n_samples)]
-            row = diagnostics[progress[EVALUATED]]
+            row = report.diagnostics[progress[EVALUATED]]
+            ratios = report.ratios[n_seen : n_seen + indices.size]
             progress[EVALUATED] += 1
-            loss_and_gradient(
-                params,
-                plan,
-                settings,
-                observations,
-                actions,
-                old_values,
-                old_log_probs,
-                advantages,
-                returns,
-                indices,
-                work,
-                chosen,
-                gradients,
-                sums,
-                row,
-                ratios[n_seen : n_seen + indices.size],
-            )
+            loss_and_gradient(networks, settings, rollout, indices, memory, row, ratios)
             n_seen += indices.size
             if row[APPROX_KL] > settings[KL_LIMIT]:
                 progress[STATUS] = STOPPED
                 return
-            if not clip_and_step(params, m, v, steps, plan, settings, adam, gradients[0], row):
+            if not clip_and_step(networks, adam, settings, rates, memory.gradients[0], row):
                 progress[STATUS] = FAILED
                 return
 
 
 @kernel
 def clip_and_step(
-    params: Floats,
-    m: Floats,
-    v: Floats,
-    steps: Integers,
-    plan: Integers,
+    networks: Networks,
+    adam: Adam,
     settings: Doubles,
-    adam: Doubles,
+    rates: Doubles,
     gradient: Floats,
     row: Doubles,
 ) -> bool:
@@ -369,7 +281,7 @@ def clip_and_step(
     Returns:
         False where the loss or a norm is not finite: nothing was moved.
     """
-    split = plan[N_ACTOR]
+    params, m, v, split = networks.params, adam.m, adam.v, networks.plan[N_ACTOR]
     row[ACTOR_NORM], row[CRITIC_NORM] = norm(gradient[:split]), norm(gradient[split:])
     if not (
         math.isfinite(row[LOSS])
@@ -384,23 +296,18 @@ def clip_and_step(
     else:
         actor_factor = clip_factor(row[ACTOR_NORM], settings[MAX_GRAD_NORM])
         critic_factor = clip_factor(row[CRITIC_NORM], settings[CRITIC_MAX_GRAD_NORM])
-    steps += 1
-    adam_step(
-        params[:split],
-        gradient[:split],
-        m[:split],
-        v[:split],
-        steps[ACTOR],
-        adam[ACTOR],
-        actor_factor,
-    )
-    adam_step(
-        params[split:],
-        gradient[split:],
-        m[split:],
-        v[split:],
-        steps[CRITIC],
-        adam[CRITIC],
-        critic_factor,
-    )
+    for network, first, stop, factor in (
+        (ACTOR, np.int64(0), split, actor_factor),
+        (CRITIC, split, np.int64(params.size), critic_factor),
+    ):
+        adam.steps[network] += 1
+        adam_step(
+            params[first:stop],
+            gradient[first:stop],
+            m[first:stop],
+            v[first:stop],
+            adam.steps[network],
+            rates[network],
+            factor,
+        )
     return True

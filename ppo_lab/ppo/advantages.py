@@ -11,11 +11,15 @@ Every function takes one rollout of T steps in N environments, arrays of shape (
 ``done``              1 where the episode ended at t, by termination or by truncation
 ====================  ==========================================================================
 
+They raise ``ArgumentError`` where these shapes differ.
+
 Termination stops the *bootstrap*; any end stops the *carry*. Keeping the two apart is the
 whole point of having both arguments (Spec 1).
 """
 
 import torch as th
+
+from ppo_lab.ppo.shapes import check_shapes
 
 __all__ = [
     "gae",
@@ -47,6 +51,7 @@ def td_residuals(
     Returns:
         (T, N): the one-step advantage estimates.
     """
+    check_shapes(2, rewards=rewards, values=values)
     return td0_targets(rewards, next_values, terminated, gamma) - values
 
 
@@ -76,6 +81,7 @@ def gae(
     Returns:
         (T, N): Â.
     """
+    check_shapes(2, rewards=rewards, done=done)
     deltas = td_residuals(rewards, values, next_values, terminated, gamma)
     carry = gamma * gae_lambda * (1.0 - done)
     advantages = th.empty_like(deltas)
@@ -96,6 +102,7 @@ def lambda_returns(advantages: th.Tensor, values: th.Tensor) -> th.Tensor:
     Returns:
         (T, N): the critic's targets.
     """
+    check_shapes(2, advantages=advantages, values=values)
     return advantages + values
 
 
@@ -120,6 +127,7 @@ def monte_carlo_returns(
     Returns:
         (T, N): G.
     """
+    check_shapes(2, rewards=rewards, next_values=next_values, terminated=terminated, done=done)
     bootstrap = (1.0 - terminated) * next_values
     returns = th.empty_like(rewards)
     tail = bootstrap[-1]
@@ -144,6 +152,7 @@ def td0_targets(
     Returns:
         (T, N): the critic's targets.
     """
+    check_shapes(2, rewards=rewards, next_values=next_values, terminated=terminated)
     # The order of the factors is SB3's: equal to the last bit, not merely equal.
     return rewards + gamma * next_values * (1.0 - terminated)
 
@@ -172,6 +181,7 @@ def n_step_returns(
     Returns:
         (T, N): the n-step returns.
     """
+    check_shapes(2, rewards=rewards, done=done)
     one_step = td0_targets(rewards, next_values, terminated, gamma)
     returns = one_step.clone()
     continues = done[:-1] == 0

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from ppo_lab.errors import NonFiniteError
+from ppo_lab.errors import NonFiniteError, broken_distribution
 from ppo_lab.ppo.episode_bound import check_length, longest_episode
 from ppo_lab.ppo.space_checks import check_indices
 
@@ -23,8 +24,12 @@ __all__ = [
     "UnplayedEvalCallback",
     "check_finite",
     "check_rollout",
+    "named_refusal",
     "rollout_started",
 ]
+
+TORCH_REFUSAL = "to satisfy the constraint"
+"""What torch.distributions says of a mean, scale or logits that are NaN, infinite or 0."""
 
 BEST_STATISTICS = "best_vecnormalize.pkl"
 """``VecNormalize``'s statistics as they were when ``best_model.zip`` was saved, beside it."""
@@ -106,6 +111,21 @@ def check_rollout(buffer: RolloutBuffer, n_steps: int, taken: int) -> None:
     for t in range(n_steps):
         check_finite("observation", observations[t], taken + t * buffer.n_envs)
         check_finite("reward", rewards[t], taken + (t + 1) * buffer.n_envs)
+
+
+@contextmanager
+def named_refusal(model: BaseAlgorithm) -> Iterator[None]:
+    """Within the block, torch's refusal of a distribution becomes the error that says what it is.
+
+    Raises:
+        NonFiniteError: a mean, a scale or logits are NaN, infinite or 0.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if TORCH_REFUSAL not in str(error):
+            raise
+        raise broken_distribution(model.num_timesteps, str(error).splitlines()[0]) from error
 
 
 @contextmanager

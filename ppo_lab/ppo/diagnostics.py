@@ -1,16 +1,19 @@
 """What one update logs (Spec 8.2): averages over every minibatch of the update."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch as th
 from numpy.typing import NDArray
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import explained_variance
 
 from ppo_lab.ppo import objectives as obj
 
-__all__ = ["UpdateDiagnostics"]
+__all__ = ["UpdateDiagnostics", "record_fit", "record_spreads"]
 
 _SCALAR_FORMATS = ("stdout", "log", "json", "csv")
 
@@ -74,11 +77,19 @@ class UpdateDiagnostics:
             ratios: of all samples of all minibatches, or none.
         """
         for name, series in values.items():
-            there = series[~np.isnan(series)]
-            if there.size:
-                self._values[name].extend(there.tolist())
+            numbers = series[~np.isnan(series)]
+            if numbers.size:
+                self._values[name].extend(numbers.tolist())
         if self.wants_histogram:
             self._ratios.append(th.from_numpy(ratios))
+
+    def add_advantages(self, advantages: NDArray[np.float32]) -> None:
+        """Add a rollout's advantages (T, N) as they are before any normalisation (Spec 8.2)."""
+        # In double precision: the squares of large ones overflow in single.
+        self.add(
+            advantage_mean=advantages.mean(dtype=np.float64),
+            advantage_std=advantages.std(dtype=np.float64),
+        )
 
     def record(self) -> None:
         """Write every mean, and the histogram of the ratios where TensorBoard listens."""
@@ -87,3 +98,24 @@ class UpdateDiagnostics:
         if self._ratios:
             ratios = th.cat(self._ratios)
             self.logger.record("train/ratio", ratios, exclude=_SCALAR_FORMATS)
+
+
+def record_fit(logger: Logger, buffer: RolloutBuffer, policy: ActorCriticPolicy) -> None:
+    """Write how much of its returns' variance a rollout's values explain, and the policy's std."""
+    explained = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
+    logger.record("train/explained_variance", explained)
+    if hasattr(policy, "log_std"):
+        logger.record("train/std", th.exp(policy.log_std).mean().item())
+
+
+def record_spreads(logger: Logger, episodes: Sequence[Mapping[str, float]]) -> None:
+    """Write the standard deviations of the latest episodes' returns and lengths.
+
+    Args:
+        logger: SB3's.
+        episodes: Monitor's ``r`` and ``l`` of each; none are written where there are none.
+    """
+    if episodes and episodes[0]:
+        for key, name in (("r", "ep_rew_std"), ("l", "ep_len_std")):
+            spread = float(np.std([episode[key] for episode in episodes]))
+            logger.record(f"rollout/{name}", spread)

@@ -1,13 +1,16 @@
 """The losses of the specification (Spec 2, 5, 6, 7) as pure functions of tensors.
 
 Every function takes one minibatch, tensors of shape (B,), and returns a scalar unless it says
-otherwise. Samples come from π_old; log r_t(θ) = log π_θ(a_t|s_t) − log π_old(a_t|s_t).
+otherwise; a scalar may stand for numbers that are the same for all samples. Other shapes raise
+``ArgumentError``. Samples come from π_old; log r_t(θ) = log π_θ(a_t|s_t) − log π_old(a_t|s_t).
 """
 
 from typing import NamedTuple
 
 import torch as th
 from torch.nn import functional as F  # noqa: N812 - its customary name
+
+from ppo_lab.ppo.shapes import check_shapes
 
 __all__ = [
     "Losses",
@@ -48,11 +51,13 @@ def probability_ratio(log_prob: th.Tensor, old_log_prob: th.Tensor) -> th.Tensor
     Returns:
         (B,) ratios; 1 to float precision before the first step of an update.
     """
+    check_shapes(1, log_prob=log_prob, old_log_prob=old_log_prob)
     return th.exp(log_prob - old_log_prob)
 
 
 def effective_sample_size(ratio: th.Tensor) -> th.Tensor:
     """(Σ r)² / Σ r², between 1 and B: how many samples the importance weights leave (Spec 2.3)."""
+    check_shapes(1, ratio=ratio)
     return ratio.sum().square() / ratio.square().sum()
 
 
@@ -69,6 +74,7 @@ def clipped_surrogate(ratio: th.Tensor, advantages: th.Tensor, clip_range: float
     Returns:
         Scalar.
     """
+    check_shapes(1, ratio=ratio, advantages=advantages)
     unclipped = advantages * ratio
     clipped = advantages * th.clamp(ratio, 1 - clip_range, 1 + clip_range)
     return th.min(unclipped, clipped).mean()
@@ -76,6 +82,7 @@ def clipped_surrogate(ratio: th.Tensor, advantages: th.Tensor, clip_range: float
 
 def surrogate(ratio: th.Tensor, advantages: th.Tensor) -> th.Tensor:
     """L^CPI = E[r_t Â_t], to be maximised under a limit on the KL (Spec 7.1, 7.2)."""
+    check_shapes(1, ratio=ratio, advantages=advantages)
     return (advantages * ratio).mean()
 
 
@@ -84,6 +91,7 @@ def policy_gradient(log_prob: th.Tensor, advantages: th.Tensor) -> th.Tensor:
 
     With the return in Â's place this is REINFORCE, with a bootstrapped advantage A2C.
     """
+    check_shapes(1, log_prob=log_prob, advantages=advantages)
     return (advantages * log_prob).mean()
 
 
@@ -105,6 +113,7 @@ def value_loss(
     Returns:
         Scalar.
     """
+    check_shapes(1, values=values, returns=returns, old_values=old_values)
     if clip_range_vf is not None:
         values = old_values + th.clamp(values - old_values, -clip_range_vf, clip_range_vf)
     return F.mse_loss(returns, values)
@@ -112,6 +121,7 @@ def value_loss(
 
 def entropy_estimate(entropy: th.Tensor | None, log_prob: th.Tensor) -> th.Tensor:
     """H(π): the mean entropy, or −mean log π where no closed form exists (squashed gSDE)."""
+    check_shapes(1, log_prob=log_prob, entropy=log_prob if entropy is None else entropy)
     # The two signs of the second case are kept as SB3 has them: the same gradient to the last bit.
     return th.mean(-log_prob) if entropy is None else th.mean(entropy)
 
@@ -135,16 +145,19 @@ def total_loss(
     Returns:
         Scalar.
     """
+    check_shapes(1, policy_objective=policy_objective, critic_loss=critic_loss, entropy=entropy)
     return -policy_objective + ent_coef * -entropy + vf_coef * critic_loss
 
 
 def clip_fraction(ratio: th.Tensor, clip_range: float) -> th.Tensor:
     """Share of samples with |r − 1| > ε: healthy 0.1–0.2, alarm above 0.3 (Spec 8.2)."""
+    check_shapes(1, ratio=ratio)
     return th.mean((th.abs(ratio - 1) > clip_range).float())
 
 
 def kl_k1(log_ratio: th.Tensor) -> th.Tensor:
     """k1 = mean(−ρ), ρ = log r: unbiased for KL(π_old‖π), but may be negative (Spec 7.6)."""
+    check_shapes(1, log_ratio=log_ratio)
     return th.mean(-log_ratio)
 
 
@@ -153,6 +166,7 @@ def kl_k3(log_ratio: th.Tensor) -> th.Tensor:
 
     The estimator that SB3 logs as ``train/approx_kl`` (Schulman, "Approximating KL divergence").
     """
+    check_shapes(1, log_ratio=log_ratio)
     return th.mean((th.exp(log_ratio) - 1) - log_ratio)
 
 
@@ -166,6 +180,7 @@ def categorical_kl(old_logits: th.Tensor, logits: th.Tensor) -> th.Tensor:
     Returns:
         (B,) divergences.
     """
+    check_shapes(2, old_logits=old_logits, logits=logits)
     old_log_probs = F.log_softmax(old_logits, dim=-1)
     log_probs = F.log_softmax(logits, dim=-1)
     return (old_log_probs.exp() * (old_log_probs - log_probs)).sum(dim=-1)
@@ -187,6 +202,13 @@ def gaussian_kl(
     Returns:
         (B,) divergences.
     """
+    spreads = {"old_log_std": _rows(old_log_std, mean), "log_std": _rows(log_std, mean)}
+    check_shapes(2, old_mean=old_mean, mean=mean, **spreads)
     squares = (2 * old_log_std).exp() + (old_mean - mean).square()
     terms = log_std - old_log_std + squares / (2 * (2 * log_std).exp()) - 0.5
     return terms.sum(dim=-1)
+
+
+def _rows(vector: th.Tensor, table: th.Tensor) -> th.Tensor:
+    """(D,) as one row for each of a table's (B, D); every other shape as it is."""
+    return vector.expand_as(table) if vector.shape == table.shape[1:] else vector

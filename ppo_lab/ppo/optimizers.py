@@ -11,7 +11,6 @@ from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
 from torch import nn
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.ppo.no_compiler import no_compiler_import
 from ppo_lab.ppo.policies import (
     SpecActorCriticPolicy,
     critic_optimizer_of,
@@ -19,6 +18,7 @@ from ppo_lab.ppo.policies import (
     parameters_of,
 )
 from ppo_lab.ppo.schedules import as_schedule
+from ppo_lab.ppo.torch_internals import no_compiler_import, uncompiled
 
 __all__ = ["GradientStep", "TwoOptimizerAlgorithm", "optimizers_of"]
 
@@ -33,6 +33,7 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
 
     critic_learning_rate: float | str | Schedule | None
     critic_lr_schedule: Schedule
+    _gradient_step: "GradientStep"
 
     def _setup_lr_schedule(self) -> None:
         self.learning_rate = as_schedule("learning_rate", self.learning_rate)
@@ -62,6 +63,9 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
                 "too: make policy.optimizer of policy.actor_parameters() alone"
             )
 
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_gradient_step"]
+
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, variables = super()._get_torch_save_params()
         if critic_optimizer_of(self.policy) is not None and not has_joint_optimizer(self.policy):
@@ -90,7 +94,7 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
         parameters = load_path_or_dict
         if not isinstance(parameters, dict):
             _, parameters, _ = load_from_zip_file(parameters, device=device, load_data=False)
-        policy = getattr(self.policy, "_orig_mod", self.policy)  # torch.compile's wrapper
+        policy = uncompiled(self.policy)
         if isinstance(policy, SpecActorCriticPolicy):
             parameters = policy.with_fitting_optimizers(parameters)
         with no_compiler_import():

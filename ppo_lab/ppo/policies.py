@@ -18,7 +18,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.ppo.no_compiler import no_compiler_import
+from ppo_lab.ppo.torch_internals import no_compiler_import, own_modules, own_parameters
 
 __all__ = [
     "CnnPolicy",
@@ -170,8 +170,8 @@ def critic_optimizer_of(policy: BasePolicy) -> th.optim.Optimizer | None:
 
     Asked by attribute, since ``torch.compile`` wraps a policy in another class.
     """
-    found: th.optim.Optimizer | None = getattr(policy, "critic_optimizer", None)
-    return found
+    optimizer: th.optim.Optimizer | None = getattr(policy, "critic_optimizer", None)
+    return optimizer
 
 
 def has_joint_optimizer(policy: BasePolicy) -> bool:
@@ -201,17 +201,18 @@ def parameters_within(
         without: not entered on the way.
     """
     left_out = {id(module) for module in without}
-    found: dict[int, nn.Parameter] = {}
+    distinct: dict[int, nn.Parameter] = {}
     waiting = list(reversed(modules))
     while waiting:
         module = waiting.pop()
         if id(module) in left_out:
             continue
-        for parameter in module._parameters.values():
+        for parameter in own_parameters(module).values():
             if parameter is not None:
-                found[id(parameter)] = parameter
-        waiting.extend(child for child in reversed(module._modules.values()) if child is not None)
-    return list(found.values())
+                distinct[id(parameter)] = parameter
+        children = own_modules(module).values()
+        waiting.extend(child for child in reversed([*children]) if child is not None)
+    return list(distinct.values())
 
 
 def parameters_of(optimizer: th.optim.Optimizer) -> list[nn.Parameter]:

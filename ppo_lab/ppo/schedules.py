@@ -38,9 +38,9 @@ def as_schedule(name: str, value: float | str | Schedule) -> float | Schedule:
         ArgumentError: neither a number ≥ 0 (finite), nor ``lin_<number>``, nor callable.
     """
     if isinstance(value, str):
-        prefix, found, number = value.rpartition("lin_")
+        prefix, keyword, number = value.rpartition("lin_")
         if not prefix and (initial := _number_of(number)) is not None:
-            return LinearAnnealing(initial) if found else initial
+            return LinearAnnealing(initial) if keyword else initial
     elif callable(value) or _number_of(value) is not None:
         return value
     raise ArgumentError(

@@ -22,10 +22,10 @@ def check_spaces(observations: spaces.Space[Any], actions: spaces.Space[Any]) ->
         ArgumentError: a Discrete or MultiDiscrete, also within a Dict or a Tuple, starts elsewhere.
     """
     for what, space in (("observation", observations), ("action", actions)):
-        found = _elsewhere(space)
-        if found is not None:
+        moved = _elsewhere(space)
+        if moved is not None:
             raise ArgumentError(
-                f"the {what} space {space} starts at {np.asarray(found.start).tolist()}, and SB3's "
+                f"the {what} space {space} starts at {np.asarray(moved.start).tolist()}, and SB3's "
                 "policies count from 0: wrap the environment so that it starts at 0 "
                 f"(gymnasium.wrappers.Transform{what.capitalize()})"
             )
@@ -40,7 +40,7 @@ def _elsewhere(space: spaces.Space[Any]) -> spaces.Discrete | spaces.MultiDiscre
         parts = space.spaces.values()
     elif isinstance(space, spaces.Tuple):
         parts = space.spaces
-    return next((found for part in parts if (found := _elsewhere(part)) is not None), None)
+    return next((moved for part in parts if (moved := _elsewhere(part)) is not None), None)
 
 
 def check_indices(

@@ -258,14 +258,15 @@ class CompiledVecEnv(CopiesOfOne):
         self._as_made.check()
         T, K = len(arrays.rewards), self.num_envs
         copies, starts = self._copies(), np.asarray(episode_starts, np.float32)
-        actor = whole.Actor.of(layout, params, self.observation_space, self.action_space, K)
+        seen, space = self.observation_space, self.action_space
+        policy = whole.ClippedPolicy.of(layout, params, seen, space, K)
         arrays.check(copies, layout, starts, noise)
         ended, failure = np.empty((T * K, 5)), np.empty(3, np.int64)
         cut, cut_value = np.zeros_like(self._observations[:1]), np.empty(1, np.float32)
         with self._announced(self._what):
             n_ended = whole.roll_out(
                 copies,
-                actor,
+                policy,
                 arrays,
                 starts,
                 noise,
@@ -312,7 +313,7 @@ class CompiledVecEnv(CopiesOfOne):
                 parameters and a layout that are not of these spaces.
         """
         from ppo_lab.worlds.evaluation import play
-        from ppo_lab.worlds.rollout import Actor
+        from ppo_lab.worlds.rollout import ClippedPolicy
 
         if not self.max_episode_steps:
             raise ArgumentError(
@@ -322,13 +323,14 @@ class CompiledVecEnv(CopiesOfOne):
         if n_episodes < 1:
             raise ArgumentError(f"n_episodes={n_episodes}: expected at least 1")
         K = self.num_envs
-        actor = Actor.of(layout, params, self.observation_space, self.action_space, K)
+        seen, space = self.observation_space, self.action_space
+        policy = ClippedPolicy.of(layout, params, seen, space, K)
         self.reset()
         wanted = np.array([(n_episodes + copy) // K for copy in range(K)], np.int64)
         actions = np.empty((K, layout.n_actions), self._action_dtype)
         played = np.empty((n_episodes, 2))
         with self._announced(self._what):
-            play(self._copies(), actor, wanted, self._is_index, actions, played)
+            play(self._copies(), policy, wanted, self._is_index, actions, played)
         return played[:, 0].copy(), played[:, 1].astype(np.int64)
 
     def _copies(self) -> Any:

@@ -26,9 +26,9 @@ def make_native_vec_env(
         **kwargs: for the environment.
 
     Returns:
-        :class:`~ppo_lab.vec_env.compiled.CompiledVecEnv` where numba is installed and the
-        environment with these arguments has a world (none has one with a ``render_mode`` or with
-        pictures as observations); otherwise :class:`GymnasiumVecEnv`.
+        :class:`~ppo_lab.vec_env.compiled.CompiledVecEnv` where the environment with
+        these arguments has a world (none has one with a ``render_mode`` or with pictures as
+        observations); otherwise :class:`GymnasiumVecEnv`.
 
     Raises:
         ArgumentError: unknown id, no such form, or an argument that it refuses.

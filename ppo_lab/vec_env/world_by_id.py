@@ -8,7 +8,6 @@ import gymnasium as gym
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from ppo_lab.errors import ArgumentError, NoWorldError
-from ppo_lab.kernels import why_not
 from ppo_lab.vec_env.making import make_checked
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def has_world(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> bool:
         env_kwargs: for ``gymnasium.make``.
 
     Returns:
-        False also where numba is missing or ``gymnasium.make`` refuses the arguments.
+        False also where ``gymnasium.make`` refuses the arguments.
     """
     try:
         world_by_id(env_id, env_kwargs or {}, 1).env.close()
@@ -44,12 +43,9 @@ def world_by_id(env_id: str, env_kwargs: Mapping[str, Any], n_envs: int) -> "Com
             copies are then compared. A known class is made once.
 
     Raises:
-        NoWorldError: there is none, the copies differ, numba is missing or ``gymnasium.make``
-            refuses the arguments.
+        NoWorldError: there is none, the copies differ, or ``gymnasium.make`` refuses the
+            arguments.
     """
-    reason = why_not()
-    if reason is not None:
-        raise NoWorldError(reason)
     from ppo_lab.worlds.registry import world_of
 
     def made() -> "CompiledWorld":

@@ -69,12 +69,19 @@ def changed_class(live: object, written: type) -> str | None:
 
 def replaced_on(thing: object) -> str | None:
     """The first method or property of its class that an object has replaced for itself alone."""
-    kind = type(thing)
-    for name in vars(thing):
-        found = getattr(kind, name, None)
-        if callable(found) or isinstance(found, property):
-            return name
-    return None
+    names = _replaceable(type(thing))  # type: ignore[arg-type]  # a class can be hashed
+    if names.isdisjoint(vars(thing)):
+        return None
+    return next(name for name in vars(thing) if name in names)
+
+
+@cache
+def _replaceable(kind: type) -> frozenset[str]:
+    """The methods and properties of a class."""
+    members = {name: getattr(kind, name, None) for name in dir(kind)}
+    return frozenset(
+        name for name, member in members.items() if callable(member) or isinstance(member, property)
+    )
 
 
 class Snapshot:

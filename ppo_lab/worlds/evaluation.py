@@ -7,36 +7,31 @@ import numpy.typing as npt
 
 from envs.mdp import FloatArray
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
-from ppo_lab.kernels.layout import ACTOR, GAUSSIAN, HEAD
-from ppo_lab.kernels.network import capacity, forward
-from ppo_lab.worlds.rollout import Actor, Copies, clip_actions, write_features
+from ppo_lab.kernels.layout import ACTOR, INPUTS
+from ppo_lab.kernels.network import forward
+from ppo_lab.kernels.policy_head import likeliest_actions
+from ppo_lab.kernels.typing import Networks
+from ppo_lab.worlds.rollout import ClippedPolicy, Copies, clip_actions, write_features
 from ppo_lab.worlds.stepping import step_all
 
 __all__ = ["play"]
 
 
 @exact_kernel
-def choose_best(actor: Actor, features: npt.NDArray[np.float32], actions: npt.NDArray[Any]) -> None:
-    """The likeliest action of each row of features (K, I), into ``actions`` (K, A).
-
-    For MultiDiscrete there is no world, so the outputs are one row of logits, or means.
-    """
-    rows = capacity(actor.plan, actor.work)
-    for first in range(0, features.shape[0], rows):
-        last = min(first + rows, features.shape[0])
-        outputs = forward(actor.params, actor.plan, ACTOR, features[first:last], actor.work, rows)
-        for row in range(last - first):
-            if actor.plan[HEAD] == GAUSSIAN:
-                for column in range(outputs.shape[1]):
-                    actions[first + row, column] = outputs[row, column]
-            else:
-                actions[first + row, 0] = np.argmax(outputs[row])
+def choose_best(
+    networks: Networks, features: npt.NDArray[np.float32], actions: npt.NDArray[Any]
+) -> None:
+    """The likeliest action of each row of features (K, I), into ``actions`` (K, A)."""
+    for first in range(0, features.shape[0], networks.rows):
+        last = min(first + networks.rows, features.shape[0])
+        outputs = forward(networks, ACTOR, features[first:last])
+        likeliest_actions(networks, outputs, actions[first:last])
 
 
 @exact_entry_kernel
 def play(
     copies: Copies,
-    actor: Actor,
+    policy: ClippedPolicy,
     wanted: npt.NDArray[np.int64],
     is_index: bool,
     actions: npt.NDArray[Any],
@@ -46,22 +41,22 @@ def play(
 
     Args:
         copies: moved on in place; there must be a time limit, or this may never end.
-        actor: the policy.
+        policy: chooses.
         wanted: (K,), sum E.
         is_index: whether observations are indices, to be one-hot.
         actions: (K, A), overwritten.
         played: (E, 2), written: return and length in the order of the ends.
     """
     n_copies = copies.dones.size
-    features = np.empty((n_copies, actor.plan[0]), np.float32)
+    features = np.empty((n_copies, policy.networks.plan[INPUTS]), np.float32)
     rewards = np.empty(n_copies, np.float32)
     endings, last = np.zeros((n_copies, 3)), np.zeros_like(copies.observations)
     counts = np.zeros(n_copies, np.int64)
     n_played = 0
     while n_played < played.shape[0]:
         write_features(copies.observations, is_index, features)
-        choose_best(actor, features, actions)
-        clip_actions(actions, actor, actions)
+        choose_best(policy.networks, features, actions)
+        clip_actions(actions, policy, actions)
         n_now = step_all(
             copies.world, copies.limit, copies.states, copies.episodes, copies.streams, actions,
             copies.observations, rewards, copies.dones, endings, last,

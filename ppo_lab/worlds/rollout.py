@@ -22,16 +22,15 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.acting import run_act, run_predict_values
 from ppo_lab.kernels.boundary import check_array
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel, inlined_kernel
-from ppo_lab.kernels.layout import Layout
+from ppo_lab.kernels.layout import INPUTS, Layout
+from ppo_lab.kernels.losses import PORTION
+from ppo_lab.kernels.typing import Networks
 from ppo_lab.worlds.randomness import StreamArray
 from ppo_lab.worlds.stepping import step_all
 
 __all__ = ["RolloutArrays", "RolloutFailure", "RolloutOutcome", "roll_out"]
 
 SingleArray = npt.NDArray[np.float32]
-
-WORKSPACE_ROWS = 256
-"""Samples for which a rollout's intermediate values have room at once."""
 
 OUTPUT, REWARD, OBSERVATION, TERMINAL_OBSERVATION = 0, 1, 2, 3
 CAUSES = (
@@ -152,20 +151,16 @@ class Copies(NamedTuple):
     dones: npt.NDArray[np.bool_]
 
 
-class Actor(NamedTuple):
-    """What chooses and clips actions.
+class ClippedPolicy(NamedTuple):
+    """Actor and critic, and the bounds that actions are clipped to.
 
     Attributes:
-        params: (P,) float32.
-        plan: ``Layout.plan``.
-        work: ``Layout.workspace``.
+        networks: of the kernels.
         low: (A,) float32, the least action; (0,) where actions are not clipped.
         high: (A,), the greatest.
     """
 
-    params: SingleArray
-    plan: npt.NDArray[np.int64]
-    work: SingleArray
+    networks: Networks
     low: SingleArray
     high: SingleArray
 
@@ -177,8 +172,8 @@ class Actor(NamedTuple):
         seen: spaces.Space[Any],
         space: spaces.Space[Any],
         n_copies: int,
-    ) -> "Actor":
-        """The actor with these parameters for an observation space and an action space.
+    ) -> "ClippedPolicy":
+        """The policy with these parameters for an observation space and an action space.
 
         Raises:
             ArgumentError: the layout is of other spaces, or the parameters are not of the layout.
@@ -193,7 +188,8 @@ class Actor(NamedTuple):
             )
         bounds = (space.low, space.high) if isinstance(space, spaces.Box) else (np.empty(0),) * 2
         low, high = (np.array(bound, np.float32).ravel() for bound in bounds)
-        return cls(params, layout.plan, layout.workspace(min(n_copies, WORKSPACE_ROWS)), low, high)
+        work = layout.workspace(min(n_copies, PORTION))
+        return cls(Networks.of(layout, params, work), low, high)
 
 
 # Loops, where an assignment of arrays would do: the compiler takes seconds over its message for
@@ -221,12 +217,12 @@ def write_features(observations: npt.NDArray[Any], is_index: bool, out: SingleAr
 
 
 @inlined_kernel
-def clip_actions(actions: npt.NDArray[Any], actor: Actor, out: npt.NDArray[Any]) -> None:
+def clip_actions(actions: npt.NDArray[Any], policy: ClippedPolicy, out: npt.NDArray[Any]) -> None:
     """``actions`` (K, A) within the action space, as SB3 hands them to the environment."""
     write_rows(actions, out)
     for copy in range(out.shape[0]):
-        for index in range(actor.low.size):
-            out[copy, index] = min(max(out[copy, index], actor.low[index]), actor.high[index])
+        for index in range(policy.low.size):
+            out[copy, index] = min(max(out[copy, index], policy.low[index]), policy.high[index])
 
 
 @exact_kernel
@@ -241,7 +237,7 @@ def first_infinite(rows: npt.NDArray[Any]) -> int:
 
 @inlined_kernel
 def add_terminal_values(
-    actor: Actor,
+    policy: ClippedPolicy,
     gamma: float,
     is_index: bool,
     dones: npt.NDArray[np.bool_],
@@ -253,10 +249,11 @@ def add_terminal_values(
     rewards: SingleArray,
 ) -> None:
     """Add γ V(terminal observation) to the rewards of truncated copies (SB3's issue 633)."""
+    networks = policy.networks
     for copy in range(dones.size):
         if dones[copy] and endings[copy, 2] == 1.0:
             write_features(last[copy : copy + 1], is_index, features[:1])
-            run_predict_values(actor.params, actor.plan, features[:1], actor.work, value)
+            run_predict_values(networks.params, networks.plan, features[:1], networks.work, value)
             write_rows(last[copy : copy + 1], cut)
             rewards[copy] += np.float32(gamma) * value[0]
 
@@ -264,7 +261,7 @@ def add_terminal_values(
 @exact_entry_kernel
 def roll_out(
     copies: Copies,
-    actor: Actor,
+    policy: ClippedPolicy,
     arrays: RolloutArrays,
     episode_starts: SingleArray,
     noise: FloatArray,
@@ -279,10 +276,10 @@ def roll_out(
 
     Args:
         copies: moved on in place.
-        actor: the policy.
+        policy: chooses.
         arrays: (T, K, …), written.
         episode_starts: (K,), of the first step.
-        noise: (T, K, A), one row of ``run_act``'s noise a step.
+        noise: (T, K, A), one row of ``act``'s noise a step.
         gamma: γ.
         is_index: whether observations are indices, to be one-hot.
         ended: (T · K, 5), written: step, copy, return, length, 1 if truncated.
@@ -291,7 +288,8 @@ def roll_out(
         failure: (3,), written: cause, step and copy of what was not finite; cause −1: nothing.
     """
     n_steps, n_copies = arrays.rewards.shape
-    features = np.empty((n_copies, actor.plan[0]), np.float32)
+    networks = policy.networks
+    features = np.empty((n_copies, networks.plan[INPUTS]), np.float32)
     moves = np.empty_like(arrays.actions[0])
     endings, last = np.zeros((n_copies, 3)), np.zeros_like(copies.observations)
     failure[0] = -1
@@ -302,13 +300,13 @@ def roll_out(
             arrays.episode_starts[t, copy] = copies.dones[copy] if t > 0 else episode_starts[copy]
         write_features(copies.observations, is_index, features)
         bad = run_act(
-            actor.params, actor.plan, features, noise[t], actor.work,
+            networks.params, networks.plan, features, noise[t], networks.work,
             arrays.actions[t], arrays.values[t], arrays.log_probs[t],
         )  # fmt: skip
         if bad >= 0:
             failure[0], failure[1], failure[2] = OUTPUT, t, bad
             return n_ended
-        clip_actions(arrays.actions[t], actor, moves)
+        clip_actions(arrays.actions[t], policy, moves)
         n_now = step_all(
             copies.world, copies.limit, copies.states, copies.episodes, copies.streams, moves,
             copies.observations, arrays.rewards[t], copies.dones, endings, last,
@@ -325,7 +323,7 @@ def roll_out(
                         ended[n_ended, 2 + column] = endings[copy, column]
                     n_ended += 1
             add_terminal_values(
-                actor, gamma, is_index, copies.dones, endings, last, features, cut, cut_value,
+                policy, gamma, is_index, copies.dones, endings, last, features, cut, cut_value,
                 arrays.rewards[t],
             )  # fmt: skip
     return n_ended

@@ -19,7 +19,9 @@ def test_every_quoted_block_equals_the_source() -> None:
 
 def test_a_quote_leaves_out_the_docstring_and_nothing_else() -> None:
     assert source("ppo.objectives.kl_k1") == (
-        "def kl_k1(log_ratio: th.Tensor) -> th.Tensor:\n    return th.mean(-log_ratio)"
+        "def kl_k1(log_ratio: th.Tensor) -> th.Tensor:\n"
+        "    check_shapes(1, log_ratio=log_ratio)\n"
+        "    return th.mean(-log_ratio)"
     )
 
 

@@ -1,6 +1,6 @@
 """Replacing PPO by SpecPPO changes nothing but the class name: SB3's PPO beside it.
 
-By torch, where the same seed gives the same numbers; test_compiled_path.py has the kernels' side.
+By torch, where the same seed gives the same numbers; compiled/test_path.py has the kernels' side.
 """
 
 import inspect

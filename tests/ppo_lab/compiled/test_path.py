@@ -451,15 +451,6 @@ def test_a_rollout_buffer_with_a_method_of_its_own_is_left_to_torch() -> None:
         trained.learn(96)
 
 
-def test_without_numba_torch_runs_with_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ppo_lab.kernels.find_spec", lambda _name: None)
-    with pytest.warns(UserWarning, match=r"by torch, because numba .*\(pip install") as warned:
-        model(backend="auto").learn(96)
-    assert len([each for each in warned if "numba" in str(each.message)]) == 1
-    with pytest.raises(ValueError, match="because numba"):
-        model(backend="compiled")
-
-
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(ValueError, match="backend='cuda': expected one of 'auto', 'torch'"):
         model(backend="cuda")

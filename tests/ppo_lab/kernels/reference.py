@@ -8,7 +8,7 @@ from torch import nn
 
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
-from ppo_lab.kernels.update import Rollout
+from ppo_lab.kernels.typing import Rollout
 from ppo_lab.ppo import objectives as obj
 from ppo_lab.ppo.advantages import normalize_advantages
 

@@ -9,7 +9,8 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppo_lab.kernels import advantages as adv
+from ppo_lab.kernels.advantages import estimate_advantages
+from ppo_lab.kernels.typing import Trajectories
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 
 
@@ -37,22 +38,10 @@ def test_estimators_are_the_buffers(
     last, dones = rng.standard_normal(n_envs).astype(np.float32), rng.random(n_envs) < 0.5
     buffer.compute_returns_and_advantage(th.as_tensor(last), dones)
 
-    advantages, returns = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    given_arrays = (
-        buffer.rewards,
-        buffer.values,
-        last,
-        buffer.episode_starts,
-        dones.astype(np.float32),
-        gamma,
+    trajectories = Trajectories(
+        buffer.rewards, buffer.values, last, buffer.episode_starts, dones.astype("f4")
     )
-    if estimator == "gae":
-        adv.gae(*given_arrays, gae_lambda, advantages, returns)
-        np.testing.assert_array_equal(advantages, buffer.advantages)
-    elif estimator == "mc":
-        adv.monte_carlo(*given_arrays, returns)
-    elif estimator == "td0":
-        adv.td0(*given_arrays, returns)
-    else:
-        adv.n_step(*given_arrays, 3, returns)
+    advantages, returns = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    estimate_advantages(estimator, trajectories, gamma, gae_lambda, 3, advantages, returns)
+    np.testing.assert_array_equal(advantages, buffer.advantages)
     np.testing.assert_array_equal(returns, buffer.returns)

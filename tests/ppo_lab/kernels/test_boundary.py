@@ -12,13 +12,15 @@ from stable_baselines3.common.env_util import make_vec_env
 from ppo_lab import SpecPPO
 from ppo_lab.compiled.player import encode
 from ppo_lab.errors import ArgumentError
-from ppo_lab.kernels import advantages as adv
 from ppo_lab.kernels.acting import act, predict_values
+from ppo_lab.kernels.advantages import estimate_advantages
 from ppo_lab.kernels.boundary import check_array, check_indices
 from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
+from ppo_lab.kernels.losses import Memory
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
-from ppo_lab.kernels.update import Adam, Memory, Rollout, update
+from ppo_lab.kernels.typing import Rollout, Trajectories
+from ppo_lab.kernels.update import Adam, update
 from ppo_lab.vec_env.compiled import CompiledVecEnv
 from ppo_lab.worlds.rollout import RolloutArrays
 
@@ -138,24 +140,23 @@ def test_a_memory_with_room_for_fewer_actions_than_its_workspace_is_refused() ->
         )
 
 
-def test_estimators_refuse_tables_that_do_not_fit() -> None:
+@pytest.mark.parametrize("estimator", ["gae", "mc", "td0", "nstep"])
+def test_estimators_refuse_tables_that_do_not_fit(estimator: Any) -> None:
     table, row = floats(4, 2), floats(2)
-    right = [table, table, row, table, row]
-    calls: list[Callable[..., None]] = [
-        lambda *given: adv.gae(*given, 0.9, 0.9, floats(4, 2), floats(4, 2)),
-        lambda *given: adv.monte_carlo(*given, 0.9, floats(4, 2)),
-        lambda *given: adv.td0(*given, 0.9, floats(4, 2)),
-        lambda *given: adv.n_step(*given, 0.9, 3, floats(4, 2)),
-    ]
-    for call in calls:
-        call(*right)
-        for index in range(5):
-            wrong = list(right)
-            wrong[index] = floats(1, 2) if right[index] is table else floats(1)
-            with pytest.raises(ArgumentError, match="of shape"):
-                call(*wrong)
+    right = Trajectories(table, table, row, table, row)
+
+    def estimate(trajectories: Trajectories, advantages: np.ndarray, returns: np.ndarray) -> None:
+        estimate_advantages(estimator, trajectories, 0.9, 0.9, 3, advantages, returns)
+
+    estimate(right, floats(4, 2), floats(4, 2))
+    for name, array in right._asdict().items():
+        wrong = floats(1, 2) if array is table else floats(1)
+        with pytest.raises(ArgumentError, match="of shape"):
+            estimate(right._replace(**{name: wrong}), floats(4, 2), floats(4, 2))
+    with pytest.raises(ArgumentError, match="advantages is float32"):
+        estimate(right, floats(3, 2), floats(4, 2))
     with pytest.raises(ArgumentError, match="returns is float32"):
-        adv.td0(*right, 0.9, floats(3, 2))
+        estimate(right, floats(4, 2), floats(3, 2))
 
 
 def test_few_and_many_indices_are_checked_alike() -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ppo_lab.kernels import available, why_not
 from ppo_lab.kernels.compiling import kernel
 
 CALL = """
 import sys; sys.path.insert(0, sys.argv[1])
 import helpers, kernels
-from ppo_lab.kernels.compiling import on_compiling
+from ppo_lab.kernels.numba_internals import on_compiling
 compiled = []
 with on_compiling(lambda _folder: compiled.append(1)):
     print(kernels.twice(3), len(compiled))
@@ -104,9 +103,7 @@ def test_where_nothing_can_be_written_the_code_lives_in_memory(room: Path) -> No
     assert (room / "__pycache__").is_file()
 
 
-def test_the_compiled_path_is_available_and_importing_its_package_is_light() -> None:
-    assert available()
-    assert why_not() is None
+def test_importing_the_package_is_light() -> None:
     code = (
         "import sys, ppo_lab.kernels as k, ppo_lab.kernels.layout, ppo_lab.kernels.settings; "
         "print({'numba', 'torch'} & set(sys.modules))"
@@ -120,12 +117,6 @@ def test_the_compiled_path_is_available_and_importing_its_package_is_light() -> 
         check=True,
     )
     assert found.stdout.strip() == "set()"
-
-
-def test_a_missing_numba_is_a_reason_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ppo_lab.kernels.find_spec", lambda name: None)
-    assert not available()
-    assert why_not() == "numba is not installed (pip install numba)"
 
 
 def test_the_process_that_is_first_to_use_a_kernel_loads_it_as_all_later_ones_do(

@@ -1,14 +1,19 @@
 """The kernels' gradients are autograd's, for every shape, head and option."""
 
+from typing import Any
+
 import numpy as np
+import pytest
 import torch as th
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ppo_lab.kernels.acting import act
 from ppo_lab.kernels.layout import Layout
-from ppo_lab.kernels.losses import N_DIAGNOSTICS, N_SUMS, loss_and_gradient
-from ppo_lab.kernels.settings import UpdateSettings
-from ppo_lab.kernels.update import Rollout
+from ppo_lab.kernels.losses import N_SUMS, Memory
+from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
+from ppo_lab.kernels.typing import Rollout
+from ppo_lab.kernels.update import Adam, update
 from tests.ppo_lab.kernels.reference import Reference, losses, make_rollout, random_params
 
 WIDTHS = st.lists(st.integers(1, 37), max_size=3).map(tuple)
@@ -50,23 +55,23 @@ def kernel_gradient(
     options: UpdateSettings,
     rows: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    gradients = np.full((2, layout.n_parameters), np.nan, np.float32)
-    diagnostics = np.full(N_DIAGNOSTICS, np.nan)
-    ratios = np.empty(len(indices), np.float32)
-    loss_and_gradient(
-        params,
-        layout.plan,
-        options.packed(),
-        *rollout,
-        indices,
+    """(P,) the gradient, (N_DIAGNOSTICS,) and (B,) the ratios of these samples as one minibatch."""
+    n = len(indices)
+    memory = Memory(
         layout.workspace(rows),
         np.empty((rows, layout.n_actions), layout.action_dtype),
-        gradients,
+        np.full((2, layout.n_parameters), np.nan, np.float32),
         np.empty(N_SUMS),
-        diagnostics,
-        ratios,
     )
-    return gradients[0], diagnostics, ratios
+    chosen = Rollout(*(np.ascontiguousarray(array[indices]) for array in rollout))
+    order = np.random.default_rng(n).permutation(n)
+    adam, rates = Adam.zeros(layout), AdamSettings()
+    result = update(
+        layout, params.copy(), adam, chosen, order[None], n, options, rates, rates, memory, True
+    )
+    ratios = np.empty(n, np.float32)
+    ratios[order] = result.ratios
+    return memory.gradients[0], result.diagnostics[0], ratios
 
 
 def away_from_kinks(
@@ -126,3 +131,39 @@ def test_gradients_of_any_layout_and_option_are_autograds(
     ):
         np.testing.assert_allclose(diagnostics[position], term.item(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(ratios, expected.ratio.detach().numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("head", "sizes", "logits"),
+    [
+        ("categorical", (3,), [200.0, -200.0, 0.0]),
+        ("categorical", (2,), [200.0, 199.0]),
+        ("multi_categorical", (2, 3), [-200.0, 200.0, -200.0, -199.0, -201.0]),
+    ],
+)
+def test_logits_of_two_hundred_neither_overflow_nor_underflow(
+    head: Any, sizes: tuple[int, ...], logits: list[float]
+) -> None:
+    """e^200 is beyond single precision, and e^−200 is 0 in it: the largest has to go first."""
+    layout = Layout(2, (), (3,), "tanh", head, sizes)
+    params = random_params(layout, 0, scale=0.1)
+    (bias,) = (place for place in layout.places() if place.role == ("actor", 0, "bias"))
+    params[bias.start : bias.stop] = logits
+    rollout = make_rollout(layout, params, 24, 1)
+    options, indices = UpdateSettings("vanilla", ent_coef=0.5), np.arange(24)
+    gradient, diagnostics, ratios = kernel_gradient(layout, params, rollout, indices, options, 24)
+    model = Reference(layout, params, th.float64)
+    expected = losses(model, rollout, indices, options)
+    expected.total.backward()
+    np.testing.assert_allclose(gradient, model.flat(gradients=True), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(diagnostics[0], -expected.objective.item(), rtol=1e-4)
+    np.testing.assert_allclose(diagnostics[2], -expected.entropy.item(), rtol=1e-4, atol=1e-6)
+    # In single precision a log-probability of −400 is known to within 2e-5.
+    np.testing.assert_allclose(ratios, expected.ratio.detach().numpy(), rtol=2e-4)
+
+    actions, noise = rollout.actions.copy(), np.full((24, layout.n_actions), 0.5)
+    values, log_probs = np.empty(24, np.float32), np.empty(24, np.float32)
+    work = layout.workspace(24)
+    assert act(params, layout, rollout.observations, noise, work, actions, values, log_probs) == -1
+    _, acted, _ = model.evaluate(th.as_tensor(rollout.observations).double(), th.as_tensor(actions))
+    np.testing.assert_allclose(log_probs, acted.detach().numpy(), atol=1e-4)

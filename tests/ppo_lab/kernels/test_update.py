@@ -9,7 +9,8 @@ import torch as th
 from ppo_lab.kernels.divergence import rollout_kl
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
-from ppo_lab.kernels.update import DIAGNOSTICS, Adam, Rollout, UpdateResult, update
+from ppo_lab.kernels.typing import Rollout
+from ppo_lab.kernels.update import DIAGNOSTICS, Adam, UpdateResult, update
 from ppo_lab.ppo import objectives as obj
 from tests.ppo_lab.kernels.reference import Reference, make_rollout, random_params, torch_update
 

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -17,7 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ppo_lab import SpecPPO
 from ppo_lab.errors import NonFiniteError
-from ppo_lab.ppo.callbacks import AfterUpdateEvalCallback, FiniteGuard
+from ppo_lab.ppo.callbacks import AfterUpdateEvalCallback, FiniteGuard, named_refusal
 
 VECTOR = spaces.Box(-np.inf, np.inf, (2,), np.float32)
 DICT = spaces.Dict({"left": VECTOR, "right": VECTOR})
@@ -170,3 +171,14 @@ def test_the_untrained_policy_is_left_out_on_request(tmp_path: Path) -> None:
     callbacks = CallbackList([_evaluator(tmp_path, eval_freq=10_000, at_start=False)])
     SpecPPO("MlpPolicy", env, **SMALL).learn(128, callbacks)
     assert np.load(tmp_path / "evaluations.npz")["timesteps"].tolist() == [128]
+
+
+def test_torchs_refusal_of_a_distribution_is_named_and_other_errors_pass_as_they_are():
+    model = SimpleNamespace(num_timesteps=7)
+    with (
+        pytest.raises(NonFiniteError, match="step 7"),
+        named_refusal(model),
+    ):
+        th.distributions.Normal(th.tensor(float("nan")), 1.0)
+    with pytest.raises(ValueError, match=r"^another$"), named_refusal(model):
+        raise ValueError("another")

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ppo_lab import SpecPPO
 from ppo_lab.ppo import objectives as obj
-from ppo_lab.ppo.diagnostics import UpdateDiagnostics
+from ppo_lab.ppo.diagnostics import UpdateDiagnostics, record_spreads
 
 ITEMS_OF_8_2 = {
     "policy loss": "train/policy_gradient_loss",
@@ -192,3 +192,21 @@ def test_record_writes_means_over_what_was_added() -> None:
     # 4² / (1 + 2.25 + 0.25 + 1) = 16/4.5
     assert written["train/effective_sample_size"] == pytest.approx(16 / 4.5)
     assert "train/ratio" not in written  # nobody listens for a histogram
+
+
+def test_spreads_are_the_standard_deviations_of_returns_and_of_lengths() -> None:
+    logger = Logger(None, [])
+    record_spreads(logger, [])
+    assert not logger.name_to_value
+    record_spreads(logger, [{"r": 1.0, "l": 2}, {"r": 3.0, "l": 8}])
+    # (3 − 1)/2 = 1 and (8 − 2)/2 = 3
+    assert logger.name_to_value == {"rollout/ep_rew_std": 1.0, "rollout/ep_len_std": 3.0}
+
+
+def test_the_spread_of_advantages_whose_squares_overflow_in_single_precision_is_finite() -> None:
+    logger = Logger(None, [])
+    diagnostics = UpdateDiagnostics(logger)
+    diagnostics.add_advantages(np.array([[1e25], [-1e25]], np.float32))
+    diagnostics.record()
+    assert logger.name_to_value["train/advantage_mean"] == 0.0
+    assert logger.name_to_value["train/advantage_std"] == pytest.approx(1e25)

@@ -145,3 +145,16 @@ def test_early_stopping_ends_the_update_where_the_kl_passes_one_and_a_half_targe
     assert f"Early stopping at epoch {stop_at}" in capsys.readouterr().out
     # … and its KL is in the mean.
     assert rows[0]["train/approx_kl"] == pytest.approx(sum(kls[: stop_at + 1]) / (stop_at + 1))
+
+
+@pytest.mark.parametrize("backend", ["torch", "compiled"])
+@pytest.mark.parametrize(("factor", "stops"), [(1.49, False), (1.51, True)])
+def test_an_update_stops_beyond_one_and_a_half_targets_and_not_below(
+    backend: str, factor: float, stops: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings: dict[str, Any] = {"batch_size": 128, "learning_rate": 1e-2, "n_epochs": 2}
+    settings |= {"backend": backend}
+    _, rows = _trained(1, **settings)
+    kl = 2 * rows[0]["train/approx_kl"]  # a minibatch an epoch, the first before any step: 0
+    _trained(1, **settings, target_kl=kl / factor, verbose=1)
+    assert ("Early stopping at epoch 1" in capsys.readouterr().out) == stops

@@ -59,13 +59,6 @@ def test_what_has_no_world_is_refused(arguments, message):
         CompiledVecEnv(*arguments)
 
 
-def test_without_numba_it_says_so(monkeypatch):
-    reason = "numba is not installed (pip install numba)"
-    monkeypatch.setattr("ppo_lab.vec_env.world_by_id.why_not", lambda: reason)
-    with pytest.raises(ArgumentError, match="no compiled world, because numba is not installed"):
-        CompiledVecEnv("CartPole-v1")
-
-
 def test_attributes_are_each_copys_own_or_the_environments():
     env = CompiledVecEnv("CartPole-v1", 3, seed=0)
     env.reset()
