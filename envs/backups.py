@@ -62,6 +62,17 @@ def check_gamma(gamma: float) -> float:
     return gamma
 
 
+def check_shares(**shares: float) -> None:
+    """Check shares and probabilities, each by its argument's name.
+
+    Raises:
+        ValueError: one is not in [0, 1].
+    """
+    for name, share in shares.items():
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"{name} is {share}; it must lie in [0, 1].")
+
+
 def check_horizon(horizon: int) -> int:
     """The horizon as given.
 

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from envs.backups import check_gamma
+from envs.backups import check_gamma, check_shares
 from envs.mdp import FloatArray
 
 # A step size, or a function that gives it for the n-th update (from 1) of an entry.
@@ -81,13 +81,7 @@ def q_learning_tables(
         Q (S, A) float64, the one array that learning goes on with: copy it to keep it.
     """
     gamma, (n_states, n_actions) = check_gamma(gamma), _sizes(env)
-    for name, share in (
-        ("epsilon", epsilon),
-        ("epsilon_decay", epsilon_decay),
-        ("epsilon_min", epsilon_min),
-    ):
-        if not 0.0 <= share <= 1.0:
-            raise ValueError(f"{name} is {share}; it must lie in [0, 1].")
+    check_shares(epsilon=epsilon, epsilon_decay=epsilon_decay, epsilon_min=epsilon_min)
     rng = np.random.default_rng(seed)
     q_values = np.zeros((n_states, n_actions))
     step = _StepSizes(step_size, q_values.shape)

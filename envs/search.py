@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.backups import action_values, check_gamma, greedy_policy
+from envs.backups import action_values, check_gamma, check_shares, greedy_policy
 from envs.mdp import FloatArray, IntArray, TabularMDP
 from envs.planning import Solution
 
@@ -43,7 +43,7 @@ def rtdp(
     """
     gamma = check_gamma(gamma)
     _check_counts(episodes=episodes, horizon=horizon)
-    _check_shares(epsilon=epsilon, epsilon_decay=epsilon_decay)
+    check_shares(epsilon=epsilon, epsilon_decay=epsilon_decay)
     model, rng = _Model(mdp, gamma), np.random.default_rng(seed)
     values = np.zeros(mdp.n_states)
     for _ in range(episodes):
@@ -190,9 +190,3 @@ def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} is {count}; it must be at least 1.")
-
-
-def _check_shares(**shares: float) -> None:
-    for name, share in shares.items():
-        if not 0.0 <= share <= 1.0:
-            raise ValueError(f"{name} is {share}; it must lie in [0, 1].")
