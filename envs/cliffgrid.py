@@ -1,10 +1,10 @@
 """CliffGrid: a close and a distant exit beside a cliff, the exercise of Spec 10.3."""
 
 from collections.abc import Mapping
-
-from gymnasium.vector import AutoresetMode
+from typing import Unpack
 
 from envs.gridworld import GridWorld, GridWorldVector
+from envs.vector import BatchOptions
 
 CLIFF_MAP = """
 .....
@@ -67,18 +67,7 @@ class CliffGridVector(GridWorldVector):
         noise: float = 0.0,
         living_reward: float = 0.0,
         observation: str = "index",
-        render_mode: str | None = None,
-        max_episode_steps: int | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        **options: Unpack[BatchOptions],
     ) -> None:
-        super().__init__(
-            num_envs,
-            CLIFF_MAP,
-            noise,
-            living_reward,
-            CLIFF_EXITS,
-            observation,
-            render_mode,
-            max_episode_steps,
-            autoreset_mode,
-        )
+        arguments = CLIFF_MAP, noise, living_reward, CLIFF_EXITS, observation
+        super().__init__(num_envs, *arguments, **options)

@@ -1,15 +1,15 @@
 """Crawler: a body drags itself along with an arm of two joints, as a finite MDP (Spec 11)."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
-from gymnasium.vector import AutoresetMode
 
 from envs.crawler_geometry import ARM_RANGE, HAND_RANGE, bucket_angles, crawler_mdp
 from envs.crawler_rendering import crawler_images, describe_crawler, draw_crawler
 from envs.observations import IndexObserver, Observer, PictureObserver, TableObserver
 from envs.rendering import Frame
 from envs.tabular import TabularEnv, TabularVectorEnv
+from envs.vector import BatchOptions
 
 CRAWLER_OBSERVATIONS = ("index", "coordinates", "image")
 
@@ -96,21 +96,9 @@ class CrawlerVector(TabularVectorEnv):
     single_metadata: ClassVar[dict[str, Any]] = Crawler.metadata
 
     def __init__(
-        self,
-        num_envs: int = 1,
-        observation: str = "index",
-        render_mode: str | None = None,
-        max_episode_steps: int | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        self, num_envs: int = 1, observation: str = "index", **options: Unpack[BatchOptions]
     ) -> None:
-        super().__init__(
-            num_envs,
-            crawler_mdp(),
-            crawler_observer(observation),
-            max_episode_steps,
-            autoreset_mode,
-            render_mode,
-        )
+        super().__init__(num_envs, crawler_mdp(), crawler_observer(observation), **options)
 
     def _text(self, index: int) -> str:
         return describe_crawler(bucket_angles()[self.states[index]], float(self.returns[index]))

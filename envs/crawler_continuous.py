@@ -1,13 +1,12 @@
 """CrawlerContinuous: the crawler's body with joints that turn freely (Spec 11.2)."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
-from gymnasium.vector import AutoresetMode
 
 from envs.crawler_geometry import (
     ARM_ANGLES,
@@ -20,7 +19,7 @@ from envs.crawler_geometry import (
 from envs.crawler_rendering import describe_crawler, draw_crawler
 from envs.mdp import BoolArray, FloatArray
 from envs.rendering import Frame, Screen
-from envs.vector import BatchEnv
+from envs.vector import BatchEnv, BatchOptions
 
 LOWEST, HIGHEST = np.array([ARM_RANGE, HAND_RANGE]).T
 # An action of 1 turns a joint by one bucket of the finite crawler.
@@ -151,21 +150,8 @@ class CrawlerContinuousVector(BatchEnv):
         angles: (N, 2) float64, the present angles.
     """
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        render_mode: str | None = None,
-        max_episode_steps: int | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-    ) -> None:
-        super().__init__(
-            num_envs,
-            *_spaces(),
-            max_episode_steps,
-            autoreset_mode,
-            CrawlerContinuous.metadata,
-            render_mode,
-        )
+    def __init__(self, num_envs: int = 1, **options: Unpack[BatchOptions]) -> None:
+        super().__init__(num_envs, *_spaces(), metadata=CrawlerContinuous.metadata, **options)
         self.angles: FloatArray = np.tile(START_ANGLES, (num_envs, 1))
 
     def _begin(self, chosen: BoolArray, draws: FloatArray) -> None:  # noqa: ARG002 - one start

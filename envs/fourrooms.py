@@ -1,9 +1,10 @@
 """FourRooms: four rooms joined by four doors, as large as wanted (Spec 10)."""
 
-from gymnasium.vector import AutoresetMode
+from typing import Unpack
 
 from envs.gridworld import GridWorld, GridWorldVector
-from envs.maps import OPEN, START, WALL
+from envs.maps import EXITS, OPEN, START, WALL
+from envs.vector import BatchOptions
 
 SMALLEST = 5
 
@@ -73,11 +74,7 @@ class FourRooms(GridWorld):
         render_mode: str | None = None,
     ) -> None:
         super().__init__(
-            four_rooms_map(size),
-            noise,
-            living_reward,
-            observation=observation,
-            render_mode=render_mode,
+            four_rooms_map(size), noise, living_reward, EXITS, observation, render_mode
         )
 
 
@@ -91,17 +88,7 @@ class FourRoomsVector(GridWorldVector):
         noise: float = 0.0,
         living_reward: float = 0.0,
         observation: str = "index",
-        render_mode: str | None = None,
-        max_episode_steps: int | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        **options: Unpack[BatchOptions],
     ) -> None:
-        super().__init__(
-            num_envs,
-            four_rooms_map(size),
-            noise,
-            living_reward,
-            observation=observation,
-            render_mode=render_mode,
-            max_episode_steps=max_episode_steps,
-            autoreset_mode=autoreset_mode,
-        )
+        arguments = four_rooms_map(size), noise, living_reward, EXITS, observation
+        super().__init__(num_envs, *arguments, **options)

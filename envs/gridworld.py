@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar
-
-from gymnasium.vector import AutoresetMode
+from typing import Any, ClassVar, Unpack
 
 from envs.grid_rendering import Overlay, draw_grid, text_map
 from envs.maps import EXITS, REFERENCE_MAP, grid_mdp, read_map
@@ -12,6 +10,7 @@ from envs.mdp import FloatArray, IntArray
 from envs.observations import grid_observer
 from envs.rendering import Frame
 from envs.tabular import TabularEnv, TabularVectorEnv
+from envs.vector import BatchOptions
 
 
 class GridWorld(TabularEnv):
@@ -141,19 +140,11 @@ class GridWorldVector(TabularVectorEnv):
         living_reward: float = 0.0,
         exits: Mapping[str, float] = EXITS,
         observation: str = "index",
-        render_mode: str | None = None,
-        max_episode_steps: int | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        **options: Unpack[BatchOptions],
     ) -> None:
         self.grid = read_map(map, exits)
-        super().__init__(
-            num_envs,
-            grid_mdp(self.grid, noise, living_reward),
-            grid_observer(observation, self.grid),
-            max_episode_steps,
-            autoreset_mode,
-            render_mode,
-        )
+        mdp = grid_mdp(self.grid, noise, living_reward)
+        super().__init__(num_envs, mdp, grid_observer(observation, self.grid), **options)
 
     def _text(self, index: int) -> str:
         return text_map(self.grid, int(self.states[index]))

@@ -2,19 +2,18 @@
 
 import operator
 from bisect import bisect_right
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
-from gymnasium.vector import AutoresetMode
 
 from envs.mdp import BoolArray, FloatArray, IntArray, TabularMDP
 from envs.observations import IndexObserver, Observer
 from envs.rendering import Frame, Screen
-from envs.vector import BatchEnv, checked_discrete
+from envs.vector import BatchEnv, BatchOptions, checked_discrete
 
 
 class TabularEnv(gym.Env[Any, Any]):
@@ -154,9 +153,7 @@ class TabularVectorEnv(BatchEnv):
         num_envs: int,
         mdp: TabularMDP,
         observer: Observer | None = None,
-        max_episode_steps: int | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        render_mode: str | None = None,
+        **options: Unpack[BatchOptions],
     ) -> None:
         self.mdp = mdp
         self.observer: Observer = observer or IndexObserver(mdp.n_states)
@@ -164,10 +161,8 @@ class TabularVectorEnv(BatchEnv):
             num_envs,
             self.observer.space,
             spaces.Discrete(mdp.n_actions),
-            max_episode_steps,
-            autoreset_mode,
-            self.single_metadata,
-            render_mode,
+            metadata=self.single_metadata,
+            **options,
         )
         self.states: IntArray = np.zeros(num_envs, np.int64)
         # Flat views: one gather from (S·A·K,) is much faster than one with three index arrays.

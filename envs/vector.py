@@ -1,7 +1,7 @@
 """Many copies of an environment as arrays: autoreset, time limit and seeding in one place."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, TypedDict
 
 import gymnasium as gym
 import numpy as np
@@ -14,6 +14,14 @@ from envs.mdp import BoolArray, FloatArray, IntArray
 from envs.rendering import Frame
 
 Step = tuple[npt.NDArray[Any], FloatArray, BoolArray, BoolArray, dict[str, Any]]
+
+
+class BatchOptions(TypedDict, total=False):
+    """What every :class:`BatchEnv` takes beside what its environment does."""
+
+    max_episode_steps: int | None
+    autoreset_mode: AutoresetMode | str
+    render_mode: str | None
 
 
 class BatchEnv(VectorEnv[npt.NDArray[Any], Any, Any]):
