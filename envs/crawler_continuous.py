@@ -96,9 +96,7 @@ class CrawlerContinuous(gym.Env[Any, Any]):
     }
 
     def __init__(self, render_mode: str | None = None) -> None:
-        self._screen = Screen(
-            render_mode, self.metadata["render_modes"], self.metadata["render_fps"]
-        )
+        self._screen = Screen(render_mode, self.metadata)
         self.render_mode = render_mode
         self.observation_space, self.action_space = _spaces()
         self.angles: FloatArray = START_ANGLES.copy()

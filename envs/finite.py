@@ -25,12 +25,7 @@ from envs.gymnasium_internals import (
     zoos,
 )
 from envs.mdp import TabularMDP, from_toy_text
-from envs.observations import (
-    GridImageObserver,
-    IndexObserver,
-    PictureObserver,
-    TableObserver,
-)
+from envs.observations import GridImageObserver, IndexObserver, PictureObserver, TableObserver
 from envs.tabular import TabularEnv
 
 __all__ = ["PLAIN_WRAPPERS", "TOY_TEXT", "FiniteTask", "finite_task"]

@@ -105,7 +105,8 @@ def draw_grid(grid: GridMap, state: int = -1, overlay: Overlay | None = None) ->
     rows, columns = grid.shape
     side = max(1, min(LARGEST_CELL, LARGEST_SIDE // max(rows, columns)))
     surface = pygame.Surface((columns * side, rows * side))
-    for (row, column), colour in zip(np.ndindex(rows, columns), _colours(grid), strict=True):
+    colours = cell_colours(grid).reshape(-1, 3).tolist()
+    for (row, column), colour in zip(np.ndindex(rows, columns), colours, strict=True):
         surface.fill(colour, (column * side, row * side, side, side))
     painter = _CellPainter(pygame, surface, side, grid.exit_rewards)
     for s, (row, column) in enumerate(grid.cells):
@@ -118,10 +119,6 @@ def draw_grid(grid: GridMap, state: int = -1, overlay: Overlay | None = None) ->
         centre = ((column + right) * side, (row + down) * side)
         pygame.draw.circle(surface, AGENT_COLOUR, centre, max(1.0, radius * side))
     return pixels(surface)
-
-
-def _colours(grid: GridMap) -> list[Colour]:
-    return [(int(r), int(g), int(b)) for r, g, b in cell_colours(grid).reshape(-1, 3)]
 
 
 def _shade(value: float, scale: float) -> Colour:

@@ -1,6 +1,6 @@
 """How an environment shows itself: text, an array of pixels, or a window."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,18 +36,18 @@ class Screen:
 
     Args:
         mode: ``ansi``, ``rgb_array``, ``human`` or None.
-        offered: The modes the environment has.
-        fps: Frames per second in a window.
+        metadata: The environment's: ``render_modes`` it has, and ``render_fps`` in a window.
 
     Raises:
         ValueError: ``mode`` is not offered.
     """
 
-    def __init__(self, mode: str | None, offered: list[str], fps: int) -> None:
+    def __init__(self, mode: str | None, metadata: Mapping[str, Any]) -> None:
+        offered = metadata["render_modes"]
         if mode is not None and mode not in offered:
             raise ValueError(f"render_mode is {mode!r}; choose one of {offered} or None.")
         self.mode = mode
-        self._fps = fps
+        self._fps = metadata["render_fps"]
         self._window: Any = None
         self._clock: Any = None
 

@@ -1,7 +1,6 @@
 """Planning by simulation, where sweeping all states is too much: RTDP and MCTS (Spec 9.7, 9.8)."""
 
 import math
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -71,17 +70,12 @@ class Search(NamedTuple):
         return int(self.visits.argmax())
 
 
-@dataclass(eq=False)
 class _Node:
-    state: int
-    n_actions: int
-    visits: IntArray = field(init=False)
-    totals: FloatArray = field(init=False)
-    children: dict[tuple[int, int], "_Node"] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.visits = np.zeros(self.n_actions, np.int64)
-        self.totals = np.zeros(self.n_actions)
+    def __init__(self, state: int, n_actions: int) -> None:
+        self.state = state
+        self.visits: IntArray = np.zeros(n_actions, np.int64)
+        self.totals: FloatArray = np.zeros(n_actions)
+        self.children: dict[tuple[int, int], _Node] = {}
 
     def select(self, exploration: float, rng: np.random.Generator) -> int:
         """An unvisited action first, else the highest Q + c √(ln N / n)."""
@@ -145,7 +139,7 @@ def _simulate(
         path.append((node, action, reward))
         child = node.children.get((action, next_state))
         if child is None:
-            child = node.children[action, next_state] = _Node(next_state, root.n_actions)
+            child = node.children[action, next_state] = _Node(next_state, root.visits.size)
             node = child
             break
         node = child

@@ -49,9 +49,7 @@ class TabularEnv(gym.Env[Any, Any]):
     def __init__(
         self, mdp: TabularMDP, observer: Observer | None = None, render_mode: str | None = None
     ) -> None:
-        self._screen = Screen(
-            render_mode, self.metadata["render_modes"], self.metadata["render_fps"]
-        )
+        self._screen = Screen(render_mode, self.metadata)
         self.render_mode = render_mode
         self.mdp = mdp
         self.observer: Observer = observer or IndexObserver(mdp.n_states)

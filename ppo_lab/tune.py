@@ -232,7 +232,7 @@ def _run(
     console = make_console()
     jobs = checked_jobs(options.jobs)
     console.print(
-        f"Tuning {' and '.join(algos)} on {options.env} with {jobs} processes, into {folder}/",
+        f"Tuning {' and '.join(algos)} on {options.env} with {jobs} processes, into {folder}/"
     )
     outcome = run_study(
         protocol,

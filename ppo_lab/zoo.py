@@ -161,7 +161,7 @@ def _call(script: str, flags: Sequence[str]) -> None:
             file=sys.stderr,
         )
     module, function = SCRIPTS[script]
-    with _packaged_settings() as packaged:
+    with as_file(files("ppo_lab") / "hyperparams" / f"{ALGORITHM}.yml") as packaged:
         if script == "train":
             flags = [*flags, *_settings_flags(flags, packaged)]
         with _command_line(f"python -m {PROGRAM} {script}", *flags):
@@ -188,12 +188,6 @@ def _command_line(*words: str) -> "Iterator[None]":
         yield
     finally:
         sys.argv = before
-
-
-@contextmanager
-def _packaged_settings() -> "Iterator[Path]":
-    with as_file(files("ppo_lab") / "hyperparams" / f"{ALGORITHM}.yml") as path:
-        yield path
 
 
 def _settings_flags(flags: Sequence[str], packaged: Path) -> list[str]:

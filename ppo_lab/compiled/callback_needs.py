@@ -3,11 +3,7 @@
 import dis
 from collections.abc import Callable, Iterator
 
-from stable_baselines3.common.callbacks import (
-    BaseCallback,
-    CallbackList,
-    ConvertCallback,
-)
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 
 __all__ = ["needs_every_step", "note_steps"]
 

@@ -91,16 +91,14 @@ class PackedPolicy:
         Returns:
             The settings of the actor's and the critic's optimiser as they now are.
         """
+        optimizers = self._policy.optimizer, self._policy.critic_optimizer
         for index, parameter in enumerate(self._parameters):
-            state = self._optimizer(index).state.get(parameter, {})
-            place = self._places[index]
+            network, place = int(index >= self._n_actor), self._places[index]
+            state = optimizers[network].state.get(parameter, {})
             self.adam.m[place] = _numpy(state.get("exp_avg"))
             self.adam.v[place] = _numpy(state.get("exp_avg_sq"))
-            self.adam.steps[int(index >= self._n_actor)] = int(state.get("step", 0))
-        actor, critic = (
-            optimizer.param_groups[0]
-            for optimizer in (self._policy.optimizer, self._policy.critic_optimizer)
-        )
+            self.adam.steps[network] = int(state.get("step", 0))
+        actor, critic = (optimizer.param_groups[0] for optimizer in optimizers)
         return _adam_settings(actor), _adam_settings(critic)
 
     @th.no_grad()
@@ -123,10 +121,6 @@ class PackedPolicy:
                 state["step"].fill_(float(steps))
                 state["exp_avg"].copy_(self._part(self.adam.m, index))
                 state["exp_avg_sq"].copy_(self._part(self.adam.v, index))
-
-    def _optimizer(self, index: int) -> th.optim.Optimizer:
-        policy = self._policy
-        return policy.optimizer if index < self._n_actor else policy.critic_optimizer
 
     def _part(self, vector: FloatVector, index: int) -> th.Tensor:
         # A view made anew each time: one that was kept would part from its vector in a deep copy.

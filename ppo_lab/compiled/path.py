@@ -161,13 +161,10 @@ class CompiledPath:
         )
         packed.write()
         if result.failure is not None:
-            norms = {
-                "actor_grad_norm": result.failure.actor_grad_norm,
-                "critic_grad_norm": result.failure.critic_grad_norm,
-            }
+            norms = result.failure._asdict()
             # In single precision as torch has it, where a large one is infinite.
             with np.errstate(over="ignore"):
-                loss = float(np.float32(result.failure.loss))
+                loss = float(np.float32(norms.pop("loss")))
             raise broken_update(model.num_timesteps, loss, norms)
         model._n_updates += result.epochs
         columns = dict(zip(DIAGNOSTICS, result.diagnostics.T, strict=True))

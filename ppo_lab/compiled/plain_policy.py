@@ -42,15 +42,8 @@ HEADS: Mapping[type[spaces.Space[Any]], type[Distribution]] = {
 RESTATED: Mapping[type, tuple[str, ...]] = {
     nn.Module: ("__call__", "_call_impl", "_wrapped_call_impl"),
     SpecActorCriticPolicy: (
-        *(
-            "forward",
-            "evaluate_actions",
-            "predict_values",
-            "get_distribution",
-            "predict",
-            "_predict",
-        ),
-        *("extract_features", "_get_action_dist_from_latent", "obs_to_tensor"),
+        *("forward", "evaluate_actions", "predict_values", "get_distribution", "obs_to_tensor"),
+        *("predict", "_predict", "extract_features", "_get_action_dist_from_latent"),
     ),
     MlpExtractor: ("forward", "forward_actor", "forward_critic"),
     **dict.fromkeys((FlattenExtractor, nn.Flatten, nn.Sequential), ("forward",)),

@@ -70,8 +70,11 @@ class Player:
         shape = () if isinstance(action_space, spaces.Discrete) else action_space.shape or ()
         self._moves = self.actions.reshape(n_steps, n_envs, *shape)
         self._box = action_space if isinstance(action_space, spaces.Box) else None
-        # A place for each step's: an environment may keep the action that it was given.
-        self._clipped = _empty_moves(self._box, n_steps, n_envs) if self._box else self._moves
+        self._clipped = self._moves
+        if self._box is not None:
+            # A place for each step's: an environment may keep the action that it was given.
+            dtype = np.result_type(np.float32, self._box.low)
+            self._clipped = np.empty(self._moves.shape, dtype)
 
     @cached_property
     def _rows(self) -> list[Any]:
@@ -246,11 +249,6 @@ def _binding_of(packed: PackedPolicy, policy: nn.Module) -> _Binding:
     return binding
 
 
-def _empty_moves(box: spaces.Box, n_steps: int, n_envs: int) -> NDArray[Any]:
-    """(T, K, …) of the type that clipping float32 actions to the bounds gives."""
-    return np.empty((n_steps, n_envs, *box.shape), np.result_type(np.float32, box.low))
-
-
 def draw_noise(packed: PackedPolicy, n_steps: int, n_envs: int) -> NDArray[np.float64]:
     """(T, K, n_actions) random numbers for actions, from torch's generator as the torch path's.
 
@@ -266,7 +264,7 @@ def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.f
     """Observations as the networks take them: flat, or one-hot where the space is Discrete.
 
     Args:
-        observations: (K, …), or (K,) or (K, 1) numbers of a Discrete space.
+        observations: (K, …) or (K, 1, …): of a Discrete space (K,) or (K, 1) numbers.
         space: of one observation.
 
     Returns:
@@ -276,7 +274,12 @@ def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.f
         ArgumentError: they are not of this space's shape, or a number of a Discrete one is under 0
             or not under n, where SB3 raises too.
     """
-    _check_fit(observations, space)
+    shape = space.shape or ()
+    if observations.shape[1:] not in (shape, (1, *shape)):
+        raise ArgumentError(
+            f"an observation of shape {observations.shape[1:]} where the space is {space}: the "
+            "environment must return what its observation_space says"
+        )
     if isinstance(space, spaces.Discrete):
         n = int(space.n)
         numbers = observations.reshape(-1).astype(np.int64, copy=False)
@@ -286,17 +289,3 @@ def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.f
         return hot
     flat = observations.reshape(len(observations), -1)
     return np.ascontiguousarray(flat, dtype=np.float32)
-
-
-def _check_fit(observations: NDArray[Any], space: spaces.Space[Any]) -> None:
-    """Check (K, …) observations against their space, a dimension of 1 more being allowed.
-
-    Raises:
-        ArgumentError: another shape.
-    """
-    shape = space.shape or ()
-    if observations.shape[1:] not in (shape, (1, *shape)):
-        raise ArgumentError(
-            f"an observation of shape {observations.shape[1:]} where the space is {space}: the "
-            "environment must return what its observation_space says"
-        )

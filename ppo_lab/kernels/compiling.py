@@ -7,13 +7,7 @@ import numba
 
 from ppo_lab.kernels.numba_internals import keep_on_disk, options_of_inner, refuse_python
 
-__all__ = [
-    "entry_kernel",
-    "exact_entry_kernel",
-    "exact_kernel",
-    "inlined_kernel",
-    "kernel",
-]
+__all__ = ["entry_kernel", "exact_entry_kernel", "exact_kernel", "inlined_kernel", "kernel"]
 
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 """What lets loops vectorise. Not ``nnan`` and ``ninf``: the guards look for NaN and infinity."""

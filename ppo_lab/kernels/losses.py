@@ -24,15 +24,7 @@ from ppo_lab.kernels.settings import (
     VANILLA,
     VF_COEF,
 )
-from ppo_lab.kernels.typing import (
-    Actions,
-    Doubles,
-    Floats,
-    Floats2D,
-    Integers,
-    Networks,
-    Rollout,
-)
+from ppo_lab.kernels.typing import Actions, Doubles, Floats, Floats2D, Integers, Networks, Rollout
 
 __all__ = ["Memory", "loss_and_gradient"]
 
@@ -169,11 +161,7 @@ def policy_term(
 
 @kernel
 def value_term(
-    value: np.float32,
-    old_value: np.float32,
-    target: np.float32,
-    settings: Doubles,
-    sums: Doubles,
+    value: np.float32, old_value: np.float32, target: np.float32, settings: Doubles, sums: Doubles
 ) -> np.float32:
     """(R̂ − V)² is added; returns its derivative 2 (V − R̂) (Spec 6.2).
 

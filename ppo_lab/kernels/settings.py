@@ -10,18 +10,9 @@ __all__ = ["AdamSettings", "UpdateSettings"]
 
 CLIP, KL, VANILLA = 0.0, 1.0, 2.0
 
-# What stands where in a packed UpdateSettings.
-OBJECTIVE = 0
-CLIP_RANGE = 1
-CLIP_RANGE_VF = 2
-ENT_COEF = 3
-VF_COEF = 4
-KL_COEF = 5
-NORMALIZE = 6
-MAX_GRAD_NORM = 7
-CRITIC_MAX_GRAD_NORM = 8
-KL_LIMIT = 9
-N_SETTINGS = 10
+# What stands where in a packed UpdateSettings: the order of its attributes.
+OBJECTIVE, CLIP_RANGE, CLIP_RANGE_VF, ENT_COEF, VF_COEF, KL_COEF, NORMALIZE = range(7)
+MAX_GRAD_NORM, CRITIC_MAX_GRAD_NORM, KL_LIMIT = 7, 8, 9
 
 LEARNING_RATE, BETA1, BETA2, EPS = 0, 1, 2, 3
 
@@ -56,21 +47,10 @@ class UpdateSettings:
     kl_limit: float | None = None
 
     def packed(self) -> NDArray[np.float64]:
-        """(N_SETTINGS,) float64; NaN stands for None."""
-        optional = (self.clip_range_vf, self.critic_max_grad_norm, self.kl_limit)
-        clip_range_vf, critic_norm, kl_limit = (np.nan if x is None else x for x in optional)
-        values = np.empty(N_SETTINGS)
-        values[OBJECTIVE] = {"clip": CLIP, "kl": KL, "vanilla": VANILLA}[self.objective]
-        values[CLIP_RANGE] = self.clip_range
-        values[CLIP_RANGE_VF] = clip_range_vf
-        values[ENT_COEF] = self.ent_coef
-        values[VF_COEF] = self.vf_coef
-        values[KL_COEF] = self.kl_coef
-        values[NORMALIZE] = self.normalize_advantage
-        values[MAX_GRAD_NORM] = self.max_grad_norm
-        values[CRITIC_MAX_GRAD_NORM] = critic_norm
-        values[KL_LIMIT] = kl_limit
-        return values
+        """(10,) float64, an attribute each; NaN stands for None."""
+        objective = {"clip": CLIP, "kl": KL, "vanilla": VANILLA}[self.objective]
+        numbers = {**vars(self), "objective": objective}.values()
+        return np.array([np.nan if x is None else x for x in numbers], np.float64)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ loops lack is the promise that C does not overlap A and B: the compiler then wri
 k. Vectors of 8 floats are one register with AVX; LLVM splits or joins them elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from llvmlite import ir
@@ -56,12 +56,11 @@ def _tile(n_vectors: int) -> Callable[..., None]:
         )
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a, b, c = (
+            arrays = (
                 context.make_array(signature.args[i])(context, builder, args[i]).data
                 for i in (0, 4, 7)
             )
-            strides = [*args[1:4], *args[5:7], *args[8:]]
-            _emit(builder, n_vectors, a, b, c, *strides)
+            _emit(builder, n_vectors, arrays, [*args[1:4], *args[5:7], *args[8:]])
             return context.get_dummy_value()
 
         return signature, generate
@@ -69,22 +68,10 @@ def _tile(n_vectors: int) -> Callable[..., None]:
     return tile  # type: ignore[no-any-return]
 
 
-def _emit(
-    builder: Any,
-    n_vectors: int,
-    a: Any,
-    b: Any,
-    c: Any,
-    a_start: Any,
-    a_row: Any,
-    a_step: Any,
-    b_start: Any,
-    b_step: Any,
-    c_start: Any,
-    c_row: Any,
-    n_k: Any,
-) -> None:
+def _emit(builder: Any, n_vectors: int, arrays: Iterable[Any], places: Iterable[Any]) -> None:
     """Write the instructions of one tile; the arguments are those of the compiled function."""
+    a, b, c = arrays
+    a_start, a_row, a_step, b_start, b_step, c_start, c_row, n_k = places
 
     def offset(start: Any, times: Any, stride: Any) -> Any:
         return builder.add(start, builder.mul(times, stride))

@@ -179,11 +179,7 @@ def update(
         )
     n_seen = _samples_in(n_evaluated, n_samples, batch_size)
     return UpdateResult(
-        report.diagnostics[:n_evaluated],
-        report.ratios[:n_seen],
-        epochs,
-        status == STOPPED,
-        failure,
+        report.diagnostics[:n_evaluated], report.ratios[:n_seen], epochs, status == STOPPED, failure
     )
 
 

@@ -107,11 +107,7 @@ def lambda_returns(advantages: th.Tensor, values: th.Tensor) -> th.Tensor:
 
 
 def monte_carlo_returns(
-    rewards: th.Tensor,
-    next_values: th.Tensor,
-    terminated: th.Tensor,
-    done: th.Tensor,
-    gamma: float,
+    rewards: th.Tensor, next_values: th.Tensor, terminated: th.Tensor, done: th.Tensor, gamma: float
 ) -> th.Tensor:
     """G_t = r_t + γ G_{t+1}, to the end of the episode (Spec 3.1).
 

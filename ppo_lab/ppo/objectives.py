@@ -96,10 +96,7 @@ def policy_gradient(log_prob: th.Tensor, advantages: th.Tensor) -> th.Tensor:
 
 
 def value_loss(
-    values: th.Tensor,
-    returns: th.Tensor,
-    old_values: th.Tensor,
-    clip_range_vf: float | None,
+    values: th.Tensor, returns: th.Tensor, old_values: th.Tensor, clip_range_vf: float | None
 ) -> th.Tensor:
     """L^V = mean (R̂ − V)², optionally with V kept near its old value (Spec 6.2).
 

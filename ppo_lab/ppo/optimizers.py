@@ -50,18 +50,15 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
         self._update_learning_rate(self.policy.optimizer)
         critic_optimizer = critic_optimizer_of(self.policy)
         if joint:
-            self._check_joint_optimizer()
+            if self.critic_learning_rate is not None:
+                raise ArgumentError(
+                    "critic_learning_rate with a policy.optimizer that holds the critic's "
+                    "parameters too: make policy.optimizer of policy.actor_parameters() alone"
+                )
         elif critic_optimizer is not None:
             rate = self.critic_lr_schedule(self._current_progress_remaining)
             update_learning_rate(critic_optimizer, rate)
             self.logger.record("train/critic_learning_rate", rate)
-
-    def _check_joint_optimizer(self) -> None:
-        if self.critic_learning_rate is not None:
-            raise ArgumentError(
-                "critic_learning_rate with a policy.optimizer that holds the critic's parameters "
-                "too: make policy.optimizer of policy.actor_parameters() alone"
-            )
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_gradient_step"]
@@ -73,10 +70,7 @@ class TwoOptimizerAlgorithm(OnPolicyAlgorithm):
         return state_dicts, variables
 
     def set_parameters(
-        self,
-        load_path_or_dict: Any,
-        exact_match: bool = True,
-        device: th.device | str = "auto",
+        self, load_path_or_dict: Any, exact_match: bool = True, device: th.device | str = "auto"
     ) -> None:
         """Load weights and optimisers, of a model of ours or of one that SB3's ``PPO`` saved.
 

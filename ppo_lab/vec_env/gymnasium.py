@@ -12,17 +12,15 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.preprocessing import check_for_nested_spaces
 from stable_baselines3.common.vec_env import VecEnv
-from stable_baselines3.common.vec_env.base_vec_env import (
-    VecEnvIndices,
-    VecEnvObs,
-    VecEnvStepReturn,
-)
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.vec_env.batched_infos import FINAL, entry_of, info_of
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS, chosen_copies
 
 __all__ = ["GymnasiumVecEnv"]
+
+FINAL = frozenset({"final_obs", "_final_obs", "final_info", "_final_info"})
+"""What the infos of a step say of the episodes that it ended."""
 
 
 class GymnasiumVecEnv(VecEnv):
@@ -267,3 +265,23 @@ def _check(env: VectorEnv[Any, Any, Any]) -> None:
         check_for_nested_spaces(env.single_observation_space)
     except NotImplementedError as error:
         raise ArgumentError(f"{env}: {error}") from error
+
+
+def entry_of(batch: Any, index: int) -> Any:
+    """One copy's part of a batch: of an array, or of a dict or tuple of arrays."""
+    if isinstance(batch, dict):
+        return {key: entry_of(part, index) for key, part in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(entry_of(part, index) for part in batch)
+    return batch[index]
+
+
+def info_of(infos: dict[str, Any], index: int) -> dict[str, Any]:
+    """One copy's info: of a key's values those that its mask ``_key`` says are this copy's."""
+    info = {}
+    for key, values in infos.items():
+        mask = infos.get(f"_{key}")
+        if key in FINAL or key.startswith("_") or not (mask is None or mask[index]):
+            continue
+        info[key] = info_of(values, index) if isinstance(values, dict) else values[index]
+    return info

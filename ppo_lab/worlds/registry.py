@@ -194,12 +194,10 @@ def _tabular(env: Any) -> Tabular:
             mdp = from_toy_text(env)
         except (TypeError, ValueError, LookupError) as error:
             raise NoWorldError(f"its table P is no MDP: {error}", altered=True) from error
-        _check_discrete(env, mdp)
-        return tabular_world(mdp, _indices(mdp))
+        return _shown_by_index(env, mdp)
     mdp, observer = env.mdp, env.observer
     if type(observer) is IndexObserver:
-        _check_discrete(env, mdp)
-        return tabular_world(mdp, _indices(mdp))
+        return _shown_by_index(env, mdp)
     space = env.observation_space
     if type(observer) is TableObserver and space == observer.space:
         if env.action_space != spaces.Discrete(mdp.n_actions):
@@ -209,7 +207,7 @@ def _tabular(env: Any) -> Tabular:
     raise NoWorldError(f"no compiled form of its observations, {space}, exists")
 
 
-def _check_discrete(env: Any, mdp: TabularMDP) -> None:
+def _shown_by_index(env: Any, mdp: TabularMDP) -> Tabular:
     expected = spaces.Discrete(mdp.n_states), spaces.Discrete(mdp.n_actions)
     if (env.observation_space, env.action_space) != expected:
         raise NoWorldError(
@@ -217,7 +215,4 @@ def _check_discrete(env: Any, mdp: TabularMDP) -> None:
             f"{mdp.n_states} states and {mdp.n_actions} actions",
             altered=True,
         )
-
-
-def _indices(mdp: TabularMDP) -> Any:
-    return np.arange(mdp.n_states)[:, np.newaxis]
+    return tabular_world(mdp, np.arange(mdp.n_states)[:, np.newaxis])

@@ -33,12 +33,7 @@ __all__ = ["RolloutArrays", "RolloutFailure", "RolloutOutcome", "roll_out"]
 SingleArray = npt.NDArray[np.float32]
 
 OUTPUT, REWARD, OBSERVATION, TERMINAL_OBSERVATION = 0, 1, 2, 3
-CAUSES = (
-    "value or log-probability",
-    "reward",
-    "observation",
-    "terminal observation",
-)
+CAUSES = ("value or log-probability", "reward", "observation", "terminal observation")
 
 
 class RolloutArrays(NamedTuple):

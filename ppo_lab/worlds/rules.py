@@ -60,34 +60,17 @@ def observe(world: Any, state: State, out: Row) -> None:
     _RULES[type(world)].observe(world, state, out)
 
 
-def _rules_of(world: Any) -> Rules | None:
-    return _RULES.get(getattr(world, "instance_class", type(None)))
+def _compile_by_class(name: str, function: Callable[..., Any]) -> None:
+    """Let compiled code that calls ``function`` call the one of that name of the world's class."""
+
+    @overload(function, strict=False)  # type: ignore[untyped-decorator]
+    def _of_class(world: Any, *_arguments: Any) -> Callable[..., Any] | None:
+        rules = _RULES.get(getattr(world, "instance_class", type(None)))
+        return None if rules is None else getattr(rules, name)
 
 
-@overload(begin, strict=False)  # type: ignore[untyped-decorator]
-def _begin(world: Any, state: Any, stream: Any) -> Callable[..., None] | None:
-    rules = _rules_of(world)
-    return rules and rules.begin
-
-
-@overload(accepts, strict=False)  # type: ignore[untyped-decorator]
-def _accepts(world: Any, action: Any) -> Callable[..., bool] | None:
-    rules = _rules_of(world)
-    return rules and rules.accepts
-
-
-@overload(advance, strict=False)  # type: ignore[untyped-decorator]
-def _advance(
-    world: Any, state: Any, action: Any, stream: Any
-) -> Callable[..., tuple[float, bool]] | None:
-    rules = _rules_of(world)
-    return rules and rules.advance
-
-
-@overload(observe, strict=False)  # type: ignore[untyped-decorator]
-def _observe(world: Any, state: Any, out: Any) -> Callable[..., None] | None:
-    rules = _rules_of(world)
-    return rules and rules.observe
+for _name, _function in Rules(begin, accepts, advance, observe)._asdict().items():
+    _compile_by_class(_name, _function)
 
 
 @exact_kernel
