@@ -70,14 +70,10 @@ def _notices(callback: BaseCallback) -> bool:
 
 def _declared(callback: BaseCallback) -> bool | None:
     """``every_step``, if it is said of the very ``_on_step`` that would be called."""
-    if "every_step" in vars(callback):
-        return bool(vars(callback)["every_step"])
-    if "_on_step" in vars(callback):
-        return None
-    for kind in type(callback).__mro__:
-        if "every_step" in vars(kind):
-            return bool(vars(kind)["every_step"])
-        if "_on_step" in vars(kind):
+    for holder in (callback, *type(callback).__mro__):
+        if "every_step" in vars(holder):
+            return bool(vars(holder)["every_step"])
+        if "_on_step" in vars(holder):
             return None
     return None
 

@@ -1,8 +1,9 @@
 """Environments restated in compiled code behind SB3's ``VecEnv``: one call a step."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,6 @@ from ppo_lab.vec_env.copies_of_one import CopiesOfOne
 from ppo_lab.vec_env.monitor_files import MonitorFiles
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS
 from ppo_lab.vec_env.world_by_id import has_world, world_by_id
-
-if TYPE_CHECKING:
-    from ppo_lab.worlds.registry import CompiledWorld
 
 __all__ = ["CompiledVecEnv", "has_world"]
 
@@ -73,41 +71,28 @@ class CompiledVecEnv(CopiesOfOne):
             world = world_by_id(env_id, kwargs, n_envs)
         except NoWorldError as error:
             raise NoWorldError(error.reason, error.altered, f"{env_id!r} with {kwargs}") from error
-        self.env = world.env
-        try:
-            self._restate(world, env_id, n_envs, seed, monitor, monitor_dir)
-        except BaseException:
-            self.env.close()
-            raise
-
-    def _restate(
-        self,
-        world: "CompiledWorld",
-        env_id: str,
-        n_envs: int,
-        seed: int | None,
-        monitor: bool,
-        monitor_dir: str | None,
-    ) -> None:
-        """Put the world of ``env`` in its place."""
         from ppo_lab.kernels.compile_notice import announced
         from ppo_lab.worlds.randomness import new_stream
         from ppo_lab.worlds.stepping import begin_all, step_all
 
-        super().__init__(n_envs, self.env.observation_space, self.env.action_space)
-        self.monitor = monitor
-        self._files = MonitorFiles(Path(monitor_dir), n_envs, env_id) if monitor_dir else None
-        self.spec = self.env.spec
-        self.metadata = {**self.env.metadata, **self.metadata}
-        self.max_episode_steps = world.max_episode_steps
-        self._begin_all, self._step_all, self._new_stream = begin_all, step_all, new_stream
-        self._announced, self._what = announced, type(self.env.unwrapped).__name__
-        self._world = world.parameters
-        self._as_made = AsMade(world, n_envs)
-        self._is_index = isinstance(self.observation_space, spaces.Discrete)
-        self._make_arrays(world.n_numbers)
-        self._began = time.time()
-        self.seed(seed)
+        self.env = world.env
+        with ExitStack() as on_failure:
+            on_failure.callback(self.env.close)
+            super().__init__(n_envs, self.env.observation_space, self.env.action_space)
+            self.monitor = monitor
+            self._files = MonitorFiles(Path(monitor_dir), n_envs, env_id) if monitor_dir else None
+            self.spec = self.env.spec
+            self.metadata = {**self.env.metadata, **self.metadata}
+            self.max_episode_steps = world.max_episode_steps
+            self._begin_all, self._step_all, self._new_stream = begin_all, step_all, new_stream
+            self._announced, self._what = announced, type(self.env.unwrapped).__name__
+            self._world = world.parameters
+            self._as_made = AsMade(world, n_envs)
+            self._is_index = isinstance(self.observation_space, spaces.Discrete)
+            self._make_arrays(world.n_numbers)
+            self._began = time.time()
+            self.seed(seed)
+            on_failure.pop_all()
 
     def _make_arrays(self, n_numbers: int) -> None:
         K, space = self.num_envs, self.action_space

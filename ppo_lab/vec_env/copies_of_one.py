@@ -102,7 +102,6 @@ class CopiesOfOne(VecEnv):
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
         """Whether ``env`` is in such a wrapper; ``Monitor``: whether infos say as much."""
-        wrapped = is_wrapped(self.env, wrapper_class)
-        if self.monitor and issubclass(Monitor, wrapper_class):
-            wrapped = True
+        monitored = self.monitor and issubclass(Monitor, wrapper_class)
+        wrapped = monitored or is_wrapped(self.env, wrapper_class)
         return [wrapped for _ in chosen_copies(self, indices)]
