@@ -50,11 +50,9 @@ def sample_spec_ppo(
     from tuning.spaces import SPACES
 
     ranges = {p.key: p.distribution for p in SPACES["core"][ALGORITHM] if isinstance(p, Real)}
-    sampled = {
-        key: trial.suggest_float(key, range_.low, range_.high, log=range_.log)
-        for key, range_ in ranges.items()
-    }
-    return convert_spec_ppo(sampled)
+    return convert_spec_ppo(
+        {key: trial.suggest_float(key, r.low, r.high, log=r.log) for key, r in ranges.items()}
+    )
 
 
 def convert_spec_ppo(sampled: Mapping[str, Any]) -> dict[str, Any]:

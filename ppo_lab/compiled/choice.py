@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BackendChoice", "why_not_compiled"]
 
-
 ADAM = {
     "weight_decay": 0,
     "amsgrad": False,
