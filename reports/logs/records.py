@@ -1,5 +1,6 @@
 """What every source of logs is read into: one typed record per run, whatever wrote it."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,14 +93,14 @@ class Run:
     seed: int | None
     steps: int
     score: float
-    low: float
-    high: float
-    source: str
-    evaluation_episodes: int
     evaluation_steps: Steps
     evaluation_returns: Floats
     must_agree: tuple[tuple[str, str], ...]
-    hyperparameters: str
+    low: float = math.nan
+    high: float = math.nan
+    source: str = ""
+    evaluation_episodes: int = 0
+    hyperparameters: str = ""
     kind: LogKind = "ppo_lab"
     measure: str = EVALUATION
     budget: int | None = None

@@ -168,7 +168,11 @@ def _resumed_at(record: Mapping[str, object]) -> int | None:
 
 
 def must_agree(
-    budget: int | None, evaluation: str, measure: str, low: float, high: float
+    budget: int | None,
+    evaluation: str,
+    measure: str,
+    low: float = math.nan,
+    high: float = math.nan,
 ) -> tuple[tuple[str, str], ...]:
     """What must agree between the runs of one task, for :attr:`Run.must_agree`."""
     return (
