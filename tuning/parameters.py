@@ -81,13 +81,9 @@ class Real:
 
     def nearest(self, value: Any) -> float:
         """What to suggest for a value, or for the bound next to it."""
-        if not _is_number(value):
-            return self.nearest(self.low)
-        inside = min(max(float(value), self.low), self.high)
-        if self.scale == "one_minus_log":
-            lowest, highest = _rounded(1 - self.high), _rounded(1 - self.low)
-            return min(max(_rounded(1 - inside), lowest), highest)
-        return inside
+        wanted = float(value) if _is_number(value) else self.low
+        suggested = _rounded(1 - wanted) if self.scale == "one_minus_log" else wanted
+        return min(max(suggested, self.distribution.low), self.distribution.high)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +120,8 @@ def _drawn(plot: str, study: optuna.Study) -> tuple[Any, Any]:
         "parallel": (interactive.plot_parallel_coordinate, still.plot_parallel_coordinate),
         "timeline": (interactive.plot_timeline, still.plot_timeline),
     }
-    pages, pictures = (partial(function, study, **arguments) for function in functions[plot])
-    return pages(), _figure_of(pictures())
+    page, picture = functions[plot]
+    return page(study, **arguments), _figure_of(picture(study, **arguments))
 
 
 def _most_important(study: optuna.Study) -> list[str]:

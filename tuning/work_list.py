@@ -38,10 +38,7 @@ def retry(study: optuna.Study, trial: FrozenTrial) -> None:
 
     However often: what kills a worker is no result of the item.
     """
-    attributes = {
-        ITEM: trial.user_attrs[ITEM],
-        "lost": trial.user_attrs.get("lost", 0) + 1,
-    }
+    attributes = {ITEM: trial.user_attrs[ITEM], "lost": trial.user_attrs.get("lost", 0) + 1}
     study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
 
 
@@ -56,10 +53,6 @@ class Claim:
 
     item: str
     trial_id: int
-
-
-def _silent(_line: str) -> None:
-    """Say nothing."""
 
 
 @dataclass
@@ -78,7 +71,7 @@ class WorkList:
     storage: BaseStorage
     heart: Heart
     grace: float = 120.0
-    say: Callable[[str], None] = _silent
+    say: Callable[[str], None] = field(default=lambda _: None)
     _attempts: dict[str, list[FrozenTrial]] = field(default_factory=dict)
     _looked_for_lost: float = 0.0
     _unnamed: dict[int, tuple[float, bool]] = field(default_factory=dict)
@@ -181,15 +174,19 @@ class WorkList:
 
     def _take(self, trial_id: int) -> bool:
         self.heart.begin(trial_id)
-        try:
-            taken = self.storage.set_trial_state_values(trial_id, state=TrialState.RUNNING)
-        except UpdateFinishedTrialError:
-            taken = False
+        taken = self._set_state(trial_id, TrialState.RUNNING)
         if taken:
             self.storage.set_trial_user_attr(trial_id, "owner", this_process())
         else:
             self.heart.end(trial_id)
         return taken
+
+    def _set_state(self, trial_id: int, state: TrialState) -> bool:
+        """Whether it has it now; else it is claimed, or finished, already."""
+        try:
+            return self.storage.set_trial_state_values(trial_id, state)
+        except UpdateFinishedTrialError:
+            return False
 
     def describe(
         self,
@@ -236,11 +233,9 @@ class WorkList:
     def release(self, claim: Claim) -> None:
         """Give a claimed item back, for another process or a later call."""
         self.heart.end(claim.trial_id)
-        try:
-            self.storage.set_trial_state_values(claim.trial_id, state=TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            return
-        self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={ITEM: claim.item}))
+        if self._set_state(claim.trial_id, TrialState.FAIL):
+            attributes = {ITEM: claim.item}
+            self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
 
     def retry_lost(self, every: float) -> None:
         """Let items wait again whose workers are gone, if this was last done long enough ago.
@@ -267,11 +262,8 @@ class WorkList:
         self.close_duplicates()
 
     def _fail_and_retry(self, trial: FrozenTrial) -> None:
-        try:
-            self.storage.set_trial_state_values(self._id(trial), state=TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            return
-        retry(self.study, trial)
+        if self._set_state(self._id(trial), TrialState.FAIL):
+            retry(self.study, trial)
 
     def _watch_unnamed(self) -> None:
         """Speak of claims without a name, whose process died in claiming, and then retry them."""
