@@ -24,11 +24,9 @@ def cautions(
             "A probability of 0 or 1 says that no run of the one beat a run of the other here; "
             "that is no certainty about other seeds."
         )
-    sentences.extend(arrangement.statements)
-    sentences.extend(_on_conditions(arrangement))
-    sentences.extend(_on_evaluation_seeds(arrangement))
-    sentences.extend(_on_scale(arrangement))
-    sentences.extend(_on_remarks(arrangement))
+    sentences += arrangement.statements
+    for of_runs in (_on_conditions, _on_evaluation_seeds, _on_scale, _on_remarks):
+        sentences += of_runs(arrangement)
     if loaded.set_aside:
         sentences.append(
             f"{counted(len(loaded.set_aside), 'file or folder', 'files or folders')} set aside, "

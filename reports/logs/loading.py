@@ -27,14 +27,7 @@ from reports.logs.score_csv import read_scores
 from reports.logs.training_logs import read_training_folder
 from reports.text import clean, counted
 
-__all__ = [
-    "LoadedRuns",
-    "NoRunsError",
-    "Run",
-    "SetAside",
-    "Source",
-    "load_runs",
-]
+__all__ = ["LoadedRuns", "NoRunsError", "Run", "SetAside", "Source", "load_runs"]
 
 MAX_DEPTH = 100
 """Folders below a source; ``os.walk`` itself ends in an error at some thousand."""

@@ -15,6 +15,7 @@ from reports.logs.episodes import Episodes, header_env_id, read_episodes
 from reports.logs.evaluations import FILE, Evaluations, read_evaluations
 from reports.logs.identity import decisive
 from reports.logs.monitors import left_out, training_curve
+from reports.logs.opening import refusing
 from reports.logs.reading import read_yaml
 from reports.logs.records import (
     EVALUATION,
@@ -74,10 +75,8 @@ def monitor_files(folder: Path) -> tuple[str, ...]:
     Raises:
         UnusableError: the folder cannot be read.
     """
-    try:
+    with refusing("the folder", OSError):
         names = [path.name for path in folder.iterdir() if path.name.endswith("monitor.csv")]
-    except OSError as error:
-        raise UnusableError(f"the folder cannot be read ({type(error).__name__})") from error
     return tuple(sorted(names))
 
 
@@ -247,10 +246,7 @@ def _told_by_names(parts: Sequence[str], env_id: str | None) -> _Told:
         elif not algo and stem.lower() not in _NO_NAME and stem != _file_name(env_id):
             algo = stem
     return _Told(
-        kind="sb3",
-        algo=named(algo, "unnamed"),
-        task=task_name(env_id or "", None),
-        seed=seed,
+        kind="sb3", algo=named(algo, "unnamed"), task=task_name(env_id or "", None), seed=seed
     )
 
 
