@@ -38,7 +38,11 @@ def retry(study: optuna.Study, trial: FrozenTrial) -> None:
 
     However often: what kills a worker is no result of the item.
     """
-    attributes = {ITEM: trial.user_attrs[ITEM], "lost": trial.user_attrs.get("lost", 0) + 1}
+    _let_wait(study, trial.user_attrs[ITEM], trial.user_attrs.get("lost", 0) + 1)
+
+
+def _let_wait(study: optuna.Study, item: str, lost: int = 0) -> None:
+    attributes = {ITEM: item, "lost": lost} if lost else {ITEM: item}
     study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
 
 
@@ -109,8 +113,7 @@ class WorkList:
     def _add(self, item: str) -> None:
         attempts = self._attempts.get(item, ())
         lost = max((trial.user_attrs.get("lost", 0) for trial in attempts), default=0)
-        attributes = {ITEM: item, "lost": lost} if lost else {ITEM: item}
-        self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
+        _let_wait(self.study, item, lost)
 
     def close_duplicates(self) -> None:
         """Close attempts that wait beside one that counts: two processes may have added them.
@@ -152,11 +155,16 @@ class WorkList:
 
     def running(self) -> int:
         """How many items are being worked on, anywhere."""
-        return sum(
-            trial.state == TrialState.RUNNING
-            for attempts in self._attempts.values()
+        return len(self._running())
+
+    def _running(self) -> list[tuple[str, FrozenTrial]]:
+        """The items that are being worked on, with the attempts."""
+        return [
+            (item, trial)
+            for item, attempts in self._attempts.items()
             for trial in attempts
-        )
+            if trial.state == TrialState.RUNNING
+        ]
 
     def claim(self, items: Iterable[str], ready: Callable[[str], bool]) -> Claim | None:
         """Take on the first of these items that waits and is ready, if this process wins it."""
@@ -234,8 +242,7 @@ class WorkList:
         """Give a claimed item back, for another process or a later call."""
         self.heart.end(claim.trial_id)
         if self._set_state(claim.trial_id, TrialState.FAIL):
-            attributes = {ITEM: claim.item}
-            self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
+            _let_wait(self.study, claim.item)
 
     def retry_lost(self, every: float) -> None:
         """Let items wait again whose workers are gone, if this was last done long enough ago.
@@ -253,10 +260,9 @@ class WorkList:
         self._looked_for_lost = now
         with quiet():
             fail_stale_trials(self.study)
-        for attempts in self._attempts.values():
-            for trial in attempts:
-                if trial.state == TrialState.RUNNING and is_gone(trial.user_attrs.get("owner")):
-                    self._fail_and_retry(trial)
+        for _, trial in self._running():
+            if is_gone(trial.user_attrs.get("owner")):
+                self._fail_and_retry(trial)
         self.refresh()
         self._add_stranded()
         self.close_duplicates()
@@ -270,9 +276,8 @@ class WorkList:
         now = time.monotonic()
         unnamed = {
             self._id(trial): (item, trial)
-            for item, attempts in self._attempts.items()
-            for trial in attempts
-            if trial.state == TrialState.RUNNING and "owner" not in trial.user_attrs
+            for item, trial in self._running()
+            if "owner" not in trial.user_attrs
         }
         self._unnamed = {key: self._unnamed.get(key, (now, False)) for key in unnamed}
         for key, (item, trial) in unnamed.items():

@@ -95,12 +95,8 @@ def _on_evaluation_seeds(arrangement: Arrangement) -> list[str]:
     sentences: list[str] = []
     for task in arrangement.tasks:
         of_label = {
-            label: [
-                run
-                for run in arrangement.runs
-                if (run.task, run.label) == (task, label) and run.evaluation_seed is not None
-            ]
-            for label in arrangement.labels
+            group.label: [run for run in group.runs if run.evaluation_seed is not None]
+            for group in arrangement.on_task(task)
         }
         seeded = {label: runs for label, runs in of_label.items() if runs}
         first = next(iter(seeded.values()), [])
