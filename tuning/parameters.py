@@ -50,8 +50,7 @@ class Real:
     scale: RealScale = "linear"
 
     def __post_init__(self) -> None:
-        _check_range(self)
-        _check_scale(self.name, self.scale, get_args(RealScale))
+        _check(self, get_args(RealScale))
         if self.scale == "log" and self.low <= 0:
             raise ArgumentError(
                 f"{self.name}: a logarithmic scale from {self.low:g} passes through 0; "
@@ -81,13 +80,9 @@ class Real:
 
     def nearest(self, value: Any) -> float:
         """What to suggest for a value, or for the bound next to it."""
-        if not _is_number(value):
-            return self.nearest(self.low)
-        inside = min(max(float(value), self.low), self.high)
-        if self.scale == "one_minus_log":
-            lowest, highest = _rounded(1 - self.high), _rounded(1 - self.low)
-            return min(max(_rounded(1 - inside), lowest), highest)
-        return inside
+        wanted = float(value) if _is_number(value) else self.low
+        suggested = _rounded(1 - wanted) if self.scale == "one_minus_log" else wanted
+        return min(max(suggested, self.distribution.low), self.distribution.high)
 
 
 @dataclass(frozen=True)
@@ -111,8 +106,7 @@ class Whole:
     scale: WholeScale = "linear"
 
     def __post_init__(self) -> None:
-        _check_range(self)
-        _check_scale(self.name, self.scale, get_args(WholeScale))
+        _check(self, get_args(WholeScale))
         if self.scale == "log" and self.low < 1:
             raise ArgumentError(
                 f"{self.name}: a logarithmic scale from {self.low} passes through 0; "
@@ -225,18 +219,14 @@ def as_data(parameter: Parameter) -> Mapping[str, Any]:
     return {"low": parameter.low, "high": parameter.high, "scale": parameter.scale}
 
 
-def _check_range(parameter: Real | Whole) -> None:
-    low, high = parameter.low, parameter.high
+def _check(parameter: Real | Whole, scales: tuple[str, ...]) -> None:
+    name, low, high, scale = parameter.name, parameter.low, parameter.high, parameter.scale
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ArgumentError(f"{parameter.name}: {low} to {high}; expected finite bounds")
+        raise ArgumentError(f"{name}: {low} to {high}; expected finite bounds")
     if low >= high:
         raise ArgumentError(
-            f"{parameter.name}: low {low:g} is not below high {high:g} "
-            "(a single value is fixed: NAME=VALUE)"
+            f"{name}: low {low:g} is not below high {high:g} (a single value is fixed: NAME=VALUE)"
         )
-
-
-def _check_scale(name: str, scale: str, scales: tuple[str, ...]) -> None:
     if scale not in scales:
         raise ArgumentError(f"{name}: unknown scale {scale!r}; expected {', '.join(scales)}")
 

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,8 @@ def write_plots(name: str, trials: Sequence[FrozenTrial], folder: Path) -> Plott
     files: list[Path] = []
     left_out: dict[str, str] = {}
     with quiet(), _off_screen():
-        study = _in_memory(name, trials)
+        study = optuna.create_study(study_name=name, direction="maximize")
+        study.add_trials(trials)
         for plot in PLOTS:
             reason = why_not(plot, trials)
             if reason is None:
@@ -99,13 +99,6 @@ def why_not(plot: str, trials: Sequence[FrozenTrial]) -> str | None:
     return None
 
 
-def _in_memory(name: str, trials: Sequence[FrozenTrial]) -> optuna.Study:
-    """A study of these trials, numbered from 0."""
-    study = optuna.create_study(study_name=name, direction="maximize")
-    study.add_trials(trials)
-    return study
-
-
 def _drawn(plot: str, study: optuna.Study) -> tuple[Any, Any]:
     """The plotly figure and the Matplotlib figure."""
     arguments: dict[str, Any] = {}
@@ -121,8 +114,9 @@ def _drawn(plot: str, study: optuna.Study) -> tuple[Any, Any]:
         "parallel": (interactive.plot_parallel_coordinate, still.plot_parallel_coordinate),
         "timeline": (interactive.plot_timeline, still.plot_timeline),
     }
-    pages, pictures = (partial(function, study, **arguments) for function in functions[plot])
-    return pages(), _figure_of(pictures())
+    page, picture = (function(study, **arguments) for function in functions[plot])
+    # Matplotlib's is an Axes or an array of them.
+    return page, np.ravel(np.asarray(picture, dtype=object))[0].figure
 
 
 def _most_important(study: optuna.Study) -> list[str]:
@@ -133,11 +127,6 @@ def _most_important(study: optuna.Study) -> list[str]:
         ranking = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
         searched = sorted(list(ranking)[:MOST_IN_CONTOUR])
     return searched[:MOST_IN_CONTOUR]
-
-
-def _figure_of(axes: Any) -> Any:
-    """Optuna's plots return an Axes or an array of them."""
-    return np.ravel(np.asarray(axes, dtype=object))[0].figure
 
 
 def _written(plot: str, page: Any, picture: Any, folder: Path) -> list[Path]:

@@ -77,10 +77,9 @@ class TuningProtocol:
         for name in (*counts, "n_envs", "window", "screen_seeds", "rungs"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name}={getattr(self, name)}: expected at least 1")
-        if self.n_envs > SEED_STRIDE:
-            raise ArgumentError(f"n_envs={self.n_envs}: expected at most {SEED_STRIDE}")
-        if self.seeds > BLOCK_SIZE:
-            raise ArgumentError(f"seeds={self.seeds}: expected at most {BLOCK_SIZE}")
+        for name, most in (("n_envs", SEED_STRIDE), ("seeds", BLOCK_SIZE)):
+            if getattr(self, name) > most:
+                raise ArgumentError(f"{name}={getattr(self, name)}: expected at most {most}")
         if self.screen_seeds + self.replicas > BLOCK_SIZE:
             raise ArgumentError(
                 f"screen_seeds={self.screen_seeds} and replicas={self.replicas}: expected at most "

@@ -36,46 +36,43 @@ _LAMBDA = Real("gae_lambda", 0.8, 0.99)
 _RATE = Real("learning_rate", 1e-5, 1e-2, "log")
 _CRITIC_RATE = Real("critic_learning_rate", 1e-5, 1e-2, "log")
 _GAMMA = Real("gamma", 0.95, 0.9999, "one_minus_log")
-_ENTROPY = Real("ent_coef", 1e-8, 0.1, "log")
-_VALUE = Real("vf_coef", 0.2, 1.0)
-_NORM = Real("max_grad_norm", 0.3, 5.0, "log")
+_LOSS = (
+    Real("ent_coef", 1e-8, 0.1, "log"),
+    Real("vf_coef", 0.2, 1.0),
+    Real("max_grad_norm", 0.3, 5.0, "log"),
+)
 _KL = Choice("target_kl", (None, 0.01, 0.02, 0.05))
 _STEPS = Whole("n_steps", 32, 1024, "power_of_two")
 _BATCH = Whole("batch_size", 32, 512, "power_of_two")
 _EPOCHS = Choice("n_epochs", (3, 5, 10, 20))
 _NETWORK = Choice("net_arch", ([32, 32], [64, 64], [128, 128], [256, 256]))
+_A2C_LAMBDA = Real("gae_lambda", 0.8, 1.0)
+# TRPO's learning rate is its critic's; the step of the actor is set by target_kl (Spec 7.1)
+_TRPO_KL = Real("target_kl", 0.001, 0.1, "log")
+_CORE_PPO = (_CLIP, _LAMBDA, _RATE)
+_SHAPE = (_STEPS, _BATCH, _EPOCHS, _NETWORK)
+_WIDE_PPO = (*_SHAPE, *_CORE_PPO, _GAMMA, *_LOSS, _KL)
 
 SPACES: Mapping[str, Mapping[str, Space]] = {
     "core": {
-        "spec_ppo": (_CLIP, _LAMBDA, _RATE, _CRITIC_RATE),
-        "ppo": (_CLIP, _LAMBDA, _RATE),
-        "a2c": (Real("gae_lambda", 0.8, 1.0), Real("learning_rate", 1e-5, 1e-2, "log")),
-        # TRPO's learning rate is its critic's; the step of the actor is set by target_kl (Spec 7.1)
-        "trpo": (Real("target_kl", 0.001, 0.1, "log"), _LAMBDA, _RATE),
-        "ppo_lstm": (_CLIP, _LAMBDA, _RATE),
+        "spec_ppo": (*_CORE_PPO, _CRITIC_RATE),
+        "ppo": _CORE_PPO,
+        "a2c": (_A2C_LAMBDA, _RATE),
+        "trpo": (_TRPO_KL, _LAMBDA, _RATE),
+        "ppo_lstm": _CORE_PPO,
     },
     "wide": {
-        "spec_ppo": (
-            *(_STEPS, _BATCH, _EPOCHS, _NETWORK),
-            *(_CLIP, _LAMBDA, _RATE, _CRITIC_RATE, _GAMMA, _ENTROPY, _VALUE, _NORM, _KL),
-        ),
-        "ppo": (
-            *(_STEPS, _BATCH, _EPOCHS, _NETWORK),
-            *(_CLIP, _LAMBDA, _RATE, _GAMMA, _ENTROPY, _VALUE, _NORM, _KL),
-        ),
+        "spec_ppo": (*_SHAPE, *_CORE_PPO, _CRITIC_RATE, _GAMMA, *_LOSS, _KL),
+        "ppo": _WIDE_PPO,
         "a2c": (
             *(Whole("n_steps", 4, 256, "power_of_two"), _NETWORK),
-            *(Real("gae_lambda", 0.8, 1.0), _RATE, _GAMMA, _ENTROPY, _VALUE, _NORM),
+            *(_A2C_LAMBDA, _RATE, _GAMMA, *_LOSS),
         ),
         "trpo": (
-            *(_STEPS, _BATCH, _NETWORK),
-            *(Real("target_kl", 0.001, 0.1, "log"), _LAMBDA, _RATE, _GAMMA),
+            *(_STEPS, _BATCH, _NETWORK, _TRPO_KL, _LAMBDA, _RATE, _GAMMA),
             *(Whole("n_critic_updates", 5, 30), Choice("cg_max_steps", (5, 10, 15, 20))),
         ),
-        "ppo_lstm": (
-            *(_STEPS, _BATCH, _EPOCHS, _NETWORK),
-            *(_CLIP, _LAMBDA, _RATE, _GAMMA, _ENTROPY, _VALUE, _NORM, _KL),
-        ),
+        "ppo_lstm": _WIDE_PPO,
     },
 }
 """Name of the space → algorithm → parameters."""

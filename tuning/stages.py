@@ -171,11 +171,8 @@ def _judging(
     for name, (trial, hyperparameters) in settings.items():
         for i in range(1, study.protocol.seeds + 1):
             run = study.run("judge", i - 1, hyperparameters)
-            place = study.place(i, "judge", f"{study.algo}-{name}")
-            runs[f"{trial}/{i}"] = (
-                place,
-                replace(run, settings=name, reference=as_record(reference)),
-            )
+            run = replace(run, settings=name, reference=as_record(reference))
+            runs[f"{trial}/{i}"] = study.place(i, "judge", f"{study.algo}-{name}"), run
     return Runs(resources.companion(f"{study.algo}-judge"), runs, keep_evaluations=True)
 
 

@@ -178,10 +178,8 @@ class Screening:
         _write_down(self.work_list, claim, result, {"scores": list(result.scores)})
 
     def _place(self, number: int, seed_index: int) -> Path:
-        parts = ["screen", self.study.algo]
-        if seed_index:
-            parts.append(f"seed_{seed_index + 1}")
-        return self.study.place(number + 1, *parts)
+        further = [f"seed_{seed_index + 1}"] if seed_index else []
+        return self.study.place(number + 1, "screen", self.study.algo, *further)
 
     def _hindsight(self, number: int) -> Hindsight:
         protocol = self.study.protocol

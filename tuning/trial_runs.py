@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from optuna.distributions import BaseDistribution
 from ppo_lab.runs.execution import RunConfig, RunResult, Watcher
 from ppo_lab.runs.workers import execute_run_within
 from tuning.proposals import Hindsight, Watch
-from tuning.protocol import CURVE_PRUNERS
+from tuning.protocol import CURVE_PRUNERS, TuningProtocol
 
 __all__ = ["ExecuteRun", "TrialResult", "TrialRuns", "run_trial"]
 
@@ -134,14 +135,14 @@ class _Spectator:
     def system_attrs(self) -> dict[str, Any]:
         return self._watch.system_attrs if self._watch else {}
 
-    def on_curve(self, index: int, config: RunConfig) -> "_Curve | None":
+    def on_curve(self, index: int, config: RunConfig) -> Watcher | None:
         """What a run calls after each evaluation: the curve of the first seed decides."""
         if self._hindsight is None or index > 0:
             return None
         protocol = self._hindsight.protocol
         if protocol.pruner not in CURVE_PRUNERS:
             return None
-        return _Curve(self, protocol.rungs, config.timesteps, protocol.pruner)
+        return partial(self._after_evaluation, protocol, config.timesteps)
 
     def catch_up(
         self, index: int, config: RunConfig, evaluations: tuple[list[int], list[list[float]]] | None
@@ -160,27 +161,21 @@ class _Spectator:
             return f"stopped by wilcoxon after seed {index + 1} of {seeds}"
         return None
 
+    def _after_evaluation(
+        self, protocol: TuningProtocol, timesteps: int, steps: int, score: float
+    ) -> str | None:
+        rung = min(protocol.rungs, steps * protocol.rungs // timesteps)
+        if rung < 1 or rung in self.points:
+            return None
+        # A trial that is at its end has nothing left to be spared.
+        if self._hears(rung, score) and rung < protocol.rungs:
+            return f"stopped by {protocol.pruner} at step {steps} with {score:.4g}"
+        return None
+
     def _hears(self, step: int, score: float) -> bool:
         assert self._watch is not None
         self.points[step] = score
         return self._watch.stops(step, score)
-
-
-@dataclass(frozen=True)
-class _Curve:
-    spectator: _Spectator
-    rungs: int
-    timesteps: int
-    pruner: str
-
-    def __call__(self, steps: int, score: float) -> str | None:
-        rung = min(self.rungs, steps * self.rungs // self.timesteps)
-        if rung < 1 or rung in self.spectator.points:
-            return None
-        # A trial that is at its end has nothing left to be spared.
-        if self.spectator._hears(rung, score) and rung < self.rungs:
-            return f"stopped by {self.pruner} at step {steps} with {score:.4g}"
-        return None
 
 
 def _record(folder: Path) -> dict[str, Any] | None:

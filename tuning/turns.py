@@ -1,5 +1,6 @@
 """One process at a time, among all that share a storage, by what every storage of Optuna's has."""
 
+import math
 import os
 import socket
 import time
@@ -10,6 +11,8 @@ from typing import Any
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
+
+from ppo_lab.runs.folder_lock import is_alive
 
 __all__ = ["is_gone", "this_process", "turn"]
 
@@ -58,15 +61,7 @@ def is_gone(owner: Mapping[str, Any] | None) -> bool:
     """Whether a process of this machine has ended; of other machines nothing is known."""
     if not owner or owner["host"] != socket.gethostname():
         return False
-    if owner["pid"] == os.getpid():
-        return False
-    try:
-        os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return not is_alive(owner["pid"], before=math.inf)
 
 
 def _take(storage: BaseStorage, name: str, grace: float) -> int:

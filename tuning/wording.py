@@ -42,7 +42,7 @@ def notes_of(
     """
     return [
         *_protocol_notes(protocol),
-        *(_space_note(study) for study in studies),
+        *(f"{s.algo} searched {'; '.join(map(_described, s.space))}." for s in studies),
         *(_spent_note(study, replicated[study.algo], judged) for study in studies),
         *(_choice_note(study, outcome) for study, outcome in zip(studies, tuned, strict=True)),
         *_failure_notes(studies, judged),
@@ -95,10 +95,6 @@ def _protocol_notes(protocol: TuningProtocol) -> list[str]:
         f"Tuning seeds {_span(seeds)} and {_span(protocol.replica_seeds)}; test seeds from "
         f"{protocol.judge_seeds[0]} on; no seed serves both.",
     ]
-
-
-def _space_note(study: AlgorithmStudy) -> str:
-    return f"{study.algo} searched {'; '.join(_described(p) for p in study.space)}."
 
 
 def _described(parameter: Parameter) -> str:

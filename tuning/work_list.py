@@ -38,10 +38,11 @@ def retry(study: optuna.Study, trial: FrozenTrial) -> None:
 
     However often: what kills a worker is no result of the item.
     """
-    attributes = {
-        ITEM: trial.user_attrs[ITEM],
-        "lost": trial.user_attrs.get("lost", 0) + 1,
-    }
+    _let_wait(study, trial.user_attrs[ITEM], trial.user_attrs.get("lost", 0) + 1)
+
+
+def _let_wait(study: optuna.Study, item: str, lost: int = 0) -> None:
+    attributes = {ITEM: item, "lost": lost} if lost else {ITEM: item}
     study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
 
 
@@ -56,10 +57,6 @@ class Claim:
 
     item: str
     trial_id: int
-
-
-def _silent(_line: str) -> None:
-    """Say nothing."""
 
 
 @dataclass
@@ -78,7 +75,7 @@ class WorkList:
     storage: BaseStorage
     heart: Heart
     grace: float = 120.0
-    say: Callable[[str], None] = _silent
+    say: Callable[[str], None] = field(default=lambda _: None)
     _attempts: dict[str, list[FrozenTrial]] = field(default_factory=dict)
     _looked_for_lost: float = 0.0
     _unnamed: dict[int, tuple[float, bool]] = field(default_factory=dict)
@@ -116,8 +113,7 @@ class WorkList:
     def _add(self, item: str) -> None:
         attempts = self._attempts.get(item, ())
         lost = max((trial.user_attrs.get("lost", 0) for trial in attempts), default=0)
-        attributes = {ITEM: item, "lost": lost} if lost else {ITEM: item}
-        self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
+        _let_wait(self.study, item, lost)
 
     def close_duplicates(self) -> None:
         """Close attempts that wait beside one that counts: two processes may have added them.
@@ -159,11 +155,16 @@ class WorkList:
 
     def running(self) -> int:
         """How many items are being worked on, anywhere."""
-        return sum(
-            trial.state == TrialState.RUNNING
-            for attempts in self._attempts.values()
+        return len(self._running())
+
+    def _running(self) -> list[tuple[str, FrozenTrial]]:
+        """The items that are being worked on, with the attempts."""
+        return [
+            (item, trial)
+            for item, attempts in self._attempts.items()
             for trial in attempts
-        )
+            if trial.state == TrialState.RUNNING
+        ]
 
     def claim(self, items: Iterable[str], ready: Callable[[str], bool]) -> Claim | None:
         """Take on the first of these items that waits and is ready, if this process wins it."""
@@ -181,15 +182,19 @@ class WorkList:
 
     def _take(self, trial_id: int) -> bool:
         self.heart.begin(trial_id)
-        try:
-            taken = self.storage.set_trial_state_values(trial_id, state=TrialState.RUNNING)
-        except UpdateFinishedTrialError:
-            taken = False
+        taken = self._set_state(trial_id, TrialState.RUNNING)
         if taken:
             self.storage.set_trial_user_attr(trial_id, "owner", this_process())
         else:
             self.heart.end(trial_id)
         return taken
+
+    def _set_state(self, trial_id: int, state: TrialState) -> bool:
+        """Whether it has it now; else it is claimed, or finished, already."""
+        try:
+            return self.storage.set_trial_state_values(trial_id, state)
+        except UpdateFinishedTrialError:
+            return False
 
     def describe(
         self,
@@ -236,11 +241,8 @@ class WorkList:
     def release(self, claim: Claim) -> None:
         """Give a claimed item back, for another process or a later call."""
         self.heart.end(claim.trial_id)
-        try:
-            self.storage.set_trial_state_values(claim.trial_id, state=TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            return
-        self.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={ITEM: claim.item}))
+        if self._set_state(claim.trial_id, TrialState.FAIL):
+            _let_wait(self.study, claim.item)
 
     def retry_lost(self, every: float) -> None:
         """Let items wait again whose workers are gone, if this was last done long enough ago.
@@ -258,29 +260,24 @@ class WorkList:
         self._looked_for_lost = now
         with quiet():
             fail_stale_trials(self.study)
-        for attempts in self._attempts.values():
-            for trial in attempts:
-                if trial.state == TrialState.RUNNING and is_gone(trial.user_attrs.get("owner")):
-                    self._fail_and_retry(trial)
+        for _, trial in self._running():
+            if is_gone(trial.user_attrs.get("owner")):
+                self._fail_and_retry(trial)
         self.refresh()
         self._add_stranded()
         self.close_duplicates()
 
     def _fail_and_retry(self, trial: FrozenTrial) -> None:
-        try:
-            self.storage.set_trial_state_values(self._id(trial), state=TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            return
-        retry(self.study, trial)
+        if self._set_state(self._id(trial), TrialState.FAIL):
+            retry(self.study, trial)
 
     def _watch_unnamed(self) -> None:
         """Speak of claims without a name, whose process died in claiming, and then retry them."""
         now = time.monotonic()
         unnamed = {
             self._id(trial): (item, trial)
-            for item, attempts in self._attempts.items()
-            for trial in attempts
-            if trial.state == TrialState.RUNNING and "owner" not in trial.user_attrs
+            for item, trial in self._running()
+            if "owner" not in trial.user_attrs
         }
         self._unnamed = {key: self._unnamed.get(key, (now, False)) for key in unnamed}
         for key, (item, trial) in unnamed.items():

@@ -18,8 +18,7 @@ from ppo_lab.runs.folder_lock import is_alive, let_go, lock_handle
 __all__ = ["discard", "move_into_place", "new_folder_beside", "sweep", "sweep_beside", "take_name"]
 
 _BEGUN = re.compile(
-    r"\.(?P<target>.+)\.(?P<kind>part|old)-(?P<pid>\d+)(?:-[0-9a-f]+)?(?:@(?P<host>.+))?",
-    re.DOTALL,
+    r"\.(?P<target>.+)\.(?P<kind>part|old)-(?P<pid>\d+)(?:-[0-9a-f]+)?(?:@(?P<host>.+))?", re.DOTALL
 )
 _PASSING = re.compile(r"\.(?:probe|video)-(?P<pid>\d+)(?:-\w+)?")
 SILENT_SECONDS = 24 * 3600.0

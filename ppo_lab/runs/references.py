@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,18 +124,15 @@ def stated_reference(env_id: str, env_kwargs: Mapping[str, Any]) -> ReferenceSco
     Raises:
         ArgumentError: the environment cannot be made.
     """
-    env = make_checked(env_id, env_kwargs)
-    try:
+    with closing(make_checked(env_id, env_kwargs)) as env:
         task = finite_task(env)
-        if task is not None:
-            return ReferenceScores(
-                low=random_return(task.mdp, task.horizon),
-                high=optimal_return(task.mdp, task.horizon),
-                source=f"exact: random policy and optimum over {task.horizon} steps by dynamic "
-                "programming",
-            )
-    finally:
-        env.close()
+    if task is not None:
+        return ReferenceScores(
+            low=random_return(task.mdp, task.horizon),
+            high=optimal_return(task.mdp, task.horizon),
+            source=f"exact: random policy and optimum over {task.horizon} steps by dynamic "
+            "programming",
+        )
     from reports.logs.references import known_references
 
     listed = None if env_kwargs else known_references().get(env_id)
@@ -182,12 +180,9 @@ def measured_reference(
 
 def _spec(env_id: str, env_kwargs: Mapping[str, Any]) -> EnvSpec:
     """With the keyword arguments in it."""
-    env = make_checked(env_id, env_kwargs)
-    try:
+    with closing(make_checked(env_id, env_kwargs)) as env:
         assert env.spec is not None  # gymnasium.make gives one
         return env.spec
-    finally:
-        env.close()
 
 
 # ------------------------------------------------------------------ in a process of its own
@@ -218,11 +213,8 @@ def _guarded(spec: EnvSpec, seconds: float) -> tuple[float, int] | str:
     last_resort.daemon = True
     last_resort.start()
     try:
-        env = gym.make(spec, disable_env_checker=True)
-        try:
+        with closing(gym.make(spec, disable_env_checker=True)) as env:
             return play_randomly(env, seconds)
-        finally:
-            env.close()
     except BaseException as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
     finally:

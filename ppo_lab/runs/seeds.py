@@ -2,17 +2,12 @@
 
 from enum import IntEnum
 
-__all__ = ["MAX_SEED", "Block"]
-
+__all__ = ["BLOCK_SIZE", "MAX_SEED", "SEED_STRIDE", "Block"]
 
 SEED_STRIDE = 100
 """A run's parallel environments take the seeds that follow its own: this many are kept free."""
-
-
 BLOCK_SIZE = 1000
 """Runs of one block that can have a seed."""
-
-
 MAX_SEED = 9999
 """Largest study seed whose seeds fit SB3's 32 bits."""
 

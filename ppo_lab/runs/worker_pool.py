@@ -139,7 +139,8 @@ class WorkerPool(Generic[T]):
                 self._outcomes.append((task, outcome))
                 self._changed.notify_all()
         if worker is not None and worker not in self._killed:
-            _keep(self._start, worker)
+            with _idle_lock:
+                _idle.append((self._start, list(sys.path), worker))
 
     def _next(self) -> _Task | None:
         """The next task, as soon as there is one that may begin; None: the pool is closed."""
@@ -201,11 +202,6 @@ def _idle_worker(start: Start) -> ProcessPoolExecutor:
                 return worker
             worker.shutdown(wait=False)
     return start()
-
-
-def _keep(start: Start, worker: ProcessPoolExecutor) -> None:
-    with _idle_lock:
-        _idle.append((start, list(sys.path), worker))
 
 
 def _initialize_worker(parent: int) -> None:

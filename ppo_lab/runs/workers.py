@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,7 +94,7 @@ def execute_runs(
         else:
             yield folder, result
     executor: Executor[RunResult] = local_executor(jobs, run_timeout)
-    try:
+    with closing(executor):
         for folder, config in pending.items():
             executor.submit(folder, execute_run_within, run_timeout, config, folder)
         for key, outcome in as_completed(executor, waiting):
@@ -101,8 +102,6 @@ def execute_runs(
             if isinstance(outcome, Death):
                 outcome = record_death([(key, pending[key])], outcome, run_timeout)
             yield key, outcome
-    finally:
-        executor.close()
     for folder in configs:
         if not (folder / "run.json").is_file():
             raise FileNotFoundError(
@@ -148,15 +147,13 @@ def check_survives(
     if not isinstance(origin, str) or origin.startswith(("gymnasium.", "envs.")):
         return
     executor: Executor[None] = local_executor(1, run_timeout)
-    try:
+    with closing(executor):
         executor.submit(env_id, _make_once, run_timeout, env_id, dict(env_kwargs))
         for _, outcome in as_completed(executor):
             if isinstance(outcome, Death):
                 raise ArgumentError(
                     f"environment {env_id!r} cannot be made: {outcome.reason(env_id, run_timeout)}"
                 )
-    finally:
-        executor.close()
 
 
 def _make_once(run_timeout: float | None, env_id: str, env_kwargs: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ Statistics per task use every run; statistics across tasks use the tasks that ev
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -193,7 +193,7 @@ def arrange(runs: Sequence[Run]) -> Arrangement:
     shared = tuple(task for task in tasks if all((label, task) in groups for label in labels))
     arrangement = Arrangement(labels, tasks, groups, shared, ())
     statements = (*_coverage(arrangement), *_unevenness(arrangement))
-    return Arrangement(labels, tasks, groups, shared, statements)
+    return replace(arrangement, statements=statements)
 
 
 def _order(run: Run) -> tuple[str, str, bool, int, str]:
@@ -226,10 +226,9 @@ def _unevenness(arrangement: Arrangement) -> list[str]:
     sentences: list[str] = []
     for task in arrangement.tasks:
         groups = arrangement.on_task(task)
-        sentences.extend(_on_budgets(task, groups))
-        sentences.extend(_on_measures(task, groups))
+        sentences += [*_on_budgets(task, groups), *_on_measures(task, groups)]
         for group in groups:
-            sentences.extend(_on_evaluations(group))
+            sentences += _on_evaluations(group)
     unknown = sum(run.seed is None for run in arrangement.runs)
     if unknown:
         sentences.append(

@@ -6,14 +6,7 @@ from reports.content.arrangement import Arrangement
 from reports.content.cautions import cautions
 from reports.content.comparisons import MOST_PAIRED, pair_rows, test_rows
 from reports.content.curves import curve_rows, profile_rows
-from reports.content.document import (
-    FORMAT,
-    Document,
-    ReportSettings,
-    RunRow,
-    SetAsideRow,
-    TaskRow,
-)
+from reports.content.document import FORMAT, Document, ReportSettings, RunRow, SetAsideRow, TaskRow
 from reports.content.findings import find, footer
 from reports.content.protocol import protocol_rows
 from reports.content.scores import aggregate_rows, task_score_rows

@@ -24,11 +24,9 @@ def cautions(
             "A probability of 0 or 1 says that no run of the one beat a run of the other here; "
             "that is no certainty about other seeds."
         )
-    sentences.extend(arrangement.statements)
-    sentences.extend(_on_conditions(arrangement))
-    sentences.extend(_on_evaluation_seeds(arrangement))
-    sentences.extend(_on_scale(arrangement))
-    sentences.extend(_on_remarks(arrangement))
+    sentences += arrangement.statements
+    for of_runs in (_on_conditions, _on_evaluation_seeds, _on_scale, _on_remarks):
+        sentences += of_runs(arrangement)
     if loaded.set_aside:
         sentences.append(
             f"{counted(len(loaded.set_aside), 'file or folder', 'files or folders')} set aside, "
@@ -97,12 +95,8 @@ def _on_evaluation_seeds(arrangement: Arrangement) -> list[str]:
     sentences: list[str] = []
     for task in arrangement.tasks:
         of_label = {
-            label: [
-                run
-                for run in arrangement.runs
-                if (run.task, run.label) == (task, label) and run.evaluation_seed is not None
-            ]
-            for label in arrangement.labels
+            group.label: [run for run in group.runs if run.evaluation_seed is not None]
+            for group in arrangement.on_task(task)
         }
         seeded = {label: runs for label, runs in of_label.items() if runs}
         first = next(iter(seeded.values()), [])

@@ -52,11 +52,7 @@ def profile_rows(arrangement: Arrangement, settings: ReportSettings) -> tuple[Pr
     profiles = []
     for label, scores in samples.items():
         band = bands.run_score_profile(
-            scores,
-            taus,
-            seed=settings.seed,
-            key=f"profile of {label}",
-            draws=settings.curve_draws,
+            scores, taus, seed=settings.seed, key=f"profile of {label}", draws=settings.curve_draws
         )
         ends = (_floats(band.low), _floats(band.high))
         profiles.append(Profile(label, _floats(band.x), _floats(band.value), *ends))

@@ -6,7 +6,7 @@ is no NaN.
 """
 
 import json
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 
 from reports.statistics.intervals import LEVEL, Estimate
 
@@ -324,12 +324,4 @@ def to_json(document: Document) -> str:
 
 
 def _line(value: object) -> str:
-    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
-
-
-def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: _plain(getattr(value, entry.name)) for entry in fields(value)}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
+    return json.dumps(value, default=asdict, ensure_ascii=False, allow_nan=False)

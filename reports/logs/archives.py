@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from reports.logs.opening import open_plain, shown_name
+from reports.logs.opening import open_plain, refusing, shown_name
 from reports.logs.records import UnusableError
 
 MAX_ARRAY_BYTES = 128_000_000
@@ -43,15 +43,11 @@ def read_arrays(path: Path, wanted: tuple[str, ...], optional: str) -> list[NDAr
         UnusableError: missing, truncated, too large, or holding Python objects.
     """
     name = shown_name(path)
-    try:
-        with open_archive(path, MAX_ARRAY_BYTES) as archive:
-            held = set(archive.namelist())
-            names = [*wanted, *([optional] if f"{optional}.npy" in held else [])]
-            return [_array(archive, f"{key}.npy", name) for key in names]
-    except UnusableError:
-        raise
-    except Exception as error:  # damaged bytes can make the decoders raise anything
-        raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
+    # Damaged bytes can make the decoders raise anything.
+    with refusing(name, Exception), open_archive(path, MAX_ARRAY_BYTES) as archive:
+        held = set(archive.namelist())
+        names = [*wanted, *([optional] if f"{optional}.npy" in held else [])]
+        return [_array(archive, f"{key}.npy", name) for key in names]
 
 
 @contextmanager

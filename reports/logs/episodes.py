@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -132,9 +133,7 @@ class _Rows:
         """Take a line of columns' names or of an episode."""
         try:
             fields = _fields(line)
-            if not fields:
-                return
-            if self._names(fields):
+            if not fields or self._names(fields):
                 return
             self._episode(fields)
         except (_RowError, csv.Error) as error:
@@ -192,9 +191,7 @@ class _Rows:
             return False
         titles = [title for title in (*_WRITTEN, "is_success") if title in self.places]
         places = [self.places[title] for title in titles]
-        rates: dict[int | str, Callable[[str], float]] = dict.fromkeys(
-            places[len(_WRITTEN) :], _rate
-        )
+        rates: dict[Any, Callable[[str], float]] = dict.fromkeys(places[len(_WRITTEN) :], _rate)
         try:
             table: Floats = np.loadtxt(
                 lines,

@@ -27,24 +27,18 @@ from reports.logs.score_csv import read_scores
 from reports.logs.training_logs import read_training_folder
 from reports.text import clean, counted
 
-__all__ = [
-    "LoadedRuns",
-    "NoRunsError",
-    "Run",
-    "SetAside",
-    "Source",
-    "load_runs",
-]
+__all__ = ["LoadedRuns", "NoRunsError", "Run", "SetAside", "Source", "load_runs"]
 
 MAX_DEPTH = 100
 """Folders below a source; ``os.walk`` itself ends in an error at some thousand."""
 
-_KINDS: dict[LogKind, str] = {
-    "ppo_lab": "PPO Lab run",
-    "rl_zoo": "RL Zoo run",
-    "sb3": "run of an SB3 folder",
-    "scores": "run of a table of scores",
+_KINDS: dict[LogKind, tuple[str, str]] = {
+    "ppo_lab": ("PPO Lab run", "PPO Lab runs"),
+    "rl_zoo": ("RL Zoo run", "RL Zoo runs"),
+    "sb3": ("run of an SB3 folder", "runs of SB3 folders"),
+    "scores": ("run of a table of scores", "runs of a table of scores"),
 }
+"""In words: one, and several."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +247,7 @@ def _one_of_each(gathered: _Found) -> list[Run]:
 
 def _summary(source: Source, gathered: _Found) -> str:
     counts = Counter(_KINDS[run.kind] for run in gathered.runs)
-    listed = [counted(count, what) for what, count in counts.items()]
+    listed = [counted(count, *words) for words, count in counts.items()]
     return f"{_base_name(source.path)}: {', '.join(listed) or 'no usable run'}"
 
 

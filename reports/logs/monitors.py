@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.logs.episodes import Episodes
+from reports.logs.evaluations import Evaluations
 from reports.logs.records import Floats, SetAside, Steps, UnusableError
 
 WINDOW = 100
@@ -15,21 +16,16 @@ POINTS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingCurve:
+class TrainingCurve(Evaluations):
     """Trailing means over the episodes of all environments of a run.
 
+    ``steps`` are those of all environments together; each mean is of the last up to ``WINDOW``
+    episodes, ``episodes`` and ``success_rate`` are of the last one.
+
     Attributes:
-        steps: (P,) int64, steps taken by all environments together, ascending.
-        returns: (P,) float64, mean of the last up to ``WINDOW`` episodes at each step.
-        episodes: behind the last mean.
-        success_rate: over the same episodes; None where unlogged.
         sessions: how many lie one after the other in one file.
     """
 
-    steps: Steps
-    returns: Floats
-    episodes: int
-    success_rate: float | None
     sessions: int
 
 

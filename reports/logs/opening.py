@@ -8,6 +8,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +35,25 @@ def shown_name(path: Path) -> str:
     return shortened(one_line(clean(path.name)), 100)
 
 
+@contextmanager
+def refusing(name: str, *errors: type[Exception]) -> Iterator[None]:
+    """Refuse a file that these errors come up in.
+
+    Args:
+        name: the file's, safe to show.
+        errors: of whatever reads it.
+
+    Raises:
+        UnusableError: one of them came up; one that came up itself goes on as it is.
+    """
+    try:
+        yield
+    except UnusableError:
+        raise
+    except errors as error:
+        raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
+
+
 def open_plain(path: Path, limit: int) -> BinaryIO:
     """Open a plain file for reading bytes; never waits.
 
@@ -45,16 +65,13 @@ def open_plain(path: Path, limit: int) -> BinaryIO:
         UnusableError: missing, no plain file, not readable, or larger.
     """
     name = shown_name(path)
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise UnusableError(f"{name} is no file")
-        file = os.fdopen(os.open(path, _FLAGS), "rb")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UnusableError(f"{name} is missing") from error
-    except UnusableError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
+    with refusing(name, OSError, ValueError):
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise UnusableError(f"{name} is no file")
+            file = os.fdopen(os.open(path, _FLAGS), "rb")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UnusableError(f"{name} is missing") from error
     status = os.fstat(file.fileno())
     if stat.S_ISREG(status.st_mode) and status.st_size <= limit:
         return file
@@ -70,16 +87,12 @@ def read_text(path: Path, limit: int = MAX_RECORD_BYTES) -> str:
         UnusableError: missing, no file, too large, unreadable or not UTF-8.
     """
     name = shown_name(path)
-    try:
+    with refusing(name, OSError, ValueError):
         with open_plain(path, limit) as file:
             data = file.read(limit + 1)
         if len(data) > limit:  # the size of some system files reads 0, and others grow
             raise UnusableError(f"{name} is {_larger_than(limit)}")
         return data.decode("utf-8-sig")
-    except UnusableError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
 
 
 def text_lines(path: Path, newline: str, limit: int = MAX_TABLE_BYTES) -> Iterator[str]:
@@ -95,23 +108,18 @@ def text_lines(path: Path, newline: str, limit: int = MAX_TABLE_BYTES) -> Iterat
     """
     name = shown_name(path)
     read = number = 0
-    try:
-        with open_plain(path, limit) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline)
-            while line := text.readline(MAX_LINE + 1):
-                number += 1
-                read += len(line)
-                if len(line) > MAX_LINE:
-                    raise UnusableError(
-                        f"{name}: line {number:,} is longer than {MAX_LINE:,} characters"
-                    )
-                if read > limit:
-                    raise UnusableError(f"{name} is {_larger_than(limit)}")
-                yield line
-    except UnusableError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
+    with refusing(name, OSError, ValueError), open_plain(path, limit) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline=newline)
+        while line := text.readline(MAX_LINE + 1):
+            number += 1
+            read += len(line)
+            if len(line) > MAX_LINE:
+                raise UnusableError(
+                    f"{name}: line {number:,} is longer than {MAX_LINE:,} characters"
+                )
+            if read > limit:
+                raise UnusableError(f"{name} is {_larger_than(limit)}")
+            yield line
 
 
 def _larger_than(limit: int) -> str:

@@ -135,7 +135,8 @@ def read_json(path: Path) -> Mapping[str, object]:
         raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
     if not isinstance(record, dict):
         raise UnusableError(f"{name} does not hold an object")
-    return _plain_mapping(record, name)
+    plain: dict[str, object] = _Plain(name).value(record, 0)
+    return plain
 
 
 def _distinct(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
@@ -188,12 +189,11 @@ def plain_yaml(text: str, name: str, *, aliases: bool = False) -> Any:
     try:
         _check_structure(text, name, aliases)
         loaded = yaml.load(text, Loader=_ZooLoader)
-    except yaml.constructor.ConstructorError as error:
-        problem = " ".join(str(error.problem).split())[:200]
-        raise YamlError(f"{name} is not read: {problem}", problem, _place(error)) from error
     except yaml.MarkedYAMLError as error:
         problem = " ".join(str(error.problem).split())[:200]
-        raise YamlError(f"{name} is not valid YAML", problem, _place(error)) from error
+        refused = isinstance(error, yaml.constructor.ConstructorError)
+        verdict = f"not read: {problem}" if refused else "not valid YAML"
+        raise YamlError(f"{name} is {verdict}", problem, _place(error)) from error
     except UnusableError:
         raise
     except Exception as error:  # a tag may be put on any text, and its reader raise anything
@@ -246,12 +246,6 @@ def _place(error: yaml.MarkedYAMLError) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
 
 
-def _plain_mapping(loaded: Mapping[object, object], name: str) -> Mapping[str, object]:
-    plain = _Plain(name).value(loaded, 0)
-    assert isinstance(plain, dict)
-    return plain
-
-
 class _Plain:
     """Turns what was read into JSON's types, and stops at what is too much of it."""
 
@@ -259,7 +253,7 @@ class _Plain:
         self.name = name
         self.left = _MAX_VALUES
 
-    def value(self, value: object, depth: int) -> object:
+    def value(self, value: object, depth: int) -> Any:
         self.left -= 1
         if self.left < 0 or depth > _MAX_DEPTH:
             raise UnusableError(f"{self.name} {_TOO_MUCH}")

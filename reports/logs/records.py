@@ -1,5 +1,6 @@
 """What every source of logs is read into: one typed record per run, whatever wrote it."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,16 +57,16 @@ class Run:
         seed: None where no log states it.
         steps: environment steps taken, at least 0; where unstated, those of the last evaluation.
         score: mean return of the last evaluation, finite, or its expectation; see ``measure``.
+        evaluation_steps: (P,) int64, environment steps of each evaluation, ascending, P ≥ 1.
+        evaluation_returns: (P,) float64, mean return of each evaluation; the last is ``score``.
+        must_agree: what must agree between the runs of one task for a fair comparison, as
+            (what, value) pairs; the same whats in every run.
         low: the score that normalises to 0; NaN where none is stated.
         high: the score that normalises to 1, above ``low``; NaN where none is stated. Both are
             filled by :func:`reports.logs.references.fill_references`.
         source: where ``low`` and ``high`` come from, in words; empty where they are NaN.
         evaluation_episodes: episodes behind the last evaluation, at least 1; 0 if unknown, or
             none were played because the score is exact.
-        evaluation_steps: (P,) int64, environment steps of each evaluation, ascending, P ≥ 1.
-        evaluation_returns: (P,) float64, mean return of each evaluation; the last is ``score``.
-        must_agree: what must agree between the runs of one task for a fair comparison, as
-            (what, value) pairs; the same whats in every run.
         hyperparameters: canonical JSON, so that equal settings are equal texts; empty if unknown.
         kind: what wrote the logs.
         measure: what ``score`` is: ``EVALUATION``, ``EXACT``, ``TRAINING`` or ``GIVEN``.
@@ -92,14 +93,14 @@ class Run:
     seed: int | None
     steps: int
     score: float
-    low: float
-    high: float
-    source: str
-    evaluation_episodes: int
     evaluation_steps: Steps
     evaluation_returns: Floats
     must_agree: tuple[tuple[str, str], ...]
-    hyperparameters: str
+    low: float = math.nan
+    high: float = math.nan
+    source: str = ""
+    evaluation_episodes: int = 0
+    hyperparameters: str = ""
     kind: LogKind = "ppo_lab"
     measure: str = EVALUATION
     budget: int | None = None

@@ -153,13 +153,8 @@ def _decisive(record: Mapping[str, object], budget: int) -> tuple[tuple[str, str
     if not isinstance(hyperparameters, dict):
         return ()
     sampled = isinstance(evaluation, dict) and evaluation.get("deterministic") is False
-    others = {
-        "policy": record.get("policy"),
-        "n_envs": record.get("n_envs"),
-        "normalize": record.get("normalize"),
-        "sampled actions": sampled,
-    }
-    return decisive(hyperparameters, budget, others)
+    others = {name: record.get(name) for name in ("policy", "n_envs", "normalize")}
+    return decisive(hyperparameters, budget, {**others, "sampled actions": sampled})
 
 
 def _resumed_at(record: Mapping[str, object]) -> int | None:
@@ -168,7 +163,7 @@ def _resumed_at(record: Mapping[str, object]) -> int | None:
 
 
 def must_agree(
-    budget: int | None, evaluation: str, measure: str, low: float, high: float
+    budget: int | None, evaluation: str, measure: str, low: float = math.nan, high: float = math.nan
 ) -> tuple[tuple[str, str], ...]:
     """What must agree between the runs of one task, for :attr:`Run.must_agree`."""
     return (

@@ -4,7 +4,6 @@ A run's score is the mean of its last evaluation; where nothing was evaluated, t
 last training episodes, and then it says so.
 """
 
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,20 +12,19 @@ from pathlib import Path
 
 from reports.logs.archives import MAX_MODEL_BYTES, open_archive, read_member
 from reports.logs.episodes import Episodes, header_env_id, read_episodes
-from reports.logs.evaluations import FILE, read_evaluations
+from reports.logs.evaluations import FILE, Evaluations, read_evaluations
 from reports.logs.identity import decisive
 from reports.logs.monitors import left_out, training_curve
+from reports.logs.opening import refusing
 from reports.logs.reading import read_yaml
 from reports.logs.records import (
     EVALUATION,
     MAX_STEPS,
     TRAINING,
     UNKNOWN,
-    Floats,
     LogKind,
     Run,
     SetAside,
-    Steps,
     UnusableError,
     brief,
     named,
@@ -62,15 +60,12 @@ class _Told:
 
 
 @dataclass(frozen=True, eq=False)
-class _Curve:
-    """What a folder holds of scores."""
+class _Scores:
+    """What a folder holds of scores, and what they are."""
 
+    curve: Evaluations
     measure: str
     evaluation: str
-    steps: Steps
-    returns: Floats
-    episodes: int
-    success_rate: float | None
     remarks: tuple[str, ...]
 
 
@@ -80,10 +75,8 @@ def monitor_files(folder: Path) -> tuple[str, ...]:
     Raises:
         UnusableError: the folder cannot be read.
     """
-    try:
+    with refusing("the folder", OSError):
         names = [path.name for path in folder.iterdir() if path.name.endswith("monitor.csv")]
-    except OSError as error:
-        raise UnusableError(f"the folder cannot be read ({type(error).__name__})") from error
     return tuple(sorted(names))
 
 
@@ -113,13 +106,14 @@ def read_training_folder(
     else:
         told = _told_by_zoo(yaml_folder, name, parts, asides)
     if os.path.lexists(folder / FILE):
-        curve = _evaluated(folder)
+        scores = _evaluated(folder)
     else:
-        curve = _trained(folder, name, monitors, asides)
-    return _run(name, told, curve), asides
+        scores = _trained(folder, name, monitors, asides)
+    return _run(name, told, scores), asides
 
 
-def _run(name: str, told: _Told, curve: _Curve) -> Run:
+def _run(name: str, told: _Told, scores: _Scores) -> Run:
+    curve = scores.curve
     return Run(
         folder=name,
         algo=told.algo,
@@ -128,40 +122,34 @@ def _run(name: str, told: _Told, curve: _Curve) -> Run:
         seed=told.seed,
         steps=int(curve.steps[-1]),
         score=float(curve.returns[-1]),
-        low=math.nan,
-        high=math.nan,
-        source="",
         evaluation_episodes=curve.episodes,
         evaluation_steps=curve.steps,
         evaluation_returns=curve.returns,
-        must_agree=must_agree(told.budget, curve.evaluation, curve.measure, math.nan, math.nan),
+        must_agree=must_agree(told.budget, scores.evaluation, scores.measure),
         hyperparameters=told.hyperparameters,
         kind=told.kind,
-        measure=curve.measure,
+        measure=scores.measure,
         budget=told.budget,
         success_rate=curve.success_rate,
         tuning=told.tuning,
         versions=told.versions,
         circumstances=told.circumstances,
-        remarks=curve.remarks,
+        remarks=scores.remarks,
         decisive=told.decisive,
     )
 
 
-def _evaluated(folder: Path) -> _Curve:
-    evaluations = read_evaluations(folder / FILE)
-    return _Curve(
+def _evaluated(folder: Path) -> _Scores:
+    curve = read_evaluations(folder / FILE)
+    return _Scores(
+        curve,
         measure=EVALUATION,
-        evaluation=canonical({"episodes": evaluations.episodes}),
-        steps=evaluations.steps,
-        returns=evaluations.returns,
-        episodes=evaluations.episodes,
-        success_rate=evaluations.success_rate,
+        evaluation=canonical({"episodes": curve.episodes}),
         remarks=("Its last evaluation was made during training: updates after it are not scored.",),
     )
 
 
-def _trained(folder: Path, name: str, monitors: Sequence[str], asides: list[SetAside]) -> _Curve:
+def _trained(folder: Path, name: str, monitors: Sequence[str], asides: list[SetAside]) -> _Scores:
     files: list[Episodes] = []
     left = MAX_MONITOR_BYTES
     for monitor in monitors:
@@ -176,13 +164,10 @@ def _trained(folder: Path, name: str, monitors: Sequence[str], asides: list[SetA
         f"The time in its monitor files starts anew: {curve.sessions} sessions lie one after the "
         "other in one file, and are read in that order.",
     )
-    return _Curve(
+    return _Scores(
+        curve,
         measure=TRAINING,
         evaluation=TRAINING,
-        steps=curve.steps,
-        returns=curve.returns,
-        episodes=curve.episodes,
-        success_rate=curve.success_rate,
         remarks=(
             f"Its score is the mean return of its last {curve.episodes} training episodes, "
             "played by the exploring policy while it was still learning.",
@@ -261,10 +246,7 @@ def _told_by_names(parts: Sequence[str], env_id: str | None) -> _Told:
         elif not algo and stem.lower() not in _NO_NAME and stem != _file_name(env_id):
             algo = stem
     return _Told(
-        kind="sb3",
-        algo=named(algo, "unnamed"),
-        task=task_name(env_id or "", None),
-        seed=seed,
+        kind="sb3", algo=named(algo, "unnamed"), task=task_name(env_id or "", None), seed=seed
     )
 
 

@@ -18,10 +18,7 @@ def compose(document: Document, figures: Sequence[tuple[str, str]], tables: Sequ
         figures: what each figure shows, and its path.
         tables: those that lie beside the page as CSV.
     """
-    parts = [
-        f"# {markdown(document.headline)}\n",
-        f"{markdown(document.detail)}\n",
-    ]
+    parts = [f"# {markdown(document.headline)}\n", f"{markdown(document.detail)}\n"]
     if document.aggregates:
         alone = len(document.labels) == 1
         legend = "In brackets the intervals." if alone else MARKS_IN_WORDS

@@ -120,7 +120,7 @@ def render_page(document: Document) -> str:
             "labels": [one_line(label) for label in document.labels],
             "tables": _embedded_tables(document, tables, sections),
         },
-        style=Markup(_style()),
+        style=Markup(_resource("style.css").replace("/*DARK*/", _resource("dark.css"))),
         script=Markup(script),
         script_hash=Markup(f"sha256-{digest}"),
     )
@@ -268,10 +268,6 @@ def _swatch(index: int) -> Markup:
 
 def _resource(name: str) -> str:
     return (files("reports.output") / "html" / name).read_text(encoding="utf-8")
-
-
-def _style() -> str:
-    return _resource("style.css").replace("/*DARK*/", _resource("dark.css"))
 
 
 @cache

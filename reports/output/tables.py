@@ -1,6 +1,6 @@
 """The report's tables as columns and rows of raw values; ``formats`` writes them out."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter, itemgetter
 from typing import Any, Literal
@@ -12,19 +12,6 @@ Mark = Literal["", "best", "tied"]
 MARKS_IN_WORDS = (
     "Bold: the best of a column. An asterisk: its interval overlaps the best row's. Of the "
     "optimality gap, less is better."
-)
-
-TABLE_NAMES = (
-    "table",
-    "tasks",
-    "tests",
-    "pairs",
-    "efficiency",
-    "protocol",
-    "scores",
-    "curves",
-    "profiles",
-    "set_aside",
 )
 
 
@@ -102,18 +89,7 @@ class Table:
 
 def report_tables(document: Document) -> tuple[Table, ...]:
     """Return every table of the report, the main one first."""
-    return (
-        main_table(document),
-        task_table(document),
-        test_table(document),
-        pair_table(document),
-        efficiency_table(document),
-        protocol_table(document),
-        score_table(document),
-        curve_table(document),
-        profile_table(document),
-        set_aside_table(document),
-    )
+    return tuple(table(document) for table in _TABLES.values())
 
 
 def main_table(document: Document) -> Table:
@@ -339,6 +315,21 @@ def set_aside_table(document: Document) -> Table:
     columns = (Column("path", "file or folder"), Column("reason", "reason"))
     caption = "Not part of any number above."
     return _table("set_aside", "Files set aside", caption, columns, document.set_aside)
+
+
+_TABLES: Mapping[str, Callable[[Document], Table]] = {
+    "table": main_table,
+    "tasks": task_table,
+    "tests": test_table,
+    "pairs": pair_table,
+    "efficiency": efficiency_table,
+    "protocol": protocol_table,
+    "scores": score_table,
+    "curves": curve_table,
+    "profiles": profile_table,
+    "set_aside": set_aside_table,
+}
+TABLE_NAMES = tuple(_TABLES)
 
 
 def _table(

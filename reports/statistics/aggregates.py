@@ -42,12 +42,7 @@ class Aggregates:
 
 
 def aggregates(
-    scores: Scores,
-    *,
-    seed: int,
-    key: str,
-    draws: int = DRAWS,
-    method: Method = DEFAULT_METHOD,
+    scores: Scores, *, seed: int, key: str, draws: int = DRAWS, method: Method = DEFAULT_METHOD
 ) -> Aggregates:
     """Estimate the four aggregates with 95 % stratified-bootstrap intervals.
 

@@ -36,12 +36,7 @@ class TaskSummary:
 
 
 def task_summary(
-    scores: Floats,
-    *,
-    seed: int,
-    key: str,
-    draws: int = DRAWS,
-    method: Method = DEFAULT_METHOD,
+    scores: Floats, *, seed: int, key: str, draws: int = DRAWS, method: Method = DEFAULT_METHOD
 ) -> TaskSummary:
     """Sum up (R,) scores of one task; arguments as of ``aggregates.aggregates``."""
     (runs,) = strata([scores], key)

@@ -38,6 +38,22 @@ def test_every_kind_of_log_enters_one_list(tmp_path: Path) -> None:
     assert {run.kind for run in load_runs(tmp_path).runs} == {"ppo_lab", "rl_zoo", "sb3"}
 
 
+def test_several_runs_of_a_kind_are_named_in_the_plural(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        write_run(tmp_path / "ours", seed=seed)
+        write_zoo_run(tmp_path / "zoo", number=seed, seed=seed)
+        write_evaluations(tmp_path / "bare" / f"mine_seed{seed}", [1.0])
+    table = tmp_path / "scores.csv"
+    table.write_text("algo,env,seed,score\nsac,A,1,5\nsac,A,2,6\nsac,A,3,7\n")
+    loaded = load_runs(tmp_path / "ours", tmp_path / "zoo", tmp_path / "bare", table)
+    assert loaded.sources == (
+        "ours: 2 PPO Lab runs",
+        "zoo: 2 RL Zoo runs",
+        "bare: 2 runs of SB3 folders",
+        "scores.csv: 3 runs of a table of scores",
+    )
+
+
 def test_equal_names_of_sources_are_told_apart(tmp_path: Path) -> None:
     for place in ("a", "b"):
         write_zoo_run(tmp_path / place / "logs", seed=len(place) if place == "a" else 2)
