@@ -238,7 +238,9 @@ def test_the_rollout_holds_the_targets_of_the_chosen_estimator(estimator: Any) -
 @pytest.mark.parametrize(
     ("backend", "said"),
     [
-        ("torch", r"broke down at step 64.*lower the learning rate"),
+        # torch's distributions refuse it, or, without their checks, the update does: what has been
+        # compiled in the process decides whether they check.
+        ("torch", r"(broke down|update) at step 64.*lower the learning rate"),
         # The kernels meet the same ratios in the update, in their gradient.
         ("compiled", r"update at step 64.*actor_grad_norm nan.*lower the learning rate"),
     ],
