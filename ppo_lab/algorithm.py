@@ -76,7 +76,8 @@ class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         adaptive_clip_range: (lowest, highest) ε; ε starts at ``clip_range`` and follows the KL
             (Spec 7.5); None: ε follows its schedule.
         backend: ``torch``; ``compiled`` for kernels of the same mathematics, many times faster,
-            for MLP policies on the CPU; ``auto``: compiled where it applies.
+            for MLP policies on the CPU; ``auto``: compiled where it applies. With the latter two
+            ``device="auto"`` is the CPU for such a policy, also where there is a GPU.
 
     ``learning_rate``, ``clip_range`` and ``clip_range_vf`` take the zoo's ``"lin_…"`` too.
 
@@ -178,6 +179,7 @@ class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         self.adaptive_clip_range = adaptive_clip_range
         self._adapted_clip_range: float | None = None
         self.backend = backend
+        self._asked_device = device
         self._backend_choice = BackendChoice()
 
         if _init_setup_model:
@@ -192,6 +194,7 @@ class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         # Again: ``load`` sets attributes past the constructor.
         check_arguments(vars(self))
         check_policy(self.policy_class, vars(self))
+        self._choose_device()
         super()._setup_model()
         if isinstance(self.rollout_buffer, SpecRolloutBuffer):
             self.rollout_buffer.advantage_estimator = self.advantage_estimator

@@ -12,6 +12,7 @@ import ppo_lab  # registers the environments
 from ppo_lab.commands.options import CompareOptions
 from ppo_lab.commands.shared import (
     CommandParser,
+    add_environment_flags,
     check_least,
     checked_jobs,
     checked_run_timeout,
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_runs(parser)
     _add_report(parser)
+    add_environment_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
 

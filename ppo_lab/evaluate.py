@@ -49,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
         help="unpickle nothing: an MlpPolicy from its parameters and the run's settings; not for "
         "a normalised run, whose statistics are a pickle",
     )
+    add(
+        "--env-packages",
+        nargs="+",
+        default=[],
+        metavar="PACKAGE",
+        help="packages that register environments, and whose wrappers the run may name",
+    )
     add("--version", action="version", version=ppo_lab.__version__)
     return parser
 

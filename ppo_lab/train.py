@@ -9,7 +9,13 @@ from pathlib import Path
 
 import ppo_lab  # registers the environments
 from ppo_lab.commands.options import TrainOptions
-from ppo_lab.commands.shared import CommandParser, check_least, parse, run_command
+from ppo_lab.commands.shared import (
+    CommandParser,
+    add_environment_flags,
+    check_least,
+    parse,
+    run_command,
+)
 from reports.text import duration
 
 __all__ = ["main"]
@@ -29,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_what(parser)
     _add_records(parser)
+    add_environment_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
 

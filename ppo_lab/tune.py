@@ -12,6 +12,7 @@ import ppo_lab  # registers the environments
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.shared import (
     CommandParser,
+    add_environment_flags,
     check_least,
     checked_jobs,
     checked_run_timeout,
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_budget(parser)
     _add_search(parser)
     _add_where(parser)
+    add_environment_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
 
@@ -176,11 +178,13 @@ def _guarded(options: TuneOptions) -> None:
 
 
 def _tune(options: TuneOptions) -> None:
+    from ppo_lab.commands.environment_flags import environment_of_flags
     from ppo_lab.registry import known_algorithm
-    from ppo_lab.runs.environments import inspect_environment
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
+    from ppo_lab.runs.named_code import import_packages
+    from ppo_lab.runs.recipe import EnvironmentRecipe
     from ppo_lab.runs.workers import check_survives
     from tuning.protocol import TuningProtocol
     from tuning.space_files import spaces_for
@@ -189,10 +193,13 @@ def _tune(options: TuneOptions) -> None:
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     run_timeout = checked_run_timeout(options.run_timeout)
-    check_survives(options.env, {}, run_timeout)
+    import_packages(options.env_packages)
+    environment = environment_of_flags(options)
+    check_survives(options.env, environment.get("env_kwargs", {}), run_timeout)
+    recipe = EnvironmentRecipe.of_words(options.env, environment)
     protocol = TuningProtocol(
         env=options.env,
-        policy=inspect_environment(options.env, {}),
+        policy=recipe.fitting_policy("ppo"),
         timesteps=options.timesteps,
         trials=options.trials,
         seeds=options.seeds,
@@ -205,6 +212,7 @@ def _tune(options: TuneOptions) -> None:
         window=options.window,
         sampler=cast("Sampler", options.sampler),  # it checks these two
         pruner=cast("Pruner", options.pruner),
+        environment=environment,
     )
     spaces = spaces_for(algos, options.space, options.set)
     check_least(options, {"grace": SHORTEST_GRACE})

@@ -1,5 +1,9 @@
 """One torch thread: the networks are too small for more, and runs then repeat bit for bit."""
 
+import os
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # results are the CPU's, and warnings errors
+
 import torch as th
 from hypothesis import settings
 

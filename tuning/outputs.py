@@ -19,6 +19,8 @@ from tuning.protocol import TuningProtocol
 
 __all__ = ["former_settings", "restore_run", "settings_yaml", "trials_table"]
 
+ZOO_WORDS = ("normalize", "env_wrapper", "frame_stack", "env_kwargs")
+"""Of the environments, what RL Zoo reads in a file of settings."""
 _STATES = {
     TrialState.COMPLETE: "completed",
     TrialState.PRUNED: "stopped",
@@ -87,6 +89,7 @@ def settings_yaml(
         "n_envs": protocol.n_envs,
         "n_timesteps": protocol.timesteps,
         "policy": policy,
+        **{word: protocol.environment[word] for word in ZOO_WORDS if word in protocol.environment},
         **hyperparameters,
     }
     env = protocol.env.split(":")[-1]

@@ -1,7 +1,7 @@
 """The protocol of a study: budgets, shapes and seeds, so that no seed that tunes ever judges."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from ppo_lab.errors import ArgumentError
@@ -48,6 +48,8 @@ class TuningProtocol:
         sampler: who proposes.
         pruner: who stops a trial early.
         screen_seeds: tuning seeds of each trial; ``wilcoxon`` needs 4 or more.
+        environment: how environments are made and wrapped, by the names of ``RunConfig``'s fields:
+            ``env_kwargs``, ``env_wrapper``, ``normalize``, …
         rungs: points of the learning curve at which ``halving`` and ``hyperband`` may stop it.
 
     Raises:
@@ -71,6 +73,7 @@ class TuningProtocol:
     pruner: Pruner = "none"
     screen_seeds: int = 1
     rungs: int = 4
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         counts = ("timesteps", "trials", "seeds", "finalists", "replicas", "episodes")
@@ -170,5 +173,7 @@ class TuningProtocol:
         """
         settings = asdict(self)
         del settings["seeds"], settings["trials"]
+        if not self.environment:  # as of the studies before it
+            del settings["environment"]
         settings["evaluation_seeds"] = "one for each seed"  # studies before it had one for all
         return settings

@@ -123,12 +123,13 @@ def run_study(
 
 def _reference(study: AlgorithmStudy, say: Callable[[str], None]) -> ReferenceScores | None:
     """Stated, or measured once for the whole study, whoever works on it and however often."""
-    stated = stated_reference(study.protocol.env, {})
+    kwargs = study.run("judge", 0, {}).evaluation_kwargs
+    stated = stated_reference(study.protocol.env, kwargs)
     if stated is not None:
         return stated
     notebook = study.work_list.study
     if MEASURED not in notebook.user_attrs:
-        measured = measured_reference(study.protocol.env, {}, say)
+        measured = measured_reference(study.protocol.env, kwargs, say)
         notebook.set_user_attr(MEASURED, as_record(measured))
     kept = notebook.user_attrs[MEASURED]
     return None if kept is None else ReferenceScores(**kept)

@@ -90,6 +90,7 @@ class AlgorithmStudy:
             evaluation=protocol.evaluation(stage == "judge", place),
             settings="trial",
             stage=stage,
+            **protocol.environment,
         )
 
     def place(self, index: int, *parts: str) -> Path:

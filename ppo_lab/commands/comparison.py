@@ -12,10 +12,12 @@ from ppo_lab.commands.progress import StageProgress
 from ppo_lab.commands.settings_source import SettingsSource, settings_source
 from ppo_lab.commands.shared import writable_folder
 from ppo_lab.errors import ArgumentError
+from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.registry import ALGORITHMS, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
-from ppo_lab.runs.environments import inspect_environment
 from ppo_lab.runs.execution import RunResult, check_run, finished_run
+from ppo_lab.runs.named_code import import_packages
+from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.references import ReferenceScores, as_record, reference_scores, stored_reference
 from ppo_lab.runs.workers import check_survives, execute_runs
 from reports.logs.reading import read_json
@@ -116,6 +118,7 @@ def plan_comparison(
             comparison's.
     """
     algos, envs = checked_names(options)
+    import_packages(options.env_packages)
     for env in envs:
         check_survives(env, {}, options.run_timeout)
     source = settings_source(options, algos)
@@ -161,24 +164,27 @@ def run_groups(
             settings; says why.
     """
     _check_names(envs)
-    policies = {pair: inspect_environment(pair[1], {}, pair[0]) for pair in product(algos, envs)}
     groups = []
-    for (algo, env), policy in policies.items():
+    for algo, env in product(algos, envs):
         settings = source.settings(algo, env)
         tabular = ALGORITHMS[algo].tabular
+        recipe = EnvironmentRecipe.of_settings(env, settings, source.packages)
         run = RunConfig(
             algo=algo,
             env=env,
             seed=0,
             timesteps=timesteps,
             n_envs=1 if tabular else settings.n_envs,
-            policy=policy if tabular else settings.policy or policy,
+            policy=recipe.fitting_policy(algo, settings.policy),
             hyperparameters=settings.hyperparameters,
-            evaluation=evaluation,
+            evaluation=replace(evaluation, deterministic=not (is_atari(env) or is_minigrid(env))),
             settings=settings.word,
             stage="judge",
             normalize=settings.normalize,
             origin=settings.origin,
+            vec_env=source.vec_env,
+            env_packages=source.packages,
+            **settings.environment,
         )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -238,12 +244,13 @@ def with_references(plan: ComparisonPlan, say: Callable[[str], None]) -> Compari
             left.add(run.env)
         else:
             finished.setdefault(run.env, []).append(folder)
+    kwargs = {group.run.env: group.run.evaluation_kwargs for group in plan.groups}
     references: dict[str, ReferenceScores | None] = {}
     for env in plan.envs:
         stored = map(stored_reference, finished.get(env, ()))
         references[env] = next(filter(None, stored), None)
         if references[env] is None and env in left:
-            references[env] = reference_scores(env, {}, say)
+            references[env] = reference_scores(env, kwargs[env], say)
     groups = tuple(
         replace(group, run=replace(group.run, reference=as_record(references[group.run.env])))
         for group in plan.groups

@@ -26,6 +26,7 @@ from ppo_lab.ppo.episode_bound import check_length, longest_episode
 from ppo_lab.registry import ALGORITHMS
 from ppo_lab.runs.exact_evaluation import can_solve, expected_outcome
 from ppo_lab.runs.leftovers import sweep
+from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.pickle_free import check_plain, load_policy
 from ppo_lab.runs.references import ReferenceScores, known_scale, stored_reference
 from ppo_lab.runs.saved_model import (
@@ -122,6 +123,10 @@ def scale_of(run: SavedRun, options: EvaluateOptions) -> ReferenceScores | None:
 
 def _chosen_run(options: EvaluateOptions) -> SavedRun:
     run = find_saved_run(options.run)
+    # A folder's word is taken where its model is unpickled, which can run any code too.
+    named = () if options.no_pickle else run.packages
+    run = replace(run, packages=[*options.env_packages, *named])
+    import_packages(run.packages)
     if options.env is None:
         return run
     if run.normalized or run.statistics(options.checkpoint)[0] is not None:
@@ -152,7 +157,7 @@ def _expected(
     run: SavedRun, model: BaseAlgorithm | BasePolicy, options: EvaluateOptions
 ) -> float | None:
     """The exact expected return, where the environment is a small finite MDP."""
-    if not isinstance(model, BaseAlgorithm) or run.frame_stack:
+    if not isinstance(model, BaseAlgorithm) or run.recipe.why_not_plain():
         return None
     deterministic = not options.stochastic
     single = make_checked(run.env, run.env_kwargs)

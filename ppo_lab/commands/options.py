@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ppo_lab.runs.config import VecEnvKind
     from reports.report import Format
 
 __all__ = [
     "CompareOptions",
+    "EnvironmentOptions",
     "EvaluateOptions",
     "ReportOptions",
     "TrainOptions",
@@ -22,7 +24,20 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class EnvironmentOptions:
+    """How environments are made; None where the settings decide."""
+
+    env_kwargs: Sequence[str] | None
+    eval_env_kwargs: Sequence[str] | None
+    wrapper: Sequence[str] | None
+    frame_stack: int | None
+    normalize: str | None
+    vec_env: "VecEnvKind"
+    env_packages: Sequence[str]
+
+
+@dataclass(frozen=True)
+class TrainOptions(EnvironmentOptions):
     """Of ``ppo_lab.train``; None where a flag was left out."""
 
     env: str | None
@@ -57,10 +72,11 @@ class EvaluateOptions:
     video: Path | None
     env: str | None
     no_pickle: bool
+    env_packages: Sequence[str]
 
 
 @dataclass(frozen=True)
-class CompareOptions:
+class CompareOptions(EnvironmentOptions):
     """Of ``ppo_lab.compare``."""
 
     algos: Sequence[str]
@@ -82,7 +98,7 @@ class CompareOptions:
 
 
 @dataclass(frozen=True)
-class TuneOptions:
+class TuneOptions(EnvironmentOptions):
     """Of ``ppo_lab.tune``."""
 
     env: str

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ppo_lab.commands.options import CompareOptions
+from ppo_lab.commands.environment_flags import packages_of, with_environment_flags
+from ppo_lab.commands.options import CompareOptions, EnvironmentOptions
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.presets import preset
 from ppo_lab.hyperparams.sources import (
@@ -14,6 +15,7 @@ from ppo_lab.hyperparams.sources import (
     file_settings,
     zoo_settings,
 )
+from ppo_lab.runs.config import VecEnvKind
 
 __all__ = ["SettingsSource", "settings_source"]
 
@@ -43,7 +45,7 @@ def settings_source(options: CompareOptions, algos: Sequence[str]) -> "SettingsS
             raise ArgumentError(
                 f"--preset {options.preset}: presets are for {OURS}, which is none of the --algos"
             )
-    return SettingsSource(options.settings, files, options.preset, options.n_envs)
+    return SettingsSource(options.settings, files, options.preset, options.n_envs, options)
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,24 @@ class SettingsSource:
         files: by algorithm, files in the zoo's format that go before ``base``.
         preset: named settings on top of all others, for SpecPPO; None for none.
         n_envs: for every run; None: as the settings say.
+        flags: what the command line says of the environments, on top of all; None: nothing.
     """
 
     base: str = "zoo"
     files: Mapping[str, Path] | None = None
     preset: str | None = None
     n_envs: int | None = None
+    flags: EnvironmentOptions | None = None
+
+    @property
+    def packages(self) -> list[str]:
+        """What settings may name code of."""
+        return [] if self.flags is None else packages_of(self.flags)
+
+    @property
+    def vec_env(self) -> VecEnvKind:
+        """How environments are stepped."""
+        return "dummy" if self.flags is None else self.flags.vec_env
 
     def settings(self, algo: str, env_id: str) -> TrainingSettings:
         """What an algorithm is trained with on an environment.
@@ -77,7 +91,7 @@ class SettingsSource:
             if self.preset is not None:
                 what = f"on top, preset {self.preset!r}"
                 settings = settings.overlaid(preset(self.preset), self.preset, what)
-        return settings
+        return settings if self.flags is None else with_environment_flags(settings, self.flags)
 
     def _base(self, algo: str, env_id: str) -> TrainingSettings:
         if self.files and algo in self.files:

@@ -19,6 +19,7 @@ Options = TypeVar("Options", bound="DataclassInstance")
 
 __all__ = [
     "CommandParser",
+    "add_environment_flags",
     "check_least",
     "checked_jobs",
     "checked_run_timeout",
@@ -146,6 +147,48 @@ def check_least(options: object, least: Mapping[str, int]) -> None:
         if number is not None and number < bound:
             flag = name.replace("_", "-")
             raise ArgumentError(f"--{flag} {number}: expected at least {bound}")
+
+
+def add_environment_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of :class:`~ppo_lab.commands.options.EnvironmentOptions`."""
+    add = parser.add_argument_group("environments").add_argument
+    add(
+        "--env-kwargs",
+        nargs="+",
+        metavar="NAME:VALUE",
+        help="arguments of gymnasium.make; None: the settings'",
+    )
+    add(
+        "--eval-env-kwargs",
+        nargs="+",
+        metavar="NAME:VALUE",
+        help="those of the evaluation's environments, on top; None: the same",
+    )
+    add(
+        "--wrapper",
+        nargs="+",
+        metavar="MODULE:CLASS",
+        help="wrappers around each, the innermost first; None: the settings'",
+    )
+    add("--frame-stack", type=int, metavar="N", help="observations stacked; None: the settings'")
+    add(
+        "--normalize",
+        metavar="true|false|dict(…)",
+        help="VecNormalize, or its arguments; None: the settings'",
+    )
+    add(
+        "--vec-env",
+        choices=("dummy", "subproc"),
+        default="dummy",
+        help="step them in this process, or in one process each",
+    )
+    add(
+        "--env-packages",
+        nargs="+",
+        default=[],
+        metavar="PACKAGE",
+        help="packages that register environments, and whose code settings may name",
+    )
 
 
 def checked_jobs(jobs: int | None) -> int:

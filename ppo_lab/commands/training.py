@@ -7,9 +7,11 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 
+from ppo_lab.commands.environment_flags import packages_of, with_environment_flags
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TrainOptions
 from ppo_lab.errors import ArgumentError, CommandError
+from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.hyperparams.presets import preset
 from ppo_lab.hyperparams.reading import words_as_hyperparameters
 from ppo_lab.hyperparams.sources import (
@@ -20,11 +22,12 @@ from ppo_lab.hyperparams.sources import (
 )
 from ppo_lab.registry import ALGORITHMS, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
-from ppo_lab.runs.environments import inspect_environment
 from ppo_lab.runs.execution import check_run
 from ppo_lab.runs.folder import check_writable
 from ppo_lab.runs.folder_lock import FolderInUseError, Holder, folder_lock, holder_of
 from ppo_lab.runs.leftovers import sweep
+from ppo_lab.runs.named_code import import_packages
+from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.references import as_record, known_scale
 from ppo_lab.runs.resumable import (
     UNFINISHED,
@@ -179,7 +182,7 @@ def _steps(source: Path, record: Mapping[str, Any]) -> int:
 
 def with_scale(run: PlannedRun) -> PlannedRun:
     """The run with what its score is normalised by, if that is known or can be measured."""
-    scale = known_scale(run.config.env, run.config.env_kwargs)
+    scale = known_scale(run.config.env, run.config.evaluation_kwargs)
     return replace(run, config=replace(run.config, reference=as_record(scale)))
 
 
@@ -268,8 +271,11 @@ def configuration(options: TrainOptions) -> RunConfig:
     if ALGORITHMS[algo].tabular:
         raise ArgumentError(f"--algo {algo} has no network: python -m ppo_lab.compare runs it")
     env_id = options.env or "CartPole-v1"
-    policy = inspect_environment(env_id, {}, algo)
-    settings = _settings(options, algo, env_id)
+    import_packages(options.env_packages)
+    settings = with_environment_flags(_settings(options, algo, env_id), options)
+    packages = packages_of(options)
+    recipe = EnvironmentRecipe.of_settings(env_id, settings, packages)
+    policy = recipe.fitting_policy(algo, settings.policy)
     timesteps = options.timesteps or settings.n_timesteps or TIMESTEPS
     seed = options.seed or 0
     config = RunConfig(
@@ -278,16 +284,20 @@ def configuration(options: TrainOptions) -> RunConfig:
         seed=seed,
         timesteps=timesteps,
         n_envs=options.n_envs or settings.n_envs,
-        policy=settings.policy or policy,
+        policy=policy,
         hyperparameters=settings.hyperparameters,
         evaluation=Evaluation(
             options.eval_episodes or 20,
             (EVALUATION_SEEDS + EVALUATION_STRIDE * seed) % LARGEST_SEED,
             _points(timesteps, options.eval_freq),
+            deterministic=not (is_atari(env_id) or is_minigrid(env_id)),
         ),
         settings=settings.word,
         normalize=settings.normalize,
         origin=settings.origin,
+        vec_env=options.vec_env,
+        env_packages=packages,
+        **settings.environment,
     )
     check_run(config)
     return config

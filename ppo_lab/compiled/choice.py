@@ -1,6 +1,6 @@
 """Which of the two paths a model takes: torch, or the kernels that numba compiled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ppo_lab.worlds.as_written import replaced_on
 if TYPE_CHECKING:
     from ppo_lab.compiled.path import CompiledPath
 
-__all__ = ["BackendChoice", "why_not_compiled"]
+__all__ = ["BackendChoice", "may_serve", "why_not_compiled"]
 
 ADAM = {
     "weight_decay": 0,
@@ -94,6 +94,25 @@ class BackendChoice:
         if model.verbose >= 1 and message != self._said:
             print(message)
         self._said = message
+
+
+def may_serve(
+    policy_class: type[Any],
+    policy_kwargs: Mapping[str, Any],
+    observations: spaces.Space[Any],
+    actions: spaces.Space[Any],
+) -> bool:
+    """Whether the kernels are likely to serve a policy of these arguments, which is not made yet.
+
+    Args:
+        policy_class: with optimisers of its own for actor and critic.
+        policy_kwargs: its arguments.
+        observations: the space of one.
+        actions: likewise.
+    """
+    changed = any(name.startswith("features_extractor") for name in policy_kwargs)
+    plain = policy_class is SpecActorCriticPolicy and not changed
+    return plain and _spaces_reason(observations, actions) is None
 
 
 def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | None:

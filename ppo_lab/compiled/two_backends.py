@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+import torch as th
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.arguments import Backend
-from ppo_lab.compiled.choice import BackendChoice
+from ppo_lab.compiled.choice import BackendChoice, may_serve
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import rollout_started
 
@@ -35,6 +36,17 @@ class TwoBackendAlgorithm(OnPolicyAlgorithm):
     backend: Backend
     as_written: ClassVar[Mapping[str, object]] = {}
     _backend_choice: BackendChoice
+    _asked_device: th.device | str
+
+    def _choose_device(self) -> None:
+        """Let ``device="auto"`` be the CPU where the kernels may serve, many times faster there."""
+        if self._asked_device != "auto" or self.backend == "torch" or self.device.type == "cpu":
+            return
+        shown = self.observation_space, self.action_space
+        if not self.use_sde and may_serve(self.policy_class, self.policy_kwargs, *shown):
+            if self.verbose >= 1:
+                print(f"Using cpu device, where the kernels run, in the place of {self.device}")
+            self.device = th.device("cpu")
 
     @property
     def measures_rollout_kl(self) -> bool:
@@ -70,7 +82,7 @@ class TwoBackendAlgorithm(OnPolicyAlgorithm):
         return None if path is None else path.parameters()
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_backend_choice"]
+        return [*super()._excluded_save_params(), "_backend_choice", "_asked_device"]
 
     def collect_rollouts(
         self,

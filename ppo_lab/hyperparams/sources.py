@@ -2,14 +2,14 @@
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.hyperparams.reading import keyword_text
+from ppo_lab.hyperparams.environment_words import is_atari, read_normalize, take_environment
 from ppo_lab.registry import ALGORITHMS, closest, known_algorithm
 from reports.logs.opening import read_text
 from reports.logs.reading import plain_yaml
@@ -23,17 +23,7 @@ __all__ = [
     "zoo_settings",
 ]
 
-UNSUPPORTED = (
-    "env_wrapper",
-    "vec_env_wrapper",
-    "frame_stack",
-    "callback",
-    "env_kwargs",
-    "monitor_kwargs",
-    "noise_type",
-    "noise_std",
-    "replay_buffer_class",
-)
+UNSUPPORTED = ("noise_type", "noise_std", "replay_buffer_class")
 """The zoo's keywords that a run here does not take."""
 ZOO_TUNING = "tuned, where it is tuned, by RL Zoo's authors with a budget and seeds not stated"
 
@@ -48,6 +38,8 @@ class TrainingSettings:
         policy: SB3's policy name; empty for the one that fits the observations.
         hyperparameters: the algorithm's keyword arguments, plain YAML values.
         normalize: the zoo's keyword: ``VecNormalize``, or its arguments.
+        environment: what else the zoo's keywords say of the environments and the callbacks, by
+            the names of :class:`ppo_lab.runs.config.RunConfig`'s fields.
         word: what a report files the runs under: ``zoo``, ``default``, ….
         origin: where they stand, in words.
         tuning: what tuning they are known to have had, in words.
@@ -61,16 +53,20 @@ class TrainingSettings:
     word: str = "committed"
     origin: str = ""
     tuning: str = "none"
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     def overlaid(self, given: Mapping[str, Any], word: str, what: str) -> "TrainingSettings":
         """These with others on top of them, which ``what`` says in words."""
-        hyperparameters = {**self.hyperparameters, **given}
+        on_top = dict(given)
+        environment = take_environment(on_top, what)
+        normalize = read_normalize(on_top.pop("normalize", self.normalize))
         return replace(
             self,
-            normalize=hyperparameters.pop("normalize", self.normalize),
-            hyperparameters=hyperparameters,
+            normalize=normalize,
+            hyperparameters={**self.hyperparameters, **on_top},
             word=word,
             origin=f"{self.origin}; {what}",
+            environment={**self.environment, **environment},
         )
 
 
@@ -130,13 +126,15 @@ def zoo_settings(algo: str, env_id: str) -> TrainingSettings | None:
     entries = _read(file)
     name = env_id.split(":")[-1]
     source = f"rl_zoo3 {version('rl_zoo3')}'s {theirs}.yml"
-    entry = entries.get(name)
-    if entry is not None and not (wrapped := _unsupported(entry)):
-        return _settings(entry, "zoo", f"{source}, {name}", ZOO_TUNING)
-    why = f", as its entry needs {', '.join(wrapped)}" if entry else ""
-    return TrainingSettings(
-        1, 0, "", {}, word="zoo", origin=f"{source}, default (SB3's defaults){why}"
-    )
+    which = _entry_for(env_id, entries)
+    if which == "default":
+        return TrainingSettings(
+            1, 0, "", {}, word="zoo", origin=f"{source}, default (SB3's defaults)"
+        )
+    if refused := _unsupported(entries[which]):
+        raise ArgumentError(f"{source}, {which}: a run cannot take {', '.join(refused)}")
+    note = "" if which in (name, "atari") else f" for {name}, which it does not list"
+    return _settings(entries[which], "zoo", f"{source}, {which}{note}", ZOO_TUNING)
 
 
 def file_settings(file: Path, env_id: str) -> TrainingSettings:
@@ -150,16 +148,35 @@ def file_settings(file: Path, env_id: str) -> TrainingSettings:
         ArgumentError: the file cannot be read, has no entry, or asks for what a run cannot do.
     """
     entries = _read(file)
-    name = env_id.split(":")[-1]
-    entry = entries.get(env_id, entries.get(name, entries.get("default")))
-    if entry is None:
+    which = env_id if env_id in entries else _entry_for(env_id, entries)
+    if which not in entries:
         raise ArgumentError(
             f"{file} has no settings for {env_id!r} and no 'default'; it has {', '.join(entries)}"
         )
-    if wrapped := _unsupported(entry):
-        raise ArgumentError(f"{file}, {env_id}: a run cannot take {', '.join(wrapped)}")
-    which = env_id if env_id in entries else name if name in entries else "default"
-    return _settings(entry, "given", f"{file.name}, {which}", "not known")
+    if refused := _unsupported(entries[which]):
+        raise ArgumentError(f"{file}, {env_id}: a run cannot take {', '.join(refused)}")
+    settings = _settings(entries[which], "given", f"{file.name}, {which}", "not known")
+    # What is for every environment cannot know what each one shows.
+    return replace(settings, policy="") if which == "default" else settings
+
+
+def _entry_for(env_id: str, entries: Mapping[str, object]) -> str:
+    """The entry that RL Zoo would train an environment with, or an older version's.
+
+    The id, else ``atari`` for one of ALE's, else the newest earlier version of the environment
+    that is listed, which the zoo would train with ``default``; else ``default``.
+    """
+    name = env_id.split(":")[-1]
+    if name in entries:
+        return name
+    if "atari" in entries and is_atari(env_id):
+        return "atari"
+    stem, version_mark, number = name.rpartition("-v")
+    if version_mark and number.isdigit():
+        for earlier in range(int(number) - 1, -1, -1):
+            if f"{stem}-v{earlier}" in entries:
+                return f"{stem}-v{earlier}"
+    return "default"
 
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:
@@ -182,9 +199,8 @@ def _unsupported(entry: Mapping[str, Any]) -> list[str]:
 
 def _settings(entry: Mapping[str, Any], word: str, origin: str, tuning: str) -> TrainingSettings:
     hyperparameters = dict(entry)
-    normalize = hyperparameters.pop("normalize", False)
-    if isinstance(normalize, str):
-        normalize = keyword_text("normalize", normalize)
+    environment = take_environment(hyperparameters, origin)
+    normalize = read_normalize(hyperparameters.pop("normalize", False))
     try:
         n_envs = int(hyperparameters.pop("n_envs", 1))
         n_timesteps = int(hyperparameters.pop("n_timesteps", 0))
@@ -192,5 +208,5 @@ def _settings(entry: Mapping[str, Any], word: str, origin: str, tuning: str) -> 
         raise ArgumentError(f"{origin}: n_envs and n_timesteps must be whole numbers") from error
     policy = str(hyperparameters.pop("policy", ""))
     return TrainingSettings(
-        n_envs, n_timesteps, policy, hyperparameters, normalize, word, origin, tuning
+        n_envs, n_timesteps, policy, hyperparameters, normalize, word, origin, tuning, environment
     )

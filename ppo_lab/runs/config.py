@@ -1,10 +1,21 @@
 """What a run is told: everything that decides its result."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
-__all__ = ["NO_PART", "Evaluation", "RunConfig", "Trained", "environment_folder_name"]
+__all__ = [
+    "NO_PART",
+    "VEC_ENVS",
+    "Evaluation",
+    "RunConfig",
+    "Trained",
+    "VecEnvKind",
+    "environment_folder_name",
+]
+
+VecEnvKind = Literal["dummy", "subproc"]
+VEC_ENVS = get_args(VecEnvKind)
 
 NO_PART = ("reference",)
 """Entries that decide nothing of a run's result: what somebody measured to normalise it by."""
@@ -61,6 +72,15 @@ class RunConfig:
         normalize: the zoo's keyword: SB3's ``VecNormalize`` around the environments, or its
             arguments.
         origin: what ``settings`` stands for, in words: a file and its entry.
+        env_wrapper: the zoo's keyword: wrappers' dotted names, the innermost first, or
+            ``{name: arguments}`` each.
+        vec_env_wrapper: likewise, around the vector environment.
+        frame_stack: the zoo's keyword: observations stacked; 0: none.
+        monitor_kwargs: the zoo's keyword: for SB3's ``Monitor``.
+        callback: the zoo's keyword: callbacks' dotted names, or ``{name: arguments}`` each.
+        eval_env_kwargs: for ``gymnasium.make`` in evaluation; None: ``env_kwargs``.
+        vec_env: ``dummy`` or ``subproc``.
+        env_packages: packages that the names may be imported from.
     """
 
     algo: str
@@ -77,6 +97,19 @@ class RunConfig:
     reference: Mapping[str, Any] | None = field(default=None, compare=False)
     normalize: bool | Mapping[str, Any] = False
     origin: str = ""
+    env_wrapper: Sequence[Any] = ()
+    vec_env_wrapper: Sequence[Any] = ()
+    frame_stack: int = 0
+    monitor_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    callback: Sequence[Any] = ()
+    eval_env_kwargs: Mapping[str, Any] | None = None
+    vec_env: VecEnvKind = "dummy"
+    env_packages: Sequence[str] = ()
+
+    @property
+    def evaluation_kwargs(self) -> Mapping[str, Any]:
+        """For ``gymnasium.make`` in evaluation."""
+        return self.env_kwargs if self.eval_env_kwargs is None else self.eval_env_kwargs
 
     def as_dict(self) -> dict[str, Any]:
         """As ``run.json`` holds it."""

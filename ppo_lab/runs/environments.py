@@ -23,7 +23,11 @@ def make_copies(
     make: Callable[[], gym.Env[Any, Any]],
     count: int,
     seed: int | None = None,
+    *,
     monitor_dir: str | None = None,
+    wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None,
+    monitor_kwargs: Mapping[str, Any] | None = None,
+    kind: "type[VecEnv] | None" = None,
 ) -> "VecEnv":
     """SB3's ``make_vec_env``; where one copy cannot be made, those before it are closed.
 
@@ -32,11 +36,15 @@ def make_copies(
         count: copies, ≥ 1.
         seed: of the first one; the others follow.
         monitor_dir: where SB3's monitor files go; None: nowhere.
+        wrapper: put around each, outside of its monitor.
+        monitor_kwargs: for SB3's ``Monitor``.
+        kind: ``SubprocVecEnv`` for a process each; None: ``DummyVecEnv``.
 
     Raises:
         BaseException: whatever making one raises.
     """
     from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import SubprocVecEnv
 
     made: list[gym.Env[Any, Any]] = []
 
@@ -46,23 +54,38 @@ def make_copies(
 
     def monitored(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
         made[-1] = env  # it closes its file too
-        return env
+        return env if wrapper is None else wrapper(env)
 
+    apart = kind is SubprocVecEnv
     try:
-        return make_vec_env(kept, count, seed, monitor_dir=monitor_dir, wrapper_class=monitored)
+        return make_vec_env(
+            make if apart else kept,
+            count,
+            seed,
+            monitor_dir=monitor_dir,
+            wrapper_class=wrapper if apart else monitored,
+            vec_env_cls=kind,  # type: ignore[arg-type]  # one of SB3's two
+            monitor_kwargs=dict(monitor_kwargs or {}),
+        )
     except BaseException:
         for env in made:
             env.close()
         raise
 
 
-def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = "ppo") -> str:
+def inspect_environment(
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    algo: str = "ppo",
+    wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None,
+) -> str:
     """Check that an algorithm can train on an environment and name its policy there.
 
     Args:
         env_id: Gymnasium's id, ``module:id`` for one that a module registers.
         env_kwargs: for ``gymnasium.make``.
         algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
+        wrapper: put around it; None: nothing.
 
     Returns:
         SB3's name of the policy: ``MlpPolicy``, ``CnnPolicy``, ``MultiInputPolicy``, or the
@@ -75,6 +98,7 @@ def inspect_environment(env_id: str, env_kwargs: Mapping[str, Any], algo: str = 
     env = make_checked(env_id, env_kwargs)
     with faults_in_one_line(env_id):
         try:
+            env = env if wrapper is None else wrapper(env)
             _check_starts(env, env_id)
             _check_actions(env, env_id, algorithm)
             if algorithm.needs_masks and not has_masks(env):

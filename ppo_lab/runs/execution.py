@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,17 @@ def _recorded(record: Mapping[str, Any], key: str) -> Any:
     return record[key]
 
 
-_DEFAULTS = {f.name: f.default for f in fields(RunConfig) if f.default is not MISSING}
+def _default(entry: Field[Any]) -> Any:
+    """As JSON has it; for the entries that came later, which all have one."""
+    made = entry.default if entry.default_factory is MISSING else entry.default_factory()
+    return list(made) if isinstance(made, tuple) else made
+
+
+_DEFAULTS = {
+    entry.name: _default(entry)
+    for entry in fields(RunConfig)
+    if entry.default is not MISSING or entry.default_factory is not MISSING
+}
 
 
 def execute_run(

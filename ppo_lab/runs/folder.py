@@ -31,6 +31,7 @@ __all__ = [
 
 PACKAGES = ("stable-baselines3", "gymnasium", "torch", "numpy")
 WHERE_INSTALLED = ("sb3-contrib", "rl_zoo3")
+ENVIRONMENT_WORDS = ("env_wrapper", "vec_env_wrapper", "frame_stack", "monitor_kwargs")
 
 
 def write_configuration(config: RunConfig, folder: Path) -> None:
@@ -52,17 +53,29 @@ def write_configuration(config: RunConfig, folder: Path) -> None:
             else {}
         ),
         **config.hyperparameters,
+        **{
+            word: _plain(value)
+            for word in (*ENVIRONMENT_WORDS, "callback")
+            if (value := getattr(config, word))
+        },
     }
     arguments = {
         "algo": config.algo,
         "env": config.env,
         "env_kwargs": dict(config.env_kwargs),
+        "eval_env_kwargs": None if config.eval_env_kwargs is None else dict(config.eval_env_kwargs),
+        "env_packages": list(config.env_packages),
         "eval_episodes": config.evaluation.episodes,
         "n_timesteps": config.timesteps,
         "seed": config.seed,
     }
     for file, content in (("config.yml", hyperparameters), ("args.yml", arguments)):
         (folder / file).write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """For the YAML: lists and dictionaries in the place of tuples and mappings."""
+    return json.loads(json.dumps(value, default=lambda each: {**each}))
 
 
 def circumstances() -> dict[str, Any]:

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.runs.config import NO_PART, Evaluation, RunConfig, Trained, environment_folder_name
+from ppo_lab.hyperparams.environment_words import take_environment
+from ppo_lab.runs.config import (
+    NO_PART,
+    VEC_ENVS,
+    Evaluation,
+    RunConfig,
+    Trained,
+    environment_folder_name,
+)
 from ppo_lab.runs.execution import FORMAT, RunResult, execute_run, finished_run
 from ppo_lab.runs.folder import to_json
 from ppo_lab.runs.folder_lock import Holder, holder_of
@@ -255,9 +263,21 @@ def _check_types(config: RunConfig) -> None:
             raise TypeError(f"{name} must be a whole number, found {number!r:.50}")
         if not least <= number < LARGEST:
             raise ValueError(f"{name} {number:.3g}: expected at least {least}")
-    for name in ("hyperparameters", "env_kwargs"):
+    _check_environment(config)
+
+
+def _check_environment(config: RunConfig) -> None:
+    for name in ("hyperparameters", "env_kwargs", "monitor_kwargs"):
         if not isinstance(getattr(config, name), Mapping):
             raise TypeError(f"{name} must be an object")
+    for name in ("env_wrapper", "vec_env_wrapper", "callback", "env_packages"):
+        if not isinstance(getattr(config, name), list | tuple):
+            raise TypeError(f"{name} must be a list")
+    if not isinstance(config.eval_env_kwargs, Mapping | None):
+        raise TypeError("eval_env_kwargs must be an object or null")
+    if config.vec_env not in VEC_ENVS:
+        raise ValueError(f"vec_env {config.vec_env!r:.50}: expected one of {', '.join(VEC_ENVS)}")
+    take_environment({"frame_stack": config.frame_stack}, "run.json")
     if not isinstance(config.normalize, bool | Mapping):
         raise TypeError("normalize must be true, false or an object")
 

@@ -1,21 +1,23 @@
 """A run folder's model and its environments, ours or RL Zoo's, ready to play."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from ppo_lab.errors import ArgumentError, CommandError
+from ppo_lab.hyperparams.environment_words import take_environment
 from ppo_lab.hyperparams.reading import keyword_text
 from ppo_lab.model_files import kind_of_model, model_entries
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import ALGORITHMS, algorithm_class, closest
 from ppo_lab.runs.config import RunConfig, environment_folder_name
-from ppo_lab.runs.environments import make_copies
+from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.session import statistics_of
 from ppo_lab.vec_env.making import make_checked
 from reports.logs.reading import read_yaml
@@ -32,9 +34,6 @@ __all__ = [
     "zero_rate",
 ]
 
-WRAPPERS = ("env_wrapper", "vec_env_wrapper")
-MAX_FRAMES = 1000
-
 
 @dataclass(frozen=True)
 class SavedRun:
@@ -44,8 +43,10 @@ class SavedRun:
         folder: the run folder.
         algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
         env: Gymnasium's id.
-        env_kwargs: for ``gymnasium.make``.
-        frame_stack: frames stacked by ``VecFrameStack``; 0: none.
+        env_kwargs: for ``gymnasium.make`` in evaluation.
+        environment: the zoo's other keywords for environments, by the names of
+            :class:`~ppo_lab.runs.recipe.EnvironmentRecipe`'s fields.
+        packages: what their names may be imported from.
         model_name: what its files are named after, where ``env`` is not the run's own.
         normalized: whether its observations or rewards were, by ``VecNormalize``.
         policy: SB3's policy name; empty where it is not stated.
@@ -56,11 +57,19 @@ class SavedRun:
     algo: str
     env: str
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    frame_stack: int = 0
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    packages: Sequence[str] = ()
     model_name: str = ""
     normalized: bool = False
     policy: str = ""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> EnvironmentRecipe:
+        """How its environments are made, but for ``VecNormalize`` and its statistics."""
+        return EnvironmentRecipe(
+            self.env, self.env_kwargs, packages=self.packages, **self.environment
+        )
 
     @property
     def name(self) -> str:
@@ -139,22 +148,36 @@ def find_saved_run(folder: Path) -> SavedRun:
             f"{folder} is a run of {algo!r}, which cannot be played here; closest: "
             f"{closest(algo, able)}"
         )
-    wrapped = [name for name in WRAPPERS if config.get(name) is not None]
-    if wrapped:
-        raise ArgumentError(
-            f"{folder} has {', '.join(wrapped)}: python -m ppo_lab.zoo enjoy plays it"
-        )
-    kwargs = arguments.get("env_kwargs") or config.get("env_kwargs") or {}
+    return _saved_run(folder, algo, env, arguments, config, file)
+
+
+def _saved_run(
+    folder: Path,
+    algo: str,
+    env: str,
+    arguments: Mapping[str, Any],
+    config: Mapping[str, Any],
+    file: Path,
+) -> SavedRun:
+    settings = dict(config)
+    environment = take_environment(settings, str(file.parent))
+    for unused in ("env_kwargs", "eval_env_kwargs", "callback"):
+        environment.pop(unused, None)
+    given = [arguments.get("eval_env_kwargs"), arguments.get("env_kwargs")]
+    given += [config.get("eval_env_kwargs"), config.get("env_kwargs"), {}]
+    kwargs = next(each for each in given if each is not None and (each or each == {}))
     if isinstance(kwargs, str):
         kwargs = keyword_text("env_kwargs", kwargs)
     if not isinstance(kwargs, Mapping):
         raise ArgumentError(f"{file}: env_kwargs must be a mapping")
+    packages = arguments.get("env_packages") or ()
     return SavedRun(
         folder,
         algo,
         env,
         dict(kwargs),
-        _frames(config.get("frame_stack"), file),
+        environment,
+        packages if isinstance(packages, list) else (),
         normalized=bool(config.get("normalize")),
         policy=str(config.get("policy", "")),
         hyperparameters=config,
@@ -166,13 +189,6 @@ def _mapping(file: Path) -> Mapping[str, Any]:
         return read_yaml(file)
     except UnusableError as error:
         raise ArgumentError(f"{file} cannot be read: {error}") from error
-
-
-def _frames(value: object, file: Path) -> int:
-    frames = value or 0
-    if not isinstance(frames, int) or not 0 <= frames <= MAX_FRAMES:
-        raise ArgumentError(f"{file.parent}: frame_stack {frames!r:.50}: expected 0…{MAX_FRAMES}")
-    return int(frames)
 
 
 def make_environments(
@@ -214,24 +230,23 @@ def make_environments(
             env.close()
             raise
 
-    env = make_copies(make, n_envs, seed)
+    normalized = None if statistics is None else partial(_normalized, statistics)
+    env = run.recipe.make(n_envs, seed, make_one=make, normalized=normalized)
     try:
         check_spaces(env.observation_space, env.action_space)
-        return _as_in_training(run, env, statistics)
     except BaseException:
         env.close()
         raise
+    return env
 
 
-def _as_in_training(run: SavedRun, env: VecEnv, statistics: Path | None) -> VecEnv:
-    if statistics is not None:
-        try:
-            normalized = VecNormalize.load(str(statistics), env)
-        except Exception as error:
-            raise CommandError(_unusable(statistics, "VecNormalize", error)) from error
-        normalized.training = normalized.norm_reward = False
-        env = normalized
-    return VecFrameStack(env, run.frame_stack) if run.frame_stack else env
+def _normalized(statistics: Path, env: VecEnv) -> VecEnv:
+    try:
+        normalized = VecNormalize.load(str(statistics), env)
+    except Exception as error:
+        raise CommandError(_unusable(statistics, "VecNormalize", error)) from error
+    normalized.training = normalized.norm_reward = False
+    return normalized
 
 
 def load_model(run: SavedRun, env: VecEnv, file: Path) -> BaseAlgorithm:

@@ -4,29 +4,28 @@ import copy
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv
 
 from envs.finite import FiniteTask, finite_task
-from ppo_lab.errors import NoWorldError
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import ALGORITHMS, algorithm_class
 from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
-from ppo_lab.runs.environments import make_copies
 from ppo_lab.runs.exact_evaluation import ExactEvalCallback, can_solve
+from ppo_lab.runs.named_code import environment_packages, load_named
+from ppo_lab.runs.recipe import EnvironmentRecipe, expected
 from ppo_lab.runs.session import Session
 from ppo_lab.runs.watching import StoppedError, Watcher
-from ppo_lab.vec_env.compiled import CompiledVecEnv
 
 __all__ = ["check", "train"]
 
@@ -60,7 +59,7 @@ def train(
     with ExitStack() as closing:
         env = _made(
             closing,
-            config,
+            training_recipe(config),
             config.n_envs,
             seed=config.seed,
             monitor_dir=str(folder),
@@ -68,17 +67,18 @@ def train(
         )
         # Before the model, whose seed also seeds numpy's global generator, which making them uses.
         eval_env, task = _evaluation_environments(closing, config)
-        model = _build(config, env, session)
+        model, callbacks = _build(config, env, session), _named_callbacks(config)
         session.set_logger(model)
         evaluator = _evaluator(config, model, eval_env, task, folder, watcher)
         model.learn(
             config.timesteps - model.num_timesteps,
-            CallbackList([FiniteGuard(), evaluator, *session.callbacks]),
+            CallbackList([FiniteGuard(), evaluator, *callbacks, *session.callbacks]),
             reset_num_timesteps=session.start is None,
         )
         model.save(folder / f"{name}.zip")
-        if isinstance(env, VecNormalize):
-            env.save(str(folder / name / "vecnormalize.pkl"))
+        statistics = model.get_vec_normalize_env()
+        if statistics is not None:
+            statistics.save(str(folder / name / "vecnormalize.pkl"))
     if config.evaluation.points == 1:  # the final policy is the only one that was scored
         _copy_final_as_best(config, folder)
     facts = {"score_source": evaluator.score_source}
@@ -99,53 +99,50 @@ def check(config: RunConfig) -> None:
         Exception: whatever the environment or the algorithm raises.
     """
     with ExitStack() as closing:
-        _build(config, _made(closing, config, config.n_envs, seed=config.seed), Session())
+        recipe = training_recipe(config)
+        env = _made(closing, recipe, config.n_envs, seed=config.seed)
+        _build(config, env, Session())
+        _named_callbacks(config)
 
 
-def environment_maker(config: RunConfig) -> partial[gym.Env[Any, Any]]:
-    """What makes one environment of the run.
+def training_recipe(config: RunConfig) -> EnvironmentRecipe:
+    """How the environments are made that a run trains in."""
+    return EnvironmentRecipe(
+        env=config.env,
+        env_kwargs=config.env_kwargs,
+        env_wrapper=config.env_wrapper,
+        vec_env_wrapper=config.vec_env_wrapper,
+        frame_stack=config.frame_stack,
+        normalize=config.normalize,
+        gamma=config.hyperparameters.get("gamma"),
+        monitor_kwargs=config.monitor_kwargs,
+        vec_env=config.vec_env,
+        packages=config.env_packages,
+        compiled=not ALGORITHMS[config.algo].needs_masks,
+    )
 
-    A callable: by its id, SB3's ``make_vec_env`` would make it with rendering. Gymnasium's
-    checker costs time at every step and repeats in warnings what ``FiniteGuard`` stops at.
-    """
-    return partial(gym.make, config.env, disable_env_checker=True, **config.env_kwargs)
+
+def evaluation_recipe(config: RunConfig) -> EnvironmentRecipe:
+    """How the environments are made that a run is scored in."""
+    return replace(training_recipe(config), env_kwargs=config.evaluation_kwargs)
 
 
-def _made(
-    closing: ExitStack,
-    config: RunConfig,
-    count: int,
-    *,
-    training: bool = True,
-    seed: int | None = None,
-    monitor_dir: str | None = None,
-    verbose: int = 0,
-) -> VecEnv:
-    """The run's environments, normalised where it says so, which ``closing`` closes."""
-    env = _environments(config, count, seed, monitor_dir, verbose)
+def _made(closing: ExitStack, recipe: EnvironmentRecipe, count: int, **how: Any) -> VecEnv:
+    """The vector environment of a recipe, which ``closing`` closes."""
+    env = recipe.make(count, **how)
     closing.callback(env.close)
-    return _normalized(config, env, training)
+    return env
 
 
-def _environments(
-    config: RunConfig,
-    count: int,
-    seed: int | None = None,
-    monitor_dir: str | None = None,
-    verbose: int = 0,
-) -> VecEnv:
-    """Copies of the run's environment: compiled where they can be, which changes no number."""
-    reason = f"{config.algo} asks each environment for its masks"
-    if not ALGORITHMS[config.algo].needs_masks:
-        try:
-            return CompiledVecEnv(
-                config.env, count, seed, monitor_dir=monitor_dir, **config.env_kwargs
-            )
-        except NoWorldError as error:
-            reason = error.reason
-    if verbose >= 1:
-        print(f"Stepping {config.env} in Python, because {reason}")
-    return make_copies(environment_maker(config), count, seed, monitor_dir)
+def _named_callbacks(config: RunConfig) -> list[BaseCallback]:
+    """The callbacks that the settings name.
+
+    Raises:
+        ArgumentError: one cannot be imported or made, or is none.
+    """
+    packages = [*config.env_packages, *environment_packages(config.env)]
+    made = [load_named("callback", named, packages) for named in config.callback]
+    return [expected(each(), BaseCallback, "callback", each.name) for each in made]
 
 
 def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
@@ -159,25 +156,14 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     )
 
 
-def _normalized(config: RunConfig, env: VecEnv, training: bool = True) -> VecEnv:
-    """Observations and rewards normalised as the zoo does; evaluation keeps the true rewards."""
-    if not config.normalize:
-        return env
-    arguments = {} if config.normalize is True else dict(config.normalize)
-    if "gamma" in config.hyperparameters:
-        arguments["gamma"] = config.hyperparameters["gamma"]
-    if not training:
-        arguments.update(training=False, norm_reward=False)
-    return VecNormalize(env, **arguments)
-
-
 def _evaluation_environments(
     closing: ExitStack, config: RunConfig
 ) -> tuple[VecEnv, FiniteTask | None]:
     """What the policy is played in, and the task where it is solved in place of being played."""
-    single = environment_maker(config)()
+    recipe = evaluation_recipe(config)
+    single = recipe.make_one()
     closing.callback(single.close)
-    task = finite_task(single)
+    task = finite_task(single) if recipe.why_not_plain() is None else None
     if task is None or not can_solve(
         config.algo,
         task,
@@ -185,8 +171,8 @@ def _evaluation_environments(
         deterministic=config.evaluation.deterministic,
     ):
         count = min(MAX_EVALUATION_ENVS, config.evaluation.episodes)
-        return _made(closing, config, count, training=False), None
-    return _made(closing, config, 1, training=False), task
+        return _made(closing, recipe, count, training=False), None
+    return _made(closing, recipe, 1, training=False), task
 
 
 def _evaluator(

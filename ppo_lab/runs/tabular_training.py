@@ -25,7 +25,7 @@ from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
 from ppo_lab.runs.environments import exported_mdp, make_copies
 from ppo_lab.runs.exact_evaluation import EXACT, is_small
-from ppo_lab.runs.sb3_training import MAX_EVALUATION_ENVS, environment_maker
+from ppo_lab.runs.sb3_training import MAX_EVALUATION_ENVS, training_recipe
 from ppo_lab.runs.watching import StoppedError, Watcher
 
 __all__ = ["DEFAULTS", "TablePolicy", "check", "train"]
@@ -108,7 +108,7 @@ class _Evaluator:
         self._plan, self._file = config.evaluation, folder / "evaluations.npz"
         self.every = -(-config.timesteps // max(1, self._plan.points - 1))
         self._env = make_copies(
-            environment_maker(config), min(MAX_EVALUATION_ENVS, self._plan.episodes)
+            training_recipe(config).make_one, min(MAX_EVALUATION_ENVS, self._plan.episodes)
         )
         self._longest_episode = longest_episode(self._env)
         self.steps: list[int] = []
@@ -204,7 +204,7 @@ def check(config: RunConfig) -> None:
     """
     _model(config)
     if config.algo == "q_learning":
-        env = _Budget(environment_maker(config)(), 1)
+        env = _Budget(training_recipe(config).make_one(), 1)
         try:
             next(_tables(config, env, episodes=1))
         finally:
@@ -215,7 +215,7 @@ def check(config: RunConfig) -> None:
 
 def _model(config: RunConfig) -> tuple[TabularMDP, int | None, FiniteTask | None]:
     """The environment's MDP, its time limit, and the task if the environment is just these."""
-    env = environment_maker(config)()
+    env = training_recipe(config).make_one()
     try:
         check_spaces(env.observation_space, env.action_space)
         mdp, task = exported_mdp(env), finite_task(env)
@@ -243,7 +243,7 @@ def _tables(
 
 def _learn(config: RunConfig, folder: Path, evaluator: _Evaluator) -> _Learned:
     """Q-learning until the budget is spent (Spec 9.6); it evaluates between episodes."""
-    budget = _Budget(environment_maker(config)(), config.timesteps)
+    budget = _Budget(training_recipe(config).make_one(), config.timesteps)
     evaluated, curve = 0, config.evaluation.points > 1
     try:
         env = Monitor(budget, str(folder / "0"))

@@ -1,7 +1,10 @@
 """One environment, made and used with errors that say what to do."""
 
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +14,17 @@ from ppo_lab.interruption import by_user, one_line
 from ppo_lab.registry import closest
 
 __all__ = ["faults_in_one_line", "make_checked"]
+
+SOURCES = (
+    (r"^ALE/|NoFrameskip-v\d$", "ale_py", '"ppo-lab[atari]"'),
+    (r"^(MiniGrid|BabyAI)-", "minigrid", '"ppo-lab[minigrid]"'),
+    (r"BulletEnv-v\d$", "pybullet_envs_gymnasium", "pybullet_envs_gymnasium"),
+    (r"^(highway|merge|roundabout|parking|intersection|racetrack)", "highway_env", "highway-env"),
+    (r"^(Fetch|HandManipulate|HandReach|PointMaze|AntMaze|Adroit|FrankaKitchen)",
+     "gymnasium_robotics", "gymnasium-robotics"),
+    (r"^Panda", "panda_gym", "panda-gym"),
+)  # fmt: skip
+"""By how an id looks: the module that registers it, and what ``pip install`` brings that."""
 
 
 def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
@@ -22,14 +36,30 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
     try:
         return gym.make(env_id, disable_env_checker=True, **env_kwargs)
     except gym.error.UnregisteredEnv as error:
-        names = [name for name in gym.registry if not name.startswith(("phys2d/", "tabular/"))]
-        raise ArgumentError(
-            f"unknown environment {env_id!r}; closest: {closest(env_id, names)}"
-        ) from error
+        raise ArgumentError(f"unknown environment {env_id!r}{_way_to(env_id)}") from error
     except BaseException as error:
         if by_user(error):
             raise KeyboardInterrupt from error
         raise ArgumentError(f"environment {env_id!r} cannot be made: {one_line(error)}") from error
+
+
+def _way_to(env_id: str) -> str:
+    """What to write in the place of an id that nobody has registered, as an error's end."""
+    module, _, name = env_id.rpartition(":")
+    for sign, package, wheel in SOURCES:
+        if re.search(sign, name) and package not in sys.modules:
+            there = find_spec(package) is not None
+            return ("" if there else f": pip install {wheel}") + (
+                f"; write {package}:{name}, or give --env-packages {package}"
+            )
+    names = [known for known in gym.registry if not known.startswith(("phys2d/", "tabular/"))]
+    namespace, slash, _ = name.rpartition("/")
+    if slash and not module and not any(known.startswith(f"{namespace}/") for known in names):
+        return (
+            f": nothing that is imported registers {namespace}/…; write PACKAGE:{name}, or give "
+            "--env-packages PACKAGE, where PACKAGE is what registers it"
+        )
+    return f"; closest: {closest(name, names)}"
 
 
 @contextmanager

@@ -523,7 +523,7 @@ def test_the_zoos_tags_are_read_as_data_and_no_others(tmp_path: Path) -> None:
         "  - - env\n    - CartPole-v1\n  - - env_kwargs\n    - null\n"
     )
     run = find_saved_run(tmp_path)
-    assert (run.algo, run.env, run.frame_stack) == ("ppo", "CartPole-v1", 2)
+    assert (run.algo, run.env, run.recipe.frame_stack) == ("ppo", "CartPole-v1", 2)
     assert run.hyperparameters["train_freq"] == [1, "episode"]
 
 

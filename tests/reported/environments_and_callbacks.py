@@ -82,10 +82,10 @@ for kind, name, value in [
 def scored():
     env_id = registered(changed(CartPoleEnv, "gravity", 60.0))
     from ppo_lab.runs.config import Evaluation, RunConfig
-    from ppo_lab.runs.sb3_training import _environments
+    from ppo_lab.runs.sb3_training import training_recipe
 
     config = RunConfig("spec_ppo", env_id, 0, 64, 2, "MlpPolicy", {}, Evaluation(2, 0))
-    env = _environments(config, 2, 3)
+    env = training_recipe(config).make(2, 3)
     truth = changed(CartPoleEnv, "gravity", 60.0)()
     env.reset(), truth.reset(seed=3)
     return bool(np.array_equal(env.step(np.array([1, 1]))[0][0], truth.step(1)[0]))

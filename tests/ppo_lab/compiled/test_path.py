@@ -239,6 +239,19 @@ def test_a_truncated_step_carries_the_value_of_what_came_after() -> None:
 # ---------------------------------------------------------------- what others see
 
 
+@pytest.mark.parametrize("estimator", ["mc", "td0", "nstep"])
+def test_without_a_baseline_the_advantage_is_the_return_itself(estimator: Any) -> None:
+    ours = model(advantage_estimator=estimator, use_baseline=False)
+    ours.learn(1)
+    buffer = ours.rollout_buffer
+    assert np.abs(buffer.values).max() > 0
+    np.testing.assert_array_equal(buffer.advantages, buffer.returns)
+    with_baseline = model(advantage_estimator=estimator)
+    with_baseline.learn(1)
+    buffer = with_baseline.rollout_buffer
+    np.testing.assert_array_equal(buffer.advantages, buffer.returns - buffer.values)
+
+
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 def test_the_same_seed_gives_the_same_bits(env: str) -> None:
     first, second = (model(env).learn(480) for _ in range(2))

@@ -28,7 +28,7 @@ from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.runs.config import Evaluation, RunConfig
-from ppo_lab.runs.sb3_training import _environments
+from ppo_lab.runs.sb3_training import training_recipe
 from ppo_lab.vec_env import make_native_vec_env
 from ppo_lab.vec_env.compiled import CompiledVecEnv, has_world
 from ppo_lab.vec_env.world_by_id import world_by_id
@@ -82,7 +82,7 @@ def test_cartpole_under_six_times_the_gravity_is_stepped_in_python(
     env_id = register(changed(CartPoleEnv, "gravity", 60.0))
     assert reason_of(env_id) == "gravity is 60.0, not 9.8"
     config = RunConfig("spec_ppo", env_id, 0, 64, 2, "MlpPolicy", {}, Evaluation(2, 0))
-    env = _environments(config, 2, seed=3, verbose=1)
+    env = training_recipe(config).make(2, seed=3, verbose=1)
     said = capsys.readouterr().out
     assert said == f"Stepping {env_id} in Python, because gravity is 60.0, not 9.8\n"
     by_hand = changed(CartPoleEnv, "gravity", 60.0)()

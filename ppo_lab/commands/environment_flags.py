@@ -1,0 +1,91 @@
+"""The flags that say how environments are made and wrapped, the same for every command."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ppo_lab.commands.options import EnvironmentOptions
+from ppo_lab.errors import ArgumentError
+from ppo_lab.hyperparams.reading import keyword_text
+from ppo_lab.hyperparams.sources import TrainingSettings
+
+__all__ = ["environment_of_flags", "packages_of", "with_environment_flags"]
+
+
+def with_environment_flags(
+    settings: TrainingSettings, options: EnvironmentOptions
+) -> TrainingSettings:
+    """Settings with what the command line says of the environments on top of them.
+
+    Raises:
+        ArgumentError: a flag's value cannot be read.
+    """
+    given = _given(options, settings.environment.get("env_kwargs", {}))
+    if not given:
+        return settings
+    names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    word = "given" if settings.word == "committed" else settings.word
+    # What is empty takes the settings' own away.
+    kept = {key: value for key, value in settings.environment.items() if key not in given}
+    return replace(settings, environment=kept).overlaid(given, word, f"on top: {names}")
+
+
+def environment_of_flags(options: EnvironmentOptions) -> dict[str, Any]:
+    """What the command line says of the environments, by the names of ``RunConfig``'s fields.
+
+    Raises:
+        ArgumentError: a flag's value cannot be read.
+    """
+    given = {name: value for name, value in _given(options, {}).items() if value}
+    if packages := packages_of(options):
+        given["env_packages"] = packages
+    if options.vec_env != "dummy":
+        given["vec_env"] = options.vec_env
+    return given
+
+
+def _given(options: EnvironmentOptions, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What flags say; arguments of the environments go on top of ``env_kwargs``."""
+    given: dict[str, Any] = {}
+    own = dict(env_kwargs)
+    for flag, words in (
+        ("env_kwargs", options.env_kwargs),
+        ("eval_env_kwargs", options.eval_env_kwargs),
+    ):
+        if words:
+            own = {**own, **_keywords(flag, words)}
+            given[flag] = own
+    if options.wrapper:
+        given["env_wrapper"] = [name.replace(":", ".") for name in options.wrapper]
+    if options.frame_stack is not None:
+        given["frame_stack"] = options.frame_stack
+    if options.normalize is not None:
+        given["normalize"] = _normalization(options.normalize)
+    return given
+
+
+def packages_of(options: EnvironmentOptions) -> list[str]:
+    """The packages that settings may name code of: ``--env-packages``, and the wrappers' own."""
+    return [*options.env_packages, *(name.split(":")[0] for name in options.wrapper or ())]
+
+
+def _keywords(flag: str, words: Sequence[str]) -> dict[str, Any]:
+    """``name:value`` words: Python literals, or text."""
+    keywords: dict[str, Any] = {}
+    for word in words:
+        name, colon, text = word.partition(":")
+        if not colon or not name.isidentifier() or not text:
+            raise ArgumentError(
+                f"--{flag.replace('_', '-')} {word!r}: expected name:value, such as size:5"
+            )
+        try:
+            keywords[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            keywords[name] = text
+    return keywords
+
+
+def _normalization(text: str) -> bool | dict[str, Any]:
+    words = {"true": True, "false": False}
+    return words[text.lower()] if text.lower() in words else keyword_text("normalize", text)

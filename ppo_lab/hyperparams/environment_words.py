@@ -1,0 +1,102 @@
+"""RL Zoo's keywords for environments, as plain values: nothing that they name is imported."""
+
+import importlib
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import gymnasium as gym
+
+from ppo_lab.errors import ArgumentError
+from ppo_lab.hyperparams.reading import keyword_text
+
+__all__ = ["entry_point", "is_atari", "is_minigrid", "read_normalize", "take_environment"]
+
+LAYERS = ("env_wrapper", "vec_env_wrapper", "callback")
+ARGUMENTS = ("env_kwargs", "eval_env_kwargs", "monitor_kwargs")
+MAX_FRAMES = 1000
+
+
+def take_environment(settings: MutableMapping[str, Any], origin: str) -> dict[str, Any]:
+    """Take the zoo's keywords for environments and callbacks out of an entry of settings.
+
+    Args:
+        settings: the entry, which loses them.
+        origin: where it stands, for errors.
+
+    Returns:
+        Those that are there and not empty, by the names of ``RunConfig``'s fields: layers as
+        lists of names or ``{name: arguments}``, arguments as mappings, ``frame_stack`` as a number.
+
+    Raises:
+        ArgumentError: one is of another kind.
+    """
+    taken: dict[str, Any] = {}
+    for name in LAYERS:
+        taken[name] = _layers(name, settings.pop(name, None), origin)
+    for name in ARGUMENTS:
+        taken[name] = _arguments(name, settings.pop(name, None), origin)
+    frames = settings.pop("frame_stack", None) or 0
+    if not isinstance(frames, int) or not 0 <= frames <= MAX_FRAMES:
+        raise ArgumentError(f"{origin}: frame_stack {frames!r:.50}: expected 0…{MAX_FRAMES}")
+    return {name: value for name, value in {**taken, "frame_stack": int(frames)}.items() if value}
+
+
+def _layers(name: str, value: object, origin: str) -> list[Any]:
+    entries = [] if value is None else value if isinstance(value, list) else [value]
+    for entry in entries:
+        if not isinstance(entry, str) and not (isinstance(entry, Mapping) and len(entry) == 1):
+            raise ArgumentError(
+                f"{origin}: {name} {entry!r:.100}: expected package.module.Name, or one such name "
+                "with its arguments"
+            )
+    return list(entries)
+
+
+def _arguments(name: str, value: object, origin: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        value = keyword_text(name, value)
+    if value is not None and not isinstance(value, Mapping):
+        raise ArgumentError(f"{origin}: {name} {value!r:.100}: expected a mapping")
+    return dict(value or {})
+
+
+def read_normalize(value: object) -> bool | dict[str, Any]:
+    """The zoo's ``normalize``: true or false, ``VecNormalize``'s arguments, or them as a text.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    if isinstance(value, str):
+        value = keyword_text("normalize", value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise ArgumentError(f"normalize={value!r:.100}: expected true, false, or a mapping")
+
+
+def entry_point(env_id: str) -> str:
+    """What Gymnasium makes an environment of, ``module:Class``; empty where it knows none.
+
+    Imports the module before the id's colon, if any, as ``gymnasium.make`` does.
+    """
+    module, _, name = env_id.rpartition(":")
+    try:
+        if module:
+            importlib.import_module(module)
+        entry = gym.spec(name).entry_point
+    except (gym.error.Error, ImportError):
+        return ""
+    if entry is None or isinstance(entry, str):
+        return entry or ""
+    return f"{entry.__module__}:{getattr(entry, '__qualname__', '')}"
+
+
+def is_atari(env_id: str) -> bool:
+    """Whether it is one of ALE's, which the zoo trains by its entry ``atari``."""
+    return "AtariEnv" in entry_point(env_id)
+
+
+def is_minigrid(env_id: str) -> bool:
+    """Whether it is one of MiniGrid's, whose policies the zoo evaluates as they draw."""
+    return "minigrid" in entry_point(env_id)
