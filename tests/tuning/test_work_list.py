@@ -69,6 +69,18 @@ def test_tasks_offered_twice_count_once(tmp_path: Path) -> None:
     assert done == NAMES
 
 
+def test_second_offer_of_what_is_being_worked_on_is_left_alone(tmp_path: Path) -> None:
+    work_list = work_list_in(tmp_path)
+    claim = take(work_list)
+    assert claim is not None
+    assert claim.item == "0"
+    # Another machine offered it at the same moment as this one, and is heard of later.
+    work_list.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs={"task": "0"}))
+    second, third = take(work_list), take(work_list)
+    assert [taken.item for taken in (second, third) if taken] == ["1", "2"]
+    assert take(work_list) is None
+
+
 def test_task_of_a_process_that_has_ended_waits_again_at_once(tmp_path: Path) -> None:
     work_list = work_list_in(tmp_path)
     claim = take(work_list)
