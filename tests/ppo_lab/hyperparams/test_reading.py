@@ -142,3 +142,8 @@ def test_a_file_of_settings_is_for_an_environment_before_its_default(tmp_path: P
     assert own.normalize == {"norm_reward": False}
     assert dict(fallback.hyperparameters) == {"clip_range_vf": None}
     assert (own.origin, fallback.origin) == ("mine.yml, Other-v0", "mine.yml, default")
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "clip_range", "clip_range_vf"])
+def test_every_rate_of_the_zoos_words_falls_linearly(name: str) -> None:
+    assert constructor_arguments({name: "lin_0.2"})[name](0.25) == pytest.approx(0.05)
