@@ -10,6 +10,16 @@ from ppo_lab.ppo.schedules import as_schedule
 __all__ = ["constructor_arguments", "keyword_text", "words_as_hyperparameters"]
 
 SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
+FLAGS = {
+    "env": "give --env",
+    "seed": "give --seed",
+    "n_envs": "give --n-envs",
+    "n_timesteps": "give --timesteps",
+    "verbose": "give --verbose",
+    "tensorboard_log": "give --tensorboard",
+    "device": "every run is made on the CPU",
+}
+"""What ``-P`` does not take, since it is no hyperparameter, and what does."""
 KEYWORD_TEXTS = ("policy_kwargs", "replay_buffer_kwargs")
 
 
@@ -83,6 +93,8 @@ def words_as_hyperparameters(words: Sequence[str]) -> dict[str, Any]:
         name, colon, text = word.partition(":")
         if not colon or not name.isidentifier() or not text:
             raise ArgumentError(f"-P {word!r}: expected name:value, such as learning_rate:0.001")
+        if name in FLAGS:
+            raise ArgumentError(f"-P {word!r}: {name} is no hyperparameter; {FLAGS[name]}")
         try:
             hyperparameters[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):

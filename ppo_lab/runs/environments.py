@@ -1,6 +1,8 @@
 """What a run needs to know of a Gymnasium environment before it starts."""
 
-from collections.abc import Callable, Mapping
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -58,19 +60,38 @@ def make_copies(
 
     apart = kind is SubprocVecEnv
     try:
-        return make_vec_env(
-            make if apart else kept,
-            count,
-            seed,
-            monitor_dir=monitor_dir,
-            wrapper_class=wrapper if apart else monitored,
-            vec_env_cls=kind,  # type: ignore[arg-type]  # one of SB3's two
-            monitor_kwargs=dict(monitor_kwargs or {}),
-        )
+        with _startable_processes():
+            return make_vec_env(
+                make if apart else kept,
+                count,
+                seed,
+                monitor_dir=monitor_dir,
+                wrapper_class=wrapper if apart else monitored,
+                vec_env_cls=kind,  # type: ignore[arg-type]  # one of SB3's two
+                monitor_kwargs=dict(monitor_kwargs or {}),
+            )
     except BaseException:
         for env in made:
             env.close()
         raise
+
+
+@contextmanager
+def _startable_processes() -> Iterator[None]:
+    """Let processes be started that know Python's own ways to start alone.
+
+    In a worker of the pool the default way is loky's, which a new process is told of and does not
+    know.
+    """
+    method = multiprocessing.get_start_method(allow_none=True)
+    if method is None or method in multiprocessing.get_all_start_methods():
+        yield
+        return
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(method, force=True)
 
 
 def inspect_environment(

@@ -105,6 +105,8 @@ def test_compare_takes_the_same_flags(tmp_path: Path) -> None:
         (["--wrapper", "gymnasium:NoSuch"], "cannot be imported: AttributeError"),
         (["--env-kwargs", "size"], "--env-kwargs 'size': expected name:value"),
         (["--env-kwargs", "size:5"], "cannot be made"),
+        (["-P", "device:cuda"], "device is no hyperparameter; every run is made on the CPU"),
+        (["-P", "n_envs:4"], "n_envs is no hyperparameter; give --n-envs"),
         (["--frame-stack", "-1"], "frame_stack -1: expected 0…1000"),
         (["--normalize", "often"], "normalize='often': expected dict(…)"),
         (["--env", "ppo_lab/GridWorld-v0", "--normalize", "true"], "VecNormalize"),
@@ -194,3 +196,12 @@ def test_tune_takes_the_same_flags_and_a_study_of_others_is_another(
     capsys.readouterr()
     assert tune(command) != 0  # the folder's study is of wrapped environments
     assert "environment" in capsys.readouterr().err
+
+
+def test_workers_of_compare_may_have_processes_for_their_environments(tmp_path: Path) -> None:
+    command = ["--envs", "Pendulum-v1", "--algos", "spec_ppo", "--timesteps", "64", "--seeds", "1"]
+    command += ["--conf", written(tmp_path, {}), "--n-envs", "2", "--vec-env", "subproc"]
+    command += ["--episodes", "2", "--points", "1", "--jobs", "1", "--name", "apart"]
+    assert compare([*command, "--log-folder", str(tmp_path)]) == 0
+    (run,) = [record(file.parent) for file in (tmp_path / "apart").rglob("run.json")]
+    assert (run["status"], run["vec_env"]) == ("completed", "subproc")
