@@ -26,9 +26,14 @@ def sound(tmp_path: Path) -> Path:
     return tmp_path / "sound"
 
 
+def plain(label: str) -> str:
+    """Without what tells it from a damaged run's of the same name, whose settings are not known."""
+    return label.partition(" (")[0]
+
+
 def numbers(loaded: LoadedRuns) -> list[tuple[object, ...]]:
     return [
-        (run.folder, run.label, run.task, run.seed, run.score, *run.evaluation_returns)
+        (run.folder, plain(run.label), run.task, run.seed, run.score, *run.evaluation_returns)
         for run in loaded.runs
         if run.folder.startswith("sound/")
     ]
@@ -36,7 +41,7 @@ def numbers(loaded: LoadedRuns) -> list[tuple[object, ...]]:
 
 def rows(document: Document) -> list[object]:
     return [
-        (row.folder, row.label, row.seed, row.score, row.best_checkpoint)
+        (row.folder, plain(row.label), row.seed, row.score, row.best_checkpoint)
         for row in document.runs
         if row.folder.startswith("sound/")
     ]
