@@ -67,7 +67,8 @@ def _given(options: EnvironmentOptions, env_kwargs: Mapping[str, Any]) -> dict[s
 
 def packages_of(options: EnvironmentOptions) -> list[str]:
     """The packages that settings may name code of: ``--env-packages``, and the wrappers' own."""
-    return [*options.env_packages, *(name.split(":")[0] for name in options.wrapper or ())]
+    wrappers = (name.replace(":", ".") for name in options.wrapper or ())
+    return [*options.env_packages, *(name.rpartition(".")[0] for name in wrappers)]
 
 
 def _keywords(flag: str, words: Sequence[str]) -> dict[str, Any]:

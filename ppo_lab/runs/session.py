@@ -8,7 +8,7 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.callbacks import BEST_STATISTICS
@@ -63,11 +63,12 @@ class Session:
             ArgumentError: its statistics are missing.
         """
         assert self.start is not None
-        if isinstance(env, VecNormalize):
+        normalized = unwrap_vec_normalize(env)  # frames may be stacked around it
+        if normalized is not None:
             stored = statistics_of(self.start)
             if stored is None:
                 raise ArgumentError(f"{self.start}: its VecNormalize statistics are missing")
-            _take_statistics(env, stored)
+            _take_statistics(normalized, stored)
         model = algorithm_class(config.algo).load(
             self.start, env=env, device="cpu", **self.arguments
         )

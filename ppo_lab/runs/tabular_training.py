@@ -43,6 +43,17 @@ DEFAULTS: Mapping[str, Mapping[str, float]] = {
 """Hyperparameters by algorithm; the optimum's γ counts only where there is no time limit."""
 
 
+NOT_ON_STATES = (
+    "normalize",
+    "env_wrapper",
+    "vec_env_wrapper",
+    "frame_stack",
+    "eval_env_kwargs",
+    "callback",
+)
+"""Of a run's settings, what would make another task or nothing of a table's."""
+
+
 class TablePolicy:
     """A table of actions with SB3's ``predict``, so that SB3's evaluation plays it.
 
@@ -215,6 +226,11 @@ def check(config: RunConfig) -> None:
 
 def _model(config: RunConfig) -> tuple[TabularMDP, int | None, FiniteTask | None]:
     """The environment's MDP, its time limit, and the task if the environment is just these."""
+    for name in NOT_ON_STATES:
+        if getattr(config, name):
+            raise ArgumentError(
+                f"{config.algo} works on the environment's own states: it takes no {name}"
+            )
     env = training_recipe(config).make_one()
     try:
         check_spaces(env.observation_space, env.action_space)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
 
 from ppo_lab.compare import main as compare
 from ppo_lab.evaluate import main as evaluate
@@ -95,6 +97,43 @@ def test_compare_takes_the_same_flags(tmp_path: Path) -> None:
         ("spec_ppo", 2, True),
     }
     assert {run["status"] for run in runs} == {"completed"}
+
+
+def test_a_resumed_run_takes_its_statistics_through_stacked_frames(tmp_path: Path) -> None:
+    words = ["--conf", written(tmp_path, {}), "--frame-stack", "2", "--normalize", "true"]
+    logs = ["--log-folder", str(tmp_path / "logs")]
+    assert train([*words, *SMALL, *logs]) == 0
+    runs = tmp_path / "logs" / "spec_ppo"
+    more = ["--resume", str(runs / "CartPole-v1_1"), "--timesteps", "128", *logs]
+    assert train([*more, "--eval-freq", "0"]) == 0
+    first, second = (
+        VecNormalize.load(
+            str(runs / f"CartPole-v1_{number}" / "CartPole-v1" / "vecnormalize.pkl"),
+            make_vec_env("CartPole-v1"),
+        )
+        for number in (1, 2)
+    )
+    # Each of 64 steps and the first observation count: those of both trainings.
+    counted = first.obs_rms.count - 1e-4
+    assert second.obs_rms.count - 1e-4 == pytest.approx(2 * counted)
+
+
+@pytest.mark.parametrize("algo", ["q_learning", "optimal"])
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        (["--normalize", "true"], "normalize"),
+        (["--wrapper", "gymnasium.wrappers:RecordEpisodeStatistics"], "env_wrapper"),
+        (["--frame-stack", "2"], "frame_stack"),
+        (["--eval-env-kwargs", "noise:0.5"], "eval_env_kwargs"),
+    ],
+)
+def test_what_a_table_would_pass_over_is_refused(
+    algo: str, flags: list[str], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--envs", "ppo_lab/GridWorld-v0", "--algos", algo, "--timesteps", "64", *flags]
+    assert compare([*command, "--seeds", "1", "--log-folder", str(tmp_path)]) == 2
+    assert f"it takes no {name}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
