@@ -1,10 +1,10 @@
 """SpecPPO: the PPO of the specification on SB3's base class (Spec 6.3)."""
 
+import math
 from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
@@ -309,8 +309,10 @@ class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         self._gradient_step.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norms = self._gradient_step.clip(self.max_grad_norm, self.critic_max_grad_norm)
-        if not np.isfinite([loss.item(), *norms.values()]).all():
-            raise broken_update(self.num_timesteps, loss.item(), norms)
+        # A norm is finite only where every gradient of its network is.
+        if not math.isfinite(loss.detach() + sum(norms.values())):
+            measured = {name: norm.item() for name, norm in norms.items()}
+            raise broken_update(self.num_timesteps, loss.item(), measured)
         diagnostics.add(**norms)
         self._gradient_step.step()
 

@@ -20,6 +20,7 @@ from stable_baselines3.common.distributions import (
 from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
 from torch import nn
 
+from ppo_lab.ppo.distributions import CheckedOnceCategorical, CheckedOnceGaussian
 from ppo_lab.ppo.policies import SpecActorCriticPolicy, parameters_within
 from ppo_lab.ppo.torch_internals import (
     GLOBAL_MODULE_HOOKS,
@@ -34,10 +35,10 @@ from ppo_lab.worlds.as_written import replaced_on
 __all__ = ["parameters_in_order", "why_not_plain"]
 
 ACTIVATIONS = (nn.Tanh, nn.ReLU)
-HEADS: Mapping[type[spaces.Space[Any]], type[Distribution]] = {
-    spaces.Discrete: CategoricalDistribution,
-    spaces.MultiDiscrete: MultiCategoricalDistribution,
-    spaces.Box: DiagGaussianDistribution,
+HEADS: Mapping[type[spaces.Space[Any]], tuple[type[Distribution], ...]] = {
+    spaces.Discrete: (CheckedOnceCategorical, CategoricalDistribution),
+    spaces.MultiDiscrete: (MultiCategoricalDistribution,),
+    spaces.Box: (CheckedOnceGaussian, DiagGaussianDistribution),
 }
 RESTATED: Mapping[type, tuple[str, ...]] = {
     nn.Module: ("__call__", "_call_impl", "_wrapped_call_impl"),
@@ -49,7 +50,8 @@ RESTATED: Mapping[type, tuple[str, ...]] = {
     **dict.fromkeys((FlattenExtractor, nn.Flatten, nn.Sequential), ("forward",)),
     **dict.fromkeys((nn.Linear, *ACTIVATIONS), ("forward",)),
     **dict.fromkeys(
-        HEADS.values(), ("proba_distribution", "log_prob", "entropy", "sample", "get_actions")
+        (head for heads in HEADS.values() for head in heads),
+        ("proba_distribution", "log_prob", "entropy", "sample", "get_actions"),
     ),
 }
 """What the kernels do in these methods' place."""
@@ -146,8 +148,8 @@ def _features_reason(policy: SpecActorCriticPolicy) -> str | None:
 
 def _distribution_reason(policy: SpecActorCriticPolicy) -> str | None:
     distribution, space = policy.action_dist, policy.action_space
-    expected = (head for kind, head in HEADS.items() if isinstance(space, kind))
-    if type(distribution) is not next(expected, None):
+    expected = (heads for kind, heads in HEADS.items() if isinstance(space, kind))
+    if type(distribution) not in next(expected, ()):
         return f"the actions follow a {type(distribution).__name__}"
     if (method := replaced_on(distribution)) is not None:
         return f"the actions' distribution has a {method} of its own"

@@ -11,6 +11,7 @@ from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
 from torch import nn
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.ppo.joint_adam import as_one_step
 from ppo_lab.ppo.policies import (
     SpecActorCriticPolicy,
     critic_optimizer_of,
@@ -18,7 +19,7 @@ from ppo_lab.ppo.policies import (
     parameters_of,
 )
 from ppo_lab.ppo.schedules import as_schedule
-from ppo_lab.ppo.torch_internals import no_compiler_import, uncompiled
+from ppo_lab.ppo.torch_internals import no_compiler_import, norms_of, uncompiled
 
 __all__ = ["GradientStep", "TwoOptimizerAlgorithm", "optimizers_of"]
 
@@ -133,6 +134,7 @@ class GradientStep:
 
     def __init__(self, policy: ActorCriticPolicy) -> None:
         self._optimizers = optimizers_of(policy)
+        self._follow = as_one_step(self._optimizers)
         self._all = list(policy.parameters())
         self._networks: tuple[list[nn.Parameter], list[nn.Parameter]] | None = None
         if critic_optimizer_of(policy) is not None:
@@ -144,7 +146,9 @@ class GradientStep:
         for optimizer in self._optimizers:
             optimizer.zero_grad()
 
-    def clip(self, max_grad_norm: float, critic_max_grad_norm: float | None) -> dict[str, float]:
+    def clip(
+        self, max_grad_norm: float, critic_max_grad_norm: float | None
+    ) -> dict[str, th.Tensor]:
         """Scale the gradients to g · min(1, limit/‖g‖₂), jointly or apart (Spec 6.5).
 
         Args:
@@ -152,28 +156,39 @@ class GradientStep:
             critic_max_grad_norm: limit of the critic's; None: both together, as in SB3.
 
         Returns:
-            The norms before clipping, by the name that they are logged under:
+            The norms before clipping, scalars by the name that they are logged under:
             ``actor_grad_norm`` and ``critic_grad_norm``, or ``grad_norm`` in a policy of SB3's.
         """
         if self._networks is None:
-            norm = nn.utils.clip_grad_norm_(self._all, max_grad_norm)
-            return {"grad_norm": norm.item()}
+            return {"grad_norm": nn.utils.clip_grad_norm_(self._all, max_grad_norm)}
         actor, critic = self._networks
         if critic_max_grad_norm is None:
-            norms = _norm(actor), _norm(critic)
-            nn.utils.clip_grad_norm_(self._all, max_grad_norm)
+            norms = self._clip_together(max_grad_norm)
         else:
             norms = (
                 nn.utils.clip_grad_norm_(actor, max_grad_norm),
                 nn.utils.clip_grad_norm_(critic, critic_max_grad_norm),
             )
-        return {"actor_grad_norm": norms[0].item(), "critic_grad_norm": norms[1].item()}
+        return {"actor_grad_norm": norms[0], "critic_grad_norm": norms[1]}
+
+    def _clip_together(self, max_grad_norm: float) -> tuple[th.Tensor, th.Tensor]:
+        """``clip_grad_norm_`` of all, with each parameter's norm taken once for all three norms."""
+        with_gradient = [p for p in self._all if p.grad is not None]
+        norms = norms_of([p.grad for p in with_gradient])  # type: ignore[misc]
+        norm_of = dict(zip(map(id, with_gradient), norms, strict=True))
+        total = _total(norms)
+        nn.utils.clip_grads_with_norm_(self._all, max_grad_norm, total)
+        actor, critic = (
+            _total([norm_of[id(p)] for p in network if id(p) in norm_of])
+            for network in self._networks or ()
+        )
+        return actor, critic
 
     def step(self) -> None:
         """Move every parameter once, by the optimiser that holds it."""
-        for optimizer in self._optimizers:
-            optimizer.step()
+        self._follow()
 
 
-def _norm(parameters: list[nn.Parameter]) -> th.Tensor:
-    return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+def _total(norms: list[th.Tensor]) -> th.Tensor:
+    """The norm of vectors laid end to end, of their norms; 0 of none."""
+    return th.linalg.vector_norm(th.stack(norms)) if norms else th.tensor(0.0)

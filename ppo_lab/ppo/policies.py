@@ -18,6 +18,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.ppo.distributions import checked_once
 from ppo_lab.ppo.torch_internals import no_compiler_import, own_modules, own_parameters
 
 __all__ = [
@@ -57,6 +58,7 @@ class SpecActorCriticPolicy(ActorCriticPolicy):
     critic_optimizer: th.optim.Optimizer
 
     def _build(self, lr_schedule: Schedule) -> None:
+        self.action_dist = checked_once(self.action_dist)
         with no_compiler_import():
             super()._build(lr_schedule)
             options: dict[str, Any] = {"lr": lr_schedule(1), **self.optimizer_kwargs}

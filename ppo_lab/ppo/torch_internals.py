@@ -20,6 +20,7 @@ __all__ = [
     "hook_reason",
     "live_parts",
     "no_compiler_import",
+    "norms_of",
     "own_modules",
     "own_parameters",
     "uncompiled",
@@ -87,6 +88,14 @@ def copy_all(targets: Sequence[th.Tensor], sources: Sequence[th.Tensor]) -> None
         return
     for target, source in zip(targets, sources, strict=True):
         target.copy_(source)
+
+
+def norms_of(tensors: Sequence[th.Tensor]) -> list[th.Tensor]:
+    """‖t‖₂ of each tensor, as ``nn.utils.clip_grad_norm_`` takes it: in one call, if torch can."""
+    at_once = getattr(th, "_foreach_norm", None)
+    if at_once is not None:
+        return list(at_once(tensors, 2.0))
+    return [th.linalg.vector_norm(tensor, 2.0) for tensor in tensors]
 
 
 def uncompiled(module: nn.Module) -> nn.Module:
