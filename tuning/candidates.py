@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 __all__ = ["Candidate", "Tuned", "lower_end", "ranked"]
 
@@ -56,7 +56,7 @@ def lower_end(scores: Sequence[float]) -> float:
     n = len(scores)
     if n < 2:
         return -math.inf
-    half_width = stats.t.ppf(0.975, n - 1) * np.std(scores, ddof=1) / math.sqrt(n)
+    half_width = special.stdtrit(n - 1, 0.975) * np.std(scores, ddof=1) / math.sqrt(n)
     return float(np.mean(scores) - half_width)
 
 

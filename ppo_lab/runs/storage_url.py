@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-from sqlalchemy import URL, make_url
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 __all__ = ["shown_url", "this_command", "without_password", "words_without_passwords"]
 
@@ -37,7 +39,7 @@ def shown_url(url: str) -> str:
         return f"{scheme}://{HIDDEN}" if is_scheme else HIDDEN
     if _is_file(parsed) and _HARMLESS.issuperset(parsed.query):
         return url
-    shown = URL.create(
+    shown = parsed.create(
         parsed.drivername,
         parsed.username,
         parsed.password,
@@ -124,8 +126,10 @@ def _as_written(url: str) -> list[str]:
     return [before.rpartition("@")[0].partition(":")[2], *values]
 
 
-def _parsed(url: str) -> URL | None:
+def _parsed(url: str) -> "URL | None":
     """SQLAlchemy's URL; None where it cannot be read, or not without doubt."""
+    from sqlalchemy import make_url  # a fifth of a second, which no command without a URL needs
+
     try:
         parsed = make_url(url)
     except Exception:  # SQLAlchemy's own, or int's of a port; both may quote the password
@@ -139,14 +143,14 @@ def _parsed(url: str) -> URL | None:
     return None if doubtful or (at_sign and url.count("@") > 1) else parsed
 
 
-def _is_file(parsed: URL) -> bool:
+def _is_file(parsed: "URL") -> bool:
     return parsed.get_backend_name() == "sqlite" and parsed.password is None and not parsed.host
 
 
-def _is_doubtful_database(parsed: URL) -> bool:
+def _is_doubtful_database(parsed: "URL") -> bool:
     return not _is_file(parsed) and any(sign in (parsed.database or "") for sign in "=;&")
 
 
-def _is_doubtful_port(parsed: URL) -> bool:
+def _is_doubtful_port(parsed: "URL") -> bool:
     """Without ``@`` a number after the colon may be a password whose ``@host`` was forgotten."""
     return parsed.username is None and parsed.port is not None and parsed.port not in _USUAL_PORTS

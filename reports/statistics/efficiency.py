@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from reports.statistics.aggregates import aggregates
 from reports.statistics.intervals import DEFAULT_METHOD, LEVEL, Estimate, Method
@@ -75,16 +75,29 @@ def threshold_times(
         raise ScoresError(f"{key}: no run; expected at least one time to the threshold")
     arrivals = np.array([np.inf if time is None or time > horizon else time for time in times])
     reached = int(np.isfinite(arrivals).sum())
-    wilson = stats.binomtest(reached, len(times)).proportion_ci(LEVEL, method="wilson")
     median = float(np.sort(arrivals)[(len(times) - 1) // 2])
     mean = aggregates(
         [np.minimum(arrivals, horizon)], seed=seed, key=key, draws=draws, method=method
     ).mean
     return ThresholdTimes(
-        share=Estimate(reached / len(times), float(wilson.low), float(wilson.high)),
+        share=_share(reached, len(times)),
         median=median if np.isfinite(median) else None,
         restricted_mean=_within(mean, 0.0, horizon),
     )
+
+
+def _share(successes: int, runs: int) -> Estimate:
+    """A share of runs and its interval (Wilson 1927, eq. 5); at least one run.
+
+    Written out, since ``scipy.stats``, which has it, takes every command half a second to import.
+    """
+    share, z = successes / runs, float(special.ndtri((1 + LEVEL) / 2))
+    middle = share + z**2 / (2 * runs)
+    reach = z * np.sqrt(share * (1 - share) / runs + z**2 / (4 * runs**2))
+    scale = 1 + z**2 / runs
+    low = 0.0 if successes == 0 else float((middle - reach) / scale)
+    high = 1.0 if successes == runs else float((middle + reach) / scale)
+    return Estimate(share, low, high)
 
 
 def area_under_curve(steps: ArrayLike, returns: ArrayLike) -> float:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from reports.statistics.efficiency import area_under_curve, threshold_times, time_to_threshold
 from reports.statistics.samples import ScoresError
@@ -53,3 +54,14 @@ def test_unusable_curves_are_refused() -> None:
         time_to_threshold([1, 2], [0, np.nan], 1)
     with pytest.raises(ScoresError, match="one return per step"):
         area_under_curve([1, 2], [0])
+
+
+@pytest.mark.parametrize(
+    ("reached", "runs"), [(0, 1), (1, 1), (0, 10), (3, 10), (10, 10), (29, 30)]
+)
+def test_the_share_that_arrived_has_scipys_wilson_interval(reached: int, runs: int) -> None:
+    times = [5.0] * reached + [None] * (runs - reached)
+    share = threshold_times(times, 10, seed=1, key="share").share
+    expected = stats.binomtest(reached, runs).proportion_ci(0.95, method="wilson")
+    assert (share.low, share.high) == pytest.approx((expected.low, expected.high), abs=1e-14)
+    assert share.value == reached / runs
