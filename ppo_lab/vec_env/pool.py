@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import cloudpickle
@@ -111,7 +112,8 @@ class PoolVecEnv(VecEnv):
             each = worker.environments
             return [self._seeds[i] for i in each], [self._options[i] for i in each]
 
-        self.reset_infos = sum(self._crew.call("reset", own, fatal=True), [])
+        infos = self._crew.call("reset", own, fatal=True)
+        self.reset_infos = [info for part in infos for info in part]
         self._reset_seeds()
         self._reset_options()
         return self._observations()
@@ -276,7 +278,7 @@ def _shares(n_envs: int, n_workers: int | None) -> list[range]:
         raise ArgumentError(f"n_workers={n_workers!r}: expected 1 or more")
     count = min(int(count), n_envs)
     bounds = [n_envs * i // count for i in range(count + 1)]
-    return [range(begin, end) for begin, end in zip(bounds, bounds[1:], strict=False)]
+    return [range(begin, end) for begin, end in pairwise(bounds)]
 
 
 def _packed(env_fns: Sequence[Callable[[], gym.Env[Any, Any]]]) -> list[bytes]:

@@ -124,7 +124,7 @@ class SharedArrays:
                     f"{what} are no arrays of one shape, which is what processes can share: use "
                     "SB3's SubprocVecEnv, which sends them"
                 )
-        self.action_bytes = LARGEST_ITEM * int(np.prod(action_space.shape, dtype=np.int64))
+        self.action_bytes = LARGEST_ITEM * int(np.prod(action_space.shape or (), dtype=np.int64))
         self._parts: list[tuple[Any, tuple[int, ...], npt.DTypeLike]] = [
             ("at_work", (n_workers,), np.int32),
             ("rewards", (n_envs,), np.float32),

@@ -7,7 +7,7 @@ import select
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import cloudpickle
@@ -16,7 +16,14 @@ from ppo_lab.errors import ArgumentError, WorkerError
 from ppo_lab.vec_env.pool_arrays import SharedFile
 from ppo_lab.vec_env.pool_worker import ANSWER, CALL, LEAVE, Failure, work
 
-__all__ = ["WorkerProcess", "ended", "own_error", "raised", "startable_processes", "start_method_of"]
+__all__ = [
+    "WorkerProcess",
+    "ended",
+    "own_error",
+    "raised",
+    "start_method_of",
+    "startable_processes",
+]
 
 LOOK_MILLISECONDS = 1000
 """How often a parent that waits looks whether the process still lives; a pipe's end says so
@@ -76,19 +83,16 @@ class WorkerProcess:
 
     def tell(self, command: bytes) -> None:
         """Say one of the commands that need no arguments."""
-        try:
+        # One that is dead cannot hear it; whoever waits for its answer will see.
+        with suppress(BrokenPipeError):
             os.write(self._told, command)
-        except BrokenPipeError:
-            pass  # it is dead: whoever waits for its answer will see
 
     def call(self, name: str, *arguments: Any) -> None:
         """Ask for a call of one of the worker's methods."""
         packed = cloudpickle.dumps((name, arguments))
-        try:
+        with suppress(BrokenPipeError):
             os.write(self._told, CALL)
             self._commands.send_bytes(packed)
-        except BrokenPipeError:
-            pass
 
     def wait(self, deadline: float | None) -> bool:
         """Wait until it says something, which is then there to be heard.
@@ -196,7 +200,7 @@ def ended(
         worker.join(deadline)
 
 
-class _RemoteTraceback(Exception):
+class _RemoteError(Exception):
     """The traceback of another process, shown as the cause of what is raised in this one."""
 
     def __str__(self) -> str:
@@ -206,7 +210,7 @@ class _RemoteTraceback(Exception):
 def raised(failure: Failure) -> WorkerError:
     """The error of an environment that failed."""
     error = WorkerError(f"environment {failure.index} raised {failure.said}", failure.index)
-    error.__cause__ = _RemoteTraceback(failure.trace)
+    error.__cause__ = _RemoteError(failure.trace)
     return error
 
 
@@ -216,7 +220,7 @@ def own_error(failure: Failure) -> BaseException:
     if error is None or not isinstance(error, Exception):
         return raised(failure)
     error.add_note(f"raised in environment {failure.index} of the pool")
-    error.__cause__ = _RemoteTraceback(failure.trace)
+    error.__cause__ = _RemoteError(failure.trace)
     return error
 
 

@@ -130,7 +130,8 @@ class _Worker:
 
     def make(self, makers: Sequence[bytes]) -> bool:
         """Make the environments; say after each that it is made. False: one could not be."""
-        for self._at, maker in enumerate(makers, self._first):
+        for index, maker in enumerate(makers, self._first):
+            self._at = index
             self._say(DONE)
             try:
                 self._envs.append(_patch_env(cloudpickle.loads(maker)()))
@@ -231,9 +232,7 @@ class _Worker:
         self, chosen: Sequence[int], name: str, arguments: Sequence[Any], keywords: dict[str, Any]
     ) -> list[Any]:
         """Call a method of each chosen environment."""
-        return [
-            env.get_wrapper_attr(name)(*arguments, **keywords) for _, env in self._each(chosen)
-        ]
+        return [env.get_wrapper_attr(name)(*arguments, **keywords) for _, env in self._each(chosen)]
 
     def get_attr(self, chosen: Sequence[int], name: str) -> list[Any]:
         """An attribute of each chosen environment."""
