@@ -167,6 +167,7 @@ class PoolVecEnv(VecEnv):
 
     def _begin(self, actions: npt.NDArray[Any], command: bytes) -> None:
         if self._crew.is_stepping:
+            self._crew.check_open()
             raise RuntimeError(
                 "a step is under way already: call step_wait, or reset, before another one"
             )

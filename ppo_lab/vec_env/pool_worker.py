@@ -151,8 +151,6 @@ class _Worker:
                 self._try(getattr(self, name), *arguments)
             else:
                 self._try(self._step, command == STEP_NOTED)
-            if self._arrays is not None:
-                self._arrays.at_work[self._number] = IDLE
 
     def close(self) -> None:
         """Close the environments and then the pipe, whose end says that all is closed."""
@@ -272,6 +270,8 @@ class _Worker:
         except BaseException as error:
             at = IDLE if self._arrays is None else int(self._arrays.at_work[self._number])
             answer = Failure.of(self._at if at == IDLE else at, error)
+        if self._arrays is not None:  # before the answer: it may be killed right after
+            self._arrays.at_work[self._number] = IDLE
         if answer is None:
             self._say(DONE)
         else:
