@@ -55,6 +55,7 @@ APART = ("subproc", "pool")
 
 _choices: dict[str, Choice] = {}
 """What ``auto`` has chosen in this process."""
+_said: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -192,11 +193,15 @@ class EnvironmentRecipe:
         reason = self._why_in_python() if make_one is None else "it is watched"
         if reason is None:
             try:
-                return CompiledVecEnv(
+                env = CompiledVecEnv(
                     self.env, n_envs, seed, monitor_dir=monitor_dir, **self.env_kwargs
                 )
             except NoWorldError as error:
                 reason = error.reason
+            else:
+                if self.vec_env == "auto":
+                    self._say_once("in compiled code, as dummy does")
+                return env
         if verbose >= 1:
             print(f"Stepping {self.env} in Python, because {reason}")
         kind, workers = self._stepped_by(n_envs, make_one)
@@ -236,10 +241,14 @@ class EnvironmentRecipe:
                 1 if is_worker() else usable_cores(),
             )
             which = f"pool of {choice.n_workers} processes" if choice.n_workers else "dummy"
-            print(
-                f"--vec-env auto steps {self.env} as {which}, because {choice.reason}", flush=True
-            )
+            self._say_once(f"as {which}, because {choice.reason}")
         return _choices[key]
+
+    def _say_once(self, how: str) -> None:
+        """Say what ``auto`` took: the training's, before an evaluation's that may be another."""
+        if self.env not in _said:
+            print(f"--vec-env auto steps {self.env} {how}", flush=True)
+        _said.add(self.env)
 
     def why_not_plain(self) -> str | None:
         """Why an episode of it is not one of ``make_one``'s; None where it is."""

@@ -73,7 +73,7 @@ class Crew:
         for index in begun:
             failure = self._hear(worker, self._deadline(), "while it was made", index)
             if failure is not None:
-                self._fail(raised(failure), worker)
+                self._fail(raised(failure))
 
     # ------------------------------------------------------------------ a step
 

@@ -263,6 +263,14 @@ def test_how_environments_are_stepped_changes_no_score(
     assert "steps Pendulum-v1 as dummy, because a step takes" in said[0]
 
 
+def test_auto_says_where_compiled_code_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf, logs = written(tmp_path, {}), ["--log-folder", str(tmp_path / "logs")]
+    assert train(["--env", "Acrobot-v1", "--conf", conf, *SMALL, "--vec-env", "auto", *logs]) == 0
+    assert "--vec-env auto steps Acrobot-v1 in compiled code" in capsys.readouterr().out
+
+
 def test_an_unknown_way_to_step_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
