@@ -9,6 +9,7 @@ __all__ = [
     "NoWorldError",
     "NonFiniteError",
     "ObservationError",
+    "WorkerError",
     "broken_distribution",
     "broken_update",
 ]
@@ -52,6 +53,21 @@ class ObservationError(ValueError):
 
 class EndlessEpisodeError(RuntimeError):
     """An episode of an evaluation does not end; the message says what to do."""
+
+
+class WorkerError(RuntimeError):
+    """An environment in a process of a pool failed, or its process died or hangs.
+
+    Its ``__cause__`` shows the environment's own traceback, where there is one.
+
+    Args:
+        message: which environment, and what became of it.
+        index: the environment's; None: the process died while none was at work.
+    """
+
+    def __init__(self, message: str, index: int | None = None) -> None:
+        super().__init__(message)
+        self.index = index
 
 
 def broken_distribution(step: int, said: str | None = None) -> NonFiniteError:

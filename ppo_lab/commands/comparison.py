@@ -182,7 +182,6 @@ def run_groups(
             stage="judge",
             normalize=settings.normalize,
             origin=settings.origin,
-            vec_env=source.vec_env,
             env_packages=source.packages,
             **settings.environment,
         )

@@ -21,6 +21,9 @@ def with_environment_flags(
     Raises:
         ArgumentError: a flag's value cannot be read.
     """
+    if options.vec_env is not None:  # it changes no number, and so no label
+        stepped = {**settings.environment, "vec_env": options.vec_env}
+        settings = replace(settings, environment=stepped)
     given = _given(options, settings.environment.get("env_kwargs", {}))
     if not given:
         return settings
@@ -40,7 +43,7 @@ def environment_of_flags(options: EnvironmentOptions) -> dict[str, Any]:
     given = {name: value for name, value in _given(options, {}).items() if value}
     if packages := packages_of(options):
         given["env_packages"] = packages
-    if options.vec_env != "dummy":
+    if options.vec_env not in (None, "dummy"):
         given["vec_env"] = options.vec_env
     return given
 

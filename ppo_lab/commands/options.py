@@ -32,7 +32,7 @@ class EnvironmentOptions:
     wrapper: Sequence[str] | None
     frame_stack: int | None
     normalize: str | None
-    vec_env: "VecEnvKind"
+    vec_env: "VecEnvKind | None"
     env_packages: Sequence[str]
 
 

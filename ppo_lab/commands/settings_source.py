@@ -15,7 +15,6 @@ from ppo_lab.hyperparams.sources import (
     file_settings,
     zoo_settings,
 )
-from ppo_lab.runs.config import VecEnvKind
 
 __all__ = ["SettingsSource", "settings_source"]
 
@@ -71,11 +70,6 @@ class SettingsSource:
     def packages(self) -> list[str]:
         """What settings may name code of."""
         return [] if self.flags is None else packages_of(self.flags)
-
-    @property
-    def vec_env(self) -> VecEnvKind:
-        """How environments are stepped."""
-        return "dummy" if self.flags is None else self.flags.vec_env
 
     def settings(self, algo: str, env_id: str) -> TrainingSettings:
         """What an algorithm is trained with on an environment.

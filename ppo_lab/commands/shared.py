@@ -178,9 +178,9 @@ def add_environment_flags(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--vec-env",
-        choices=("dummy", "subproc"),
-        default="dummy",
-        help="step them in this process, or in one process each",
+        choices=("dummy", "subproc", "pool", "auto"),
+        help="step them in this process, in one process each, several in a process; auto: the "
+        "first or the last, by what a step takes; None: the settings', else dummy",
     )
     add(
         "--env-packages",

@@ -295,7 +295,6 @@ def configuration(options: TrainOptions) -> RunConfig:
         settings=settings.word,
         normalize=settings.normalize,
         origin=settings.origin,
-        vec_env=options.vec_env,
         env_packages=packages,
         **settings.environment,
     )

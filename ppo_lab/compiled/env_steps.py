@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from ppo_lab.vec_env.pool import PoolVecEnv
 from ppo_lab.vec_env.shared import GOING_ON
 from ppo_lab.worlds.as_written import Snapshot, changed_module, replaced_on
 
-__all__ = ["DirectSteps", "Step", "VecEnvSteps", "is_untouched", "quickest_steps"]
+__all__ = ["DirectSteps", "PoolSteps", "Step", "VecEnvSteps", "is_untouched", "quickest_steps"]
 
 
 class Step(NamedTuple):
@@ -80,6 +81,20 @@ class DirectSteps:
         return Step(observations, rewards, dones, noted)
 
 
+class PoolSteps:
+    """A pool of worker processes, from which no infos are sent but those that are noted.
+
+    The arrays are those that the processes share: they hold until the next step.
+    """
+
+    def __init__(self, env: PoolVecEnv) -> None:
+        self._env = env
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        """Step with (K, …) actions within the bounds of the action space."""
+        return Step(*self._env.step_noted(actions))
+
+
 def _kept(info: dict[str, Any]) -> dict[str, Any]:
     """A copy whose statistics stay as they are, whatever the environment does to its own."""
     episode = info.get("episode")
@@ -107,6 +122,8 @@ def _is_as_written(kind: type[VecEnv]) -> bool:
     return True
 
 
-def quickest_steps(env: VecEnv) -> DirectSteps | VecEnvSteps:
+def quickest_steps(env: VecEnv) -> DirectSteps | PoolSteps | VecEnvSteps:
     """How to step an environment, of arrays, at whose infos nobody looks at every step."""
+    if is_untouched(env, PoolVecEnv):
+        return PoolSteps(env)  # type: ignore[arg-type]
     return DirectSteps(env) if is_untouched(env, DummyVecEnv) else VecEnvSteps(env)  # type: ignore[arg-type]

@@ -25,7 +25,8 @@ def take_environment(settings: MutableMapping[str, Any], origin: str) -> dict[st
 
     Returns:
         Those that are there and not empty, by the names of ``RunConfig``'s fields: layers as
-        lists of names or ``{name: arguments}``, arguments as mappings, ``frame_stack`` as a number.
+        lists of names or ``{name: arguments}``, arguments as mappings, ``frame_stack`` as a number;
+        and ``vec_env``, a word of ours.
 
     Raises:
         ArgumentError: one is of another kind.
@@ -35,6 +36,9 @@ def take_environment(settings: MutableMapping[str, Any], origin: str) -> dict[st
         taken[name] = _layers(name, settings.pop(name, None), origin)
     for name in ARGUMENTS:
         taken[name] = _arguments(name, settings.pop(name, None), origin)
+    taken["vec_env"] = settings.pop("vec_env", None) or ""
+    if not isinstance(taken["vec_env"], str):
+        raise ArgumentError(f"{origin}: vec_env {taken['vec_env']!r:.50}: expected dummy, pool, …")
     frames = settings.pop("frame_stack", None) or 0
     if not isinstance(frames, int) or not 0 <= frames <= MAX_FRAMES:
         raise ArgumentError(f"{origin}: frame_stack {frames!r:.50}: expected 0…{MAX_FRAMES}")

@@ -15,6 +15,7 @@ FLAGS = {
     "seed": "give --seed",
     "n_envs": "give --n-envs",
     "n_timesteps": "give --timesteps",
+    "vec_env": "give --vec-env",
     "verbose": "give --verbose",
     "tensorboard_log": "give --tensorboard",
     "device": "every run is made on the CPU",

@@ -1,8 +1,6 @@
 """What a run needs to know of a Gymnasium environment before it starts."""
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -29,7 +27,8 @@ def make_copies(
     monitor_dir: str | None = None,
     wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None,
     monitor_kwargs: Mapping[str, Any] | None = None,
-    kind: "type[VecEnv] | None" = None,
+    kind: "Callable[..., VecEnv] | None" = None,
+    apart: bool = False,
 ) -> "VecEnv":
     """SB3's ``make_vec_env``; where one copy cannot be made, those before it are closed.
 
@@ -40,13 +39,15 @@ def make_copies(
         monitor_dir: where SB3's monitor files go; None: nowhere.
         wrapper: put around each, outside of its monitor.
         monitor_kwargs: for SB3's ``Monitor``.
-        kind: ``SubprocVecEnv`` for a process each; None: ``DummyVecEnv``.
+        kind: makes a vector environment of them; None: ``DummyVecEnv``.
+        apart: whether that makes them in other processes.
 
     Raises:
         BaseException: whatever making one raises.
     """
     from stable_baselines3.common.env_util import make_vec_env
-    from stable_baselines3.common.vec_env import SubprocVecEnv
+
+    from ppo_lab.vec_env.pool_processes import startable_processes
 
     made: list[gym.Env[Any, Any]] = []
 
@@ -58,40 +59,21 @@ def make_copies(
         made[-1] = env  # it closes its file too
         return env if wrapper is None else wrapper(env)
 
-    apart = kind is SubprocVecEnv
     try:
-        with _startable_processes():
+        with startable_processes():
             return make_vec_env(
                 make if apart else kept,
                 count,
                 seed,
                 monitor_dir=monitor_dir,
                 wrapper_class=wrapper if apart else monitored,
-                vec_env_cls=kind,  # type: ignore[arg-type]  # one of SB3's two
+                vec_env_cls=kind,  # type: ignore[arg-type]  # called with the makers
                 monitor_kwargs=dict(monitor_kwargs or {}),
             )
     except BaseException:
         for env in made:
             env.close()
         raise
-
-
-@contextmanager
-def _startable_processes() -> Iterator[None]:
-    """Let processes be started that know Python's own ways to start alone.
-
-    In a worker of the pool the default way is loky's, which a new process is told of and does not
-    know.
-    """
-    method = multiprocessing.get_start_method(allow_none=True)
-    if method is None or method in multiprocessing.get_all_start_methods():
-        yield
-        return
-    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
-    try:
-        yield
-    finally:
-        multiprocessing.set_start_method(method, force=True)
 
 
 def inspect_environment(

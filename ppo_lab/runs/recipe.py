@@ -22,7 +22,7 @@ from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.hyperparams.environment_words import entry_point
 from ppo_lab.hyperparams.sources import TrainingSettings
 from ppo_lab.registry import ALGORITHMS, ObservationKind
-from ppo_lab.runs.config import VecEnvKind
+from ppo_lab.runs.config import VEC_ENVS, VecEnvKind
 from ppo_lab.runs.environments import inspect_environment, make_copies
 from ppo_lab.runs.named_code import (
     Loaded,
@@ -33,6 +33,8 @@ from ppo_lab.runs.named_code import (
     named_in_words,
 )
 from ppo_lab.vec_env.compiled import CompiledVecEnv
+from ppo_lab.vec_env.pool import PoolVecEnv, usable_cores
+from ppo_lab.vec_env.stepping_choice import Choice, choose
 
 __all__ = [
     "EnvironmentRecipe",
@@ -41,6 +43,19 @@ __all__ = [
 
 GOALS = ("gym.envs.robotics", "gymnasium_robotics", "panda_gym.envs")
 """Packages whose environments say ``is_success``, which the zoo lets Monitor note."""
+
+STEPPED_BY: Mapping[str, Callable[..., VecEnv]] = {
+    "dummy": DummyVecEnv,
+    "subproc": SubprocVecEnv,
+    "pool": PoolVecEnv,
+}
+"""What steps environments that are made one by one."""
+APART = ("subproc", "pool")
+"""Those that are made in other processes."""
+
+_choices: dict[str, Choice] = {}
+"""What ``auto`` has chosen in this process."""
+_said: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,9 @@ class EnvironmentRecipe:
         normalize: ``VecNormalize``, or its arguments.
         gamma: the algorithm's γ, which ``VecNormalize`` takes over; None: its own default.
         monitor_kwargs: for ``Monitor``.
-        vec_env: ``dummy``: one after the other in this process; ``subproc``: a process each.
+        vec_env: ``dummy``: one after the other in this process; ``subproc``: a process each;
+            ``pool``: several a process, as many processes as cores; ``auto``: ``dummy`` or
+            ``pool``, by what a step takes, which changes no number.
         compiled: whether a compiled environment may stand in, which changes no number.
         packages: what names may be imported from, beside ``named_code.LIBRARIES`` and the package
             that the environment comes from.
@@ -169,16 +186,25 @@ class EnvironmentRecipe:
         make_one: Callable[[], gym.Env[Any, Any]] | None,
     ) -> VecEnv:
         import_packages(self.packages)
+        if self.vec_env not in VEC_ENVS:
+            raise ArgumentError(
+                f"vec_env {self.vec_env!r:.50}: expected one of {', '.join(VEC_ENVS)}"
+            )
         reason = self._why_in_python() if make_one is None else "it is watched"
         if reason is None:
             try:
-                return CompiledVecEnv(
+                env = CompiledVecEnv(
                     self.env, n_envs, seed, monitor_dir=monitor_dir, **self.env_kwargs
                 )
             except NoWorldError as error:
                 reason = error.reason
+            else:
+                if self.vec_env == "auto":
+                    self._say_once("in compiled code, as dummy does")
+                return env
         if verbose >= 1:
             print(f"Stepping {self.env} in Python, because {reason}")
+        kind, workers = self._stepped_by(n_envs, make_one)
         return make_copies(
             make_one or self.make_one,
             n_envs,
@@ -186,8 +212,43 @@ class EnvironmentRecipe:
             monitor_dir=monitor_dir,
             wrapper=self._wrapper(),
             monitor_kwargs=self._monitor_arguments(),
-            kind=DummyVecEnv if self.vec_env == "dummy" else SubprocVecEnv,
+            kind=partial(PoolVecEnv, n_workers=workers) if workers else STEPPED_BY[kind],
+            apart=kind in APART,
         )
+
+    def _stepped_by(
+        self, n_envs: int, make_one: Callable[[], gym.Env[Any, Any]] | None
+    ) -> tuple[str, int | None]:
+        """Which of ``STEPPED_BY``, and the workers of a pool where ``auto`` chose them."""
+        if make_one is not None and self.vec_env != "subproc":
+            return "dummy", None  # whoever watches them is in this process
+        if self.vec_env != "auto":
+            return self.vec_env, None
+        choice = self._choice(n_envs)
+        return ("pool", choice.n_workers) if choice.n_workers else ("dummy", None)
+
+    def _choice(self, n_envs: int) -> Choice:
+        """What ``auto`` chooses, which is said once."""
+        from ppo_lab.runs.worker_pool import is_worker
+
+        key = repr((self.env, self.env_kwargs, self.env_wrapper, n_envs))
+        if key not in _choices:
+            wrapper = self._wrapper()
+            _choices[key] = choice = choose(
+                lambda: self.make_one() if wrapper is None else wrapper(self.make_one()),
+                n_envs,
+                # Many runs are many processes, one core each.
+                1 if is_worker() else usable_cores(),
+            )
+            which = f"pool of {choice.n_workers} processes" if choice.n_workers else "dummy"
+            self._say_once(f"as {which}, because {choice.reason}")
+        return _choices[key]
+
+    def _say_once(self, how: str) -> None:
+        """Say what ``auto`` took: the training's, before an evaluation's that may be another."""
+        if self.env not in _said:
+            print(f"--vec-env auto steps {self.env} {how}", flush=True)
+        _said.add(self.env)
 
     def why_not_plain(self) -> str | None:
         """Why an episode of it is not one of ``make_one``'s; None where it is."""
@@ -201,7 +262,7 @@ class EnvironmentRecipe:
             return "the algorithm asks each environment for its masks"
         if self.env_wrapper:
             return f"it has {named_in_words(self.env_wrapper)} around it"
-        if self.vec_env != "dummy":
+        if self.vec_env not in ("dummy", "auto"):
             return f"a {self.vec_env} vector environment was asked for"
         return "its monitor has arguments" if self.monitor_kwargs else None
 

@@ -161,7 +161,7 @@ def _saved_run(
 ) -> SavedRun:
     settings = dict(config)
     environment = take_environment(settings, str(file.parent))
-    for unused in ("env_kwargs", "eval_env_kwargs", "callback"):
+    for unused in ("env_kwargs", "eval_env_kwargs", "callback", "vec_env"):
         environment.pop(unused, None)
     given = [arguments.get("eval_env_kwargs"), arguments.get("env_kwargs")]
     given += [config.get("eval_env_kwargs"), config.get("env_kwargs"), {}]

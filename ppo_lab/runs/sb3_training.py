@@ -100,6 +100,8 @@ def check(config: RunConfig) -> None:
     """
     with ExitStack() as closing:
         recipe = training_recipe(config)
+        if recipe.vec_env == "auto":  # the run itself measures and says which one it takes
+            recipe = replace(recipe, vec_env="dummy")
         env = _made(closing, recipe, config.n_envs, seed=config.seed)
         _build(config, env, Session())
         _named_callbacks(config)

@@ -18,7 +18,7 @@ from loky import ProcessPoolExecutor
 
 from ppo_lab.runs.executor import Death
 
-__all__ = ["WorkerPool", "new_worker", "time_limit"]
+__all__ = ["WorkerPool", "is_worker", "new_worker", "time_limit"]
 
 T = TypeVar("T")
 Start = Callable[[], ProcessPoolExecutor]
@@ -204,8 +204,18 @@ def _idle_worker(start: Start) -> ProcessPoolExecutor:
     return start()
 
 
+_is_worker = False
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker of a pool, beside others that have a core each."""
+    return _is_worker
+
+
 def _initialize_worker(parent: int) -> None:
     """Make a new process a worker: it ends with its parent, and with nobody else."""
+    global _is_worker
+    _is_worker = True
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A quarter of SB3's time per step, and no number changes: what is not finite is looked for

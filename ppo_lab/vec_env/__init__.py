@@ -1,6 +1,7 @@
-"""Vector environments for SB3: Gymnasium's, and those that run in compiled code."""
+"""Vector environments for SB3: Gymnasium's, compiled ones, and those in a pool of processes."""
 
 from ppo_lab.vec_env.gymnasium import GymnasiumVecEnv
 from ppo_lab.vec_env.native import make_native_vec_env
+from ppo_lab.vec_env.pool_making import make_pool_vec_env
 
-__all__ = ["GymnasiumVecEnv", "make_native_vec_env"]
+__all__ = ["GymnasiumVecEnv", "make_native_vec_env", "make_pool_vec_env"]

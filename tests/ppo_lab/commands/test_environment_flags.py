@@ -15,6 +15,7 @@ from ppo_lab.evaluate import main as evaluate
 from ppo_lab.hyperparams.sources import file_settings, zoo_settings
 from ppo_lab.train import main as train
 from ppo_lab.tune import main as tune
+from tests.ppo_lab.vec_env import makers  # noqa: F401 - processes start with torch imported
 
 TIME = "rl_zoo3.wrappers.TimeFeatureWrapper"
 SMALL = ["--timesteps", "64", "--eval-episodes", "2", "--eval-freq", "0"]
@@ -237,10 +238,56 @@ def test_tune_takes_the_same_flags_and_a_study_of_others_is_another(
     assert "environment" in capsys.readouterr().err
 
 
-def test_workers_of_compare_may_have_processes_for_their_environments(tmp_path: Path) -> None:
+def test_how_environments_are_stepped_changes_no_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Without its monitor's arguments it would be stepped by compiled code.
+    scores = {}
+    for name, entry, flag in (
+        ("dummy", {}, []),
+        ("pool", {}, ["--vec-env", "pool"]),
+        ("pool", {"vec_env": "pool"}, []),
+        ("auto", {"vec_env": "pool"}, ["--vec-env", "auto"]),
+    ):
+        conf = written(tmp_path, {"monitor_kwargs": {"allow_early_resets": True}, **entry})
+        command = ["--env", "Pendulum-v1", "--conf", conf, *SMALL, "--n-envs", "2", *flag]
+        logs = tmp_path / f"{name}{len(scores)}"
+        assert train([*command, "--log-folder", str(logs)]) == 0
+        (run,) = [record(file.parent) for file in logs.rglob("run.json")]
+        assert run["vec_env"] == name
+        scores[name, len(scores)] = (run["score"], run["settings"])
+        assert "vec_env" not in next(logs.rglob("config.yml")).read_text()  # the zoo has no word
+    assert len(set(scores.values())) == 1
+    said = [line for line in capsys.readouterr().out.splitlines() if "--vec-env auto" in line]
+    assert len(said) == 1
+    assert "steps Pendulum-v1 as dummy, because a step takes" in said[0]
+
+
+def test_auto_says_where_compiled_code_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf, logs = written(tmp_path, {}), ["--log-folder", str(tmp_path / "logs")]
+    assert train(["--env", "Acrobot-v1", "--conf", conf, *SMALL, "--vec-env", "auto", *logs]) == 0
+    assert "--vec-env auto steps Acrobot-v1 in compiled code" in capsys.readouterr().out
+
+
+def test_an_unknown_way_to_step_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf, logs = written(tmp_path, {"vec_env": "pol"}), ["--log-folder", str(tmp_path / "logs")]
+    assert train(["--env", "Pendulum-v1", "--conf", conf, *SMALL, *logs]) == 2
+    assert "vec_env 'pol': expected one of dummy, subproc, pool, auto" in capsys.readouterr().err
+    assert train(["-P", "vec_env:pool", *SMALL, *logs]) == 2
+    assert "give --vec-env" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["subproc", pytest.param("pool", marks=pytest.mark.slow)])
+def test_workers_of_compare_may_have_processes_for_their_environments(
+    kind: str, tmp_path: Path
+) -> None:
     command = ["--envs", "Pendulum-v1", "--algos", "spec_ppo", "--timesteps", "64", "--seeds", "1"]
-    command += ["--conf", written(tmp_path, {}), "--n-envs", "2", "--vec-env", "subproc"]
+    command += ["--conf", written(tmp_path, {}), "--n-envs", "2", "--vec-env", kind]
     command += ["--episodes", "2", "--points", "1", "--jobs", "1", "--name", "apart"]
     assert compare([*command, "--log-folder", str(tmp_path)]) == 0
     (run,) = [record(file.parent) for file in (tmp_path / "apart").rglob("run.json")]
-    assert (run["status"], run["vec_env"]) == ("completed", "subproc")
+    assert (run["status"], run["vec_env"]) == ("completed", kind)

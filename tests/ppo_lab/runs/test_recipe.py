@@ -141,10 +141,11 @@ def test_evaluation_keeps_true_rewards_and_statistics() -> None:
     env.close()
 
 
-def test_environments_in_processes_of_their_own_step_as_those_here() -> None:
+@pytest.mark.parametrize(("kind", "made"), [("subproc", "SubprocVecEnv"), ("pool", "PoolVecEnv")])
+def test_environments_in_processes_of_their_own_step_as_those_here(kind: Any, made: str) -> None:
     words: dict[str, Any] = {"env_wrapper": ["rl_zoo3.wrappers.TimeFeatureWrapper"]}
-    apart, here = (recipe(vec_env=kind, **words).make(2, seed=5) for kind in ("subproc", "dummy"))
-    assert type(apart).__name__ == "SubprocVecEnv"
+    apart, here = (recipe(vec_env=each, **words).make(2, seed=5) for each in (kind, "dummy"))
+    assert type(apart).__name__ == made
     try:
         assert_equal(apart.reset(), here.reset())
         for _ in range(50):

@@ -1,5 +1,6 @@
 """The ways to a vector environment, each called as ``make_native_vec_env`` is."""
 
+import multiprocessing
 from typing import Any
 
 import gymnasium as gym
@@ -7,7 +8,11 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from ppo_lab.vec_env import GymnasiumVecEnv
+from ppo_lab.vec_env import GymnasiumVecEnv, make_pool_vec_env
+from ppo_lab.vec_env.pool import PoolVecEnv
+
+# Processes that start have imported it already: torch alone takes seconds.
+multiprocessing.set_forkserver_preload(["__main__", "ppo_lab.vec_env.pool_worker"])
 
 
 def dummy(
@@ -38,5 +43,17 @@ def over_arrays(
     """Over the arrays of ``envs.vector``."""
     kwargs["autoreset_mode"] = AutoresetMode.SAME_STEP
     env = GymnasiumVecEnv(gym.make_vec(env_id, n_envs, "vector_entry_point", **kwargs), monitor)
+    env.seed(seed)
+    return env
+
+
+def pooled(
+    env_id: str, n_envs: int, seed: int | None = None, monitor: bool = True, **kwargs: Any
+) -> VecEnv:
+    """In two worker processes."""
+    if monitor:
+        arguments = {"render_mode": None, **kwargs}
+        return make_pool_vec_env(env_id, n_envs, 2, seed, env_kwargs=arguments)
+    env = PoolVecEnv([lambda: gym.make(env_id, **kwargs)] * n_envs, 2)
     env.seed(seed)
     return env

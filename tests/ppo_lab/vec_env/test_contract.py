@@ -16,14 +16,14 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecMonitor, 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.vec_env import make_native_vec_env
 from ppo_lab.vec_env.compiled import CompiledVecEnv
-from tests.ppo_lab.vec_env.makers import dummy, over_arrays, over_sync
+from tests.ppo_lab.vec_env.makers import dummy, over_arrays, over_sync, pooled
 from tests.ppo_lab.vec_env.steps_alike import assert_same_step, random_actions
 
 K = 3
 LIMIT = 7
 
 Maker = Callable[..., VecEnv]
-APART = (dummy, over_sync)
+APART = (dummy, over_sync, pooled)
 """Whose environments are apart, so that one may be changed without the others."""
 
 
@@ -52,9 +52,12 @@ class Case(NamedTuple):
 
 GRID, CRAWLER = "ppo_lab/GridWorld-v0", "ppo_lab/CrawlerContinuous-v0"
 INDEX, COORDINATES, PICTURES = ({"observation": o} for o in ("index", "coordinates", "image"))
-GRIDS = [Case(maker, GRID, INDEX) for maker in (dummy, over_sync, over_arrays, CompiledVecEnv)]
+GRIDS = [
+    Case(maker, GRID, INDEX) for maker in (dummy, over_sync, pooled, over_arrays, CompiledVecEnv)
+]
 BOXES = [
     Case(over_sync, "Pendulum-v1", {}),
+    Case(pooled, "Pendulum-v1", {}),
     Case(over_arrays, GRID, {**COORDINATES, "living_reward": -0.1}),
     Case(over_arrays, CRAWLER, {}),
     *(Case(CompiledVecEnv, env_id, {}) for env_id in ("CartPole-v1", "Pendulum-v1", CRAWLER)),
@@ -73,7 +76,7 @@ CASES = [
 ]
 CHANCE = [
     Case(over_arrays, "ppo_lab/NoisyGridWorld-v0", {}),
-    *(Case(maker, "CartPole-v1", {}) for maker in (dummy, over_sync, CompiledVecEnv)),
+    *(Case(maker, "CartPole-v1", {}) for maker in (dummy, over_sync, pooled, CompiledVecEnv)),
     Case(make_native_vec_env, "ppo_lab/NoisyGridWorld-v0", {}),
 ]
 """Whose seed matters; arrays have one generator for all copies, so no oracle but themselves."""
@@ -303,7 +306,11 @@ class TestVecEnvContract:
         assert env.render().shape == (2 * height, 2 * width, 3)
 
     @over(
-        [case for case in CASES if case.maker is not dummy and "render_mode" not in case.arguments]
+        [
+            case
+            for case in CASES
+            if case.maker not in (dummy, pooled) and "render_mode" not in case.arguments
+        ]
     )
     def test_without_a_render_mode_there_are_no_pictures(self, case: Case) -> None:
         env = case.make()
