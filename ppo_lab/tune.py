@@ -180,6 +180,7 @@ def _guarded(options: TuneOptions) -> None:
 def _tune(options: TuneOptions) -> None:
     from ppo_lab.commands.environment_flags import environment_of_flags
     from ppo_lab.registry import known_algorithm
+    from ppo_lab.runs.device import check_device
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
@@ -193,6 +194,7 @@ def _tune(options: TuneOptions) -> None:
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     run_timeout = checked_run_timeout(options.run_timeout)
+    check_device(options.device)
     import_packages(options.env_packages)
     environment = environment_of_flags(options)
     check_survives(options.env, environment.get("env_kwargs", {}), run_timeout)

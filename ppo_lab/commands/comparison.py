@@ -15,6 +15,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.registry import ALGORITHMS, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
+from ppo_lab.runs.device import check_device
 from ppo_lab.runs.execution import RunResult, check_run, finished_run
 from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.recipe import EnvironmentRecipe
@@ -118,6 +119,7 @@ def plan_comparison(
             comparison's.
     """
     algos, envs = checked_names(options)
+    check_device(options.device)
     import_packages(options.env_packages)
     for env in envs:
         check_survives(env, {}, options.run_timeout)
@@ -184,6 +186,7 @@ def run_groups(
             origin=settings.origin,
             vec_env=source.vec_env,
             env_packages=source.packages,
+            asked_device="auto" if tabular else source.device,
             **settings.environment,
         )
         with warnings.catch_warnings(record=True) as caught:

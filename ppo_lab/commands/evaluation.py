@@ -24,6 +24,7 @@ from ppo_lab.errors import ArgumentError, CommandError, EndlessEpisodeError, Non
 from ppo_lab.interruption import by_user, one_line
 from ppo_lab.ppo.episode_bound import check_length, longest_episode
 from ppo_lab.registry import ALGORITHMS
+from ppo_lab.runs.device import check_device
 from ppo_lab.runs.exact_evaluation import can_solve, expected_outcome
 from ppo_lab.runs.leftovers import sweep
 from ppo_lab.runs.named_code import import_packages
@@ -81,6 +82,7 @@ def evaluate(options: EvaluateOptions, say: Say, warn: Say) -> Evaluated:
         ArgumentError: there is no such run, or it cannot be played so.
         CommandError: a file is damaged, or the environment failed.
     """
+    check_device(options.device)
     run = _chosen_run(options)
     if options.render:
         _check_screen()
@@ -190,7 +192,8 @@ def _load(
     statistics = None if options.no_pickle else run.statistics(options.checkpoint)[0]
     env = make_environments(run, n_envs, options.seed, statistics, render_mode, video_folder)
     try:
-        return env, (load_policy if options.no_pickle else load_model)(run, env, file)
+        load = load_policy if options.no_pickle else load_model
+        return env, load(run, env, file, options.device)
     except BaseException:
         env.close()
         raise

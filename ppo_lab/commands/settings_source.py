@@ -77,6 +77,11 @@ class SettingsSource:
         """How environments are stepped."""
         return "dummy" if self.flags is None else self.flags.vec_env
 
+    @property
+    def device(self) -> str:
+        """Where networks are trained."""
+        return "auto" if self.flags is None else self.flags.device
+
     def settings(self, algo: str, env_id: str) -> TrainingSettings:
         """What an algorithm is trained with on an environment.
 

@@ -22,6 +22,7 @@ from ppo_lab.hyperparams.sources import (
 )
 from ppo_lab.registry import ALGORITHMS, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
+from ppo_lab.runs.device import check_device
 from ppo_lab.runs.execution import check_run
 from ppo_lab.runs.folder import check_writable
 from ppo_lab.runs.folder_lock import FolderInUseError, Holder, folder_lock, holder_of
@@ -62,7 +63,10 @@ EVALUATION_STRIDE = 100
 follow, and no two runs share an episode."""
 LARGEST_SEED = 2**32 - EVALUATION_STRIDE
 """Seeds fit 32 bits."""
-FIXED = ("env", "algo", "seed", "n_envs", "conf", "preset", "hyperparams", "eval_episodes")
+FIXED = (
+    *("env", "algo", "seed", "n_envs", "conf", "preset", "hyperparams", "eval_episodes"),
+    *("env_kwargs", "eval_env_kwargs", "wrapper", "frame_stack", "normalize"),
+)
 """Options that a run which goes on has already."""
 
 
@@ -131,6 +135,10 @@ def _plan_resumed(options: TrainOptions, source: Path) -> PlannedRun | FinishedR
     if not source.is_dir() and unfinished_folder(source).is_dir():
         source = unfinished_folder(source)
     config, record = read_run(source)
+    if options.vec_env not in ("dummy", config.vec_env):
+        raise ArgumentError(f"--vec-env {options.vec_env} with --resume: the run has its own")
+    if options.device != "auto":  # another machine may have no GPU
+        config = replace(config, asked_device=options.device)
     if record.get("status") == "unfinished":
         return _plan_stopped(options, source, config, record)
     start = source / f"{environment_folder_name(config.env)}.zip"
@@ -165,6 +173,7 @@ def _going_on(
     if start is None or not start.is_file():
         raise ArgumentError(f"{source} holds no model to go on from")
     check_start(start, config)
+    check_device(config.asked_device)
     timesteps = options.timesteps or config.timesteps
     if timesteps <= steps:
         raise ArgumentError(
@@ -255,6 +264,7 @@ def _check(options: TrainOptions) -> None:
     if options.tensorboard is not None:
         require("tensorboard", "--tensorboard")
     try:
+        check_device(options.device)
         check_writable(options.log_folder)
         sweep(options.log_folder, deep=False)
     except OSError as error:
@@ -297,6 +307,7 @@ def configuration(options: TrainOptions) -> RunConfig:
         origin=settings.origin,
         vec_env=options.vec_env,
         env_packages=packages,
+        asked_device=options.device,
         **settings.environment,
     )
     check_run(config)

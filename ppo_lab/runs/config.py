@@ -81,6 +81,7 @@ class RunConfig:
         eval_env_kwargs: for ``gymnasium.make`` in evaluation; None: ``env_kwargs``.
         vec_env: ``dummy`` or ``subproc``.
         env_packages: packages that the names may be imported from.
+        asked_device: SB3's ``device``; ``run.json`` says in ``device`` what was trained on.
     """
 
     algo: str
@@ -105,6 +106,7 @@ class RunConfig:
     eval_env_kwargs: Mapping[str, Any] | None = None
     vec_env: VecEnvKind = "dummy"
     env_packages: Sequence[str] = ()
+    asked_device: str = "auto"
 
     @property
     def evaluation_kwargs(self) -> Mapping[str, Any]:

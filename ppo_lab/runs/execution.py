@@ -247,6 +247,7 @@ def _keep(
         "status": outcome.status,
         "reason": outcome.reason,
         "seconds": round(seconds, 3),
+        "device": "cpu",  # where there is no network, or none was built
         **outcome.facts,
         **circumstances(),
     }

@@ -83,7 +83,6 @@ def circumstances() -> dict[str, Any]:
     return {
         "versions": {"python": platform.python_version(), **_package_versions()},
         "git_commit": _git_commit(),
-        "device": "cpu",
         "machine": platform.machine(),
         "command": this_command(),
     }

@@ -19,6 +19,7 @@ __all__ = [
     "Named",
     "environment_packages",
     "import_packages",
+    "load_class",
     "load_named",
     "load_object",
     "named_in_words",
@@ -133,6 +134,37 @@ def load_object(what: str, name: str, packages: Sequence[str]) -> Any:
     # Where it is written: a library's module also holds what it imports from elsewhere.
     _check_trusted(what, name, getattr(target, "__module__", None) or module, trusted)
     return target
+
+
+def load_class(packages: Sequence[str], what: str, name: str) -> type[Any]:
+    """A class that hyperparameters name, such as ``policy_kwargs``' ``optimizer_class``.
+
+    Args:
+        packages: that may be imported from, beside :data:`LIBRARIES` and torch.
+        what: the setting.
+        name: dotted.
+
+    Raises:
+        ArgumentError: as of :func:`load_object`, or it is no class of the setting's kind.
+    """
+    from stable_baselines3.common.buffers import BaseBuffer
+    from stable_baselines3.common.policies import BasePolicy
+    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+    from torch.nn import Module
+    from torch.optim import Optimizer
+
+    kinds: dict[str, type[Any]] = {
+        "activation_fn": Module,
+        "features_extractor_class": BaseFeaturesExtractor,
+        "optimizer_class": Optimizer,
+        "policy": BasePolicy,
+        "rollout_buffer_class": BaseBuffer,
+    }
+    loaded = load_object(what, name, ["torch", *packages])
+    kind = kinds.get(what, object)
+    if not (isinstance(loaded, type) and issubclass(loaded, kind)):
+        raise ArgumentError(f"{what} {name!r}: expected a class of {kind.__name__}")
+    return loaded
 
 
 def _check_trusted(what: str, name: str, module: str, trusted: Sequence[str]) -> None:

@@ -91,7 +91,7 @@ class EnvironmentRecipe:
     def of_words(cls, env_id: str, words: Mapping[str, Any]) -> "EnvironmentRecipe":
         """What ``RunConfig``'s fields for environments, those of training, say of one."""
         known = {**words, "packages": words.get("env_packages", ())}
-        for name in ("callback", "eval_env_kwargs", "env_packages"):
+        for name in ("callback", "eval_env_kwargs", "env_packages", "asked_device"):
             known.pop(name, None)
         return cls(env_id, **known)
 
@@ -121,6 +121,8 @@ class EnvironmentRecipe:
         import_packages(self.packages)
         needed = inspect_environment(self.env, self.env_kwargs, algo, self._wrapper())
         algorithm = ALGORITHMS[algo]
+        if "." in stated and not algorithm.tabular:  # a class of a user's own
+            return stated
         if algorithm.tabular or needed == algorithm.policy_for("MultiInput"):
             return needed
         kinds: tuple[ObservationKind, ...] = ("Mlp", "Cnn")

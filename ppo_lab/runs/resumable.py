@@ -40,6 +40,8 @@ __all__ = [
 
 UNFINISHED = ".unfinished"
 """What the name of a run's folder of checkpoints ends with, until the run is finished."""
+TEXTS = ("algo", "env", "policy", "settings", "asked_device")
+"""Entries of a record that must be text."""
 LARGEST = 2**63
 """No number in a run's record reaches this."""
 CHECKPOINT = re.compile(r"rl_model_(\d+)_steps\.zip")
@@ -245,7 +247,7 @@ def _check_types(config: RunConfig) -> None:
         TypeError: an entry is of another type.
         ValueError: a number is too small.
     """
-    texts = {name: getattr(config, name) for name in ("algo", "env", "policy", "settings")}
+    texts = {name: getattr(config, name) for name in TEXTS}
     for name, value in texts.items():
         if not isinstance(value, str):
             raise TypeError(f"{name} must be a text, found {value!r:.50}")

@@ -249,13 +249,14 @@ def _normalized(statistics: Path, env: VecEnv) -> VecEnv:
     return normalized
 
 
-def load_model(run: SavedRun, env: VecEnv, file: Path) -> BaseAlgorithm:
+def load_model(run: SavedRun, env: VecEnv, file: Path, device: str = "cpu") -> BaseAlgorithm:
     """Load a run's model to play, which unpickles its file: only do it to one that you trust.
 
     Args:
         run: the run.
         env: its environments.
         file: of the model.
+        device: SB3's.
 
     Raises:
         CommandError: the file is damaged, another algorithm's, or does not match ``env``.
@@ -269,7 +270,7 @@ def load_model(run: SavedRun, env: VecEnv, file: Path) -> BaseAlgorithm:
     }
     try:
         model = algorithm_class(run.algo).load(
-            file, env=env, device="cpu", custom_objects=unused, tensorboard_log=None
+            file, env=env, device=device, custom_objects=unused, tensorboard_log=None
         )
     except Exception as error:
         if "spaces do not match" in str(error):
