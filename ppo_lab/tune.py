@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -21,6 +22,7 @@ from ppo_lab.commands.shared import (
     run_command,
     writable_folder,
 )
+from ppo_lab.environment_classes import file_digest, plain_id
 from ppo_lab.errors import CommandError
 from reports.text import duration
 
@@ -154,6 +156,7 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
     options = parse(_parser(), TuneOptions, arguments)
+    options = replace(options, env=plain_id(options.env))
     return run_command(PROGRAM, partial(_guarded, options))
 
 
@@ -195,8 +198,10 @@ def _tune(options: TuneOptions) -> None:
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     run_timeout = checked_run_timeout(options.run_timeout)
     check_device(options.device)
-    import_packages(options.env_packages)
+    import_packages(options.env_packages, options.env)
     environment = environment_of_flags(options)
+    if digest := file_digest(options.env):
+        environment["env_sha256"] = digest
     check_survives(options.env, environment.get("env_kwargs", {}), run_timeout)
     recipe = EnvironmentRecipe.of_words(options.env, environment)
     protocol = TuningProtocol(

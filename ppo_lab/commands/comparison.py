@@ -11,6 +11,7 @@ from ppo_lab.commands.options import CompareOptions
 from ppo_lab.commands.progress import StageProgress
 from ppo_lab.commands.settings_source import SettingsSource, settings_source
 from ppo_lab.commands.shared import writable_folder
+from ppo_lab.environment_classes import file_digest, plain_id
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.registry import ALGORITHMS, known_algorithm
@@ -120,7 +121,7 @@ def plan_comparison(
     """
     algos, envs = checked_names(options)
     check_device(options.device)
-    import_packages(options.env_packages)
+    import_packages(options.env_packages, *envs)
     for env in envs:
         check_survives(env, {}, options.run_timeout)
     source = settings_source(options, algos)
@@ -142,7 +143,7 @@ def checked_names(options: CompareOptions) -> tuple[list[str], list[str]]:
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algos)]
     if options.baseline is not None and known_algorithm(options.baseline) not in algos:
         raise ArgumentError(f"--baseline {options.baseline}: it is none of the --algos")
-    return algos, list(dict.fromkeys(options.envs))
+    return algos, list(dict.fromkeys(map(plain_id, options.envs)))
 
 
 def run_groups(
@@ -186,6 +187,7 @@ def run_groups(
             origin=settings.origin,
             vec_env=source.vec_env,
             env_packages=source.packages,
+            env_sha256=file_digest(env),
             asked_device="auto" if tabular else source.device,
             **settings.environment,
         )

@@ -20,10 +20,12 @@ from stable_baselines3.common.vec_env import VecEnv
 from envs.finite import finite_task
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import EvaluateOptions
+from ppo_lab.environment_classes import check_unchanged, environment_file
 from ppo_lab.errors import ArgumentError, CommandError, EndlessEpisodeError, NonFiniteError
 from ppo_lab.interruption import by_user, one_line
 from ppo_lab.ppo.episode_bound import check_length, longest_episode
 from ppo_lab.registry import ALGORITHMS
+from ppo_lab.runs.config import environment_folder_name
 from ppo_lab.runs.device import check_device
 from ppo_lab.runs.exact_evaluation import can_solve, expected_outcome
 from ppo_lab.runs.leftovers import sweep
@@ -128,9 +130,12 @@ def _chosen_run(options: EvaluateOptions) -> SavedRun:
     # A folder's word is taken where its model is unpickled, which can run any code too.
     named = () if options.no_pickle else run.packages
     run = replace(run, packages=[*options.env_packages, *named])
-    import_packages(run.packages)
+    import_packages(run.packages, run.env, options.env or "")
     if options.env is None:
+        check_unchanged(run.env, run.env_sha256, run.env_place)
         return run
+    if environment_file(run.env) and environment_folder_name(options.env) == run.name:
+        return replace(run, env=options.env)
     if run.normalized or run.statistics(options.checkpoint)[0] is not None:
         raise ArgumentError(f"--env {options.env}: {options.run} is normalised for {run.env}")
     return replace(run, env=options.env, env_kwargs={}, model_name=run.name)

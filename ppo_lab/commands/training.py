@@ -10,6 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 from ppo_lab.commands.environment_flags import packages_of, with_environment_flags
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TrainOptions
+from ppo_lab.environment_classes import check_unchanged, file_digest, plain_id
 from ppo_lab.errors import ArgumentError, CommandError
 from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.hyperparams.presets import preset
@@ -139,6 +140,7 @@ def _plan_resumed(options: TrainOptions, source: Path) -> PlannedRun | FinishedR
         raise ArgumentError(f"--vec-env {options.vec_env} with --resume: the run has its own")
     if options.device != "auto":  # another machine may have no GPU
         config = replace(config, asked_device=options.device)
+    check_unchanged(config.env, config.env_sha256, str(record.get("env_file", "")))
     if record.get("status") == "unfinished":
         return _plan_stopped(options, source, config, record)
     start = source / f"{environment_folder_name(config.env)}.zip"
@@ -280,8 +282,8 @@ def configuration(options: TrainOptions) -> RunConfig:
     algo = known_algorithm(options.algo or "spec_ppo")
     if ALGORITHMS[algo].tabular:
         raise ArgumentError(f"--algo {algo} has no network: python -m ppo_lab.compare runs it")
-    env_id = options.env or "CartPole-v1"
-    import_packages(options.env_packages)
+    env_id = plain_id(options.env or "CartPole-v1")
+    import_packages(options.env_packages, env_id)
     settings = with_environment_flags(_settings(options, algo, env_id), options)
     packages = packages_of(options)
     recipe = EnvironmentRecipe.of_settings(env_id, settings, packages)
@@ -308,6 +310,7 @@ def configuration(options: TrainOptions) -> RunConfig:
         vec_env=options.vec_env,
         env_packages=packages,
         asked_device=options.device,
+        env_sha256=file_digest(env_id),
         **settings.environment,
     )
     check_run(config)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ppo_lab.environment_classes import environment_file, find_beside
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import entry_point
 from ppo_lab.interruption import by_user, one_line
@@ -65,12 +66,18 @@ class Loaded:
             ) from error
 
 
-def import_packages(packages: Sequence[str]) -> None:
+def import_packages(packages: Sequence[str], *env_ids: str) -> None:
     """Import what ``--env-packages`` names, so that its environments are registered.
+
+    Args:
+        packages: the modules' names.
+        *env_ids: environments; modules beside the files that they name are found too.
 
     Raises:
         ArgumentError: one cannot be imported.
     """
+    for env_id in env_ids:
+        find_beside(env_id)
     for package in packages:
         try:
             importlib.import_module(package)
@@ -178,7 +185,9 @@ def _check_trusted(what: str, name: str, module: str, trusted: Sequence[str]) ->
 
 def environment_packages(env_id: str) -> list[str]:
     """The packages that an environment's id names: before its colon, and where it is written."""
-    modules = env_id.rpartition(":")[0], entry_point(env_id).partition(":")[0]
+    file = environment_file(env_id)
+    named = env_id.rpartition(":")[0] if file is None else file.stem
+    modules = named, entry_point(env_id).partition(":")[0]
     return [module.partition(".")[0] for module in modules if module]
 
 

@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import (
     is_vecenv_wrapped,
 )
 
+from ppo_lab.environment_classes import gymnasium_id
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.hyperparams.environment_words import entry_point
 from ppo_lab.hyperparams.sources import TrainingSettings
@@ -91,7 +92,7 @@ class EnvironmentRecipe:
     def of_words(cls, env_id: str, words: Mapping[str, Any]) -> "EnvironmentRecipe":
         """What ``RunConfig``'s fields for environments, those of training, say of one."""
         known = {**words, "packages": words.get("env_packages", ())}
-        for name in ("callback", "eval_env_kwargs", "env_packages", "asked_device"):
+        for name in ("callback", "eval_env_kwargs", "env_packages", "asked_device", "env_sha256"):
             known.pop(name, None)
         return cls(env_id, **known)
 
@@ -101,8 +102,8 @@ class EnvironmentRecipe:
         Gymnasium's checker costs time at every step and repeats in warnings what ``FiniteGuard``
         stops at.
         """
-        import_packages(self.packages)
-        return gym.make(self.env, disable_env_checker=True, **self.env_kwargs)
+        import_packages(self.packages, self.env)
+        return gym.make(gymnasium_id(self.env), disable_env_checker=True, **self.env_kwargs)
 
     def fitting_policy(self, algo: str, stated: str = "") -> str:
         """Check that an algorithm can train in it, and name its policy there.
@@ -118,7 +119,7 @@ class EnvironmentRecipe:
         Raises:
             ArgumentError: unknown, cannot be made, or the algorithm cannot use it; says why.
         """
-        import_packages(self.packages)
+        import_packages(self.packages, self.env)
         needed = inspect_environment(self.env, self.env_kwargs, algo, self._wrapper())
         algorithm = ALGORITHMS[algo]
         if "." in stated and not algorithm.tabular:  # a class of a user's own
@@ -170,7 +171,7 @@ class EnvironmentRecipe:
         verbose: int,
         make_one: Callable[[], gym.Env[Any, Any]] | None,
     ) -> VecEnv:
-        import_packages(self.packages)
+        import_packages(self.packages, self.env)
         reason = self._why_in_python() if make_one is None else "it is watched"
         if reason is None:
             try:

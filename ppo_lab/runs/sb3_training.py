@@ -15,6 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalC
 from stable_baselines3.common.vec_env import VecEnv
 
 from envs.finite import FiniteTask, finite_task
+from ppo_lab.environment_classes import check_unchanged
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.ppo.space_checks import check_spaces
@@ -54,6 +55,7 @@ def train(
         StoppedError: the watcher stopped it.
     """
     session = session or Session()
+    check_unchanged(config.env, config.env_sha256)
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
     with ExitStack() as closing:

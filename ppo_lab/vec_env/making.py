@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from ppo_lab.environment_classes import gymnasium_id
 from ppo_lab.errors import ArgumentError
 from ppo_lab.interruption import by_user, one_line
 from ppo_lab.registry import closest
@@ -33,8 +34,9 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
     Raises:
         ArgumentError: no such environment (names the closest), or it cannot be made.
     """
+    known = gymnasium_id(env_id)
     try:
-        return gym.make(env_id, disable_env_checker=True, **env_kwargs)
+        return gym.make(known, disable_env_checker=True, **env_kwargs)
     except gym.error.UnregisteredEnv as error:
         raise ArgumentError(f"unknown environment {env_id!r}{_way_to(env_id)}") from error
     except BaseException as error:
