@@ -31,7 +31,12 @@ from ppo_lab.runs.exact_evaluation import can_solve, expected_outcome
 from ppo_lab.runs.leftovers import sweep
 from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.pickle_free import check_plain, load_policy
-from ppo_lab.runs.references import ReferenceScores, known_scale, stored_reference
+from ppo_lab.runs.references import (
+    ReferenceScores,
+    listed_reference,
+    stated_reference,
+    stored_reference,
+)
 from ppo_lab.runs.saved_model import (
     SavedRun,
     check_kind,
@@ -120,9 +125,15 @@ def mean_interval(returns: Sequence[float], seed: int) -> Estimate:
 
 
 def scale_of(run: SavedRun, options: EvaluateOptions) -> ReferenceScores | None:
-    """What a return is normalised by: the run's own reference scores, or known ones."""
-    stored = stored_reference(run.folder) if options.env is None else None
-    return stored or known_scale(run.env, run.env_kwargs)
+    """What a return is normalised by, as a report does it: nothing is measured here.
+
+    The run's own reference scores, or the table's, as for RL Zoo's runs. Where another environment
+    was asked for, of which no report knows: those that are stated for it.
+    """
+    if options.env is not None:
+        return stated_reference(run.env, run.env_kwargs)
+    stored = stored_reference(run.folder / "run.json")
+    return stored or listed_reference(run.env, run.env_kwargs)
 
 
 def _chosen_run(options: EvaluateOptions) -> SavedRun:

@@ -42,6 +42,7 @@ from ppo_lab.runs.resumable import (
     unfinished_folder,
 )
 from ppo_lab.runs.saved_model import check_start
+from ppo_lab.runs.sb3_training import evaluation_recipe
 from ppo_lab.runs.session import Session
 
 __all__ = [
@@ -193,8 +194,10 @@ def _steps(source: Path, record: Mapping[str, Any]) -> int:
 
 def with_scale(run: PlannedRun) -> PlannedRun:
     """The run with what its score is normalised by, if that is known or can be measured."""
-    scale = known_scale(run.config.env, run.config.evaluation_kwargs)
-    return replace(run, config=replace(run.config, reference=as_record(scale)))
+    config = run.config
+    wrapper = evaluation_recipe(config).wrapper()
+    scale = known_scale(config.env, config.evaluation_kwargs, wrapper=wrapper)
+    return replace(run, config=replace(config, reference=as_record(scale)))
 
 
 def train_planned(run: PlannedRun, options: TrainOptions) -> float:

@@ -120,7 +120,7 @@ class EnvironmentRecipe:
             ArgumentError: unknown, cannot be made, or the algorithm cannot use it; says why.
         """
         import_packages(self.packages, self.env)
-        needed = inspect_environment(self.env, self.env_kwargs, algo, self._wrapper())
+        needed = inspect_environment(self.env, self.env_kwargs, algo, self.wrapper())
         algorithm = ALGORITHMS[algo]
         if "." in stated and not algorithm.tabular:  # a class of a user's own
             return stated
@@ -187,7 +187,7 @@ class EnvironmentRecipe:
             n_envs,
             seed,
             monitor_dir=monitor_dir,
-            wrapper=self._wrapper(),
+            wrapper=self.wrapper(),
             monitor_kwargs=self._monitor_arguments(),
             kind=DummyVecEnv if self.vec_env == "dummy" else SubprocVecEnv,
         )
@@ -208,7 +208,12 @@ class EnvironmentRecipe:
             return f"a {self.vec_env} vector environment was asked for"
         return "its monitor has arguments" if self.monitor_kwargs else None
 
-    def _wrapper(self) -> Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None:
+    def wrapper(self) -> Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None:
+        """What ``env_wrapper`` puts around each environment and its monitor; None: nothing.
+
+        Raises:
+            ArgumentError: one cannot be loaded.
+        """
         if not self.env_wrapper:
             return None
         layers = [load_named("env_wrapper", named, self._trusted()) for named in self.env_wrapper]

@@ -28,7 +28,7 @@ from ppo_lab.runs.recipe import EnvironmentRecipe, expected
 from ppo_lab.runs.session import Session
 from ppo_lab.runs.watching import StoppedError, Watcher
 
-__all__ = ["check", "train"]
+__all__ = ["check", "evaluation_recipe", "train", "training_recipe"]
 
 MAX_EVALUATION_ENVS = 50
 
