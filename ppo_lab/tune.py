@@ -221,6 +221,7 @@ def _tune(options: TuneOptions) -> None:
         pruner=cast("Pruner", options.pruner),
         environment=environment,
     )
+    recipe.make(1).close()  # an error now rather than one of every trial
     spaces = spaces_for(algos, options.space, options.set)
     check_least(options, {"grace": SHORTEST_GRACE})
     checked_jobs(options.jobs)

@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,12 @@ from reports.statistics.summaries import task_summary
 __all__ = ["Evaluated", "evaluate", "mean_interval", "scale_of"]
 
 MAX_ENVS = 50
+WITHOUT_SCREEN = (
+    "MUJOCO_GL=egl in front of the command, or MUJOCO_GL=osmesa where there is no GPU, lets MuJoCo "
+    "draw without a screen"
+)
+DRAWING = ("OpenGL", "gladLoadGL", "EGL", "OSMesa", "GLFW")
+"""Words of what MuJoCo raises where it cannot draw."""
 
 Say = Callable[[str], None]
 
@@ -168,7 +174,9 @@ def _faults_in_one_line(env: str) -> Iterator[None]:
             raise KeyboardInterrupt from error
         if sys.flags.dev_mode and isinstance(error, Exception):
             raise
-        raise CommandError(f"playing {env} failed: {one_line(error)}") from error
+        said = one_line(error)
+        hint = f"; {WITHOUT_SCREEN}" if any(word in said for word in DRAWING) else ""
+        raise CommandError(f"playing {env} failed: {said}{hint}") from error
 
 
 def _expected(
@@ -274,6 +282,7 @@ def _episodes(
 def _record(run: SavedRun, options: EvaluateOptions, target: Path, warn: Say) -> Path:
     """Record one episode into a file, or into a folder under the environment's name."""
     require("moviepy", "--video")
+    _check_drawing(run)
     _warn_of_pickles(run, options, warn)
     file = target if target.suffix else target / f"{run.name}.mp4"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -291,14 +300,36 @@ def _record(run: SavedRun, options: EvaluateOptions, target: Path, warn: Say) ->
     return file
 
 
+def _check_drawing(run: SavedRun) -> None:
+    """Raise where MuJoCo would look for a screen to draw a picture.
+
+    Raises:
+        ArgumentError: there is no such environment.
+        CommandError: there is no screen, and nothing says that it is not needed.
+    """
+    if os.environ.get("MUJOCO_GL") or not _without(("DISPLAY", "WAYLAND_DISPLAY")):
+        return
+    with closing(make_checked(run.env, run.env_kwargs)) as env:
+        kinds = type(env.unwrapped).__mro__
+    if any("mujoco" in f"{kind.__module__}.{kind.__name__}".lower() for kind in kinds):
+        raise CommandError(
+            f"--video: MuJoCo draws {run.env} on a screen, and there is none here (DISPLAY is not "
+            f"set); {WITHOUT_SCREEN}"
+        )
+
+
+def _without(screens: Sequence[str]) -> bool:
+    """Whether this is Linux with none of the variables that a screen comes with."""
+    return sys.platform.startswith("linux") and not any(map(os.environ.get, screens))
+
+
 def _check_screen() -> None:
     """Raise where no window can open.
 
     Raises:
         CommandError: on Linux, without a display.
     """
-    screens = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
-    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens):
+    if _without(("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")):
         raise CommandError(
             "--render: there is no screen here (DISPLAY is not set); --video FILE.mp4 records "
             "an episode instead"

@@ -85,7 +85,8 @@ def import_packages(packages: Sequence[str], *env_ids: str) -> None:
             if by_user(error):
                 raise KeyboardInterrupt from error
             raise ArgumentError(
-                f"--env-packages {package}: it cannot be imported: {one_line(error)}"
+                f"the package (--env-packages, or of --wrapper) {package} cannot be imported: "
+                f"{one_line(error)}"
             ) from error
 
 

@@ -241,7 +241,7 @@ class EnvironmentRecipe:
         if normalized is not None:
             env = normalized(env)
         elif self.normalize:
-            env = VecNormalize(env, **self._normalization(training))
+            env = _normalized(env, self._normalization(training))
         if self.frame_stack:
             env = _stacked(env, self.frame_stack)
         if _has_images_channels_last(env) and not is_vecenv_wrapped(env, VecTransposeImage):
@@ -275,6 +275,16 @@ def expected(made: Any, kind: type[Any], what: str, name: str) -> Any:
             f"{kind.__module__.partition('.')[0]} {kind.__name__}"
         )
     return made
+
+
+def _normalized(env: VecEnv, arguments: Mapping[str, Any]) -> VecEnv:
+    try:
+        return VecNormalize(env, **arguments)
+    except (AssertionError, ValueError, TypeError, NotImplementedError) as error:
+        raise ArgumentError(
+            f"normalize does not fit the observations {env.observation_space}: "
+            f"{' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
 
 
 def _stacked(env: VecEnv, frames: int) -> VecEnv:

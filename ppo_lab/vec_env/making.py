@@ -1,5 +1,6 @@
 """One environment, made and used with errors that say what to do."""
 
+import difflib
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ from ppo_lab.registry import closest
 
 __all__ = ["faults_in_one_line", "make_checked"]
 
+LIKENESS = 0.5
+"""How alike two ids are, at least, for the one to be meant by the other; 1: the same."""
 SOURCES = (
     (r"^ALE/|NoFrameskip-v\d$", "ale_py", '"ppo-lab[atari]"'),
     (r"^(MiniGrid|BabyAI)-", "minigrid", '"ppo-lab[minigrid]"'),
@@ -60,6 +63,11 @@ def _way_to(env_id: str) -> str:
         return (
             f": nothing that is imported registers {namespace}/…; write PACKAGE:{name}, or give "
             "--env-packages PACKAGE, where PACKAGE is what registers it"
+        )
+    if not difflib.get_close_matches(name, names, n=1, cutoff=LIKENESS):
+        return (
+            f": nothing that is imported registers the like; write PACKAGE:{name}, or give "
+            "--env-packages PACKAGE"
         )
     return f"; closest: {closest(name, names)}"
 

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from stable_baselines3.common.atari_wrappers import MaxAndSkipEnv
 
 from envs.gridworld import GridWorld
 from ppo_lab.commands.comparison import ComparisonPlan, RunGroup, with_references
@@ -234,6 +236,41 @@ def test_the_random_policy_takes_possible_actions_alone_and_each_equally(
 def test_an_unmasked_environments_random_policy_is_what_it_was() -> None:
     """The same seeds as ever: CartPole's hundred episodes came to 23.68 (docs/learning.md)."""
     assert play_randomly(gym.make("CartPole-v1"), 60.0) == (23.68, 100)
+
+
+class Five(Payer):
+    """Five steps that pay 1, 2, 3, 4 and 5."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        self.taken = 0
+        return super().reset(seed=seed)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.taken += 1
+        return 0, float(self.taken), self.taken == 5, False, {}
+
+
+class LosesLives(gym.Wrapper[Any, Any, Any, Any]):
+    """Ends at every step, as Atari's lives do, and begins anew where the game has ended; pays 9."""
+
+    over = True
+
+    def reset(self, **kwargs: Any) -> Any:
+        return self.env.reset(**kwargs) if self.over else (0, {})
+
+    def step(self, action: Any) -> Any:
+        observation, _, self.over, truncated, info = self.env.step(action)
+        return observation, 9.0, True, truncated, info
+
+
+def test_a_wrapped_environments_returns_are_its_own_rewards_as_the_monitor_counts_them() -> None:
+    # 1 + 2 + 3 + 4 + 5, whatever is paid outside and however often an episode seems to end.
+    assert play_randomly(Five(), 60.0, LosesLives) == (15.0, 100)
+    assert play_randomly(Five(), 60.0) == (15.0, 100)
+    skipping = partial(MaxAndSkipEnv, skip=2)
+    frames = gym.make("CartPole-v1")
+    plain, repeated = play_randomly(frames, 60.0), play_randomly(frames, 60.0, skipping)
+    assert plain != repeated  # the random policy acts through the wrapper
 
 
 def test_what_a_run_folder_states_is_read_back_and_nothing_unusable(tmp_path: Path) -> None:
