@@ -57,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_what(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", default=DEFAULT_ENV, help="Gymnasium's id, or module:id")
+    parser.add_argument(
+        "--env",
+        default=DEFAULT_ENV,
+        help="Gymnasium's id, module:id, module:Class or file.py:Class",
+    )
     parser.add_argument(
         "--algo",
         nargs="+",
