@@ -196,7 +196,7 @@ def with_scale(run: PlannedRun) -> PlannedRun:
     """The run with what its score is normalised by, if that is known or can be measured."""
     config = run.config
     wrapper = evaluation_recipe(config).wrapper()
-    scale = known_scale(config.env, config.evaluation_kwargs, wrapper=wrapper)
+    scale = known_scale(config.env, config.evaluation_kwargs, print, wrapper)
     return replace(run, config=replace(config, reference=as_record(scale)))
 
 

@@ -94,8 +94,6 @@ def keyword_text(name: str, text: str, named: Named = no_names) -> dict[str, Any
     """
     try:
         value = _value(name, ast.parse(text.strip(), mode="eval").body, named)
-    except ArgumentError:
-        raise
     except (SyntaxError, ValueError) as error:
         raise ArgumentError(
             f"{name}={text!r}: expected dict(…) of numbers, texts, lists and classes such as "
