@@ -55,7 +55,13 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="spec_ppo, ppo, a2c, dqn, trpo, ppo_lstm, ppo_mask, q_learning, optimal",
     )
-    add("--envs", nargs="+", required=True, metavar="ENV", help="Gymnasium's ids, or module:id")
+    add(
+        "--envs",
+        nargs="+",
+        required=True,
+        metavar="ENV",
+        help="Gymnasium's ids, module:id, file.py:Class",
+    )
     add("--seeds", type=int, default=10, help="test seeds of each algorithm and environment")
     add("--timesteps", type=int, required=True, help="environment steps of each run")
     add("--seed", type=int, default=0, help="decides every other seed")

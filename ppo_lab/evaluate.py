@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PACKAGE",
         help="packages that register environments, and whose wrappers the run may name",
     )
+    add("--device", default="cpu", help="where the policy is asked: SB3's cpu, cuda, … (cpu)")
     add("--version", action="version", version=ppo_lab.__version__)
     return parser
 

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_what(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--env", help="Gymnasium's id, or module:id (default: CartPole-v1)")
+    add("--env", help="Gymnasium's id, module:id, module:Class or file.py:Class (CartPole-v1)")
     add("--algo", help="spec_ppo, or another algorithm of SB3's that compare knows (spec_ppo)")
     add("--timesteps", type=int, metavar="N", help="environment steps (the settings', or 50000)")
     add("--seed", type=int, help="of the algorithm, its environments and its evaluations (0)")

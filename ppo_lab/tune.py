@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -21,6 +22,7 @@ from ppo_lab.commands.shared import (
     run_command,
     writable_folder,
 )
+from ppo_lab.environment_classes import file_digest, plain_id
 from ppo_lab.errors import CommandError
 from reports.text import duration
 
@@ -55,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_what(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", default=DEFAULT_ENV, help="Gymnasium's id, or module:id")
+    parser.add_argument(
+        "--env",
+        default=DEFAULT_ENV,
+        help="Gymnasium's id, module:id, module:Class or file.py:Class",
+    )
     parser.add_argument(
         "--algo",
         nargs="+",
@@ -154,6 +160,7 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
     options = parse(_parser(), TuneOptions, arguments)
+    options = replace(options, env=plain_id(options.env))
     return run_command(PROGRAM, partial(_guarded, options))
 
 
@@ -180,6 +187,7 @@ def _guarded(options: TuneOptions) -> None:
 def _tune(options: TuneOptions) -> None:
     from ppo_lab.commands.environment_flags import environment_of_flags
     from ppo_lab.registry import known_algorithm
+    from ppo_lab.runs.device import check_device
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
@@ -193,8 +201,11 @@ def _tune(options: TuneOptions) -> None:
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     run_timeout = checked_run_timeout(options.run_timeout)
-    import_packages(options.env_packages)
+    check_device(options.device)
+    import_packages(options.env_packages, options.env)
     environment = environment_of_flags(options)
+    if digest := file_digest(options.env):
+        environment["env_sha256"] = digest
     check_survives(options.env, environment.get("env_kwargs", {}), run_timeout)
     recipe = EnvironmentRecipe.of_words(options.env, environment)
     protocol = TuningProtocol(
@@ -214,6 +225,7 @@ def _tune(options: TuneOptions) -> None:
         pruner=cast("Pruner", options.pruner),
         environment=environment,
     )
+    recipe.make(1).close()  # an error now rather than one of every trial
     spaces = spaces_for(algos, options.space, options.set)
     check_least(options, {"grace": SHORTEST_GRACE})
     checked_jobs(options.jobs)

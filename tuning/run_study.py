@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ppo_lab.runs.executor import Executor
 from ppo_lab.runs.references import ReferenceScores, as_record, measured_reference, stated_reference
+from ppo_lab.runs.sb3_training import evaluation_recipe
 from ppo_lab.runs.workers import local_executor
 from reports.whole_files import write_whole
 from tuning.candidates import Tuned
@@ -123,13 +124,14 @@ def run_study(
 
 def _reference(study: AlgorithmStudy, say: Callable[[str], None]) -> ReferenceScores | None:
     """Stated, or measured once for the whole study, whoever works on it and however often."""
-    kwargs = study.run("judge", 0, {}).evaluation_kwargs
-    stated = stated_reference(study.protocol.env, kwargs)
+    run = study.run("judge", 0, {})
+    kwargs = run.evaluation_kwargs
+    stated = stated_reference(run.env, kwargs)
     if stated is not None:
         return stated
     notebook = study.work_list.study
     if MEASURED not in notebook.user_attrs:
-        measured = measured_reference(study.protocol.env, kwargs, say)
+        measured = measured_reference(run.env, kwargs, say, evaluation_recipe(run).wrapper())
         notebook.set_user_attr(MEASURED, as_record(measured))
     kept = notebook.user_attrs[MEASURED]
     return None if kept is None else ReferenceScores(**kept)

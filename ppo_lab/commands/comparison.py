@@ -1,8 +1,9 @@
 """A comparison's runs: algorithms × environments × seeds, all under one protocol (design)."""
 
+import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -11,18 +12,23 @@ from ppo_lab.commands.options import CompareOptions
 from ppo_lab.commands.progress import StageProgress
 from ppo_lab.commands.settings_source import SettingsSource, settings_source
 from ppo_lab.commands.shared import writable_folder
+from ppo_lab.environment_classes import file_digest, plain_id
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.registry import ALGORITHMS, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
+from ppo_lab.runs.device import check_device
 from ppo_lab.runs.execution import RunResult, check_run, finished_run
+from ppo_lab.runs.folder import to_json
 from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.references import ReferenceScores, as_record, reference_scores, stored_reference
+from ppo_lab.runs.sb3_training import evaluation_recipe
 from ppo_lab.runs.workers import check_survives, execute_runs
 from reports.logs.reading import read_json
 from reports.logs.records import UnusableError
 from reports.text import counted
+from reports.whole_files import write_whole
 
 __all__ = [
     "ComparisonPlan",
@@ -35,6 +41,8 @@ __all__ = [
     "with_references",
 ]
 
+MEASURED = "measured-references.json"
+"""In a comparison's folder: what the random policy came to, by a digest of the environment."""
 OVERSHOOT = 1.05
 """A run that takes more than so many times its budget is named in the report."""
 
@@ -118,7 +126,8 @@ def plan_comparison(
             comparison's.
     """
     algos, envs = checked_names(options)
-    import_packages(options.env_packages)
+    check_device(options.device)
+    import_packages(options.env_packages, *envs)
     for env in envs:
         check_survives(env, {}, options.run_timeout)
     source = settings_source(options, algos)
@@ -140,7 +149,7 @@ def checked_names(options: CompareOptions) -> tuple[list[str], list[str]]:
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algos)]
     if options.baseline is not None and known_algorithm(options.baseline) not in algos:
         raise ArgumentError(f"--baseline {options.baseline}: it is none of the --algos")
-    return algos, list(dict.fromkeys(options.envs))
+    return algos, list(dict.fromkeys(map(plain_id, options.envs)))
 
 
 def run_groups(
@@ -183,6 +192,8 @@ def run_groups(
             normalize=settings.normalize,
             origin=settings.origin,
             env_packages=source.packages,
+            env_sha256=file_digest(env),
+            asked_device="auto" if tabular else source.device,
             **settings.environment,
         )
         with warnings.catch_warnings(record=True) as caught:
@@ -243,18 +254,41 @@ def with_references(plan: ComparisonPlan, say: Callable[[str], None]) -> Compari
             left.add(run.env)
         else:
             finished.setdefault(run.env, []).append(folder)
-    kwargs = {group.run.env: group.run.evaluation_kwargs for group in plan.groups}
+    evaluated = {group.run.env: group.run for group in reversed(plan.groups)}
     references: dict[str, ReferenceScores | None] = {}
     for env in plan.envs:
-        stored = map(stored_reference, finished.get(env, ()))
+        stored = (stored_reference(run / "run.json") for run in finished.get(env, ()))
         references[env] = next(filter(None, stored), None)
         if references[env] is None and env in left:
-            references[env] = reference_scores(env, kwargs[env], say)
+            references[env] = _measured_once(plan.folder.parent, evaluated[env], say)
     groups = tuple(
         replace(group, run=replace(group.run, reference=as_record(references[group.run.env])))
         for group in plan.groups
     )
     return replace(plan, groups=groups)
+
+
+def _measured_once(
+    folder: Path, run: RunConfig, say: Callable[[str], None]
+) -> ReferenceScores | None:
+    """Stated, or measured and kept in the comparison's folder, should it be stopped meanwhile."""
+    words = (run.env, run.env_sha256, run.evaluation_kwargs, run.env_wrapper)
+    key = hashlib.sha256(to_json({"words": words}).encode()).hexdigest()[:16]
+    file = folder / MEASURED
+    if (stored := stored_reference(file, key)) is not None:
+        return stored
+    wrapper = evaluation_recipe(run).wrapper()
+    found = reference_scores(run.env, run.evaluation_kwargs, say, wrapper)
+    if found is not None and "random policy over" in found.source:
+        write_whole(file, to_json({**_entries(file), key: as_record(found)}) + "\n")
+    return found
+
+
+def _entries(file: Path) -> Mapping[str, object]:
+    try:
+        return read_json(file)
+    except UnusableError:
+        return {}
 
 
 def execute(

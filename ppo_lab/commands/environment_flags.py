@@ -45,6 +45,8 @@ def environment_of_flags(options: EnvironmentOptions) -> dict[str, Any]:
         given["env_packages"] = packages
     if options.vec_env not in (None, "dummy"):
         given["vec_env"] = options.vec_env
+    if options.device != "auto":
+        given["asked_device"] = options.device
     return given
 
 

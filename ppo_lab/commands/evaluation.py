@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,23 @@ from stable_baselines3.common.vec_env import VecEnv
 from envs.finite import finite_task
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import EvaluateOptions
+from ppo_lab.environment_classes import check_unchanged, environment_file
 from ppo_lab.errors import ArgumentError, CommandError, EndlessEpisodeError, NonFiniteError
 from ppo_lab.interruption import by_user, one_line
 from ppo_lab.ppo.episode_bound import check_length, longest_episode
 from ppo_lab.registry import ALGORITHMS
+from ppo_lab.runs.config import environment_folder_name
+from ppo_lab.runs.device import check_device
 from ppo_lab.runs.exact_evaluation import can_solve, expected_outcome
 from ppo_lab.runs.leftovers import sweep
 from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.pickle_free import check_plain, load_policy
-from ppo_lab.runs.references import ReferenceScores, known_scale, stored_reference
+from ppo_lab.runs.references import (
+    ReferenceScores,
+    listed_reference,
+    stated_reference,
+    stored_reference,
+)
 from ppo_lab.runs.saved_model import (
     SavedRun,
     check_kind,
@@ -44,6 +52,12 @@ from reports.statistics.summaries import task_summary
 __all__ = ["Evaluated", "evaluate", "mean_interval", "scale_of"]
 
 MAX_ENVS = 50
+WITHOUT_SCREEN = (
+    "MUJOCO_GL=egl in front of the command, or MUJOCO_GL=osmesa where there is no GPU, lets MuJoCo "
+    "draw without a screen"
+)
+DRAWING = ("OpenGL", "gladLoadGL", "EGL", "OSMesa", "GLFW")
+"""Words of what MuJoCo raises where it cannot draw."""
 
 Say = Callable[[str], None]
 
@@ -81,6 +95,7 @@ def evaluate(options: EvaluateOptions, say: Say, warn: Say) -> Evaluated:
         ArgumentError: there is no such run, or it cannot be played so.
         CommandError: a file is damaged, or the environment failed.
     """
+    check_device(options.device)
     run = _chosen_run(options)
     if options.render:
         _check_screen()
@@ -116,9 +131,15 @@ def mean_interval(returns: Sequence[float], seed: int) -> Estimate:
 
 
 def scale_of(run: SavedRun, options: EvaluateOptions) -> ReferenceScores | None:
-    """What a return is normalised by: the run's own reference scores, or known ones."""
-    stored = stored_reference(run.folder) if options.env is None else None
-    return stored or known_scale(run.env, run.env_kwargs)
+    """What a return is normalised by, as a report does it: nothing is measured here.
+
+    The run's own reference scores, or the table's, as for RL Zoo's runs. Where another environment
+    was asked for, of which no report knows: those that are stated for it.
+    """
+    if options.env is not None:
+        return stated_reference(run.env, run.env_kwargs)
+    stored = stored_reference(run.folder / "run.json")
+    return stored or listed_reference(run.env, run.env_kwargs)
 
 
 def _chosen_run(options: EvaluateOptions) -> SavedRun:
@@ -126,9 +147,12 @@ def _chosen_run(options: EvaluateOptions) -> SavedRun:
     # A folder's word is taken where its model is unpickled, which can run any code too.
     named = () if options.no_pickle else run.packages
     run = replace(run, packages=[*options.env_packages, *named])
-    import_packages(run.packages)
+    import_packages(run.packages, run.env, options.env or "")
     if options.env is None:
+        check_unchanged(run.env, run.env_sha256, run.env_place)
         return run
+    if environment_file(run.env) and environment_folder_name(options.env) == run.name:
+        return replace(run, env=options.env)
     if run.normalized or run.statistics(options.checkpoint)[0] is not None:
         raise ArgumentError(f"--env {options.env}: {options.run} is normalised for {run.env}")
     return replace(run, env=options.env, env_kwargs={}, model_name=run.name)
@@ -150,7 +174,9 @@ def _faults_in_one_line(env: str) -> Iterator[None]:
             raise KeyboardInterrupt from error
         if sys.flags.dev_mode and isinstance(error, Exception):
             raise
-        raise CommandError(f"playing {env} failed: {one_line(error)}") from error
+        said = one_line(error)
+        hint = f"; {WITHOUT_SCREEN}" if any(word in said for word in DRAWING) else ""
+        raise CommandError(f"playing {env} failed: {said}{hint}") from error
 
 
 def _expected(
@@ -190,7 +216,8 @@ def _load(
     statistics = None if options.no_pickle else run.statistics(options.checkpoint)[0]
     env = make_environments(run, n_envs, options.seed, statistics, render_mode, video_folder)
     try:
-        return env, (load_policy if options.no_pickle else load_model)(run, env, file)
+        load = load_policy if options.no_pickle else load_model
+        return env, load(run, env, file, options.device)
     except BaseException:
         env.close()
         raise
@@ -255,6 +282,7 @@ def _episodes(
 def _record(run: SavedRun, options: EvaluateOptions, target: Path, warn: Say) -> Path:
     """Record one episode into a file, or into a folder under the environment's name."""
     require("moviepy", "--video")
+    _check_drawing(run)
     _warn_of_pickles(run, options, warn)
     file = target if target.suffix else target / f"{run.name}.mp4"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -272,14 +300,36 @@ def _record(run: SavedRun, options: EvaluateOptions, target: Path, warn: Say) ->
     return file
 
 
+def _check_drawing(run: SavedRun) -> None:
+    """Raise where MuJoCo would look for a screen to draw a picture.
+
+    Raises:
+        ArgumentError: there is no such environment.
+        CommandError: there is no screen, and nothing says that it is not needed.
+    """
+    if os.environ.get("MUJOCO_GL") or not _without(("DISPLAY", "WAYLAND_DISPLAY")):
+        return
+    with closing(make_checked(run.env, run.env_kwargs)) as env:
+        kinds = type(env.unwrapped).__mro__
+    if any("mujoco" in f"{kind.__module__}.{kind.__name__}".lower() for kind in kinds):
+        raise CommandError(
+            f"--video: MuJoCo draws {run.env} on a screen, and there is none here (DISPLAY is not "
+            f"set); {WITHOUT_SCREEN}"
+        )
+
+
+def _without(screens: Sequence[str]) -> bool:
+    """Whether this is Linux with none of the variables that a screen comes with."""
+    return sys.platform.startswith("linux") and not any(map(os.environ.get, screens))
+
+
 def _check_screen() -> None:
     """Raise where no window can open.
 
     Raises:
         CommandError: on Linux, without a display.
     """
-    screens = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
-    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens):
+    if _without(("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")):
         raise CommandError(
             "--render: there is no screen here (DISPLAY is not set); --video FILE.mp4 records "
             "an episode instead"

@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class EnvironmentOptions:
-    """How environments are made; None where the settings decide."""
+    """How environments are made, and where networks are trained; None: the settings decide."""
 
     env_kwargs: Sequence[str] | None
     eval_env_kwargs: Sequence[str] | None
@@ -34,6 +34,7 @@ class EnvironmentOptions:
     normalize: str | None
     vec_env: "VecEnvKind | None"
     env_packages: Sequence[str]
+    device: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class EvaluateOptions:
     env: str | None
     no_pickle: bool
     env_packages: Sequence[str]
+    device: str
 
 
 @dataclass(frozen=True)

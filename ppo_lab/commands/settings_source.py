@@ -71,6 +71,11 @@ class SettingsSource:
         """What settings may name code of."""
         return [] if self.flags is None else packages_of(self.flags)
 
+    @property
+    def device(self) -> str:
+        """Where networks are trained."""
+        return "auto" if self.flags is None else self.flags.device
+
     def settings(self, algo: str, env_id: str) -> TrainingSettings:
         """What an algorithm is trained with on an environment.
 

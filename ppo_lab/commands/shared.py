@@ -189,6 +189,12 @@ def add_environment_flags(parser: argparse.ArgumentParser) -> None:
         metavar="PACKAGE",
         help="packages that register environments, and whose code settings may name",
     )
+    add(
+        "--device",
+        default="auto",
+        help="where networks are trained: SB3's cpu, cuda, cuda:1, …; auto: a GPU if there is "
+        "one, but the CPU for what spec_ppo's kernels serve",
+    )
 
 
 def checked_jobs(jobs: int | None) -> int:

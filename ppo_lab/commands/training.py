@@ -10,6 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 from ppo_lab.commands.environment_flags import packages_of, with_environment_flags
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TrainOptions
+from ppo_lab.environment_classes import check_unchanged, file_digest, plain_id
 from ppo_lab.errors import ArgumentError, CommandError
 from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.hyperparams.presets import preset
@@ -22,6 +23,7 @@ from ppo_lab.hyperparams.sources import (
 )
 from ppo_lab.registry import ALGORITHMS, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
+from ppo_lab.runs.device import check_device
 from ppo_lab.runs.execution import check_run
 from ppo_lab.runs.folder import check_writable
 from ppo_lab.runs.folder_lock import FolderInUseError, Holder, folder_lock, holder_of
@@ -40,6 +42,7 @@ from ppo_lab.runs.resumable import (
     unfinished_folder,
 )
 from ppo_lab.runs.saved_model import check_start
+from ppo_lab.runs.sb3_training import evaluation_recipe
 from ppo_lab.runs.session import Session
 
 __all__ = [
@@ -62,7 +65,10 @@ EVALUATION_STRIDE = 100
 follow, and no two runs share an episode."""
 LARGEST_SEED = 2**32 - EVALUATION_STRIDE
 """Seeds fit 32 bits."""
-FIXED = ("env", "algo", "seed", "n_envs", "conf", "preset", "hyperparams", "eval_episodes")
+FIXED = (
+    *("env", "algo", "seed", "n_envs", "conf", "preset", "hyperparams", "eval_episodes"),
+    *("env_kwargs", "eval_env_kwargs", "wrapper", "frame_stack", "normalize"),
+)
 """Options that a run which goes on has already."""
 
 
@@ -131,6 +137,11 @@ def _plan_resumed(options: TrainOptions, source: Path) -> PlannedRun | FinishedR
     if not source.is_dir() and unfinished_folder(source).is_dir():
         source = unfinished_folder(source)
     config, record = read_run(source)
+    if options.vec_env not in ("dummy", config.vec_env):
+        raise ArgumentError(f"--vec-env {options.vec_env} with --resume: the run has its own")
+    if options.device != "auto":  # another machine may have no GPU
+        config = replace(config, asked_device=options.device)
+    check_unchanged(config.env, config.env_sha256, str(record.get("env_file", "")))
     if record.get("status") == "unfinished":
         return _plan_stopped(options, source, config, record)
     start = source / f"{environment_folder_name(config.env)}.zip"
@@ -165,6 +176,7 @@ def _going_on(
     if start is None or not start.is_file():
         raise ArgumentError(f"{source} holds no model to go on from")
     check_start(start, config)
+    check_device(config.asked_device)
     timesteps = options.timesteps or config.timesteps
     if timesteps <= steps:
         raise ArgumentError(
@@ -182,8 +194,10 @@ def _steps(source: Path, record: Mapping[str, Any]) -> int:
 
 def with_scale(run: PlannedRun) -> PlannedRun:
     """The run with what its score is normalised by, if that is known or can be measured."""
-    scale = known_scale(run.config.env, run.config.evaluation_kwargs)
-    return replace(run, config=replace(run.config, reference=as_record(scale)))
+    config = run.config
+    wrapper = evaluation_recipe(config).wrapper()
+    scale = known_scale(config.env, config.evaluation_kwargs, print, wrapper)
+    return replace(run, config=replace(config, reference=as_record(scale)))
 
 
 def train_planned(run: PlannedRun, options: TrainOptions) -> float:
@@ -255,6 +269,7 @@ def _check(options: TrainOptions) -> None:
     if options.tensorboard is not None:
         require("tensorboard", "--tensorboard")
     try:
+        check_device(options.device)
         check_writable(options.log_folder)
         sweep(options.log_folder, deep=False)
     except OSError as error:
@@ -270,8 +285,8 @@ def configuration(options: TrainOptions) -> RunConfig:
     algo = known_algorithm(options.algo or "spec_ppo")
     if ALGORITHMS[algo].tabular:
         raise ArgumentError(f"--algo {algo} has no network: python -m ppo_lab.compare runs it")
-    env_id = options.env or "CartPole-v1"
-    import_packages(options.env_packages)
+    env_id = plain_id(options.env or "CartPole-v1")
+    import_packages(options.env_packages, env_id)
     settings = with_environment_flags(_settings(options, algo, env_id), options)
     packages = packages_of(options)
     recipe = EnvironmentRecipe.of_settings(env_id, settings, packages)
@@ -296,6 +311,8 @@ def configuration(options: TrainOptions) -> RunConfig:
         normalize=settings.normalize,
         origin=settings.origin,
         env_packages=packages,
+        asked_device=options.device,
+        env_sha256=file_digest(env_id),
         **settings.environment,
     )
     check_run(config)

@@ -6,8 +6,10 @@ from typing import Any
 
 import gymnasium as gym
 
+from ppo_lab.environment_classes import gymnasium_id
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.reading import keyword_text
+from ppo_lab.interruption import by_user
 
 __all__ = ["entry_point", "is_atari", "is_minigrid", "read_normalize", "take_environment"]
 
@@ -84,13 +86,16 @@ def entry_point(env_id: str) -> str:
 
     Imports the module before the id's colon, if any, as ``gymnasium.make`` does.
     """
-    module, _, name = env_id.rpartition(":")
     try:
+        known = gymnasium_id(env_id)
+        module, _, name = known.rpartition(":")
         if module:
             importlib.import_module(module)
         entry = gym.spec(name).entry_point
-    except (gym.error.Error, ImportError):
-        return ""
+    except BaseException as error:
+        if by_user(error):
+            raise KeyboardInterrupt from error
+        return ""  # making it says why
     if entry is None or isinstance(entry, str):
         return entry or ""
     return f"{entry.__module__}:{getattr(entry, '__qualname__', '')}"

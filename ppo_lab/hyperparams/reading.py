@@ -1,14 +1,20 @@
 """From plain YAML values, in the zoo's manner, to what SB3's constructors take; nothing is run."""
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.schedules import as_schedule
 
-__all__ = ["constructor_arguments", "keyword_text", "words_as_hyperparameters"]
+__all__ = ["Named", "constructor_arguments", "keyword_text", "words_as_hyperparameters"]
 
+Named = Callable[[str, str], Any]
+"""The class that a setting (first) names by a dotted name (second)."""
+CLASSES = ("_class", "_fn")
+"""What the name of a setting ends with whose value is a class."""
+SHORTHANDS = {"nn": "torch.nn", "th": "torch"}
+"""As the zoo imports them."""
 SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 FLAGS = {
     "env": "give --env",
@@ -18,58 +24,77 @@ FLAGS = {
     "vec_env": "give --vec-env",
     "verbose": "give --verbose",
     "tensorboard_log": "give --tensorboard",
-    "device": "every run is made on the CPU",
+    "device": "give --device",
 }
 """What ``-P`` does not take, since it is no hyperparameter, and what does."""
 KEYWORD_TEXTS = ("policy_kwargs", "replay_buffer_kwargs")
 
 
-def constructor_arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+def no_names(what: str, name: str) -> Any:
+    """A :data:`Named` that knows no class.
+
+    Raises:
+        ArgumentError: always.
+    """
+    raise ArgumentError(f"{what} {name}: expected an activation of torch.nn, such as nn.ReLU")
+
+
+def constructor_arguments(
+    hyperparameters: Mapping[str, Any], named: Named = no_names
+) -> dict[str, Any]:
     """SB3's keyword arguments of hyperparameters as RL Zoo writes them.
 
     Schedules ``lin_0.001`` become schedules, ``"dict(net_arch=[64])"`` a mapping with
-    ``nn.ReLU`` and the like as classes, a ``train_freq`` of two a tuple.
+    ``nn.ReLU`` and the like as classes, a ``train_freq`` of two a tuple, and what stands in
+    ``optimizer_class``, ``features_extractor_class`` and the like the class of that name.
 
     Args:
         hyperparameters: plain YAML values.
+        named: loads the classes that are no activation of torch's.
 
     Raises:
-        ArgumentError: a text cannot be read.
+        ArgumentError: a text cannot be read, or it is a name that ``named`` refuses.
     """
     arguments = dict(hyperparameters)
+    for name in FLAGS:
+        if name in arguments:
+            raise ArgumentError(f"{name} is no hyperparameter; {FLAGS[name]}")
     for name in SCHEDULES:
         if isinstance(arguments.get(name), str):
             arguments[name] = as_schedule(name, arguments[name])
     for name in KEYWORD_TEXTS:
-        if name in arguments:
-            arguments[name] = _keywords(name, arguments[name])
+        if isinstance(arguments.get(name), str):
+            arguments[name] = keyword_text(name, arguments[name], named)
+    for name, value in arguments.items():
+        arguments[name] = _with_classes(name, value, named)
     if isinstance(arguments.get("train_freq"), list):
         arguments["train_freq"] = tuple(arguments["train_freq"])
     return arguments
 
 
-def _keywords(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return keyword_text(name, value)
-    if isinstance(value, Mapping) and isinstance(value.get("activation_fn"), str):
-        activation = value["activation_fn"]
-        return {**value, "activation_fn": _class(activation.rpartition(".")[2], activation)}
+def _with_classes(name: str, value: Any, named: Named) -> Any:
+    """A setting with the classes in the place of their names, also within its mappings."""
+    if isinstance(value, Mapping):
+        return {key: _with_classes(str(key), one, named) for key, one in value.items()}
+    if isinstance(value, str) and name.endswith(CLASSES):
+        return _class(name, value, named)
     return value
 
 
-def keyword_text(name: str, text: str) -> dict[str, Any]:
+def keyword_text(name: str, text: str, named: Named = no_names) -> dict[str, Any]:
     """The mapping that the zoo writes as ``"dict(net_arch=[64, 64], activation_fn=nn.ReLU)"``.
 
     Args:
         name: of the hyperparameter, for the error.
         text: a call of ``dict`` with keywords: numbers, texts, lists, nested ``dict``, activation
-            classes of ``torch.nn``, ``RMSpropTFLike``. Nothing else is understood.
+            classes of ``torch.nn``, ``RMSpropTFLike``, dotted names. Nothing else is understood.
+        named: loads what a dotted name stands for.
 
     Raises:
         ArgumentError: it holds something else.
     """
     try:
-        value = _value(ast.parse(text.strip(), mode="eval").body)
+        value = _value(name, ast.parse(text.strip(), mode="eval").body, named)
     except (SyntaxError, ValueError) as error:
         raise ArgumentError(
             f"{name}={text!r}: expected dict(…) of numbers, texts, lists and classes such as "
@@ -104,37 +129,36 @@ def words_as_hyperparameters(words: Sequence[str]) -> dict[str, Any]:
     return hyperparameters
 
 
-def _value(node: ast.expr) -> Any:
+def _value(what: str, node: ast.expr, named: Named) -> Any:
     match node:
         case ast.Constant(value=value):
             return value
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
             return -number
         case ast.List(elts=elements):
-            return [_value(element) for element in elements]
+            return [_value(what, element, named) for element in elements]
         case ast.Tuple(elts=elements):
-            return tuple(_value(element) for element in elements)
+            return tuple(_value(what, element, named) for element in elements)
         case ast.Dict():
             return ast.literal_eval(node)
         case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords) if all(
             keyword.arg for keyword in keywords
         ):
-            return {str(keyword.arg): _value(keyword.value) for keyword in keywords}
-        case ast.Name(id=name):
-            return _class(name, name)
-        case ast.Attribute(attr=name, value=ast.Name(id="nn") | ast.Attribute(attr="nn")):
-            return _class(name, f"nn.{name}")
+            return {str(part.arg): _value(str(part.arg), part.value, named) for part in keywords}
+        case ast.Name() | ast.Attribute():
+            return _class(what, ast.unparse(node), named)
     raise ValueError(f"{ast.unparse(node)} is none")
 
 
-def _class(name: str, given: str) -> type:
+def _class(what: str, given: str, named: Named) -> Any:
     """A class by its name; torch is loaded only for a text that names one."""
     from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
     from torch import nn
 
-    if name == RMSpropTFLike.__name__:
+    if given == RMSpropTFLike.__name__:
         return RMSpropTFLike
-    if name in nn.modules.activation.__all__:
-        activation: type = getattr(nn, name)
-        return activation
-    raise ArgumentError(f"{given}: expected an activation of torch.nn, such as nn.ReLU")
+    module, _, name = given.rpartition(".")
+    if module in ("", "nn", "th.nn", "torch.nn") and name in nn.modules.activation.__all__:
+        return getattr(nn, name)
+    shorthand, _, rest = given.partition(".")
+    return named(what, f"{SHORTHANDS.get(shorthand, shorthand)}.{rest}" if rest else given)

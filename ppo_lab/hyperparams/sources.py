@@ -193,8 +193,7 @@ def _read(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _unsupported(entry: Mapping[str, Any]) -> list[str]:
-    names = [name for name in UNSUPPORTED if entry.get(name) is not None]
-    return names + (["a policy of its own"] if "." in str(entry.get("policy", "")) else [])
+    return [name for name in UNSUPPORTED if entry.get(name) is not None]
 
 
 def _settings(entry: Mapping[str, Any], word: str, origin: str, tuning: str) -> TrainingSettings:

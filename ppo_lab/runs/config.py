@@ -57,7 +57,7 @@ class RunConfig:
 
     Attributes:
         algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
-        env: Gymnasium's id.
+        env: Gymnasium's id, ``module:id``, ``module:Class`` or ``file.py:Class``.
         seed: of the algorithm and the training environments (seed, seed + 1, … one each).
         timesteps: budget in environment steps; rollouts are whole, so a few more may be taken.
         n_envs: parallel environments.
@@ -82,6 +82,8 @@ class RunConfig:
         vec_env: how the environments are stepped; see
             :class:`~ppo_lab.runs.recipe.EnvironmentRecipe`.
         env_packages: packages that the names may be imported from.
+        asked_device: SB3's ``device``; ``run.json`` says in ``device`` what was trained on.
+        env_sha256: of the file that ``env`` names; empty: it names none.
     """
 
     algo: str
@@ -106,6 +108,8 @@ class RunConfig:
     eval_env_kwargs: Mapping[str, Any] | None = None
     vec_env: VecEnvKind = "dummy"
     env_packages: Sequence[str] = ()
+    asked_device: str = "auto"
+    env_sha256: str = ""
 
     @property
     def evaluation_kwargs(self) -> Mapping[str, Any]:

@@ -24,7 +24,13 @@ from ppo_lab.runs.config import (
     Trained,
     environment_folder_name,
 )
-from ppo_lab.runs.folder import circumstances, damage, to_json, write_configuration
+from ppo_lab.runs.folder import (
+    circumstances,
+    damage,
+    environment_source,
+    to_json,
+    write_configuration,
+)
 from ppo_lab.runs.leftovers import move_into_place, new_folder_beside
 from ppo_lab.runs.watching import StoppedError, Watcher
 from reports.logs.reading import read_json
@@ -242,11 +248,13 @@ def _keep(
     record = {
         "format": FORMAT,
         **config.as_dict(),
+        **environment_source(config),
         "steps": outcome.steps,
         "score": outcome.score,
         "status": outcome.status,
         "reason": outcome.reason,
         "seconds": round(seconds, 3),
+        "device": "cpu",  # where there is no network, or none was built
         **outcome.facts,
         **circumstances(),
     }

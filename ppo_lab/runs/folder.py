@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 import ppo_lab
+from ppo_lab.environment_classes import environment_file
 from ppo_lab.registry import ALGORITHMS
 from ppo_lab.runs.config import RunConfig, environment_folder_name
 from ppo_lab.runs.storage_url import this_command
@@ -25,6 +26,7 @@ __all__ = [
     "check_writable",
     "circumstances",
     "damage",
+    "environment_source",
     "to_json",
     "write_configuration",
 ]
@@ -68,9 +70,18 @@ def write_configuration(config: RunConfig, folder: Path) -> None:
         "eval_episodes": config.evaluation.episodes,
         "n_timesteps": config.timesteps,
         "seed": config.seed,
+        **environment_source(config),
     }
     for file, content in (("config.yml", hyperparameters), ("args.yml", arguments)):
         (folder / file).write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def environment_source(config: RunConfig) -> dict[str, str]:
+    """Where the file lies that the environment is written in, and its digest; empty: no file."""
+    file = environment_file(config.env)
+    if file is None:
+        return {}
+    return {"env_file": file.resolve().as_posix(), "env_sha256": config.env_sha256}
 
 
 def _plain(value: Any) -> Any:
@@ -83,7 +94,6 @@ def circumstances() -> dict[str, Any]:
     return {
         "versions": {"python": platform.python_version(), **_package_versions()},
         "git_commit": _git_commit(),
-        "device": "cpu",
         "machine": platform.machine(),
         "command": this_command(),
     }

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ppo_lab.environment_classes import environment_file, find_beside
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import entry_point
 from ppo_lab.interruption import by_user, one_line
@@ -19,6 +20,7 @@ __all__ = [
     "Named",
     "environment_packages",
     "import_packages",
+    "load_class",
     "load_named",
     "load_object",
     "named_in_words",
@@ -64,12 +66,18 @@ class Loaded:
             ) from error
 
 
-def import_packages(packages: Sequence[str]) -> None:
+def import_packages(packages: Sequence[str], *env_ids: str) -> None:
     """Import what ``--env-packages`` names, so that its environments are registered.
+
+    Args:
+        packages: the modules' names.
+        *env_ids: environments; modules beside the files that they name are found too.
 
     Raises:
         ArgumentError: one cannot be imported.
     """
+    for env_id in env_ids:
+        find_beside(env_id)
     for package in packages:
         try:
             importlib.import_module(package)
@@ -77,7 +85,8 @@ def import_packages(packages: Sequence[str]) -> None:
             if by_user(error):
                 raise KeyboardInterrupt from error
             raise ArgumentError(
-                f"--env-packages {package}: it cannot be imported: {one_line(error)}"
+                f"the package (--env-packages, or of --wrapper) {package} cannot be imported: "
+                f"{one_line(error)}"
             ) from error
 
 
@@ -135,6 +144,37 @@ def load_object(what: str, name: str, packages: Sequence[str]) -> Any:
     return target
 
 
+def load_class(packages: Sequence[str], what: str, name: str) -> type[Any]:
+    """A class that hyperparameters name, such as ``policy_kwargs``' ``optimizer_class``.
+
+    Args:
+        packages: that may be imported from, beside :data:`LIBRARIES` and torch.
+        what: the setting.
+        name: dotted.
+
+    Raises:
+        ArgumentError: as of :func:`load_object`, or it is no class of the setting's kind.
+    """
+    from stable_baselines3.common.buffers import BaseBuffer
+    from stable_baselines3.common.policies import BasePolicy
+    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+    from torch.nn import Module
+    from torch.optim import Optimizer
+
+    kinds: dict[str, type[Any]] = {
+        "activation_fn": Module,
+        "features_extractor_class": BaseFeaturesExtractor,
+        "optimizer_class": Optimizer,
+        "policy": BasePolicy,
+        "rollout_buffer_class": BaseBuffer,
+    }
+    loaded = load_object(what, name, ["torch", *packages])
+    kind = kinds.get(what, object)
+    if not (isinstance(loaded, type) and issubclass(loaded, kind)):
+        raise ArgumentError(f"{what} {name!r}: expected a class of {kind.__name__}")
+    return loaded
+
+
 def _check_trusted(what: str, name: str, module: str, trusted: Sequence[str]) -> None:
     package = module.partition(".")[0]
     if package not in trusted:
@@ -146,7 +186,9 @@ def _check_trusted(what: str, name: str, module: str, trusted: Sequence[str]) ->
 
 def environment_packages(env_id: str) -> list[str]:
     """The packages that an environment's id names: before its colon, and where it is written."""
-    modules = env_id.rpartition(":")[0], entry_point(env_id).partition(":")[0]
+    file = environment_file(env_id)
+    named = env_id.rpartition(":")[0] if file is None else file.stem
+    modules = named, entry_point(env_id).partition(":")[0]
     return [module.partition(".")[0] for module in modules if module]
 
 

@@ -4,18 +4,21 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.save_util import data_to_json
+from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.errors import ArgumentError, CommandError
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.model_files import MAX_ENTRIES_BYTES
 from ppo_lab.registry import algorithm_class
+from ppo_lab.runs.named_code import load_class
 from ppo_lab.runs.saved_model import SavedRun, check_kind, zero_rate
 
 __all__ = ["check_plain", "load_policy"]
@@ -54,13 +57,14 @@ def check_plain(run: SavedRun, env_given: bool) -> None:
         )
 
 
-def load_policy(run: SavedRun, env: VecEnv, file: Path) -> BasePolicy:
+def load_policy(run: SavedRun, env: VecEnv, file: Path, device: str = "cpu") -> BasePolicy:
     """Build a run's ``MlpPolicy`` from its settings and fill it; nothing is unpickled or evaluated.
 
     Args:
         run: the run, which :func:`check_plain` has passed.
         env: its environments, whose spaces are the policy's.
         file: of the model.
+        device: torch's, or ``auto``.
 
     Raises:
         ArgumentError: the settings hold what cannot be read without evaluating it.
@@ -68,13 +72,15 @@ def load_policy(run: SavedRun, env: VecEnv, file: Path) -> BasePolicy:
     """
     _check_spaces(check_kind(file, run.algo), env, file)
     given = run.hyperparameters.get("policy_kwargs") or {}
-    keywords = constructor_arguments({"policy_kwargs": given})["policy_kwargs"]
+    named = partial(load_class, run.packages)
+    keywords = constructor_arguments({"policy_kwargs": given}, named)["policy_kwargs"]
     if run.hyperparameters.get("use_sde"):
         keywords = {**keywords, "use_sde": True}
     kind = algorithm_class(run.algo).policy_aliases[POLICY]
     try:
         policy: BasePolicy = kind(env.observation_space, env.action_space, zero_rate, **keywords)
         policy.load_state_dict(_parameters(file))
+        policy.to(get_device(device))
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise CommandError(

@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import (
     is_vecenv_wrapped,
 )
 
+from ppo_lab.environment_classes import gymnasium_id
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.hyperparams.environment_words import entry_point
 from ppo_lab.hyperparams.sources import TrainingSettings
@@ -108,7 +109,7 @@ class EnvironmentRecipe:
     def of_words(cls, env_id: str, words: Mapping[str, Any]) -> "EnvironmentRecipe":
         """What ``RunConfig``'s fields for environments, those of training, say of one."""
         known = {**words, "packages": words.get("env_packages", ())}
-        for name in ("callback", "eval_env_kwargs", "env_packages"):
+        for name in ("callback", "eval_env_kwargs", "env_packages", "asked_device", "env_sha256"):
             known.pop(name, None)
         return cls(env_id, **known)
 
@@ -118,8 +119,8 @@ class EnvironmentRecipe:
         Gymnasium's checker costs time at every step and repeats in warnings what ``FiniteGuard``
         stops at.
         """
-        import_packages(self.packages)
-        return gym.make(self.env, disable_env_checker=True, **self.env_kwargs)
+        import_packages(self.packages, self.env)
+        return gym.make(gymnasium_id(self.env), disable_env_checker=True, **self.env_kwargs)
 
     def fitting_policy(self, algo: str, stated: str = "") -> str:
         """Check that an algorithm can train in it, and name its policy there.
@@ -135,9 +136,11 @@ class EnvironmentRecipe:
         Raises:
             ArgumentError: unknown, cannot be made, or the algorithm cannot use it; says why.
         """
-        import_packages(self.packages)
-        needed = inspect_environment(self.env, self.env_kwargs, algo, self._wrapper())
+        import_packages(self.packages, self.env)
+        needed = inspect_environment(self.env, self.env_kwargs, algo, self.wrapper())
         algorithm = ALGORITHMS[algo]
+        if "." in stated and not algorithm.tabular:  # a class of a user's own
+            return stated
         if algorithm.tabular or needed == algorithm.policy_for("MultiInput"):
             return needed
         kinds: tuple[ObservationKind, ...] = ("Mlp", "Cnn")
@@ -185,7 +188,7 @@ class EnvironmentRecipe:
         verbose: int,
         make_one: Callable[[], gym.Env[Any, Any]] | None,
     ) -> VecEnv:
-        import_packages(self.packages)
+        import_packages(self.packages, self.env)
         if self.vec_env not in VEC_ENVS:
             raise ArgumentError(
                 f"vec_env {self.vec_env!r:.50}: expected one of {', '.join(VEC_ENVS)}"
@@ -210,7 +213,7 @@ class EnvironmentRecipe:
             n_envs,
             seed,
             monitor_dir=monitor_dir,
-            wrapper=self._wrapper(),
+            wrapper=self.wrapper(),
             monitor_kwargs=self._monitor_arguments(),
             kind=partial(PoolVecEnv, n_workers=workers) if workers else STEPPED_BY[kind],
             apart=kind in APART,
@@ -233,7 +236,7 @@ class EnvironmentRecipe:
 
         key = repr((self.env, self.env_kwargs, self.env_wrapper, n_envs))
         if key not in _choices:
-            wrapper = self._wrapper()
+            wrapper = self.wrapper()
             _choices[key] = choice = choose(
                 lambda: self.make_one() if wrapper is None else wrapper(self.make_one()),
                 n_envs,
@@ -266,7 +269,12 @@ class EnvironmentRecipe:
             return f"a {self.vec_env} vector environment was asked for"
         return "its monitor has arguments" if self.monitor_kwargs else None
 
-    def _wrapper(self) -> Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None:
+    def wrapper(self) -> Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None:
+        """What ``env_wrapper`` puts around each environment and its monitor; None: nothing.
+
+        Raises:
+            ArgumentError: one cannot be loaded.
+        """
         if not self.env_wrapper:
             return None
         layers = [load_named("env_wrapper", named, self._trusted()) for named in self.env_wrapper]
@@ -294,7 +302,7 @@ class EnvironmentRecipe:
         if normalized is not None:
             env = normalized(env)
         elif self.normalize:
-            env = VecNormalize(env, **self._normalization(training))
+            env = _normalized(env, self._normalization(training))
         if self.frame_stack:
             env = _stacked(env, self.frame_stack)
         if _has_images_channels_last(env) and not is_vecenv_wrapped(env, VecTransposeImage):
@@ -328,6 +336,16 @@ def expected(made: Any, kind: type[Any], what: str, name: str) -> Any:
             f"{kind.__module__.partition('.')[0]} {kind.__name__}"
         )
     return made
+
+
+def _normalized(env: VecEnv, arguments: Mapping[str, Any]) -> VecEnv:
+    try:
+        return VecNormalize(env, **arguments)
+    except (AssertionError, ValueError, TypeError, NotImplementedError) as error:
+        raise ArgumentError(
+            f"normalize does not fit the observations {env.observation_space}: "
+            f"{' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
 
 
 def _stacked(env: VecEnv, frames: int) -> VecEnv:

@@ -29,12 +29,15 @@ __all__ = [
     "ReferenceScores",
     "as_record",
     "known_scale",
+    "listed_reference",
     "measured_reference",
     "play_randomly",
     "reference_scores",
     "stated_reference",
     "stored_reference",
 ]
+
+Wrapper = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
 
 RANDOM_EPISODES = 100
 """Episodes behind a random policy's score where dynamic programming cannot give it."""
@@ -68,7 +71,10 @@ def as_record(reference: ReferenceScores | None) -> dict[str, Any] | None:
 
 
 def reference_scores(
-    env_id: str, env_kwargs: Mapping[str, Any], say: Callable[[str], None] = print
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    say: Callable[[str], None] = print,
+    wrapper: Wrapper | None = None,
 ) -> ReferenceScores | None:
     """Stated, or else measured.
 
@@ -76,6 +82,7 @@ def reference_scores(
         env_id: Gymnasium's id.
         env_kwargs: for ``gymnasium.make``.
         say: told in a line that the random policy is being played, and what came in the way.
+        wrapper: of :func:`measured_reference`.
 
     Returns:
         None where nothing is stated and the random policy cannot be played.
@@ -83,11 +90,15 @@ def reference_scores(
     Raises:
         ArgumentError: the environment cannot be made.
     """
-    return stated_reference(env_id, env_kwargs) or measured_reference(env_id, env_kwargs, say)
+    stated = stated_reference(env_id, env_kwargs)
+    return stated or measured_reference(env_id, env_kwargs, say, wrapper)
 
 
 def known_scale(
-    env_id: str, env_kwargs: Mapping[str, Any], say: Callable[[str], None] = print
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    say: Callable[[str], None] = print,
+    wrapper: Wrapper | None = None,
 ) -> ReferenceScores | None:
     """What a single score can be normalised by: a low and a high score.
 
@@ -96,14 +107,14 @@ def known_scale(
     """
     scale = stated_reference(env_id, env_kwargs)
     if scale is None and _spec(env_id, env_kwargs).reward_threshold is not None:
-        scale = measured_reference(env_id, env_kwargs, say)
+        scale = measured_reference(env_id, env_kwargs, say, wrapper)
     return scale
 
 
-def stored_reference(folder: Path) -> ReferenceScores | None:
-    """What a run folder's ``run.json`` says; None where it says nothing usable."""
+def stored_reference(file: Path, entry: str = "reference") -> ReferenceScores | None:
+    """What a JSON file says under a name, such as ``run.json``; None: nothing usable."""
     try:
-        stated = json.loads((folder / "run.json").read_text(encoding="utf-8"))["reference"]
+        stated = json.loads(file.read_text(encoding="utf-8"))[entry]
         low, high = float(stated["low"]), stated["high"]
         reference = ReferenceScores(
             low, None if high is None else float(high), str(stated["source"])
@@ -133,14 +144,22 @@ def stated_reference(env_id: str, env_kwargs: Mapping[str, Any]) -> ReferenceSco
             source=f"exact: random policy and optimum over {task.horizon} steps by dynamic "
             "programming",
         )
+    return listed_reference(env_id, env_kwargs)
+
+
+def listed_reference(env_id: str, env_kwargs: Mapping[str, Any]) -> ReferenceScores | None:
+    """What the report's table has; it knows environments with default arguments alone."""
     from reports.logs.references import known_references
 
-    listed = None if env_kwargs else known_references().get(env_id)
+    listed = None if env_kwargs else known_references().get(env_id.rpartition(":")[2])
     return None if listed is None else ReferenceScores(listed.low, listed.high, listed.source)
 
 
 def measured_reference(
-    env_id: str, env_kwargs: Mapping[str, Any], say: Callable[[str], None] = print
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    say: Callable[[str], None] = print,
+    wrapper: Wrapper | None = None,
 ) -> ReferenceScores | None:
     """The random policy, played; the high score is the environment's ``reward_threshold``.
 
@@ -151,6 +170,8 @@ def measured_reference(
         env_id: Gymnasium's id.
         env_kwargs: for ``gymnasium.make``.
         say: told of it in a line before, and in another if it fails.
+        wrapper: what lies around the environment where runs are scored. The returns are the
+            environment's own within it, as SB3's ``Monitor`` counts them in a run.
 
     Returns:
         None where no random episode could be played to its end: the environment failed, hung, paid
@@ -164,7 +185,7 @@ def measured_reference(
         f"(at most {RANDOM_SECONDS:.0f} s)"
     )
     spec = _spec(env_id, env_kwargs)
-    played = _played_apart(spec)
+    played = _played_apart(spec, wrapper)
     if isinstance(played, str):
         say(f"! no random policy's score for {env_id}: {played}")
         return None
@@ -188,13 +209,13 @@ def _spec(env_id: str, env_kwargs: Mapping[str, Any]) -> EnvSpec:
 # ------------------------------------------------------------------ in a process of its own
 
 
-def _played_apart(spec: EnvSpec) -> tuple[float, int] | str:
+def _played_apart(spec: EnvSpec, wrapper: Wrapper | None) -> tuple[float, int] | str:
     """The mean return and the number of the episodes behind it, or why there is none."""
     from loky import ProcessPoolExecutor
 
     executor = ProcessPoolExecutor(max_workers=1, timeout=START_SECONDS)
     try:
-        started = executor.submit(_guarded, spec, RANDOM_SECONDS)
+        started = executor.submit(_guarded, spec, RANDOM_SECONDS, wrapper)
         answer: tuple[float, int] | str = started.result(RANDOM_SECONDS + START_SECONDS)
     except TimeoutError:
         return f"it did not answer within {RANDOM_SECONDS + START_SECONDS:.0f} s"
@@ -206,7 +227,9 @@ def _played_apart(spec: EnvSpec) -> tuple[float, int] | str:
     return answer
 
 
-def _guarded(spec: EnvSpec, seconds: float) -> tuple[float, int] | str:
+def _guarded(
+    spec: EnvSpec, seconds: float, wrapper: Wrapper | None = None
+) -> tuple[float, int] | str:
     """Play; whatever the environment raises is a reason."""
     # Whoever waits may have been killed: this process ends by itself.
     last_resort = threading.Timer(seconds + START_SECONDS, os._exit, (1,))
@@ -214,40 +237,69 @@ def _guarded(spec: EnvSpec, seconds: float) -> tuple[float, int] | str:
     last_resort.start()
     try:
         with closing(gym.make(spec, disable_env_checker=True)) as env:
-            return play_randomly(env, seconds)
+            return play_randomly(env, seconds, wrapper)
     except BaseException as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
     finally:
         last_resort.cancel()
 
 
-def play_randomly(env: gym.Env[Any, Any], seconds: float) -> tuple[float, int] | str:
+class TrueReturns(gym.Wrapper[Any, Any, Any, Any]):
+    """Adds up an episode's rewards within the wrappers around it, as SB3's ``Monitor`` does.
+
+    Attributes:
+        total: of the episode so far.
+        over: whether the environment itself has ended it.
+    """
+
+    total = 0.0
+    over = False
+
+    def reset(self, **kwargs: Any) -> Any:
+        """Begin an episode; one under way is forgotten."""
+        self.total, self.over = 0.0, False
+        return self.env.reset(**kwargs)
+
+    def step(self, action: Any) -> Any:
+        """Take a step."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.total += float(reward)
+        self.over = bool(terminated or truncated)
+        return observation, reward, terminated, truncated, info
+
+
+def play_randomly(
+    env: gym.Env[Any, Any], seconds: float, wrapper: Wrapper | None = None
+) -> tuple[float, int] | str:
     """Mean return of ``RANDOM_EPISODES`` uniformly random episodes, seeds fixed.
 
     Args:
         env: played from its own reset on.
         seconds: after which the episode under way is dropped, and no other begun.
+        wrapper: put around it; the returns are those within.
 
     Returns:
         The mean and how many episodes stand behind it, or why there is none.
     """
+    counted = TrueReturns(env)
+    env = counted if wrapper is None else wrapper(counted)
     env.action_space.seed(0)
     masked = has_masks(env)
     returns: list[float] = []
     deadline = time.monotonic() + seconds
     for episode in range(RANDOM_EPISODES):
         env.reset(seed=episode)
-        total = 0.0
         for _ in range(RANDOM_STEPS):
             space = env.action_space
             action = space.sample(_mask(env)) if masked else space.sample()
-            _, reward, terminated, truncated, _ = env.step(action)
-            total += float(reward)
-            if terminated or truncated or time.monotonic() > deadline:
+            _, _, terminated, truncated, _ = env.step(action)
+            if counted.over or time.monotonic() > deadline:
                 break
-        if not (terminated or truncated) and time.monotonic() > deadline:
+            if terminated or truncated:  # a wrapper's ending, such as that of a life
+                env.reset()
+        if not counted.over and time.monotonic() > deadline:
             break
-        returns.append(total)
+        returns.append(counted.total)
     if not returns:
         return f"no random episode ended within {seconds:.0f} s"
     mean = float(np.mean(returns))

@@ -19,7 +19,7 @@ from ppo_lab.runs.config import (
     environment_folder_name,
 )
 from ppo_lab.runs.execution import FORMAT, RunResult, execute_run, finished_run
-from ppo_lab.runs.folder import to_json
+from ppo_lab.runs.folder import environment_source, to_json
 from ppo_lab.runs.folder_lock import Holder, holder_of
 from ppo_lab.runs.leftovers import discard, new_folder_beside, sweep, take_name
 from ppo_lab.runs.session import CheckpointAfterUpdate, Session
@@ -40,6 +40,8 @@ __all__ = [
 
 UNFINISHED = ".unfinished"
 """What the name of a run's folder of checkpoints ends with, until the run is finished."""
+TEXTS = ("algo", "env", "policy", "settings", "asked_device", "env_sha256")
+"""Entries of a record that must be text."""
 LARGEST = 2**63
 """No number in a run's record reaches this."""
 CHECKPOINT = re.compile(r"rl_model_(\d+)_steps\.zip")
@@ -124,7 +126,8 @@ def _claim(config: RunConfig, folder: Path) -> bool:
 
 def _write_record(config: RunConfig, aside: Path, facts: Mapping[str, Any]) -> None:
     """Say whose checkpoints these are; another process may be reading it."""
-    record = {"format": FORMAT, **config.as_dict(), "status": "unfinished", **facts}
+    where = environment_source(config)
+    record = {"format": FORMAT, **config.as_dict(), **where, "status": "unfinished", **facts}
     write_whole(aside / "run.json", to_json(record) + "\n")
 
 
@@ -245,7 +248,7 @@ def _check_types(config: RunConfig) -> None:
         TypeError: an entry is of another type.
         ValueError: a number is too small.
     """
-    texts = {name: getattr(config, name) for name in ("algo", "env", "policy", "settings")}
+    texts = {name: getattr(config, name) for name in TEXTS}
     for name, value in texts.items():
         if not isinstance(value, str):
             raise TypeError(f"{name} must be a text, found {value!r:.50}")

@@ -10,6 +10,7 @@ import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from ppo_lab.environment_classes import environment_file
 from ppo_lab.errors import ArgumentError, CommandError
 from ppo_lab.hyperparams.environment_words import take_environment
 from ppo_lab.hyperparams.reading import keyword_text
@@ -51,6 +52,8 @@ class SavedRun:
         normalized: whether its observations or rewards were, by ``VecNormalize``.
         policy: SB3's policy name; empty where it is not stated.
         hyperparameters: the algorithm's keyword arguments, plain values.
+        env_place: where the file lay that its environment is written in; empty: in none.
+        env_sha256: of that file.
     """
 
     folder: Path
@@ -63,6 +66,8 @@ class SavedRun:
     normalized: bool = False
     policy: str = ""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    env_place: str = ""
+    env_sha256: str = ""
 
     @property
     def recipe(self) -> EnvironmentRecipe:
@@ -171,6 +176,11 @@ def _saved_run(
     if not isinstance(kwargs, Mapping):
         raise ArgumentError(f"{file}: env_kwargs must be a mapping")
     packages = arguments.get("env_packages") or ()
+    place, digest = (str(arguments.get(name) or "") for name in ("env_file", "env_sha256"))
+    here, there = environment_file(env), environment_file(f"{place}:")
+    name = environment_folder_name(env)
+    if here is not None and there is not None and not here.is_file() and there.is_file():
+        env = f"{place}:{env.rpartition(':')[2]}"
     return SavedRun(
         folder,
         algo,
@@ -178,9 +188,12 @@ def _saved_run(
         dict(kwargs),
         environment,
         packages if isinstance(packages, list) else (),
+        name,
         normalized=bool(config.get("normalize")),
         policy=str(config.get("policy", "")),
         hyperparameters=config,
+        env_place=place,
+        env_sha256=digest,
     )
 
 
@@ -249,13 +262,14 @@ def _normalized(statistics: Path, env: VecEnv) -> VecEnv:
     return normalized
 
 
-def load_model(run: SavedRun, env: VecEnv, file: Path) -> BaseAlgorithm:
+def load_model(run: SavedRun, env: VecEnv, file: Path, device: str = "cpu") -> BaseAlgorithm:
     """Load a run's model to play, which unpickles its file: only do it to one that you trust.
 
     Args:
         run: the run.
         env: its environments.
         file: of the model.
+        device: SB3's.
 
     Raises:
         CommandError: the file is damaged, another algorithm's, or does not match ``env``.
@@ -269,7 +283,7 @@ def load_model(run: SavedRun, env: VecEnv, file: Path) -> BaseAlgorithm:
     }
     try:
         model = algorithm_class(run.algo).load(
-            file, env=env, device="cpu", custom_objects=unused, tensorboard_log=None
+            file, env=env, device=device, custom_objects=unused, tensorboard_log=None
         )
     except Exception as error:
         if "spaces do not match" in str(error):

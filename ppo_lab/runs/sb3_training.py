@@ -15,6 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalC
 from stable_baselines3.common.vec_env import VecEnv
 
 from envs.finite import FiniteTask, finite_task
+from ppo_lab.environment_classes import check_unchanged
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.ppo.space_checks import check_spaces
@@ -22,12 +23,12 @@ from ppo_lab.registry import ALGORITHMS, algorithm_class
 from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
 from ppo_lab.runs.exact_evaluation import ExactEvalCallback, can_solve
-from ppo_lab.runs.named_code import environment_packages, load_named
+from ppo_lab.runs.named_code import environment_packages, load_class, load_named
 from ppo_lab.runs.recipe import EnvironmentRecipe, expected
 from ppo_lab.runs.session import Session
 from ppo_lab.runs.watching import StoppedError, Watcher
 
-__all__ = ["check", "train"]
+__all__ = ["check", "evaluation_recipe", "train", "training_recipe"]
 
 MAX_EVALUATION_ENVS = 50
 
@@ -54,6 +55,7 @@ def train(
         StoppedError: the watcher stopped it.
     """
     session = session or Session()
+    check_unchanged(config.env, config.env_sha256)
     th.set_num_threads(1)  # these networks are too small to share
     name = environment_folder_name(config.env)
     with ExitStack() as closing:
@@ -81,7 +83,7 @@ def train(
             statistics.save(str(folder / name / "vecnormalize.pkl"))
     if config.evaluation.points == 1:  # the final policy is the only one that was scored
         _copy_final_as_best(config, folder)
-    facts = {"score_source": evaluator.score_source}
+    facts = {"score_source": evaluator.score_source, "device": str(model.device)}
     return Trained(evaluator.last_mean_reward, model.num_timesteps, facts)
 
 
@@ -142,9 +144,13 @@ def _named_callbacks(config: RunConfig) -> list[BaseCallback]:
     Raises:
         ArgumentError: one cannot be imported or made, or is none.
     """
-    packages = [*config.env_packages, *environment_packages(config.env)]
-    made = [load_named("callback", named, packages) for named in config.callback]
+    made = [load_named("callback", named, _packages(config)) for named in config.callback]
     return [expected(each(), BaseCallback, "callback", each.name) for each in made]
+
+
+def _packages(config: RunConfig) -> list[str]:
+    """What the settings' names may be imported from, beside the libraries."""
+    return [*config.env_packages, *environment_packages(config.env)]
 
 
 def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
@@ -152,9 +158,15 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     if session.start is not None:
         return session.loaded(config, env)
     # A copy: SB3's A2C writes into the policy_kwargs that it is given.
-    arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)))
+    named = partial(load_class, _packages(config))
+    arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)), named)
     return algorithm_class(config.algo)(
-        config.policy, env, seed=config.seed, device="cpu", **session.arguments, **arguments
+        named("policy", config.policy) if "." in config.policy else config.policy,
+        env,
+        seed=config.seed,
+        device=config.asked_device,
+        **session.arguments,
+        **arguments,
     )
 
 

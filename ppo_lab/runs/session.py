@@ -70,7 +70,7 @@ class Session:
                 raise ArgumentError(f"{self.start}: its VecNormalize statistics are missing")
             _take_statistics(normalized, stored)
         model = algorithm_class(config.algo).load(
-            self.start, env=env, device="cpu", **self.arguments
+            self.start, env=env, device=config.asked_device, **self.arguments
         )
         model.set_random_seed(config.seed + model.num_timesteps)
         return model

@@ -19,6 +19,7 @@ from envs.planning import (
     table_outcome,
     value_iteration,
 )
+from ppo_lab.environment_classes import check_unchanged
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.episode_bound import check_length, longest_episode
 from ppo_lab.ppo.space_checks import check_spaces
@@ -231,6 +232,7 @@ def _model(config: RunConfig) -> tuple[TabularMDP, int | None, FiniteTask | None
             raise ArgumentError(
                 f"{config.algo} works on the environment's own states: it takes no {name}"
             )
+    check_unchanged(config.env, config.env_sha256)
     env = training_recipe(config).make_one()
     try:
         check_spaces(env.observation_space, env.action_space)

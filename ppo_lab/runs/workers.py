@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import gymnasium as gym
 
+from ppo_lab.environment_classes import gymnasium_id
 from ppo_lab.errors import ArgumentError
 from ppo_lab.runs.execution import (
     RunConfig,
@@ -159,6 +160,6 @@ def check_survives(
 def _make_once(run_timeout: float | None, env_id: str, env_kwargs: Mapping[str, Any]) -> None:
     with time_limit(run_timeout):
         try:
-            gym.make(env_id, disable_env_checker=True, **env_kwargs).close()
+            gym.make(gymnasium_id(env_id), disable_env_checker=True, **env_kwargs).close()
         except BaseException:
             return  # the check that follows in the command's own process says what is wrong

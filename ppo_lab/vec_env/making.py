@@ -1,5 +1,6 @@
 """One environment, made and used with errors that say what to do."""
 
+import difflib
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,12 +10,15 @@ from typing import Any
 
 import gymnasium as gym
 
+from ppo_lab.environment_classes import gymnasium_id
 from ppo_lab.errors import ArgumentError
 from ppo_lab.interruption import by_user, one_line
 from ppo_lab.registry import closest
 
 __all__ = ["faults_in_one_line", "make_checked"]
 
+LIKENESS = 0.5
+"""How alike two ids are, at least, for the one to be meant by the other; 1: the same."""
 SOURCES = (
     (r"^ALE/|NoFrameskip-v\d$", "ale_py", '"ppo-lab[atari]"'),
     (r"^(MiniGrid|BabyAI)-", "minigrid", '"ppo-lab[minigrid]"'),
@@ -33,8 +37,9 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
     Raises:
         ArgumentError: no such environment (names the closest), or it cannot be made.
     """
+    known = gymnasium_id(env_id)
     try:
-        return gym.make(env_id, disable_env_checker=True, **env_kwargs)
+        return gym.make(known, disable_env_checker=True, **env_kwargs)
     except gym.error.UnregisteredEnv as error:
         raise ArgumentError(f"unknown environment {env_id!r}{_way_to(env_id)}") from error
     except BaseException as error:
@@ -58,6 +63,11 @@ def _way_to(env_id: str) -> str:
         return (
             f": nothing that is imported registers {namespace}/…; write PACKAGE:{name}, or give "
             "--env-packages PACKAGE, where PACKAGE is what registers it"
+        )
+    if not difflib.get_close_matches(name, names, n=1, cutoff=LIKENESS):
+        return (
+            f": nothing that is imported registers the like; write PACKAGE:{name}, or give "
+            "--env-packages PACKAGE"
         )
     return f"; closest: {closest(name, names)}"
 

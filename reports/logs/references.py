@@ -61,7 +61,7 @@ def load_references(path: str | Path) -> dict[str, Reference]:
 
 @cache
 def known_references() -> Mapping[str, Reference]:
-    """The table of Gymnasium's environments, by environment id."""
+    """The table of Gymnasium's environments and of Atari's games, by environment id."""
     table = read_yaml(TABLE)
     sources, measured, published = (
         _mapping(table.get(key)) for key in ("sources", "measured", "published")
@@ -79,6 +79,10 @@ def known_references() -> Mapping[str, Reference]:
         if None not in scores.values():
             source = f"low: {words['low']}; high: {words['high']}"
             references[env_id] = _stated(env_id, {**scores, "source": source}, TABLE.name)
+    for game, entry in _mapping(table.get("atari")).items():
+        stated = {**_mapping(entry), "source": sources.get("atari")}
+        for env_id in (f"ALE/{game}-v5", f"{game}NoFrameskip-v4"):
+            references[env_id] = _stated(env_id, stated, TABLE.name)
     return references
 
 
@@ -113,8 +117,9 @@ def _reference(task: str, runs: Sequence[Run], given: Mapping[str, Reference]) -
         if math.isfinite(run.low) and math.isfinite(run.high):
             return Reference(run.low, run.high, run.source)
     # With keyword arguments it is another environment, which the table does not know.
-    if task in known_references():
-        return known_references()[task]
+    listed = known_references().get(task.rpartition(":")[2])  # whatever module registers it
+    if listed is not None and "{" not in task:
+        return listed
     return _from_report(runs)
 
 

@@ -155,6 +155,33 @@ def test_the_zoos_normalised_run_is_scored_by_evaluate(
     assert "mean length 200.0 steps" in printed
 
 
+@pytest.mark.slow
+def test_the_zoos_run_with_wrappers_is_scored_in_the_same_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ppo_lab.evaluate import main
+
+    settings = {
+        "n_steps": 32,
+        "batch_size": 32,
+        "policy": "MlpPolicy",
+        "n_timesteps": 128,
+        "env_wrapper": [{"rl_zoo3.wrappers.TimeFeatureWrapper": {"max_steps": 500}}],
+        "frame_stack": 2,
+        "normalize": True,
+        "env_kwargs": {"sutton_barto_reward": True},
+    }
+    (tmp_path / "conf.yml").write_text(yaml.safe_dump({"CartPole-v1": settings}))
+    command = "rl_zoo3.train --algo ppo --env CartPole-v1 --conf-file conf.yml -n 128 --seed 0"
+    command += " --eval-freq 64 --device cpu --num-threads 1"
+    words = [sys.executable, "-m", *command.split()]
+    subprocess.run(words, cwd=tmp_path, env=environment(), check=True, capture_output=True)
+    run = tmp_path / "logs" / "ppo" / "CartPole-v1_1"
+    assert main([str(run), "--episodes", "3"]) == 0
+    # -1 for the fall alone: the environment is the one of env_kwargs, its rewards the true ones.
+    assert "mean return -1" in capsys.readouterr().out
+
+
 def test_search_uses_our_space_and_trial_zero_can_be_taken(
     page: tuple[Path, dict[str, str]],
 ) -> None:

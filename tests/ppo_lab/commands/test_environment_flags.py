@@ -140,12 +140,15 @@ def test_what_a_table_would_pass_over_is_refused(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--env-packages", "no_such_package"], "--env-packages no_such_package: it cannot be"),
+        (
+            ["--env-packages", "no_such_package"],
+            "(--env-packages, or of --wrapper) no_such_package cannot be imported",
+        ),
         (["--wrapper", "json:JSONDecoder"], "env_wrapper json.JSONDecoder() cannot be made"),
         (["--wrapper", "gymnasium:NoSuch"], "cannot be imported: AttributeError"),
         (["--env-kwargs", "size"], "--env-kwargs 'size': expected name:value"),
         (["--env-kwargs", "size:5"], "cannot be made"),
-        (["-P", "device:cuda"], "device is no hyperparameter; every run is made on the CPU"),
+        (["-P", "device:cuda"], "device is no hyperparameter; give --device"),
         (["-P", "n_envs:4"], "n_envs is no hyperparameter; give --n-envs"),
         (["--frame-stack", "-1"], "frame_stack -1: expected 0…1000"),
         (["--normalize", "often"], "normalize='often': expected dict(…)"),
@@ -202,6 +205,7 @@ def test_a_default_entrys_policy_is_not_forced_on_other_observations(tmp_path: P
         ("acme/Reach-v0", "write PACKAGE:acme/Reach-v0, or give --env-packages PACKAGE"),
         ("ppo_lab/Grid-v0", "closest: ppo_lab/GridWorld-v0"),
         ("CartPol-v1", "closest: CartPole-v1"),
+        ("Qxyz-v0", "write PACKAGE:Qxyz-v0, or give --env-packages PACKAGE"),
     ],
 )
 def test_an_unknown_id_says_what_brings_it(

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from stable_baselines3.common.atari_wrappers import MaxAndSkipEnv
 
 from envs.gridworld import GridWorld
 from ppo_lab.commands.comparison import ComparisonPlan, RunGroup, with_references
@@ -97,7 +99,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         references,
         "_played_apart",
-        lambda spec: references._guarded(spec, references.RANDOM_SECONDS),
+        lambda spec, wrapper: references._guarded(spec, references.RANDOM_SECONDS, wrapper),
     )
 
 
@@ -122,7 +124,7 @@ def test_toy_text_is_exact_too() -> None:
 def test_gymnasiums_environments_have_the_tables_scores_and_are_not_played(
     said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(references, "_played_apart", lambda _: pytest.fail("it was played"))
+    monkeypatch.setattr(references, "_played_apart", lambda *_: pytest.fail("it was played"))
     reference = reference_scores("CartPole-v1", {}, said.append)
     assert reference is not None
     assert (reference.low, reference.high) == (22.51, 475.0)  # docs/references.md
@@ -158,7 +160,7 @@ def test_no_high_score_where_none_is_stated_above_the_random_policys(
 def test_nothing_is_measured_where_no_normalised_score_would_be_printed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(references, "_played_apart", lambda _: pytest.fail("it was played"))
+    monkeypatch.setattr(references, "_played_apart", lambda *_: pytest.fail("it was played"))
     assert known_scale("Plain-v0", {}) is None
     with pytest.raises(pytest.fail.Exception, match="it was played"):
         known_scale("Threshold-v0", {})
@@ -202,7 +204,7 @@ def test_episodes_that_take_too_long_are_left_out_and_that_is_said(
     assert play_randomly(gym.make("Plain-v0", fault="endless"), 0.0) == (
         "no random episode ended within 0 s"
     )
-    monkeypatch.setattr(references, "_played_apart", lambda _: (2.0, 37))
+    monkeypatch.setattr(references, "_played_apart", lambda *_: (2.0, 37))
     reference = measured_reference("Plain-v0", {}, said.append)
     assert reference is not None
     assert reference.source == "low: random policy over 37 episodes, as many as ended within 20 s"
@@ -236,23 +238,58 @@ def test_an_unmasked_environments_random_policy_is_what_it_was() -> None:
     assert play_randomly(gym.make("CartPole-v1"), 60.0) == (23.68, 100)
 
 
+class Five(Payer):
+    """Five steps that pay 1, 2, 3, 4 and 5."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        self.taken = 0
+        return super().reset(seed=seed)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.taken += 1
+        return 0, float(self.taken), self.taken == 5, False, {}
+
+
+class LosesLives(gym.Wrapper[Any, Any, Any, Any]):
+    """Ends at every step, as Atari's lives do, and begins anew where the game has ended; pays 9."""
+
+    over = True
+
+    def reset(self, **kwargs: Any) -> Any:
+        return self.env.reset(**kwargs) if self.over else (0, {})
+
+    def step(self, action: Any) -> Any:
+        observation, _, self.over, truncated, info = self.env.step(action)
+        return observation, 9.0, True, truncated, info
+
+
+def test_a_wrapped_environments_returns_are_its_own_rewards_as_the_monitor_counts_them() -> None:
+    # 1 + 2 + 3 + 4 + 5, whatever is paid outside and however often an episode seems to end.
+    assert play_randomly(Five(), 60.0, LosesLives) == (15.0, 100)
+    assert play_randomly(Five(), 60.0) == (15.0, 100)
+    skipping = partial(MaxAndSkipEnv, skip=2)
+    frames = gym.make("CartPole-v1")
+    plain, repeated = play_randomly(frames, 60.0), play_randomly(frames, 60.0, skipping)
+    assert plain != repeated  # the random policy acts through the wrapper
+
+
 def test_what_a_run_folder_states_is_read_back_and_nothing_unusable(tmp_path: Path) -> None:
     def stored(reference: Any) -> ReferenceScores | None:
         (tmp_path / "run.json").write_text(json.dumps({"reference": reference}))
-        return stored_reference(tmp_path)
+        return stored_reference(tmp_path / "run.json")
 
     assert stored({"low": 1, "high": 2.5, "source": "x"}) == ReferenceScores(1.0, 2.5, "x")
     assert stored({"low": 1, "high": None, "source": "x"}) == ReferenceScores(1.0, None, "x")
     for bad in (None, 1, {}, {"low": 2, "high": 1, "source": ""}, {"low": 10**400, "high": None}):
         assert stored(bad) is None
-    assert stored_reference(tmp_path / "none") is None
+    assert stored_reference(tmp_path / "none.json") is None
 
 
 def test_a_comparison_keeps_what_its_finished_runs_state_and_measures_once_for_the_others(
     tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lows = iter((0.25, 0.5))
-    monkeypatch.setattr(references, "_played_apart", lambda _: (next(lows), 100))
+    monkeypatch.setattr(references, "_played_apart", lambda *_: (next(lows), 100))
     run = RunConfig("optimal", "DearGrid-v0", 0, 16, 1, "table", {}, Evaluation(2, 0))
     one = ComparisonPlan((RunGroup(run, "none"),), (100,), (300,), tmp_path)
     two = ComparisonPlan((RunGroup(run, "none"),), (100, 200), (300, 400), tmp_path)

@@ -147,9 +147,25 @@ def test_the_table_is_whole_and_the_documentation_shows_it() -> None:
         assert reference.low < reference.high, env_id
         assert "None" not in reference.source, env_id
     docs = Path(__file__).parents[3] / "docs" / "references.md"
-    rows = [f"| `{env_id}` | {of.low:g} | {of.high:g} |\n" for env_id, of in known.items()]
-    table = "".join(["| environment | low | high |\n", "|:--|--:|--:|\n", *rows])
-    assert table in docs.read_text(encoding="utf-8")
+    rows: dict[bool, list[str]] = {True: [], False: []}
+    for env_id, of in known.items():
+        if not env_id.endswith("NoFrameskip-v4"):
+            rows[env_id.startswith("ALE/")].append(f"| `{env_id}` | {of.low:g} | {of.high:g} |\n")
+    for listed in rows.values():
+        table = "".join(["| environment | low | high |\n", "|:--|--:|--:|\n", *listed])
+        assert table in docs.read_text(encoding="utf-8")
+
+
+def test_ataris_games_have_a_random_agents_and_a_humans_score_under_both_names() -> None:
+    known = known_references()
+    games = [env_id for env_id in known if env_id.startswith("ALE/")]
+    assert len(games) == 56  # the 57 of Mnih et al. 2015 without Video Pinball
+    assert "ALE/VideoPinball-v5" not in known
+    # DQN Zoo, dqn_zoo/atari_data.py.
+    for game, low, high in (("Pong", -20.7, 14.6), ("Breakout", 1.7, 30.5)):
+        for env_id in (f"ALE/{game}-v5", f"{game}NoFrameskip-v4"):
+            assert (known[env_id].low, known[env_id].high) == (low, high)
+    assert "human" in known["ALE/Pong-v5"].source
 
 
 def test_high_scores_are_the_registrys_thresholds() -> None:
