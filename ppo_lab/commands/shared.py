@@ -192,8 +192,8 @@ def add_environment_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--device",
         default="auto",
-        help="where networks are trained: SB3's cpu, cuda, cuda:1, …; auto: a GPU if there is "
-        "one, but the CPU for what spec_ppo's kernels serve",
+        help="where networks are trained: SB3's cpu, cuda, cuda:1, …; auto: the CPU for MLP "
+        "policies, a GPU for images if there is one",
     )
 
 

@@ -2,7 +2,7 @@
 
 from ppo_lab.errors import ArgumentError
 
-__all__ = ["check_device"]
+__all__ = ["check_device", "training_device"]
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
 """What torch computes on, and SB3 with it."""
@@ -36,3 +36,15 @@ def check_device(device: str) -> None:
             f"--device {device}: this machine or its torch has none ({reason}); --device cpu, or "
             "auto, works here"
         ) from error
+
+
+def training_device(asked: str, policy: str) -> str:
+    """SB3's ``device`` of a run.
+
+    Args:
+        asked: SB3's word; ``auto`` is the CPU for the small networks of vectors, which every
+            algorithm trains faster there (SB3 itself says so of its PPO), so that a comparison is
+            the same one on a machine with a GPU; for every other policy it is SB3's choice.
+        policy: SB3's name, or a class of the user's.
+    """
+    return "cpu" if asked == "auto" and policy.startswith("Mlp") else asked

@@ -22,6 +22,7 @@ from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import ALGORITHMS, algorithm_class
 from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
+from ppo_lab.runs.device import training_device
 from ppo_lab.runs.exact_evaluation import ExactEvalCallback, can_solve
 from ppo_lab.runs.named_code import environment_packages, load_class, load_named
 from ppo_lab.runs.recipe import EnvironmentRecipe, expected
@@ -164,7 +165,7 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
         named("policy", config.policy) if "." in config.policy else config.policy,
         env,
         seed=config.seed,
-        device=config.asked_device,
+        device=training_device(config.asked_device, config.policy),
         **session.arguments,
         **arguments,
     )

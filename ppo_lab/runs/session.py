@@ -14,6 +14,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.callbacks import BEST_STATISTICS
 from ppo_lab.registry import algorithm_class
 from ppo_lab.runs.config import RunConfig
+from ppo_lab.runs.device import training_device
 from reports.whole_files import whole_file
 
 __all__ = ["CheckpointAfterUpdate", "Session", "statistics_of"]
@@ -70,7 +71,10 @@ class Session:
                 raise ArgumentError(f"{self.start}: its VecNormalize statistics are missing")
             _take_statistics(normalized, stored)
         model = algorithm_class(config.algo).load(
-            self.start, env=env, device=config.asked_device, **self.arguments
+            self.start,
+            env=env,
+            device=training_device(config.asked_device, config.policy),
+            **self.arguments,
         )
         model.set_random_seed(config.seed + model.num_timesteps)
         return model

@@ -9,7 +9,7 @@ import torch as th
 from ppo_lab.compare import main as compare
 from ppo_lab.errors import ArgumentError
 from ppo_lab.evaluate import main as evaluate
-from ppo_lab.runs.device import check_device
+from ppo_lab.runs.device import check_device, training_device
 from ppo_lab.train import main as train
 from ppo_lab.tune import main as tune
 
@@ -23,6 +23,14 @@ def test_a_device_that_is_not_there_is_refused_which_sb3_passes_over() -> None:
         with pytest.raises(ArgumentError, match="--device") as error:
             check_device(device)
         assert "\n" not in str(error.value)
+
+
+def test_small_networks_are_trained_on_the_cpu_unless_asked_otherwise() -> None:
+    for policy in ("MlpPolicy", "MlpLstmPolicy"):
+        assert training_device("auto", policy) == "cpu"
+        assert training_device("cuda", policy) == "cuda"
+    for policy in ("CnnPolicy", "MultiInputPolicy", "acme.Policy"):
+        assert training_device("auto", policy) == "auto"
 
 
 def test_every_command_refuses_it_in_one_line(
