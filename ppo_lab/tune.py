@@ -71,7 +71,11 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
         "timesteps": (3000, "environment steps of each training run"),
         "n-envs": (8, "parallel environments of each training run"),
         "screen-seeds": (1, "tuning seeds that each trial is trained on"),
-        "finalists": (4, "best trials, which are trained again on fresh tuning seeds"),
+        "finalists": (
+            4,
+            "best trials, which are trained again on fresh tuning seeds, beside the default "
+            "settings, which always are",
+        ),
         "replicas": (10, "fresh tuning seeds of each finalist"),
         "seeds": (10, "test seeds behind each row of the table"),
         "episodes": (100, "evaluation episodes behind each score"),
