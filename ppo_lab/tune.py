@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 PROGRAM = "ppo_lab.tune"
-DEFAULT_ENV = "ppo_lab/NoisyGridWorld-v0"
+DEFAULT_ENV = "CartPole-v1"
 SHORTEST_GRACE = 4
 
 

@@ -19,7 +19,8 @@ from ppo_lab.tune import main
 from tuning.protocol import TuningProtocol
 
 HOME = Path(__file__).resolve().parents[2]
-SMALL = ["--trials", "2", "--seeds", "2", "--timesteps", "128", "--jobs", "2"]
+ENV = ["--env", "ppo_lab/NoisyGridWorld-v0"]
+SMALL = [*ENV, "--trials", "2", "--seeds", "2", "--timesteps", "128", "--jobs", "2"]
 STUDY = "tune-ppo_lab-NoisyGridWorld-v0"
 REPORT = [
     "report.html",
@@ -157,7 +158,7 @@ def test_interrupted_command_says_that_it_goes_on(tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         deadline = time.monotonic() + 240
-        while not list(tmp_path.glob(f"{STUDY}/screen/**/run.json")):
+        while not list(tmp_path.glob("tune-CartPole-v1/screen/**/run.json")):
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
@@ -298,7 +299,19 @@ def test_one_algorithm_and_an_environment_without_a_stated_score(tmp_path: Path)
     assert "P(better than spec_ppo (default))" in report  # the first label, without a PPO of SB3's
 
 
-PRUNED = ["--algo", "ppo", "--trials", "8", "--window", "2", "--pruner", "halving", "--seeds", "1"]
+PRUNED = [
+    *ENV,
+    "--algo",
+    "ppo",
+    "--trials",
+    "8",
+    "--window",
+    "2",
+    "--pruner",
+    "halving",
+    "--seeds",
+    "1",
+]
 PRUNED += ["--finalists", "1", "--replicas", "1", "--timesteps", "512", "--set", "n_steps=16"]
 
 
