@@ -3,13 +3,14 @@
 ``python benchmarks/default_job.py`` runs ``python -m ppo_lab.tune`` with several ``--seed``s, none
 of them the command's default, and prints for each algorithm what the tuned settings and the default
 settings came to on the study's test seeds. What follows ``--`` goes to the command. Studies are
-kept below ``--log-folder``, so a second call goes on.
+kept below ``--log-folder``, so a second call goes on. ``--write FILE`` puts the table between the
+file's marks, ``<!-- default job: ALGORITHMS -->``.
 """
 
 import argparse
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -73,13 +74,14 @@ def study(seed: int, words: Sequence[str], folder: Path) -> list[Gain]:
     """
     logs = folder / f"seed_{seed}"
     command = [sys.executable, "-m", "ppo_lab.tune", "--seed", str(seed), *words]
-    subprocess.run(
-        [*command, "--log-folder", str(logs)],
-        cwd=HOME,
-        env={**os.environ, "PYTHONPATH": str(HOME)},
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
+    if not list(logs.glob("*/report.json")):
+        subprocess.run(
+            [*command, "--log-folder", str(logs)],
+            cwd=HOME,
+            env={**os.environ, "PYTHONPATH": str(HOME)},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
     (judged,) = logs.glob("*/judge")
     scores = {place.name: _scores(place) for place in sorted(judged.iterdir())}
     algos = [name.removesuffix("-default") for name in scores if name.endswith("-default")]
@@ -131,17 +133,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=CHOOSING_SEEDS)
     parser.add_argument("--log-folder", type=Path, default=Path("logs/default-job"))
+    parser.add_argument("--write", type=Path, metavar="FILE")
     options = parser.parse_args(own)
     folder = options.log_folder.resolve() / ("_".join(words).strip("-").replace("/", "-") or "job")
     gains = []
     for seed in options.seeds:
         gains += study(seed, words, folder)
         print(f"seed {seed} is done", file=sys.stderr)
-    print(f"`python -m ppo_lab.tune {' '.join(words)}`".replace(" `", "`"))
-    print("\n".join(["", *table(gains)]))
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = (used.ru_utime + used.ru_stime) / len(options.seeds)
-    print(f"{seconds:.0f} s of processor time a study, those taken from disk included.")
+    lines = "\n".join([f"`{' '.join(['python -m ppo_lab.tune', *words])}`:", "", *table(gains)])
+    print(lines)
+    if options.write:
+        name = " ".join(dict.fromkeys(gain.algo for gain in gains))
+        marks = rf"(?<=<!-- default job: {name} -->\n).*?(?=<!-- /default job: {name} -->)"
+        page = options.write.read_text(encoding="utf-8")
+        page = re.sub(marks, lambda _: f"{lines}\n", page, flags=re.DOTALL)
+        options.write.write_text(page, encoding="utf-8")
 
 
 def _split(given: list[str]) -> tuple[list[str], list[str]]:

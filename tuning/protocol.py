@@ -126,12 +126,14 @@ class TuningProtocol:
         }
 
     @property
-    def tuning_runs(self) -> int:
-        """Runs of tuning of each algorithm, at most: pruners and equal settings spare some.
+    def replicated(self) -> int:
+        """Settings that are trained again, at most: the default and the best trials."""
+        return 1 + min(self.finalists, self.trials)
 
-        trials × screen_seeds + (finalists + 1) × replicas, the 1 being the default settings.
-        """
-        return self.trials * self.screen_seeds + (self.finalists + 1) * self.replicas
+    @property
+    def tuning_runs(self) -> int:
+        """Runs of tuning of each algorithm, at most: pruners and equal settings spare some."""
+        return self.trials * self.screen_seeds + self.replicated * self.replicas
 
     def run_seed(self, block: Block, index: int) -> int:
         """Seed of the index-th run, 0 ≤ index < 1000, of a block; all of them differ."""

@@ -135,7 +135,7 @@ def _protocol_notes(protocol: TuningProtocol) -> list[str]:
 
 def _budget(protocol: TuningProtocol) -> str:
     screened = f"{protocol.trials} × {len(protocol.screening_seeds)}"
-    replicated = f"({protocol.finalists} + 1) × {protocol.replicas}"
+    replicated = f"({protocol.replicated - 1} + 1) × {protocol.replicas}"
     return f"at most {screened} + {replicated} = {protocol.tuning_runs} runs of tuning"
 
 
