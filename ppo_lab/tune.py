@@ -265,8 +265,10 @@ def _run(
     for note in outcome.notes:
         console.print(note)
     console.print(outcome.time)
-    for algo, path in outcome.settings.items():
-        console.print(f"Best settings of {algo}, for -conf and for ours: {path}")
+    for tuned in outcome.tuned:
+        what = "Default settings, which were kept," if tuned.keeps_default else "Best settings"
+        path = outcome.settings[tuned.algo]
+        console.print(f"{what} of {tuned.algo}, for -conf and for ours: {path}")
     if options.plots:
         _draw_plots(outcome.trials, folder / "plots", console.print)
     console.print(f"Report: {folder / 'report.html'} ({duration(time.perf_counter() - started)})")

@@ -1,5 +1,6 @@
 """The default settings always get fresh seeds, and are kept where no trial beats them there."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -151,6 +152,21 @@ def test_default_that_no_trial_beats_is_kept_and_judged_once(tmp_path: Path) -> 
     assert "spec_ppo: the default was kept, for no trial beat it: screened at 0.000, 0" in text
     assert "(tuned)" not in text
     assert headline(SMALL, tuned)[0].startswith("spec_ppo, the default settings: ")
+
+
+def test_row_of_tuned_settings_that_are_the_default_leaves_the_report_of_an_older_study(
+    tmp_path: Path,
+) -> None:
+    # Earlier versions judged the default twice where it won, once as tuned.
+    study = replace(made(tmp_path / "a", score(default_is_worst)), folder=tmp_path / "judged")
+    row = study.folder / "judge" / "spec_ppo-tuned"
+    (row / "env_1").mkdir(parents=True)
+    record = {"hyperparameters": study.default_hyperparameters}
+    (row / "env_1" / "run.json").write_text(json.dumps(record))
+    tuned, _, _ = replicated(study, score(default_is_best))
+    judged(study, tuned, score(default_is_best))
+    assert not row.exists()
+    assert len(list((study.folder / "former").glob("*/env_1/run.json"))) == 1
 
 
 def test_trial_that_beats_the_default_is_judged_beside_it(tmp_path: Path) -> None:
