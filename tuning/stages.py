@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -163,7 +164,9 @@ def _make_damaged_again(resources: Resources, work: Iterable[Runs]) -> None:
 def _judging(
     resources: Resources, study: AlgorithmStudy, outcome: Tuned, reference: ReferenceScores | None
 ) -> Runs:
-    settings = {"default": ("default", study.default_hyperparameters)}
+    settings: dict[str, tuple[str, Mapping[str, Any]]] = {
+        "default": ("default", study.default_hyperparameters)
+    }
     if not outcome.keeps_default:
         winner = outcome.winner
         settings = {"tuned": (str(winner.trial), winner.hyperparameters), **settings}
