@@ -92,8 +92,8 @@ def headline(protocol: TuningProtocol, outcome: Tuned) -> list[str]:
     mean = f"{winner.mean:.3f} on average over {protocol.replicas} seeds that did not propose"
     if outcome.keeps_default or winner.trial is None:
         return [
-            f"{outcome.algo}, the default settings: python -m ppo_lab.tune kept them, for none of "
-            f"{counted(protocol.trials, 'trial')} beat them, study seed {protocol.seed};",
+            f"{outcome.algo}, the default settings: python -m ppo_lab.tune kept them, for no trial "
+            f"of {protocol.trials} beat them, study seed {protocol.seed};",
             f"{mean} anything.",
         ]
     return [
