@@ -2,7 +2,8 @@
 
 A run of a configuration scores its true quality plus standard normal seed noise. Everything is in
 standard deviations of that noise. Our decisions are made by the project's own functions:
-``AlgorithmStudy.best`` promotes, ``stages.ranked`` chooses, ``Hindsight`` proposes with TPE.
+``finalists`` promotes, ``ranked`` chooses, ``Hindsight`` proposes with TPE. The default, trial 0,
+is a configuration like any other here: no better than chance.
 """
 
 import math
@@ -19,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import integrate, stats
 
 from tuning.candidates import Candidate, ranked
+from tuning.finalists import finalists
 from tuning.parameters import Real
 from tuning.proposals import Hindsight, quiet
 from tuning.protocol import TuningProtocol
@@ -62,7 +64,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a study of ours spends: trials × 1 seed, finalists × replicas, test seeds."""
+    """What a study of ours spends: trials × 1 seed, (finalists + 1) × replicas, test seeds."""
 
     trials: int
     finalists: int
@@ -71,8 +73,8 @@ class Budget:
 
     @property
     def runs(self) -> int:
-        """Of tuning; the test seeds come on top."""
-        return self.trials + self.finalists * self.replicas
+        """Of tuning, the default's among them; the test seeds come on top."""
+        return self.protocol(0).tuning_runs
 
     def protocol(self, seed: int) -> TuningProtocol:
         """The project's own."""
@@ -89,14 +91,24 @@ class Budget:
 
 
 @dataclass
-class _Finished:
+class Finished:
     """Stands where a study's task list stands: the trials' outcomes, without a storage."""
 
     trials: list[FrozenTrial]
 
     def outcome(self, task: str) -> FrozenTrial | None:
+        """The trial of that number, if it has been."""
         number = int(task)
         return self.trials[number] if number < len(self.trials) else None
+
+
+class _Synthetic(AlgorithmStudy):
+    """A study whose default is trial 0, whatever that is."""
+
+    @property
+    def default_hyperparameters(self) -> dict[str, Any]:
+        """Trial 0's."""
+        return self.settings_of(self.outcomes()[0])
 
 
 class Objective:
@@ -148,13 +160,13 @@ def our_study(
         point = np.array([[params[p.key] for p in SPACE]])
         quality[number] = objective.quality(point)[0]
         trials.append(_trial(params, quality[number] + rng.standard_normal()))
-    study = AlgorithmStudy("spec_ppo", protocol, SPACE, Path(), _Finished(trials))  # type: ignore[arg-type]
+    study = _Synthetic("spec_ppo", protocol, SPACE, Path(), Finished(trials))  # type: ignore[arg-type]
     candidates = []
-    for number, trial in study.best(protocol.finalists):
-        scores = quality[number] + rng.standard_normal(protocol.replicas)
-        assert trial.value is not None
-        candidates.append(Candidate(number, {}, trial.value, tuple(scores.tolist())))
+    for each in finalists(study):
+        scores = tuple((quality[each.trial] + rng.standard_normal(protocol.replicas)).tolist())
+        candidates.append(Candidate(each.trial, {}, each.screened, scores, each.is_default))
     winner = ranked(candidates)[0]
+    assert winner.trial is not None
     truth = float(quality[winner.trial])
     tested = truth + float(rng.standard_normal(protocol.seeds).mean())
     return Finding(truth, winner.mean, tested)
@@ -166,7 +178,11 @@ def _params(rng: np.random.Generator) -> dict[str, Any]:
 
 def _trial(params: dict[str, Any], value: float) -> FrozenTrial:
     return create_trial(
-        params=params, distributions=distributions(SPACE), value=value, state=TrialState.COMPLETE
+        params=params,
+        distributions=distributions(SPACE),
+        value=value,
+        state=TrialState.COMPLETE,
+        user_attrs={"hyperparameters": params},
     )
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 PROGRAM = "ppo_lab.tune"
-DEFAULT_ENV = "ppo_lab/NoisyGridWorld-v0"
+DEFAULT_ENV = "CartPole-v1"
 SHORTEST_GRACE = 4
 
 
@@ -77,7 +77,11 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
         "timesteps": (3000, "environment steps of each training run"),
         "n-envs": (8, "parallel environments of each training run"),
         "screen-seeds": (1, "tuning seeds that each trial is trained on"),
-        "finalists": (4, "best trials, which are trained again on fresh tuning seeds"),
+        "finalists": (
+            4,
+            "best trials, which are trained again on fresh tuning seeds, beside the default "
+            "settings, which always are",
+        ),
         "replicas": (10, "fresh tuning seeds of each finalist"),
         "seeds": (10, "test seeds behind each row of the table"),
         "episodes": (100, "evaluation episodes behind each score"),
@@ -273,8 +277,10 @@ def _run(
     for note in outcome.notes:
         console.print(note)
     console.print(outcome.time)
-    for algo, path in outcome.settings.items():
-        console.print(f"Best settings of {algo}, for -conf and for ours: {path}")
+    for tuned in outcome.tuned:
+        what = "Default settings, which were kept," if tuned.keeps_default else "Best settings"
+        path = outcome.settings[tuned.algo]
+        console.print(f"{what} of {tuned.algo}, for -conf and for ours: {path}")
     if options.plots:
         _draw_plots(outcome.trials, folder / "plots", console.print)
     console.print(f"Report: {folder / 'report.html'} ({duration(time.perf_counter() - started)})")

@@ -13,19 +13,22 @@ __all__ = ["Candidate", "Tuned", "lower_end", "ranked"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A replicated trial.
+    """A finalist that finished on every fresh seed.
 
     Attributes:
-        trial: its number.
+        trial: the number of the trial that had its settings; None: the default, which no trial had.
         hyperparameters: the algorithm's arguments.
-        screened: its score in screening, which chose it and is too high for that reason.
+        screened: its score in screening, which chose it and is too high for that reason; None: the
+            default settings need none.
         scores: on the fresh seeds, in their order.
+        is_default: whether its settings are the default ones.
     """
 
-    trial: int
+    trial: int | None
     hyperparameters: Mapping[str, Any]
-    screened: float
+    screened: float | None
     scores: tuple[float, ...]
+    is_default: bool = False
 
     @property
     def mean(self) -> float:
@@ -50,6 +53,11 @@ class Tuned:
         """The candidate of the best mean over fresh seeds."""
         return self.candidates[0]
 
+    @property
+    def keeps_default(self) -> bool:
+        """Whether no trial beat the default settings, which then are the outcome."""
+        return self.winner.is_default
+
 
 def lower_end(scores: Sequence[float]) -> float:
     """Lower end of the 95 % t-interval of a mean; −∞ for a single score."""
@@ -61,5 +69,10 @@ def lower_end(scores: Sequence[float]) -> float:
 
 
 def ranked(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Best first: by mean over fresh seeds, then the lower end of its interval, then age."""
-    return tuple(sorted(candidates, key=lambda c: (-c.mean, -c.lower, c.trial)))
+    """Best first: by mean over fresh seeds, the lower end of its interval, the default, age."""
+
+    def order(candidate: Candidate) -> tuple[float, float, bool, int]:
+        age = -1 if candidate.trial is None else candidate.trial
+        return -candidate.mean, -candidate.lower, not candidate.is_default, age
+
+    return tuple(sorted(candidates, key=order))

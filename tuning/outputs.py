@@ -54,8 +54,12 @@ def restore_run(folder: Path, config: RunConfig, trial: FrozenTrial) -> None:
         move_into_place(partial, folder)
 
 
-def former_settings(place: Path, hyperparameters: Mapping[str, Any]) -> str | None:
+def former_settings(place: Path, hyperparameters: Mapping[str, Any] | None) -> str | None:
     """A short name of the settings that the runs in a folder were made with.
+
+    Args:
+        place: the folder.
+        hyperparameters: those that belong there now; None: none do.
 
     Returns:
         None where there are none, or they are these.

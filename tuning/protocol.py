@@ -26,10 +26,11 @@ WILCOXON_SEEDS = 4
 class TuningProtocol:
     """What every algorithm of a study gets, the same for all.
 
-    Screening trains each trial on ``screen_seeds`` tuning seeds, all trials on the same; the best
-    ``finalists`` are trained again on ``replicas`` fresh tuning seeds, and the best mean of those
-    wins (of equal means, the higher lower end of the 95 % interval); the winner and the defaults
-    are judged on ``seeds`` test seeds of their own.
+    Screening trains each trial on ``screen_seeds`` tuning seeds, all trials on the same; the
+    default settings and the best ``finalists`` of the others are trained again on ``replicas``
+    fresh tuning seeds, and the best mean of those wins (of equal means, the higher lower end of the
+    95 % interval, then the default); the winner and the defaults are judged on ``seeds`` test seeds
+    of their own.
 
     Attributes:
         env: Gymnasium's id.
@@ -38,7 +39,7 @@ class TuningProtocol:
         trials: screened settings of each algorithm, ≥ 1.
         seeds: test seeds, the runs behind each row of the final table, ≥ 1.
         seed: 0…9999, decides every other seed.
-        finalists: trials that are replicated, ≥ 1.
+        finalists: trials that are replicated beside the default settings, ≥ 1.
         replicas: fresh seeds of each finalist, ≥ 1.
         episodes: behind each evaluation, ≥ 1.
         curve_points: evaluations of a judged run.
@@ -123,6 +124,16 @@ class TuningProtocol:
             "batch_size": max(2, n_steps * self.n_envs // 4),
             "n_epochs": self.n_epochs,
         }
+
+    @property
+    def replicated(self) -> int:
+        """Settings that are trained again, at most: the default and the best trials."""
+        return 1 + min(self.finalists, self.trials)
+
+    @property
+    def tuning_runs(self) -> int:
+        """Runs of tuning of each algorithm, at most: pruners and equal settings spare some."""
+        return self.trials * self.screen_seeds + self.replicated * self.replicas
 
     def run_seed(self, block: Block, index: int) -> int:
         """Seed of the index-th run, 0 ≤ index < 1000, of a block; all of them differ."""

@@ -22,7 +22,7 @@ from tuning.stages import judge, replicate, replications, screen
 from tuning.storage import GRACE_SECONDS, file_url, open_storage, open_study
 from tuning.study import AlgorithmStudy, reason_of, study_settings
 from tuning.trial_runs import TrialResult
-from tuning.wording import decisions, notes_of, time_spent
+from tuning.wording import decisions, headline, notes_of, time_spent
 from tuning.work_list import WorkList
 
 __all__ = ["Outcome", "run_study"]
@@ -168,19 +168,18 @@ def _outcome(
         table = trials_table(study.outcomes(), decided)
         write_whole(folder / f"trials-{study.algo}.csv", table)
         settings[study.algo] = folder / f"{study.algo}.yml"
-        comments = [
-            f"{study.algo}, tuned by python -m ppo_lab.tune: trial {outcome.winner.trial + 1} of "
-            f"{protocol.trials}, study seed {protocol.seed};",
-            f"{outcome.winner.mean:.3f} on average over {protocol.replicas} seeds that did not "
-            "propose it (the best of several, so a little too high: see the judged score).",
-        ]
         write_whole(
             settings[study.algo],
-            settings_yaml(protocol, study.policy, outcome.winner.hyperparameters, comments),
+            settings_yaml(
+                protocol,
+                study.policy,
+                outcome.winner.hyperparameters,
+                headline(protocol, outcome),
+            ),
         )
     everything = {
         study.algo: [
-            *replicated[study.algo],
+            *(trial for trials in replicated[study.algo].values() for trial in trials),
             *(t for f, t in judged.items() if f.parent.name.startswith(f"{study.algo}-")),
         ]
         for study in studies
@@ -196,10 +195,10 @@ def _outcome(
     )
 
 
-def _replications(study: AlgorithmStudy, resources: Resources) -> list[FrozenTrial]:
+def _replications(study: AlgorithmStudy, resources: Resources) -> dict[str, list[FrozenTrial]]:
     work_list = resources.companion(f"{study.algo}-replicate")
     work_list.refresh()
-    return [trial for made in replications(study, work_list).values() for trial in made]
+    return replications(study, work_list)
 
 
 def _disconnect(storage: BaseStorage) -> None:

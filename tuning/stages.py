@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -12,6 +13,7 @@ from ppo_lab.runs.executor import Death, as_completed
 from ppo_lab.runs.references import ReferenceScores, as_record
 from reports.text import counted
 from tuning.candidates import Candidate, Tuned, ranked
+from tuning.finalists import finalists
 from tuning.outputs import former_settings, restore_run
 from tuning.shift import Resources, carry_out
 from tuning.study import AlgorithmStudy, Runs, Screening, reason_of
@@ -43,7 +45,7 @@ def screen(resources: Resources, studies: Sequence[AlgorithmStudy]) -> None:
 
 
 def replicate(resources: Resources, studies: Sequence[AlgorithmStudy]) -> list[Tuned]:
-    """Train the best trials again on fresh tuning seeds; the best mean wins.
+    """Train the default and the best trials again on fresh tuning seeds; the best mean wins.
 
     Raises:
         StudyError: every finalist of an algorithm failed on a fresh seed, or a run could not be
@@ -55,18 +57,17 @@ def replicate(resources: Resources, studies: Sequence[AlgorithmStudy]) -> list[T
 
 
 def _replication(resources: Resources, study: AlgorithmStudy) -> Runs:
-    protocol = study.protocol
     runs = {}
-    for number, trial in study.best(protocol.finalists):
-        hyperparameters = study.hyperparameters(trial.params)
-        for i in range(1, protocol.replicas + 1):
-            place = study.place(i, "replicate", study.algo, f"trial_{number + 1}")
-            runs[f"{number}/{i}"] = place, study.run("replicate", i - 1, hyperparameters)
+    for finalist in finalists(study):
+        for i in range(1, study.protocol.replicas + 1):
+            place = study.place(i, "replicate", study.algo, finalist.folder_name)
+            run = study.run("replicate", i - 1, finalist.hyperparameters)
+            runs[f"{finalist.name}/{i}"] = place, run
     return Runs(resources.companion(f"{study.algo}-replicate"), runs)
 
 
-def replications(study: AlgorithmStudy, work_list: WorkList) -> dict[int, list[FrozenTrial]]:
-    """A finalist's number → its outcomes on the fresh seeds, in their order, as far as there are.
+def replications(study: AlgorithmStudy, work_list: WorkList) -> dict[str, list[FrozenTrial]]:
+    """A finalist's name → its outcomes on the fresh seeds, in their order, as far as there are.
 
     Args:
         study: the algorithm's.
@@ -74,8 +75,8 @@ def replications(study: AlgorithmStudy, work_list: WorkList) -> dict[int, list[F
     """
     seeds = range(1, study.protocol.replicas + 1)
     outcomes = {
-        number: [work_list.outcome(f"{number}/{i}") for i in seeds]
-        for number, _ in study.best(study.protocol.finalists)
+        finalist.name: [work_list.outcome(f"{finalist.name}/{i}") for i in seeds]
+        for finalist in finalists(study)
     }
     return {n: [trial for trial in made if trial is not None] for n, made in outcomes.items()}
 
@@ -83,13 +84,15 @@ def replications(study: AlgorithmStudy, work_list: WorkList) -> dict[int, list[F
 def _tuned(study: AlgorithmStudy, work_list: WorkList) -> Tuned:
     candidates, reasons = [], []
     replicated = replications(study, work_list)
-    for number, trial in study.best(study.protocol.finalists):
-        outcomes = replicated[number]
+    for each in finalists(study):
+        outcomes = replicated[each.name]
         scores = [o.value for o in outcomes if o.state == TrialState.COMPLETE]
         finished = tuple(score for score in scores if score is not None)
-        if len(finished) == study.protocol.replicas and trial.value is not None:
-            settings = study.hyperparameters(trial.params)
-            candidates.append(Candidate(number, settings, trial.value, finished))
+        if len(finished) == study.protocol.replicas:
+            settings = each.hyperparameters
+            candidates.append(
+                Candidate(each.trial, settings, each.screened, finished, each.is_default)
+            )
         else:
             reasons.append(next(reason_of(o) for o in outcomes if o.state == TrialState.FAIL))
     if not candidates:
@@ -103,7 +106,7 @@ def judge(
     tuned: Sequence[Tuned],
     reference: ReferenceScores | None,
 ) -> dict[Path, FrozenTrial]:
-    """Train the winners and the defaults on the test seeds.
+    """Train the winners and the defaults on the test seeds; once where they are the same.
 
     Every run's folder is on this machine afterwards, whichever machine made it.
 
@@ -161,12 +164,13 @@ def _make_damaged_again(resources: Resources, work: Iterable[Runs]) -> None:
 def _judging(
     resources: Resources, study: AlgorithmStudy, outcome: Tuned, reference: ReferenceScores | None
 ) -> Runs:
-    winner = outcome.winner
-    settings = {
-        "tuned": (str(winner.trial), winner.hyperparameters),
-        "default": ("default", study.default_hyperparameters),
+    settings: dict[str, tuple[str, Mapping[str, Any]]] = {
+        "default": ("default", study.default_hyperparameters)
     }
-    _set_former_winner_aside(study, winner)
+    if not outcome.keeps_default:
+        winner = outcome.winner
+        settings = {"tuned": (str(winner.trial), winner.hyperparameters), **settings}
+    _set_former_winner_aside(study, outcome)
     runs: dict[str, tuple[Path, RunConfig]] = {}
     for name, (trial, hyperparameters) in settings.items():
         for i in range(1, study.protocol.seeds + 1):
@@ -176,10 +180,13 @@ def _judging(
     return Runs(resources.companion(f"{study.algo}-judge"), runs, keep_evaluations=True)
 
 
-def _set_former_winner_aside(study: AlgorithmStudy, winner: Candidate) -> None:
+def _set_former_winner_aside(study: AlgorithmStudy, outcome: Tuned) -> None:
     """With more trials another one may win: the former one's runs leave the report's folder."""
     place = study.folder / "judge" / f"{study.algo}-tuned"
-    former = former_settings(place, winner.hyperparameters)
+    # Where the default is kept, nothing is tuned: whatever lies there is a former winner's.
+    former = former_settings(
+        place, None if outcome.keeps_default else outcome.winner.hyperparameters
+    )
     if former is not None:
         target = study.folder / "former" / f"{study.algo}-{former}"
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -70,6 +70,11 @@ class AlgorithmStudy:
         """The algorithm's own settings under the protocol's shape and what the space fixes."""
         return defaults(self.algo, self.space, self.shape, self.protocol.n_envs)
 
+    def settings_of(self, trial: FrozenTrial) -> dict[str, Any]:
+        """The algorithm's arguments that a trial was trained with, as they were written down."""
+        settings: dict[str, Any] = trial.user_attrs["hyperparameters"]
+        return settings
+
     def run(self, stage: str, index: int, hyperparameters: Mapping[str, Any]) -> RunConfig:
         """The run of a stage's index-th seed under the protocol."""
         protocol = self.protocol

@@ -1,17 +1,18 @@
 """The words that say what was spent, what was decided, and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from reports.text import counted
 from tuning.candidates import Candidate, Tuned
+from tuning.finalists import Finalist, finalists, same_settings
 from tuning.parameters import Choice, Fixed, Parameter
 from tuning.protocol import TuningProtocol
 from tuning.study import AlgorithmStudy, reason_of
 
-__all__ = ["decisions", "notes_of", "time_spent"]
+__all__ = ["decisions", "headline", "notes_of", "time_spent"]
 
 _SAMPLERS = {
     "tpe": "TPE",
@@ -33,7 +34,7 @@ def notes_of(
     studies: Sequence[AlgorithmStudy],
     tuned: Sequence[Tuned],
     judged: Mapping[Path, FrozenTrial],
-    replicated: Mapping[str, Sequence[FrozenTrial]],
+    replicated: Mapping[str, Mapping[str, Sequence[FrozenTrial]]],
 ) -> list[str]:
     """Plain sentences on protocol, spaces, spending, choice and failures.
 
@@ -45,6 +46,7 @@ def notes_of(
         *(f"{s.algo} searched {'; '.join(map(_described, s.space))}." for s in studies),
         *(_spent_note(study, replicated[study.algo], judged) for study in studies),
         *(_choice_note(study, outcome) for study, outcome in zip(studies, tuned, strict=True)),
+        *(note for study in studies for note in _fresh_failures(study, replicated[study.algo])),
         *_failure_notes(studies, judged),
     ]
 
@@ -52,20 +54,53 @@ def notes_of(
 def decisions(study: AlgorithmStudy, tuned: Tuned) -> dict[int, str]:
     """What was decided on each trial, and why: number → one line."""
     places = {candidate.trial: place for place, candidate in enumerate(tuned.candidates, 1)}
-    finalists = {number for number, _ in study.best(study.protocol.finalists)}
+    chosen = {finalist.trial: finalist for finalist in finalists(study)}
     decided = {}
     for number, trial in study.outcomes().items():
-        if trial.state != TrialState.COMPLETE:
-            decided[number] = reason_of(trial)
-        elif number in places:
+        failed = "" if trial.state == TrialState.COMPLETE else reason_of(trial)
+        what = "the default settings" if number in chosen and chosen[number].is_default else ""
+        if number in places:
             candidate = tuned.candidates[places[number] - 1]
             verdict = "wins" if places[number] == 1 else f"place {places[number]}"
-            decided[number] = f"replicated: {_of_candidate(candidate)}; {verdict}"
-        elif number in finalists:
-            decided[number] = "replicated: failed on a fresh seed"
+            replicated = f"replicated: {_of_candidate(candidate)}; {verdict}"
+            decided[number] = "; ".join(filter(None, (failed, what, replicated)))
+        elif number in chosen:
+            replicated = "replicated: failed on a fresh seed"
+            decided[number] = "; ".join(filter(None, (failed, what, replicated)))
+        elif failed:
+            decided[number] = failed
         else:
-            decided[number] = f"not among the best {study.protocol.finalists}"
+            decided[number] = _left_out(study, trial, chosen.values())
     return decided
+
+
+def _left_out(study: AlgorithmStudy, trial: FrozenTrial, chosen: Iterable[Finalist]) -> str:
+    settings = study.settings_of(trial)
+    for finalist in chosen:
+        if same_settings(settings, finalist.hyperparameters):
+            return f"the same settings as {_name(finalist.trial, finalist.is_default)}"
+    return f"not among the best {study.protocol.finalists}"
+
+
+def _name(trial: int | None, is_default: bool) -> str:
+    return "the default" if is_default or trial is None else f"trial {trial + 1}"
+
+
+def headline(protocol: TuningProtocol, outcome: Tuned) -> list[str]:
+    """The lines above the best settings in their file: which they are, and what they scored."""
+    winner = outcome.winner
+    mean = f"{winner.mean:.3f} on average over {protocol.replicas} seeds that did not propose"
+    if outcome.keeps_default or winner.trial is None:
+        return [
+            f"{outcome.algo}, the default settings: python -m ppo_lab.tune kept them, for no trial "
+            f"of {protocol.trials} beat them, study seed {protocol.seed};",
+            f"{mean} anything.",
+        ]
+    return [
+        f"{outcome.algo}, tuned by python -m ppo_lab.tune: trial {winner.trial + 1} of "
+        f"{protocol.trials}, study seed {protocol.seed};",
+        f"{mean} it (the best of several, so a little too high: see the judged score).",
+    ]
 
 
 def time_spent(
@@ -86,15 +121,22 @@ def _protocol_notes(protocol: TuningProtocol) -> list[str]:
     return [
         f"Tuning, for each algorithm alike: {protocol.trials} trials of {protocol.timesteps} "
         f"steps on {counted(len(seeds), 'tuning seed')}, proposed by "
-        f"{_SAMPLERS[protocol.sampler]}; {_PRUNERS[protocol.pruner]}; then the best "
-        f"{protocol.finalists} again on {protocol.replicas} fresh tuning seeds; the best mean over "
-        "the fresh seeds won, of equal ones the one whose 95 % interval starts higher.",
+        f"{_SAMPLERS[protocol.sampler]}; {_PRUNERS[protocol.pruner]}; then the default settings "
+        f"and the best {protocol.finalists} others again on {protocol.replicas} fresh tuning "
+        f"seeds, the same for all: {_budget(protocol)}; the best mean over the fresh seeds won, of "
+        "equal ones the one whose 95 % interval starts higher, then the default.",
         f"Every run: {protocol.n_envs} environments, {shape} where the search does not say and the "
         "algorithm has them (A2C keeps its own); all else the algorithm's defaults. "
         f"{protocol.evaluation(judging=True, index=0).in_words}",
         f"Tuning seeds {_span(seeds)} and {_span(protocol.replica_seeds)}; test seeds from "
         f"{protocol.judge_seeds[0]} on; no seed serves both.",
     ]
+
+
+def _budget(protocol: TuningProtocol) -> str:
+    screened = f"{protocol.trials} × {len(protocol.screening_seeds)}"
+    replicated = f"({protocol.replicated - 1} + 1) × {protocol.replicas}"
+    return f"at most {screened} + {replicated} = {protocol.tuning_runs} runs of tuning"
 
 
 def _described(parameter: Parameter) -> str:
@@ -107,15 +149,20 @@ def _described(parameter: Parameter) -> str:
 
 
 def _spent_note(
-    study: AlgorithmStudy, replicated: Sequence[FrozenTrial], judged: Mapping[Path, FrozenTrial]
+    study: AlgorithmStudy,
+    replicated: Mapping[str, Sequence[FrozenTrial]],
+    judged: Mapping[Path, FrozenTrial],
 ) -> str:
+    again = [trial for trials in replicated.values() for trial in trials]
+    of_default = next(len(replicated[f.name]) for f in finalists(study) if f.is_default)
     screened = list(study.outcomes().values())
     stopped = len(study.of_state(TrialState.PRUNED))
     failed = len(study.of_state(TrialState.FAIL))
     of_algo = [t for folder, t in judged.items() if folder.parent.name.startswith(f"{study.algo}-")]
     return (
         f"Spent on {study.algo}: {len(screened)} trials ({stopped} stopped, {failed} failed) and "
-        f"{len(replicated)} replications, {_steps(screened) + _steps(replicated)} steps of tuning; "
+        f"{len(again)} replications ({of_default} of them of the default settings), "
+        f"{_steps(screened) + _steps(again)} steps of tuning; "
         f"{len(of_algo)} judged runs, {_steps(of_algo)} steps."
     )
 
@@ -126,23 +173,46 @@ def _steps(trials: Sequence[FrozenTrial]) -> int:
 
 def _choice_note(study: AlgorithmStudy, outcome: Tuned) -> str:
     winner = outcome.winner
+    others = [f"{_name(c.trial, c.is_default)} {c.mean:.3f}" for c in outcome.candidates[1:]]
+    there = f"the other finalists there: {', '.join(others)}" if others else ""
+    if outcome.keeps_default:
+        return (
+            f"{study.algo}: the default was kept, for no trial beat it: "
+            f"{_of_candidate(winner)}{f' ({there})' if there else ''}; so there is no row of tuned "
+            "settings, which would be the same runs twice."
+        )
     searched = {p.name for p in study.space if not isinstance(p, Fixed)}
     chosen = {k: v for k, v in winner.hyperparameters.items() if k in searched}
     if "net_arch" in searched:
         chosen["net_arch"] = winner.hyperparameters["policy_kwargs"]["net_arch"]
     words = ", ".join(f"{name} {_number(value)}" for name, value in chosen.items())
-    others = [f"trial {c.trial + 1} {c.mean:.3f}" for c in outcome.candidates[1:]]
-    return f"{study.algo} (tuned) is trial {winner.trial + 1}: {words}; {_of_candidate(winner)}" + (
-        f" (the other finalists there: {', '.join(others)})." if others else "."
-    )
+    tuned = f"{study.algo} (tuned) is {_name(winner.trial, winner.is_default)}: {words}"
+    return f"{tuned}; {_of_candidate(winner)}{f' ({there})' if there else ''}."
 
 
 def _of_candidate(candidate: Candidate) -> str:
-    return f"screened at {candidate.screened:.3f}, {candidate.mean:.3f} on the fresh seeds"
+    screened = "" if candidate.screened is None else f"screened at {candidate.screened:.3f}, "
+    return f"{screened}{candidate.mean:.3f} on the fresh seeds"
 
 
 def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _fresh_failures(
+    study: AlgorithmStudy, replicated: Mapping[str, Sequence[FrozenTrial]]
+) -> list[str]:
+    """A finalist that failed on a fresh seed is none: that it did is said, of the default too."""
+    notes = []
+    for finalist in finalists(study):
+        failed = [t for t in replicated[finalist.name] if t.state == TrialState.FAIL]
+        if failed:
+            name = _name(finalist.trial, finalist.is_default)
+            notes.append(
+                f"{name[0].upper()}{name[1:]} of {study.algo} failed on "
+                f"{counted(len(failed), 'fresh seed')} and could not win: {reason_of(failed[0])}"
+            )
+    return notes
 
 
 def _failure_notes(

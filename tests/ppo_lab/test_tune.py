@@ -19,7 +19,8 @@ from ppo_lab.tune import main
 from tuning.protocol import TuningProtocol
 
 HOME = Path(__file__).resolve().parents[2]
-SMALL = ["--trials", "2", "--seeds", "2", "--timesteps", "128", "--jobs", "2"]
+ENV = ["--env", "ppo_lab/NoisyGridWorld-v0"]
+SMALL = [*ENV, "--trials", "2", "--seeds", "2", "--timesteps", "128", "--jobs", "2"]
 STUDY = "tune-ppo_lab-NoisyGridWorld-v0"
 REPORT = [
     "report.html",
@@ -79,6 +80,19 @@ def test_default_rows_of_both_algorithms_are_the_same_to_the_last_digit(finished
         for algo in ("spec_ppo", "ppo")
     )
     assert ours == reference
+
+
+def test_replication_trains_the_default_beside_the_best_others_as_the_budget_says(
+    finished: Path,
+) -> None:
+    for algo in ("spec_ppo", "ppo"):
+        runs = [*finished.glob(f"replicate/{algo}/trial_*/*/run.json")]
+        # 2 trials, of which the first is the default: 2 × 10 fresh seeds.
+        assert sorted({run.parent.parent.name for run in runs}) == ["trial_1", "trial_2"]
+        assert len(runs) == 20
+    report = (finished / "report.md").read_text()
+    assert "at most 2 × 1 + (2 + 1) × 10 = 32 runs of tuning" in report
+    assert report.count("20 replications (10 of them of the default settings)") == 2
 
 
 def test_both_algorithms_get_the_same_budget_and_disjoint_seeds(finished: Path) -> None:
@@ -157,7 +171,7 @@ def test_interrupted_command_says_that_it_goes_on(tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         deadline = time.monotonic() + 240
-        while not list(tmp_path.glob(f"{STUDY}/screen/**/run.json")):
+        while not list(tmp_path.glob("tune-CartPole-v1/screen/**/run.json")):
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
@@ -295,10 +309,28 @@ def test_one_algorithm_and_an_environment_without_a_stated_score(tmp_path: Path)
     assert main(arguments) == 0
     report = (tmp_path / "tune-Pendulum-v1" / "report.md").read_text()
     assert "high: best mean of RL Zoo's benchmark.md for Pendulum-v1" in report
-    assert "P(better than spec_ppo (default))" in report  # the first label, without a PPO of SB3's
+    # The one trial is the default: nothing can beat it, and one row says so.
+    assert "spec_ppo: the default was kept, for no trial beat it: " in report
+    assert "(tuned)" not in report
+    judged = [path.name for path in (tmp_path / "tune-Pendulum-v1" / "judge").iterdir()]
+    assert judged == ["spec_ppo-default"]
+    settings = (tmp_path / "tune-Pendulum-v1" / "spec_ppo.yml").read_text()
+    assert settings.startswith("# spec_ppo, the default settings: python -m ppo_lab.tune kept them")
 
 
-PRUNED = ["--algo", "ppo", "--trials", "8", "--window", "2", "--pruner", "halving", "--seeds", "1"]
+PRUNED = [
+    *ENV,
+    "--algo",
+    "ppo",
+    "--trials",
+    "8",
+    "--window",
+    "2",
+    "--pruner",
+    "halving",
+    "--seeds",
+    "1",
+]
 PRUNED += ["--finalists", "1", "--replicas", "1", "--timesteps", "512", "--set", "n_steps=16"]
 
 

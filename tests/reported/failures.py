@@ -279,6 +279,8 @@ if section("hang"):
 
 SMALL = [
     "ppo_lab.tune",
+    "--env",
+    "ppo_lab/NoisyGridWorld-v0",
     "--algo",
     "ppo",
     "--trials",

@@ -19,7 +19,7 @@ from ppo_lab.runs.worker_pool import WorkerPool
 from tests.ppo_lab.runs.executors import light_worker
 from tests.tuning.made_up_runs import dying_run, run_with_a_failed_replica, watched_run
 from tests.tuning.test_study import PROTOCOL, opened, proposals, scored
-from tuning.candidates import Candidate
+from tuning.candidates import Candidate, Tuned
 from tuning.shift import Resources, carry_out
 from tuning.stages import StudyError, _set_former_winner_aside, replicate, screen
 from tuning.study import AlgorithmStudy, Runs, Screening
@@ -146,11 +146,12 @@ def test_former_winners_runs_leave_the_reports_folder_each_time_that_they_would_
     tuned = study.folder / "judge" / "spec_ppo-tuned"
     first, second = (Candidate(n, {"clip_range": n / 10}, 0.0, (1.0,)) for n in (1, 2))
     for of_whom, then in ((first, second), (second, second), (first, second)):
+        outcome = Tuned("spec_ppo", (then,))
         shutil.rmtree(tuned, ignore_errors=True)
         (tuned / "env_1").mkdir(parents=True)
         record = {"hyperparameters": of_whom.hyperparameters}
         (tuned / "env_1" / "run.json").write_text(json.dumps(record))
-        _set_former_winner_aside(study, then)
+        _set_former_winner_aside(study, outcome)
         assert tuned.exists() is (of_whom is then)
     (former,) = (study.folder / "former").iterdir()
     record = json.loads((former / "env_1" / "run.json").read_text())
@@ -229,8 +230,8 @@ def test_finalist_that_fails_on_one_fresh_seed_is_none_however_good_on_the_other
     screen(resources, [study])
     assert study.best(1)[0][0] == 0
     (tuned,) = replicate(resources, [study])
-    second = study.best(2)[1][0]
-    assert [(c.trial, len(c.scores)) for c in tuned.candidates] == [(second, 3)]
-    alone = replace(study, protocol=replace(study.protocol, finalists=1))
+    # The default, trial 0, failed: the two others are left.
+    assert {(c.trial, len(c.scores)) for c in tuned.candidates} == {(1, 3), (2, 3)}
+    alone = replace(study, protocol=replace(study.protocol, trials=1))
     with pytest.raises(StudyError, match=r"no finalist of spec_ppo .* NonFiniteError: reward is"):
         replicate(resources, [alone])
