@@ -164,7 +164,7 @@ def _judging(
     winner = outcome.winner
     settings = {
         "tuned": (str(winner.trial), winner.hyperparameters),
-        "default": ("default", study.default_hyperparameters),
+        study.protocol.base_word: ("default", study.default_hyperparameters),
     }
     _set_former_winner_aside(study, winner)
     runs: dict[str, tuple[Path, RunConfig]] = {}

@@ -5,14 +5,17 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from ppo_lab.hyperparams.reading import layers_of
 from reports.text import counted
 from tuning.candidates import Candidate, Tuned
 from tuning.parameters import Choice, Fixed, Parameter
 from tuning.protocol import TuningProtocol
 from tuning.study import AlgorithmStudy, reason_of
 
-__all__ = ["decisions", "notes_of", "time_spent"]
+__all__ = ["based_on", "decisions", "notes_of", "time_spent"]
 
+OVERSHOOT = 1.05
+"""A base whose runs take more than so many times the budget says so."""
 _SAMPLERS = {
     "tpe": "TPE",
     "gp": "a Gaussian process",
@@ -42,11 +45,18 @@ def notes_of(
     """
     return [
         *_protocol_notes(protocol),
+        *(note for study in studies for note in _base_notes(study)),
         *(f"{s.algo} searched {'; '.join(map(_described, s.space))}." for s in studies),
         *(_spent_note(study, replicated[study.algo], judged) for study in studies),
         *(_choice_note(study, outcome) for study, outcome in zip(studies, tuned, strict=True)),
         *_failure_notes(studies, judged),
     ]
+
+
+def based_on(study: AlgorithmStudy) -> list[str]:
+    """Where all comes from that the study did not search, in a line; nothing for the defaults."""
+    base = study.protocol.base
+    return [] if base is None else [f"What was not searched is {base.origin}."]
 
 
 def decisions(study: AlgorithmStudy, tuned: Tuned) -> dict[int, str]:
@@ -81,7 +91,14 @@ def time_spent(
 
 
 def _protocol_notes(protocol: TuningProtocol) -> list[str]:
+    evaluation = protocol.evaluation(judging=True, index=0).in_words
     shape = ", ".join(f"{name} {value}" for name, value in protocol.shape.items())
+    runs = (
+        f"{protocol.n_envs} environments, {shape} where the search does not say and the algorithm "
+        "has them (A2C keeps its own); all else the algorithm's defaults."
+    )
+    if protocol.base is not None:
+        runs = "what the search does not say is the base's."
     seeds = protocol.screening_seeds
     return [
         f"Tuning, for each algorithm alike: {protocol.trials} trials of {protocol.timesteps} "
@@ -89,11 +106,31 @@ def _protocol_notes(protocol: TuningProtocol) -> list[str]:
         f"{_SAMPLERS[protocol.sampler]}; {_PRUNERS[protocol.pruner]}; then the best "
         f"{protocol.finalists} again on {protocol.replicas} fresh tuning seeds; the best mean over "
         "the fresh seeds won, of equal ones the one whose 95 % interval starts higher.",
-        f"Every run: {protocol.n_envs} environments, {shape} where the search does not say and the "
-        "algorithm has them (A2C keeps its own); all else the algorithm's defaults. "
-        f"{protocol.evaluation(judging=True, index=0).in_words}",
+        f"Every run: {runs} {evaluation}",
         f"Tuning seeds {_span(seeds)} and {_span(protocol.replica_seeds)}; test seeds from "
         f"{protocol.judge_seeds[0]} on; no seed serves both.",
+    ]
+
+
+def _base_notes(study: AlgorithmStudy) -> list[str]:
+    """What a study starts from, and whether the search knows of it."""
+    protocol, base = study.protocol, study.protocol.base
+    if base is None:
+        return []
+    first = study.default_hyperparameters
+    words = {**protocol.environment, **first}
+    stated = ", ".join(f"{name} {value}" for name, value in words.items())
+    knows = "the search knows how it did"
+    if study.outside:
+        knows = f"the search, which cannot express {', '.join(study.outside)}, is not told of it"
+    rollout = first.get("n_steps", 0) * protocol.n_envs
+    steps = -(-protocol.timesteps // rollout) * rollout if rollout else protocol.timesteps
+    whole = f" Its rollouts are whole: a run takes {steps:,} steps."
+    return [
+        f"Base of {study.algo} ({base.word}): {base.origin}; tuning: {base.tuning}. "
+        f"{counted(protocol.n_envs, 'environment')}, {study.policy}, {stated}; all else the "
+        f"algorithm's defaults. Trial 1 is the base as it stands here; {knows}."
+        f"{whole if steps > OVERSHOOT * protocol.timesteps else ''}"
     ]
 
 
@@ -129,7 +166,7 @@ def _choice_note(study: AlgorithmStudy, outcome: Tuned) -> str:
     searched = {p.name for p in study.space if not isinstance(p, Fixed)}
     chosen = {k: v for k, v in winner.hyperparameters.items() if k in searched}
     if "net_arch" in searched:
-        chosen["net_arch"] = winner.hyperparameters["policy_kwargs"]["net_arch"]
+        chosen["net_arch"] = layers_of(winner.hyperparameters.get("policy_kwargs"))
     words = ", ".join(f"{name} {_number(value)}" for name, value in chosen.items())
     others = [f"trial {c.trial + 1} {c.mean:.3f}" for c in outcome.candidates[1:]]
     return f"{study.algo} (tuned) is trial {winner.trial + 1}: {words}; {_of_candidate(winner)}" + (
