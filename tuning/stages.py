@@ -166,12 +166,15 @@ def _judging(
         "tuned": (str(winner.trial), winner.hyperparameters),
         study.protocol.base_word: ("default", study.default_hyperparameters),
     }
+    base = study.protocol.base
+    origins = {base.word: base.origin} if base is not None else {}
     _set_former_winner_aside(study, winner)
     runs: dict[str, tuple[Path, RunConfig]] = {}
     for name, (trial, hyperparameters) in settings.items():
         for i in range(1, study.protocol.seeds + 1):
             run = study.run("judge", i - 1, hyperparameters)
-            run = replace(run, settings=name, reference=as_record(reference))
+            run = replace(run, settings=name, origin=origins.get(name, ""))
+            run = replace(run, reference=as_record(reference))
             runs[f"{trial}/{i}"] = study.place(i, "judge", f"{study.algo}-{name}"), run
     return Runs(resources.companion(f"{study.algo}-judge"), runs, keep_evaluations=True)
 
