@@ -95,9 +95,9 @@ def named_settings(name: str, algo: str, env_id: str, flag: str) -> TrainingSett
 
     Args:
         name: ``zoo``: RL Zoo's, which need rl_zoo3; the recurrent PPO has those of PPO where the
-            zoo lists none of its own; ``committed``: those that come with the
-            package for SpecPPO, which PPO and its other relatives take without what they have not;
-            ``default``: the algorithm's own.
+            zoo lists none of its own. ``committed``: those that come with the package for SpecPPO,
+            which PPO and its other relatives take without what they have not. ``default``: the
+            algorithm's own.
         algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
         env_id: Gymnasium's id.
         flag: that gave the name, for errors.
