@@ -74,7 +74,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         "--settings",
         choices=("zoo", "committed", "default"),
         default="zoo",
-        help="hyperparameters: RL Zoo's, which need rl_zoo3; PPO Lab's own for spec_ppo, which ppo, "
+        help="hyperparameters: RL Zoo's, which need rl_zoo3; PPO Lab's for spec_ppo, which ppo, "
         "ppo_lstm and ppo_mask take too; or each algorithm's defaults",
     )
     add(

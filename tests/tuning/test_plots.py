@@ -39,9 +39,9 @@ def study(count: int) -> list[FrozenTrial]:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plots of twelve trials and two that did not finish."""
+    """The plots of a base without parameters, of twelve trials and two that did not finish."""
     folder = tmp_path_factory.mktemp("plots")
-    plotted = write_plots("demo", study(12), folder)
+    plotted = write_plots("demo", [create_trial(value=-3.0), *study(12)], folder)
     assert not plotted.left_out
     assert [path.name for path in plotted.files] == [
         f"{plot}.{kind}" for plot in PLOTS for kind in ("html", "png")
