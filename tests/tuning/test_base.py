@@ -89,7 +89,10 @@ def test_a_base_outside_the_space_leaves_the_sampler_as_if_it_had_never_been_tri
     """Optuna samples jointly what every finished trial has: one without would end that."""
     space = SPACES["core"]["ppo"]
     searched = distributions(space)
-    params = [{"clip_range": c, "gae_lambda": 0.9, "learning_rate": 1e-3} for c in (0.1, 0.2, 0.3)]
+    params = [
+        {"clip_range": 0.1 + 0.02 * n, "gae_lambda": 0.9 - 0.005 * n, "learning_rate": 1e-3}
+        for n in range(12)  # TPE draws blindly until it has 10
+    ]
     known = [
         optuna.trial.create_trial(params=each, distributions=searched, value=each["clip_range"])
         for each in params
@@ -98,12 +101,12 @@ def test_a_base_outside_the_space_leaves_the_sampler_as_if_it_had_never_been_tri
     failed = optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL)
     made = replace(protocol(SCHEDULED), window=1)
     proposals = [
-        Hindsight("study", made, 4, (first, *known)).propose(searched, params[0])
+        Hindsight("study", made, 13, (first, *known)).propose(searched, params[0])
         for first in (unknown, failed)
     ]
     assert proposals[0].params == proposals[1].params
     # Pruners compare curves, not settings: they see it.
-    watch = Hindsight("study", made, 4, (unknown, *known)).watch(params[0], searched)
+    watch = Hindsight("study", made, 13, (unknown, *known)).watch(params[0], searched)
     assert watch.study.get_trials()[0].value == 9.0
 
 
