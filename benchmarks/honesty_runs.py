@@ -224,8 +224,7 @@ def _zoo(setting: Setting, index: int, place: Path) -> tuple[dict[str, Any], flo
 def _ours(setting: Setting, index: int, place: Path) -> tuple[dict[str, Any], float, float]:
     """What ``python -m ppo_lab.tune`` does: the pick, its replication figure, its test figure."""
     outcome = run_study(
-        setting.protocol(index),
-        [ALGO],
+        {ALGO: setting.protocol(index)},
         place / "ours",
         storage=None,
         jobs=setting.jobs,

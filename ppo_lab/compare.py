@@ -80,8 +80,8 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         "--settings",
         choices=("zoo", "committed", "default"),
         default="zoo",
-        help="hyperparameters: RL Zoo's where rl_zoo3 is installed; PPO Lab's file for spec_ppo "
-        "and the zoo's for others; or each algorithm's defaults",
+        help="hyperparameters: RL Zoo's, which need rl_zoo3; PPO Lab's for spec_ppo, which ppo, "
+        "ppo_lstm and ppo_mask take too; or each algorithm's defaults",
     )
     add(
         "--conf",

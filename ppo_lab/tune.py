@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import ppo_lab  # registers the environments
 from ppo_lab.commands.options import TuneOptions
@@ -22,13 +22,15 @@ from ppo_lab.commands.shared import (
     run_command,
     writable_folder,
 )
-from ppo_lab.environment_classes import file_digest, plain_id
+from ppo_lab.environment_classes import plain_id
 from ppo_lab.errors import CommandError
 from reports.text import duration
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+    from ppo_lab.hyperparams.sources import TrainingSettings
+    from tuning.base import Base
     from tuning.protocol import Pruner, Sampler, TuningProtocol
     from tuning.spaces import Space
 
@@ -69,13 +71,20 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="algorithms to compare: spec_ppo, ppo, a2c, trpo, ppo_lstm",
     )
+    parser.add_argument(
+        "--base",
+        default="default",
+        metavar="SETTINGS",
+        help="what the search starts from, and what all is that it does not search: default, zoo "
+        "(RL Zoo's), committed (PPO Lab's), or a file of YAML in RL Zoo's format",
+    )
 
 
 def _add_budget(parser: argparse.ArgumentParser) -> None:
-    whole: dict[str, tuple[int, str]] = {
+    whole: dict[str, tuple[int | None, str]] = {
         "trials": (24, "settings that Optuna proposes, per algorithm; more of them go on later"),
-        "timesteps": (3000, "environment steps of each training run"),
-        "n-envs": (8, "parallel environments of each training run"),
+        "timesteps": (None, "environment steps of each training run; None: the base's, or 3000"),
+        "n-envs": (None, "parallel environments of each training run; None: the base's, or 8"),
         "screen-seeds": (1, "tuning seeds that each trial is trained on"),
         "finalists": (
             4,
@@ -98,8 +107,8 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["core"],
         metavar="SPACE",
-        help="what is searched: core (clip range, lambda, learning rates), wide, and files of YAML "
-        "that change it",
+        help="what is searched: core (clip range, lambda, learning rates), wide, ppo-continuous, "
+        "ppo-discrete, atari, and files of YAML that change it",
     )
     parser.add_argument(
         "--set",
@@ -189,38 +198,99 @@ def _guarded(options: TuneOptions) -> None:
 
 
 def _tune(options: TuneOptions) -> None:
-    from ppo_lab.commands.environment_flags import environment_of_flags
+    from ppo_lab.commands.base_settings import base_settings
     from ppo_lab.registry import known_algorithm
     from ppo_lab.runs.device import check_device
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
     from ppo_lab.runs.named_code import import_packages
-    from ppo_lab.runs.recipe import EnvironmentRecipe
-    from ppo_lab.runs.workers import check_survives
-    from tuning.protocol import TuningProtocol
+    from tuning.search import Search, check_base
     from tuning.space_files import spaces_for
+    from tuning.spaces import fit_to_budget
     from tuning.storage import is_shared
 
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
-    run_timeout = checked_run_timeout(options.run_timeout)
+    checked_run_timeout(options.run_timeout)
     check_device(options.device)
     import_packages(options.env_packages, options.env)
-    environment = environment_of_flags(options)
-    if digest := file_digest(options.env):
-        environment["env_sha256"] = digest
-    check_survives(options.env, environment.get("env_kwargs", {}), run_timeout)
-    recipe = EnvironmentRecipe.of_words(options.env, environment)
-    protocol = TuningProtocol(
+    protocols = _protocols(options, base_settings(options, algos))
+    spaces = spaces_for(algos, options.space, options.set)
+    check_least(options, {"grace": SHORTEST_GRACE})
+    checked_jobs(options.jobs)
+    for algo, protocol in protocols.items():
+        spaces[algo] = fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps)
+        check_base(Search(algo, protocol, spaces[algo]))
+    name = options.study_name or f"tune-{environment_folder_name(options.env)}"
+    folder = writable_folder(options.log_folder, name, "--study-name")
+    # Machines that share a database may share the folder too; a file is one command's at a time.
+    many = options.storage is not None and is_shared(options.storage)
+    with folder_lock(folder, shared=many):
+        sweep(folder)
+        _run(options, protocols, spaces, folder, started)
+
+
+def _protocols(
+    options: TuneOptions, settings: "Mapping[str, TrainingSettings]"
+) -> "dict[str, TuningProtocol]":
+    """The protocol of each algorithm: the same but for what its settings say of a run."""
+    from ppo_lab.commands.base_settings import agreed_timesteps, environment_of
+    from ppo_lab.runs.recipe import EnvironmentRecipe
+    from ppo_lab.runs.workers import check_survives
+    from tuning.base import Base
+    from tuning.protocol import TuningProtocol
+
+    timesteps = options.timesteps
+    if timesteps is None:
+        timesteps = agreed_timesteps(settings) or TuningProtocol.timesteps
+    n_envs = TuningProtocol.n_envs if options.n_envs is None else options.n_envs
+    protocols: dict[str, TuningProtocol] = {}
+    for algo, own in settings.items():
+        environment = environment_of(own, options)
+        alike = [other for other in protocols.values() if other.environment == environment]
+        if alike and options.base == "default":
+            protocols[algo] = alike[0]
+            continue
+        if not alike:
+            check_survives(options.env, environment.get("env_kwargs", {}), options.run_timeout)
+        recipe = EnvironmentRecipe.of_words(options.env, environment)
+        recipe.make(1).close()  # an error now rather than one of every trial
+        if options.base == "default":
+            policy = recipe.fitting_policy("ppo")
+            protocols[algo] = _protocol(options, policy, timesteps, n_envs, environment)
+            continue
+        policy = recipe.fitting_policy(algo, own.policy)
+        protocols[algo] = _protocol(
+            options,
+            policy,
+            timesteps,
+            own.n_envs,
+            environment,
+            Base(own.word, own.origin, own.tuning, own.hyperparameters),
+        )
+    return protocols
+
+
+def _protocol(
+    options: TuneOptions,
+    policy: str,
+    timesteps: int,
+    n_envs: int,
+    environment: Mapping[str, Any],
+    base: "Base | None" = None,
+) -> "TuningProtocol":
+    from tuning.protocol import TuningProtocol
+
+    return TuningProtocol(
         env=options.env,
-        policy=recipe.fitting_policy("ppo"),
-        timesteps=options.timesteps,
+        policy=policy,
+        timesteps=timesteps,
         trials=options.trials,
         seeds=options.seeds,
         episodes=options.episodes,
         seed=options.seed,
-        n_envs=options.n_envs,
+        n_envs=n_envs,
         screen_seeds=options.screen_seeds,
         finalists=options.finalists,
         replicas=options.replicas,
@@ -228,24 +298,13 @@ def _tune(options: TuneOptions) -> None:
         sampler=cast("Sampler", options.sampler),  # it checks these two
         pruner=cast("Pruner", options.pruner),
         environment=environment,
+        base=base,
     )
-    recipe.make(1).close()  # an error now rather than one of every trial
-    spaces = spaces_for(algos, options.space, options.set)
-    check_least(options, {"grace": SHORTEST_GRACE})
-    checked_jobs(options.jobs)
-    name = options.study_name or f"tune-{environment_folder_name(options.env)}"
-    folder = writable_folder(options.log_folder, name, "--study-name")
-    # Machines that share a database may share the folder too; a file is one command's at a time.
-    many = options.storage is not None and is_shared(options.storage)
-    with folder_lock(folder, shared=many):
-        sweep(folder)
-        _run(options, protocol, algos, spaces, folder, started)
 
 
 def _run(
     options: TuneOptions,
-    protocol: "TuningProtocol",
-    algos: Sequence[str],
+    protocols: "Mapping[str, TuningProtocol]",
     spaces: "Mapping[str, Space]",
     folder: Path,
     started: float,
@@ -256,11 +315,15 @@ def _run(
     console = make_console()
     jobs = checked_jobs(options.jobs)
     console.print(
-        f"Tuning {' and '.join(algos)} on {options.env} with {jobs} processes, into {folder}/"
+        f"Tuning {' and '.join(protocols)} on {options.env} with {jobs} processes, into {folder}/"
     )
+    for algo, protocol in protocols.items():
+        if protocol.base is not None:
+            console.print(
+                f"From {protocol.base.origin}: {algo}, {protocol.timesteps:,} steps a run"
+            )
     outcome = run_study(
-        protocol,
-        algos,
+        protocols,
         folder,
         storage=options.storage,
         jobs=jobs,

@@ -19,8 +19,11 @@ from tuning.protocol import TuningProtocol
 
 __all__ = ["former_settings", "restore_run", "settings_yaml", "trials_table"]
 
-ZOO_WORDS = ("normalize", "env_wrapper", "frame_stack", "env_kwargs")
-"""Of the environments, what RL Zoo reads in a file of settings."""
+ZOO_WORDS = (
+    *("normalize", "env_wrapper", "vec_env_wrapper", "frame_stack", "env_kwargs"),
+    *("monitor_kwargs", "callback"),
+)
+"""Of the environments and callbacks, what RL Zoo reads in a file of settings."""
 _STATES = {
     TrialState.COMPLETE: "completed",
     TrialState.PRUNED: "stopped",

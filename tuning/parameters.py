@@ -84,6 +84,12 @@ class Real:
         suggested = _rounded(1 - wanted) if self.scale == "one_minus_log" else wanted
         return min(max(suggested, self.distribution.low), self.distribution.high)
 
+    def holds(self, value: Any) -> bool:
+        """Whether the value can be suggested."""
+        return _is_number(value) and math.isclose(
+            self.convert(self.nearest(value)), value, rel_tol=1e-9
+        )
+
 
 @dataclass(frozen=True)
 class Whole:
@@ -138,6 +144,10 @@ class Whole:
         inside = min(max(float(value), self.low), self.high) if _is_number(value) else self.low
         return round(math.log2(inside)) if self.scale == "power_of_two" else round(inside)
 
+    def holds(self, value: Any) -> bool:
+        """Whether the value can be suggested."""
+        return _is_number(value) and self.convert(self.nearest(value)) == value
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -180,6 +190,13 @@ class Choice:
         if _is_number(value) and numbers:
             return min(numbers, key=lambda choice: abs(float(choice) - float(value)))  # type: ignore[arg-type]
         return _plain(self.values[0])
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value can be suggested."""
+        return any(
+            value == choice and isinstance(value, bool) == isinstance(choice, bool)
+            for choice in self.values
+        )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ __all__ = ["PLOTS", "Plotted", "write_plots"]
 
 PLOTS = ("history", "importances", "slice", "contour", "parallel", "timeline")
 """File names without their suffix, in the order in which they are drawn."""
+WHOLE = ("history", "timeline")
+"""The plots that show every trial, whatever its parameters."""
 MOST_IN_CONTOUR = 4
 """Parameters of a contour plot, the most important ones: there is a panel for each pair."""
 LEAST_TO_RANK = 4
@@ -61,13 +63,14 @@ def write_plots(name: str, trials: Sequence[FrozenTrial], folder: Path) -> Plott
     files: list[Path] = []
     left_out: dict[str, str] = {}
     with quiet(), _off_screen():
-        study = optuna.create_study(study_name=name, direction="maximize")
-        study.add_trials(trials)
+        study = _study(name, trials)
+        # A base that the search could not express has no parameters to be drawn.
+        expressed = _study(name, [trial for trial in trials if trial.params] or trials)
         for plot in PLOTS:
             reason = why_not(plot, trials)
             if reason is None:
                 try:
-                    pair = _drawn(plot, study)
+                    pair = _drawn(plot, study if plot in WHOLE else expressed)
                 except Exception as error:  # each plot has its own ways to refuse a study
                     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
                 else:
@@ -77,6 +80,12 @@ def write_plots(name: str, trials: Sequence[FrozenTrial], folder: Path) -> Plott
                 for suffix in (".html", ".png"):
                     (folder / f"{plot}{suffix}").unlink(missing_ok=True)
     return Plotted(tuple(files), left_out)
+
+
+def _study(name: str, trials: Sequence[FrozenTrial]) -> optuna.Study:
+    study = optuna.create_study(study_name=name, direction="maximize")
+    study.add_trials(trials)
+    return study
 
 
 def why_not(plot: str, trials: Sequence[FrozenTrial]) -> str | None:

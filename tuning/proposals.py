@@ -74,7 +74,8 @@ class Hindsight:
 
         Args:
             distributions: Optuna's name → what to sample from; may be empty.
-            first: trial 0's settings.
+            first: trial 0's settings, none where the space cannot suggest them; of other trials
+            the nearest to them, which hold trial 0's place in a quasi-random sequence.
 
         Raises:
             ArgumentError: the sampler's package is not installed.
@@ -82,7 +83,7 @@ class Hindsight:
         if self.number == 0 or not distributions:
             return Proposal(dict(first), {})
         with quiet():
-            study = self._study(_sampler(self.protocol, self.number))
+            study = self._study(_sampler(self.protocol, self.number), distributions)
             if self.protocol.sampler == "qmc":
                 study = _sequence(study, distributions, first, self.number)
             try:
@@ -99,11 +100,14 @@ class Hindsight:
     ) -> "Watch":
         """Begin to watch the trial's run, of these settings."""
         with quiet():
-            study = self._study(optuna.samplers.RandomSampler(seed=0))
+            study = self._study(optuna.samplers.RandomSampler(seed=0), {})
             study.enqueue_trial(dict(params))
             return Watch(study, study.ask(dict(distributions)))
 
-    def _study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    def _study(
+        self, sampler: optuna.samplers.BaseSampler, searched: Mapping[str, BaseDistribution]
+    ) -> optuna.Study:
+        """The past, without trials that nobody could suggest: of a base outside the space."""
         study = optuna.create_study(
             study_name=self.name,
             direction="maximize",
@@ -111,7 +115,8 @@ class Hindsight:
             pruner=_pruner(self.protocol),
         )
         unknown = self.number - len(self.past)
-        study.add_trials([*self.past, *[_NOTHING] * unknown])
+        known = [t if searched.keys() <= t.params.keys() else _NOTHING for t in self.past]
+        study.add_trials([*known, *[_NOTHING] * unknown])
         return study
 
 

@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.runs.execution import Evaluation
 from ppo_lab.runs.seeds import BLOCK_SIZE, MAX_SEED, SEED_STRIDE, Block
+from tuning.base import Base
 
 __all__ = ["Pruner", "Sampler", "TuningProtocol"]
 
@@ -52,6 +54,8 @@ class TuningProtocol:
         environment: how environments are made and wrapped, by the names of ``RunConfig``'s fields:
             ``env_kwargs``, ``env_wrapper``, ``normalize``, …
         rungs: points of the learning curve at which ``halving`` and ``hyperband`` may stop it.
+        base: the settings that trial 0 is and that hold where the search does not say; None: the
+            algorithm's own, under :attr:`shape`.
 
     Raises:
         ArgumentError: a count below 1, a seed out of range, or an unknown name.
@@ -75,6 +79,7 @@ class TuningProtocol:
     screen_seeds: int = 1
     rungs: int = 4
     environment: Mapping[str, Any] = field(default_factory=dict)
+    base: Base | None = None
 
     def __post_init__(self) -> None:
         counts = ("timesteps", "trials", "seeds", "finalists", "replicas", "episodes")
@@ -135,6 +140,11 @@ class TuningProtocol:
         """Runs of tuning of each algorithm, at most: pruners and equal settings spare some."""
         return self.trials * self.screen_seeds + self.replicated * self.replicas
 
+    @property
+    def base_word(self) -> str:
+        """What the report files the runs of the base under."""
+        return "default" if self.base is None else self.base.word
+
     def run_seed(self, block: Block, index: int) -> int:
         """Seed of the index-th run, 0 ≤ index < 1000, of a block; all of them differ."""
         return ((self.seed * len(Block) + block) * BLOCK_SIZE + index) * SEED_STRIDE
@@ -163,7 +173,8 @@ class TuningProtocol:
     def evaluation(self, judging: bool, index: int) -> Evaluation:
         """Tuning scores the final policy, and the curve where a pruner reads it.
 
-        Judging also draws the learning curve. Each seed's runs are played from an evaluation seed
+        Judging also draws the learning curve. As in the zoo, Atari's and MiniGrid's policies draw
+        their actions. Each seed's runs are played from an evaluation seed
         of their own, the same for all settings and algorithms: with one for all seeds their errors
         would be common, and no interval over runs would see them (Spec 16.2).
 
@@ -174,7 +185,9 @@ class TuningProtocol:
         block = Block.TEST_EVALUATION if judging else Block.TUNING_EVALUATION
         screening = self.rungs + 1 if self.pruner in CURVE_PRUNERS else 1
         points = self.curve_points if judging else screening
-        return Evaluation(self.episodes, self.run_seed(block, index), points)
+        drawn = is_atari(self.env) or is_minigrid(self.env)
+        seed = self.run_seed(block, index)
+        return Evaluation(self.episodes, seed, points, deterministic=not drawn)
 
     def fixed(self) -> Mapping[str, Any]:
         """What must not change while a study goes on: all but the numbers of trials and seeds.
@@ -186,5 +199,7 @@ class TuningProtocol:
         del settings["seeds"], settings["trials"]
         if not self.environment:  # as of the studies before it
             del settings["environment"]
+        if self.base is None:
+            del settings["base"]
         settings["evaluation_seeds"] = "one for each seed"  # studies before it had one for all
         return settings

@@ -22,7 +22,7 @@ from tuning.stages import judge, replicate, replications, screen
 from tuning.storage import GRACE_SECONDS, file_url, open_storage, open_study
 from tuning.study import AlgorithmStudy, reason_of, study_settings
 from tuning.trial_runs import TrialResult
-from tuning.wording import decisions, headline, notes_of, time_spent
+from tuning.wording import based_on, decisions, headline, notes_of, time_spent
 from tuning.work_list import WorkList
 
 __all__ = ["Outcome", "run_study"]
@@ -55,8 +55,7 @@ class Outcome:
 
 
 def run_study(
-    protocol: TuningProtocol,
-    algos: Sequence[str],
+    protocols: Mapping[str, TuningProtocol],
     folder: Path,
     *,
     storage: str | None,
@@ -70,8 +69,8 @@ def run_study(
     """Screen, replicate and judge; whatever an earlier call or another machine did is taken.
 
     Args:
-        protocol: budgets, shapes and seeds, the same for every algorithm.
-        algos: names of the algorithms.
+        protocols: algorithm → budgets, shapes and seeds, the same for all, with the algorithm's
+            base and with what this asks of the runs.
         folder: the study's folder; its name is the study's.
         storage: see :func:`tuning.storage.open_storage`; None: ``study.db`` in the folder.
         jobs: worker processes.
@@ -89,8 +88,8 @@ def run_study(
         OSError: the folder cannot be written.
     """
     fitted = {
-        algo: fit_to_budget((spaces or SPACES["core"])[algo], protocol.n_envs, protocol.timesteps)
-        for algo in algos
+        algo: fit_to_budget((spaces or SPACES["core"])[algo], its.n_envs, its.timesteps)
+        for algo, its in protocols.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
     url = storage or file_url(folder / "study.db")
@@ -103,11 +102,12 @@ def run_study(
         return WorkList(study, opened, heart, grace, say)
 
     def algorithm_study(algo: str) -> AlgorithmStudy:
-        settings = study_settings(algo, protocol, fitted[algo])
-        return AlgorithmStudy(algo, protocol, fitted[algo], folder, work_list(algo, settings))
+        protocol, space = protocols[algo], fitted[algo]
+        settings = study_settings(algo, protocol, space)
+        return AlgorithmStudy(algo, protocol, space, folder, work_list(algo, settings))
 
     try:
-        studies = [algorithm_study(algo) for algo in algos]
+        studies = [algorithm_study(algo) for algo in protocols]
         _say_what_is_there(studies, say)
         resources = Resources(
             executor, progress, grace, lambda name: work_list(name, {"companion": name})
@@ -168,14 +168,10 @@ def _outcome(
         table = trials_table(study.outcomes(), decided)
         write_whole(folder / f"trials-{study.algo}.csv", table)
         settings[study.algo] = folder / f"{study.algo}.yml"
+        comments = [*headline(study.protocol, outcome), *based_on(study)]
         write_whole(
             settings[study.algo],
-            settings_yaml(
-                protocol,
-                study.policy,
-                outcome.winner.hyperparameters,
-                headline(protocol, outcome),
-            ),
+            settings_yaml(study.protocol, study.policy, outcome.winner.hyperparameters, comments),
         )
     everything = {
         study.algo: [

@@ -18,6 +18,7 @@ algorithm; without, an entry is for every algorithm that knows the name.
 """
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,21 @@ from reports.logs.records import UnusableError
 from tuning.parameters import Choice, Fixed, Parameter, Real, Value, Whole
 from tuning.spaces import SPACES, Space, known_names, merge
 
-__all__ = ["parse_flag", "read_file", "spaces_for"]
+__all__ = ["parse_flag", "read_file", "space_names", "spaces_for"]
 
+_FOLDER = files("tuning") / "named_spaces"
+"""Spaces as files of YAML, by name; a section for each algorithm that they are for."""
 _DEFAULT = "default"
 _RANGE_KEYS = {"low", "high", "scale"}
 
 Entry = tuple[str | None, str, Any]
 """Algorithm or None for all, name, content as YAML has it."""
+
+
+def space_names() -> list[str]:
+    """The spaces that have names: those written in ``tuning/spaces.py``, then the files."""
+    shipped = (Path(file.name) for file in _FOLDER.iterdir())
+    return [*SPACES, *sorted(file.stem for file in shipped if file.suffix == ".yml")]
 
 
 def spaces_for(
@@ -45,18 +54,20 @@ def spaces_for(
 
     Args:
         algos: names of the algorithms.
-        bases: ``core``, ``wide`` or files of YAML, applied in this order.
+        bases: names of :func:`space_names`, of which the last counts, and files of YAML that change
+            it, in this order.
         changes: the command line's ``NAME=…``, applied last.
 
     Raises:
         ArgumentError: an unknown name, a value that cannot be read, a range that cannot be; says
             where it stands.
     """
-    named = [base for base in bases if base in SPACES]
-    spaces = dict(_base(algo, named[-1] if named else "core") for algo in algos)
+    names = space_names()
+    named = [base for base in bases if base in names]
+    spaces = {algo: _base(algo, named[-1] if named else "core") for algo in algos}
     entries: list[tuple[str, Entry]] = []
     for base in bases:
-        if base not in SPACES:
+        if base not in names:
             entries += [(base, entry) for entry in read_file(Path(base))]
     entries += [("--set", parse_flag(text)) for text in changes]
     for source, entry in entries:
@@ -64,12 +75,26 @@ def spaces_for(
     return spaces
 
 
-def _base(algo: str, name: str) -> tuple[str, Space]:
-    if algo not in SPACES[name]:
+def _base(algo: str, name: str) -> Space:
+    spaces = SPACES[name] if name in SPACES else _shipped(name)
+    if algo not in spaces:
         raise ArgumentError(
-            f"algorithm {algo!r} has no search space; one of {', '.join(SPACES[name])} has"
+            f"algorithm {algo!r} has no search space; one of {', '.join(spaces)} has"
+            if name in SPACES
+            else f"--space {name}: it has none for {algo!r}; it is for {', '.join(spaces)}"
         )
-    return algo, SPACES[name][algo]
+    return spaces[algo]
+
+
+def _shipped(name: str) -> dict[str, Space]:
+    """A space that comes with the package: algorithm → parameters."""
+    file = _FOLDER / f"{name}.yml"
+    spaces: dict[str, Space] = {}
+    for algo, entry, content in _entries(plain_yaml(file.read_text("utf-8"), name, aliases=True)):
+        assert algo is not None
+        spaces.setdefault(algo, ())
+        _apply(spaces, (algo, entry, content), name)
+    return spaces
 
 
 def read_file(path: Path) -> list[Entry]:
@@ -86,10 +111,14 @@ def read_file(path: Path) -> list[Entry]:
     except UnusableError as error:
         cause = error.__cause__
         reason = cause.strerror if isinstance(cause, OSError) else error
-        names = ", ".join(SPACES)
+        names = ", ".join(space_names())
         raise ArgumentError(f"--space {path}: {reason}; expected {names} or a file") from error
     if not isinstance(content, dict):
         raise ArgumentError(f"--space {path}: expected NAME: VALUE lines")
+    return _entries(content)
+
+
+def _entries(content: Mapping[str, Any]) -> list[Entry]:
     entries: list[Entry] = []
     for key, value in content.items():
         if key in ALGORITHMS and isinstance(value, dict):

@@ -12,12 +12,14 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.hyperparams.reading import with_layers
 from ppo_lab.registry import algorithm_class
 from tuning.parameters import Choice, Fixed, Parameter, Real, Whole, as_data, at_most
 
 __all__ = [
     "SPACES",
     "Space",
+    "as_arguments",
     "convert",
     "default_suggestion",
     "defaults",
@@ -26,6 +28,7 @@ __all__ = [
     "known_names",
     "merge",
     "own_shape",
+    "own_values",
     "space_as_data",
 ]
 
@@ -105,7 +108,7 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
 
 def convert(
-    space: Space, suggested: Mapping[str, Any], shape: Mapping[str, int], n_envs: int
+    space: Space, suggested: Mapping[str, Any], shape: Mapping[str, Any], n_envs: int
 ) -> dict[str, Any]:
     """The hyperparameters of a suggestion, as the algorithm takes them.
 
@@ -114,25 +117,26 @@ def convert(
     Args:
         space: the parameters.
         suggested: Optuna's name → value.
-        shape: n_steps, batch_size and n_epochs where the space does not say.
+        shape: the arguments where the space does not say: n_steps, batch_size and n_epochs, or all
+            that a base gives.
         n_envs: environments of a run.
     """
     values = {
         p.name: p.value if isinstance(p, Fixed) else p.convert(suggested[p.key]) for p in space
     }
-    return _as_arguments({**shape, **values}, n_envs)
+    return as_arguments({**shape, **values}, n_envs)
 
 
 def defaults(algo: str, space: Space, shape: Mapping[str, int], n_envs: int) -> dict[str, Any]:
     """The default settings: the algorithm's own values of what is searched, and what is fixed."""
-    own = _own_values(algo, shape)
+    own = own_values(algo, shape)
     values = {p.name: p.value if isinstance(p, Fixed) else own[p.name] for p in space}
-    return _as_arguments({**shape, **values}, n_envs)
+    return as_arguments({**shape, **values}, n_envs)
 
 
-def default_suggestion(algo: str, space: Space, shape: Mapping[str, int]) -> dict[str, Any]:
+def default_suggestion(algo: str, space: Space, shape: Mapping[str, Any]) -> dict[str, Any]:
     """The suggestion nearest to the default settings: the study's first trial."""
-    own = _own_values(algo, shape)
+    own = own_values(algo, shape)
     return {p.key: p.nearest(own[p.name]) for p in space if not isinstance(p, Fixed)}
 
 
@@ -144,19 +148,28 @@ def own_shape(algo: str, shape: Mapping[str, int]) -> dict[str, int]:
     return {} if algo == "a2c" else {k: v for k, v in shape.items() if k in known_names(algo)}
 
 
-def _own_values(algo: str, shape: Mapping[str, int]) -> dict[str, Any]:
+def own_values(algo: str, shape: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all that a space may name: those that ``shape`` has, else the defaults."""
     own = {**known_names(algo), **shape}
     if own.get("critic_learning_rate", 0) is None:
         own["critic_learning_rate"] = own["learning_rate"]
     return own
 
 
-def _as_arguments(values: Mapping[str, Any], n_envs: int) -> dict[str, Any]:
+def as_arguments(values: Mapping[str, Any], n_envs: int) -> dict[str, Any]:
+    """Values by the names that a space has for them, as the algorithm takes them.
+
+    Args:
+        values: hyperparameters; ``net_arch`` goes into ``policy_kwargs``, and a minibatch is no
+            larger than the rollout.
+        n_envs: environments of a run.
+    """
     arguments = dict(values)
     if "batch_size" in arguments and "n_steps" in arguments:
         arguments["batch_size"] = min(arguments["batch_size"], arguments["n_steps"] * n_envs)
     if "net_arch" in arguments:
-        arguments["policy_kwargs"] = {"net_arch": arguments.pop("net_arch")}
+        layers = arguments.pop("net_arch")
+        arguments["policy_kwargs"] = with_layers(arguments.get("policy_kwargs"), layers)
     return arguments
 
 

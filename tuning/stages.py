@@ -164,18 +164,22 @@ def _make_damaged_again(resources: Resources, work: Iterable[Runs]) -> None:
 def _judging(
     resources: Resources, study: AlgorithmStudy, outcome: Tuned, reference: ReferenceScores | None
 ) -> Runs:
+    base_word = study.protocol.base_word
     settings: dict[str, tuple[str, Mapping[str, Any]]] = {
-        "default": ("default", study.default_hyperparameters)
+        base_word: ("default", study.default_hyperparameters)
     }
     if not outcome.keeps_default:
         winner = outcome.winner
         settings = {"tuned": (str(winner.trial), winner.hyperparameters), **settings}
+    base = study.protocol.base
+    origins = {base.word: base.origin} if base is not None else {}
     _set_former_winner_aside(study, outcome)
     runs: dict[str, tuple[Path, RunConfig]] = {}
     for name, (trial, hyperparameters) in settings.items():
         for i in range(1, study.protocol.seeds + 1):
             run = study.run("judge", i - 1, hyperparameters)
-            run = replace(run, settings=name, reference=as_record(reference))
+            run = replace(run, settings=name, origin=origins.get(name, ""))
+            run = replace(run, reference=as_record(reference))
             runs[f"{trial}/{i}"] = study.place(i, "judge", f"{study.algo}-{name}"), run
     return Runs(resources.companion(f"{study.algo}-judge"), runs, keep_evaluations=True)
 

@@ -202,8 +202,18 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any], inside: str =
         old, new = there.get(key), here.get(key)
         if old == new:
             continue
-        if isinstance(old, dict) and isinstance(new, dict):
+        if isinstance(old, dict) and isinstance(new, dict) and not _is_other_base(old, new):
             parts.append(_difference(old, new, f"{inside}{key} "))
         else:
-            parts.append(f"{inside}{key} {old!r} there, {new!r} here")
+            parts.append(f"{inside}{key} {_shown(old)} there, {_shown(new)} here")
     return "; ".join(parts)
+
+
+def _is_other_base(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether these are settings from two places, which would differ in nearly all."""
+    return old.get("origin") != new.get("origin")
+
+
+def _shown(value: object) -> str:
+    """A setting in an error; of a base its origin alone."""
+    return str(value["origin"]) if isinstance(value, dict) and "origin" in value else repr(value)

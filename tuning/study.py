@@ -11,92 +11,30 @@ from optuna.trial import FrozenTrial, TrialState
 from ppo_lab.runs.execution import RunConfig, environment_folder_name
 from tuning.proposals import Hindsight
 from tuning.protocol import TuningProtocol
-from tuning.spaces import (
-    Space,
-    convert,
-    default_suggestion,
-    defaults,
-    distributions,
-    own_shape,
-    space_as_data,
-)
+from tuning.search import Search
+from tuning.spaces import Space, distributions, space_as_data
 from tuning.trial_runs import TrialResult, TrialRuns
 from tuning.work_list import Claim, WorkList
 
 __all__ = ["AlgorithmStudy", "Runs", "Screening", "reason_of", "study_settings"]
 
-_LSTM_POLICIES = {
-    "MlpPolicy": "MlpLstmPolicy",
-    "CnnPolicy": "CnnLstmPolicy",
-    "MultiInputPolicy": "MultiInputLstmPolicy",
-}
-
 
 @dataclass(frozen=True)
-class AlgorithmStudy:
-    """An algorithm under a protocol.
+class AlgorithmStudy(Search):
+    """An algorithm's search, where it lies and what it has come to.
 
     Attributes:
-        algo: the algorithm's name.
-        protocol: budgets and seeds.
-        space: what is searched.
         folder: the study's folder; its name is the study's.
         work_list: the trials.
     """
 
-    algo: str
-    protocol: TuningProtocol
-    space: Space
     folder: Path
     work_list: WorkList
-
-    @property
-    def shape(self) -> dict[str, int]:
-        """The protocol's n_steps, batch_size and n_epochs as far as the algorithm has them."""
-        return own_shape(self.algo, self.protocol.shape)
-
-    @property
-    def policy(self) -> str:
-        """SB3's policy name, the recurrent one where the algorithm needs it."""
-        policy = self.protocol.policy
-        return _LSTM_POLICIES[policy] if self.algo == "ppo_lstm" else policy
-
-    def hyperparameters(self, suggested: Mapping[str, Any]) -> dict[str, Any]:
-        """The algorithm's arguments for a suggestion."""
-        return convert(self.space, suggested, self.shape, self.protocol.n_envs)
-
-    @property
-    def default_hyperparameters(self) -> dict[str, Any]:
-        """The algorithm's own settings under the protocol's shape and what the space fixes."""
-        return defaults(self.algo, self.space, self.shape, self.protocol.n_envs)
 
     def settings_of(self, trial: FrozenTrial) -> dict[str, Any]:
         """The algorithm's arguments that a trial was trained with, as they were written down."""
         settings: dict[str, Any] = trial.user_attrs["hyperparameters"]
         return settings
-
-    def run(self, stage: str, index: int, hyperparameters: Mapping[str, Any]) -> RunConfig:
-        """The run of a stage's index-th seed under the protocol."""
-        protocol = self.protocol
-        seeds = {
-            "screen": protocol.screening_seeds,
-            "replicate": protocol.replica_seeds,
-            "judge": protocol.judge_seeds,
-        }
-        place = index + (protocol.screen_seeds if stage == "replicate" else 0)
-        return RunConfig(
-            algo=self.algo,
-            env=self.protocol.env,
-            seed=seeds[stage][index],
-            timesteps=self.protocol.timesteps,
-            n_envs=self.protocol.n_envs,
-            policy=self.policy,
-            hyperparameters=hyperparameters,
-            evaluation=protocol.evaluation(stage == "judge", place),
-            settings="trial",
-            stage=stage,
-            **protocol.environment,
-        )
 
     def place(self, index: int, *parts: str) -> Path:
         """The zoo's place for a run: ``<parts>/<environment>_<index>``, indices from 1."""
@@ -160,13 +98,13 @@ class Screening:
         study, number = self.study, int(claim.item)
         searched = distributions(study.space)
         hindsight = self._hindsight(number)
-        proposal = hindsight.propose(
-            searched, default_suggestion(study.algo, study.space, study.shape)
-        )
+        first = study.nearest_suggestion if number else study.first_suggestion
+        proposal = hindsight.propose(searched, first)
         hyperparameters = study.hyperparameters(proposal.params)
         seeds = study.protocol.screening_seeds
         attributes = {"number": number, "hyperparameters": hyperparameters, "seeds": seeds}
-        self.work_list.describe(claim, proposal.params, searched, attributes)
+        told = searched if proposal.params else {}
+        self.work_list.describe(claim, proposal.params, told, attributes)
         for key, value in proposal.system_attrs.items():
             self.work_list.storage.set_trial_system_attr(claim.trial_id, key, value)
         return TrialRuns(

@@ -10,7 +10,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.reading import keyword_text
 from ppo_lab.hyperparams.sources import TrainingSettings
 
-__all__ = ["environment_of_flags", "packages_of", "with_environment_flags"]
+__all__ = ["packages_of", "with_environment_flags"]
 
 
 def with_environment_flags(
@@ -32,22 +32,6 @@ def with_environment_flags(
     # What is empty takes the settings' own away.
     kept = {key: value for key, value in settings.environment.items() if key not in given}
     return replace(settings, environment=kept).overlaid(given, word, f"on top: {names}")
-
-
-def environment_of_flags(options: EnvironmentOptions) -> dict[str, Any]:
-    """What the command line says of the environments, by the names of ``RunConfig``'s fields.
-
-    Raises:
-        ArgumentError: a flag's value cannot be read.
-    """
-    given = {name: value for name, value in _given(options, {}).items() if value}
-    if packages := packages_of(options):
-        given["env_packages"] = packages
-    if options.vec_env not in (None, "dummy"):
-        given["vec_env"] = options.vec_env
-    if options.device != "auto":
-        given["asked_device"] = options.device
-    return given
 
 
 def _given(options: EnvironmentOptions, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -105,9 +105,10 @@ class TuneOptions(EnvironmentOptions):
 
     env: str
     algo: Sequence[str]
+    base: str
     trials: int
-    timesteps: int
-    n_envs: int
+    timesteps: int | None
+    n_envs: int | None
     screen_seeds: int
     finalists: int
     replicas: int

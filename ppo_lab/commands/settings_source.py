@@ -9,17 +9,14 @@ from ppo_lab.commands.options import CompareOptions, EnvironmentOptions
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.presets import preset
 from ppo_lab.hyperparams.sources import (
+    OURS,
     TrainingSettings,
-    committed_settings,
-    default_settings,
     file_settings,
-    zoo_settings,
+    named_settings,
+    within_rollout,
 )
 
 __all__ = ["SettingsSource", "settings_source"]
-
-OURS = "spec_ppo"
-"""The algorithm that presets and our files of settings are for."""
 
 
 def settings_source(options: CompareOptions, algos: Sequence[str]) -> "SettingsSource":
@@ -52,8 +49,8 @@ class SettingsSource:
     """Where a comparison's hyperparameters come from.
 
     Attributes:
-        base: ``zoo``: RL Zoo's where rl_zoo3 is installed, else the defaults; ``committed``: ours
-            for the algorithms that have a file; ``default``: the algorithms' defaults.
+        base: ``zoo``, ``committed`` or ``default``, see
+            :func:`ppo_lab.hyperparams.sources.named_settings`.
         files: by algorithm, files in the zoo's format that go before ``base``.
         preset: named settings on top of all others, for SpecPPO; None for none.
         n_envs: for every run; None: as the settings say.
@@ -86,7 +83,7 @@ class SettingsSource:
         if self.n_envs is not None:
             settings = replace(settings, n_envs=self.n_envs)
         if algo == OURS:
-            settings = _within_rollout(settings) if settings.word == "zoo" else settings
+            settings = within_rollout(settings)
             if self.preset is not None:
                 what = f"on top, preset {self.preset!r}"
                 settings = settings.overlaid(preset(self.preset), self.preset, what)
@@ -95,19 +92,4 @@ class SettingsSource:
     def _base(self, algo: str, env_id: str) -> TrainingSettings:
         if self.files and algo in self.files:
             return file_settings(self.files[algo], env_id)
-        if self.base == "committed" and algo == OURS:
-            return committed_settings(algo, env_id)
-        from_zoo = None if self.base == "default" else zoo_settings(algo, env_id)
-        return from_zoo or default_settings(algo)
-
-
-def _within_rollout(settings: TrainingSettings) -> TrainingSettings:
-    """SB3's PPO takes a minibatch larger than the rollout for the rollout; SpecPPO refuses it."""
-    arguments = settings.hyperparameters
-    if "batch_size" not in arguments or "n_steps" not in arguments:
-        return settings
-    rollout = arguments["n_steps"] * settings.n_envs
-    if arguments["batch_size"] <= rollout:
-        return settings
-    origin = f"{settings.origin}; batch_size {arguments['batch_size']} is the rollout's {rollout}"
-    return replace(settings, hyperparameters={**arguments, "batch_size": rollout}, origin=origin)
+        return named_settings(self.base, algo, env_id, "--settings")

@@ -16,10 +16,12 @@ from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.hyperparams.presets import preset
 from ppo_lab.hyperparams.reading import words_as_hyperparameters
 from ppo_lab.hyperparams.sources import (
+    OURS,
     TrainingSettings,
     committed_settings,
     default_settings,
     file_settings,
+    within_rollout,
 )
 from ppo_lab.registry import ALGORITHMS, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
@@ -298,7 +300,7 @@ def configuration(options: TrainOptions) -> RunConfig:
         env=env_id,
         seed=seed,
         timesteps=timesteps,
-        n_envs=options.n_envs or settings.n_envs,
+        n_envs=settings.n_envs,
         policy=policy,
         hyperparameters=settings.hyperparameters,
         evaluation=Evaluation(
@@ -333,8 +335,12 @@ def _settings(options: TrainOptions, algo: str, env_id: str) -> TrainingSettings
             settings = committed_settings(algo, env_id)
         except ArgumentError:
             settings = default_settings(algo)
+    if options.n_envs is not None:
+        settings = replace(settings, n_envs=options.n_envs)
+    if algo == OURS:
+        settings = within_rollout(settings)
     if (name := options.preset) is not None:
-        if algo != "spec_ppo":
+        if algo != OURS:
             raise ArgumentError(f"--preset {name}: presets are spec_ppo's, not {algo}'s")
         settings = settings.overlaid(preset(name), "given", f"on top: preset {name!r}")
     if options.hyperparams:

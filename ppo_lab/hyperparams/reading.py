@@ -7,7 +7,14 @@ from typing import Any
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.schedules import as_schedule
 
-__all__ = ["Named", "constructor_arguments", "keyword_text", "words_as_hyperparameters"]
+__all__ = [
+    "Named",
+    "constructor_arguments",
+    "keyword_text",
+    "layers_of",
+    "with_layers",
+    "words_as_hyperparameters",
+]
 
 Named = Callable[[str, str], Any]
 """The class that a setting (first) names by a dotted name (second)."""
@@ -127,6 +134,55 @@ def words_as_hyperparameters(words: Sequence[str]) -> dict[str, Any]:
             # "lin_0.001", "dict(…)": the run's own reader takes them or says why.
             hyperparameters[name] = text
     return hyperparameters
+
+
+def _as_it_stands(what: str, name: str) -> str:
+    """The name itself, where a text is read for its layers alone and nothing is loaded."""
+    return name
+
+
+def layers_of(policy_kwargs: str | Mapping[str, Any] | None) -> Any:
+    """The hidden layers that ``policy_kwargs`` give, in a mapping or in the zoo's text.
+
+    Returns:
+        ``[64, 64]`` for actor and critic alike, however it is written; what else they are as it
+        stands; None where nothing is said.
+
+    Raises:
+        ArgumentError: the text cannot be read.
+    """
+    if isinstance(policy_kwargs, str):
+        policy_kwargs = keyword_text("policy_kwargs", policy_kwargs, _as_it_stands)
+    given = policy_kwargs or {}
+    layers = given.get("net_arch")
+    if isinstance(layers, Mapping) and set(layers) == {"pi", "vf"} and layers["pi"] == layers["vf"]:
+        return layers["pi"]
+    return layers
+
+
+def with_layers(
+    policy_kwargs: str | Mapping[str, Any] | None, layers: Sequence[int]
+) -> str | dict[str, Any]:
+    """``policy_kwargs`` with other hidden layers, all else as it was.
+
+    Args:
+        policy_kwargs: a mapping, or the zoo's ``"dict(…)"``, which stays such a text.
+        layers: their sizes, for actor and critic alike.
+
+    Raises:
+        ArgumentError: the text cannot be read.
+    """
+    if not isinstance(policy_kwargs, str):
+        return {**(policy_kwargs or {}), "net_arch": layers}
+    keyword_text(
+        "policy_kwargs", policy_kwargs, _as_it_stands
+    )  # it is dict(…), or a mapping written out
+    node = ast.parse(policy_kwargs.strip(), mode="eval").body
+    if not isinstance(node, ast.Call):
+        return {**ast.literal_eval(node), "net_arch": layers}
+    sizes = ast.parse(repr(list(layers)), mode="eval").body
+    kept = [keyword for keyword in node.keywords if keyword.arg != "net_arch"]
+    return ast.unparse(ast.Call(node.func, [], [*kept, ast.keyword("net_arch", sizes)]))
 
 
 def _value(what: str, node: ast.expr, named: Named) -> Any:

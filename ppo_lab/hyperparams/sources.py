@@ -1,6 +1,7 @@
 """Where hyperparameters come from: our files, RL Zoo's, a user's, all in the zoo's format."""
 
 import importlib.util
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -10,7 +11,7 @@ from typing import Any
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import is_atari, read_normalize, take_environment
-from ppo_lab.registry import ALGORITHMS, closest, known_algorithm
+from ppo_lab.registry import ALGORITHMS, algorithm_class, closest, known_algorithm
 from reports.logs.opening import read_text
 from reports.logs.reading import plain_yaml
 from reports.logs.records import UnusableError
@@ -20,12 +21,23 @@ __all__ = [
     "committed_settings",
     "default_settings",
     "file_settings",
+    "named_settings",
+    "within_rollout",
     "zoo_settings",
 ]
+
+OURS = "spec_ppo"
+"""The algorithm that our files of settings are for."""
+RELATIVES = ("ppo", "ppo_lstm", "ppo_mask")
+"""Those that take SpecPPO's settings with the same meaning, but for what they have not."""
 
 UNSUPPORTED = ("noise_type", "noise_std", "replay_buffer_class")
 """The zoo's keywords that a run here does not take."""
 ZOO_TUNING = "tuned, where it is tuned, by RL Zoo's authors with a budget and seeds not stated"
+SHIPPED = "rl_zoo_mujoco.yml"
+"""RL Zoo's settings of PPO for MuJoCo, which come with the package as what they are."""
+SHIPPED_FROM = "2.9.2"
+"""The version of rl_zoo3 that they are from."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,11 @@ class TrainingSettings:
     tuning: str = "none"
     environment: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether they say nothing but that one environment is trained in."""
+        return not (self.n_timesteps or self.hyperparameters or self.normalize or self.environment)
+
     def overlaid(self, given: Mapping[str, Any], word: str, what: str) -> "TrainingSettings":
         """These with others on top of them, which ``what`` says in words."""
         on_top = dict(given)
@@ -70,8 +87,57 @@ class TrainingSettings:
         )
 
 
+def named_settings(name: str, algo: str, env_id: str, flag: str) -> TrainingSettings:
+    """What a word of a command line stands for: the same settings on every machine, or an error.
+
+    An algorithm that a source has no file for (the exact optimum in the zoo, DQN among the
+    committed ones) keeps its defaults.
+
+    Args:
+        name: ``zoo``: RL Zoo's, which need rl_zoo3; the recurrent PPO has those of PPO where the
+            zoo lists none of its own. ``committed``: those that come with the package for SpecPPO,
+            which PPO and its other relatives take without what they have not. ``default``: the
+            algorithm's own.
+        algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
+        env_id: Gymnasium's id.
+        flag: that gave the name, for errors.
+
+    Raises:
+        ArgumentError: rl_zoo3 is missing, or nothing is committed for the environment.
+    """
+    if name == "zoo":
+        if ALGORITHMS[algo].settings_of and importlib.util.find_spec("rl_zoo3") is None:
+            raise ArgumentError(
+                f"{flag} zoo: the settings of {algo!r} come with rl_zoo3, which is missing: pip "
+                f'install "ppo-lab[zoo]" brings it; {flag} default needs nothing'
+            )
+        settings = zoo_settings(algo, env_id)
+        if algo in RELATIVES and settings is not None and settings.is_empty:
+            of_ppo = zoo_settings("ppo", env_id)
+            if of_ppo is not None and not of_ppo.is_empty:
+                note = f"{of_ppo.origin}, since the zoo lists none of {algo} there"
+                return replace(of_ppo, origin=note)
+        return settings or default_settings(algo)
+    if name == "committed" and (algo == OURS or algo in RELATIVES):
+        settings = committed_settings(OURS, env_id)
+        return settings if algo == OURS else _for_relative(algo, settings)
+    return default_settings(algo)
+
+
+def _for_relative(algo: str, settings: TrainingSettings) -> TrainingSettings:
+    """SpecPPO's settings for another PPO, which says what of them it has not."""
+    known = inspect.signature(algorithm_class(algo)).parameters
+    kept = {name: value for name, value in settings.hyperparameters.items() if name in known}
+    left_out = [name for name in settings.hyperparameters if name not in known]
+    note = f", without {', '.join(left_out)}, which {algo} has not" if left_out else ""
+    return replace(settings, hyperparameters=kept, origin=f"{settings.origin}{note}")
+
+
 def committed_settings(algo: str, env_id: str) -> TrainingSettings:
-    """The settings of ``hyperparams/<algo>.yml`` for an environment.
+    """The settings that come with the package for an environment.
+
+    Those of ``hyperparams/<algo>.yml``, chosen by this project; for SpecPPO on MuJoCo RL Zoo's, as
+    ``hyperparams/rl_zoo_mujoco.yml`` has taken them over, which are called the zoo's.
 
     Args:
         algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
@@ -80,20 +146,32 @@ def committed_settings(algo: str, env_id: str) -> TrainingSettings:
     Raises:
         ArgumentError: there are none for the algorithm or the environment.
     """
-    file = files("ppo_lab") / "hyperparams" / f"{known_algorithm(algo)}.yml"
+    folder = files("ppo_lab") / "hyperparams"
+    file = folder / f"{known_algorithm(algo)}.yml"
     if not file.is_file():
         raise ArgumentError(f"no settings come with {algo!r}; give its hyperparameters")
     entries: dict[str, dict[str, Any]] = plain_yaml(file.read_text("utf-8"), file.name)
-    if env_id not in entries:
-        raise ArgumentError(
-            f"no settings of {algo!r} come with {env_id!r}; closest: {closest(env_id, entries)}"
+    if env_id in entries:
+        return _settings(
+            entries[env_id],
+            "committed",
+            f"ppo_lab's {algo}.yml, {env_id}",
+            "chosen by this project on seeds of its own, below 1,000",
         )
-    return _settings(
-        entries[env_id],
-        "committed",
-        f"ppo_lab's {algo}.yml, {env_id}",
-        "chosen by this project on seeds of its own, below 1,000",
-    )
+    taken_over: dict[str, dict[str, Any]] = {}
+    if algo == OURS:
+        taken_over = plain_yaml((folder / SHIPPED).read_text("utf-8"), SHIPPED)
+    which = _entry_for(env_id, taken_over)
+    if which not in taken_over:
+        alike = closest(env_id, {*entries, *taken_over})
+        which = (
+            f"closest: {alike}" if alike.count(",") < 3 else "docs/tuned.md lists those there are"
+        )
+        raise ArgumentError(f"no settings of {algo!r} come with {env_id!r}; {which}")
+    origin = f"ppo_lab's {SHIPPED} (rl_zoo3 {SHIPPED_FROM}'s ppo.yml), {which}"
+    name = env_id.split(":")[-1]
+    note = "" if which == name else f" for {name}, which the zoo does not list"
+    return within_rollout(_settings(taken_over[which], "zoo", f"{origin}{note}", ZOO_TUNING))
 
 
 def default_settings(algo: str) -> TrainingSettings:
@@ -177,6 +255,22 @@ def _entry_for(env_id: str, entries: Mapping[str, object]) -> str:
             if f"{stem}-v{earlier}" in entries:
                 return f"{stem}-v{earlier}"
     return "default"
+
+
+def within_rollout(settings: TrainingSettings) -> TrainingSettings:
+    """The settings as SpecPPO takes them.
+
+    SB3's PPO takes a minibatch larger than the rollout for the rollout; SpecPPO refuses it.
+    """
+    arguments = settings.hyperparameters
+    batch, n_steps = arguments.get("batch_size"), arguments.get("n_steps")
+    if not isinstance(batch, int) or not isinstance(n_steps, int):
+        return settings
+    rollout = n_steps * settings.n_envs
+    if batch <= rollout:
+        return settings
+    origin = f"{settings.origin}; batch_size {batch} is the rollout's {rollout}"
+    return replace(settings, hyperparameters={**arguments, "batch_size": rollout}, origin=origin)
 
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:

@@ -201,7 +201,10 @@ def test_interrupted_command_says_that_it_goes_on(tmp_path: Path) -> None:
         (["--storage", "foo://bar"], r"the study's storage cannot be used"),
         (["--set", "clip_rang=0.1"], r"--set: unknown hyperparameter 'clip_rang'.*clip_range"),
         (["--set", "n_steps=64"], r"timesteps=128 is too small for one update of n_steps × 8"),
-        (["--space", "no.yml"], r"--space no.yml: No such file.*expected core, wide or a file"),
+        (
+            ["--space", "no.yml"],
+            r"--space no.yml: No such file.*expected core, wide, atari.* or a file",
+        ),
         (["--sampler", "tp"], r"sampler='tp': expected one of tpe, gp"),
         (["--pruner", "wilcoxon"], r"screen_seeds=1 with pruner='wilcoxon'.*at least 4"),
         (["--run-timeout", "-1"], r"--run-timeout -1: expected more than 0 seconds"),
@@ -284,7 +287,9 @@ def test_help_documents_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    flags = "env algo trials timesteps n-envs screen-seeds finalists replicas seeds seed window"
+    flags = (
+        "env algo base trials timesteps n-envs screen-seeds finalists replicas seeds seed window"
+    )
     flags += " space set sampler pruner jobs run-timeout storage grace study-name log-folder"
     for flag in (f"--{name}" for name in flags.split()):
         assert re.search(rf"^  {flag} .*\n?.*\w", text, re.MULTILINE), flag
@@ -295,7 +300,12 @@ def test_flags_default_to_the_protocols_own_defaults(capsys: pytest.CaptureFixtu
         main(["--help"])
     text = " ".join(capsys.readouterr().out.partition("options:")[2].split())
     own = TuningProtocol("", "")
-    flags = ("trials", "timesteps", "n_envs", "screen_seeds", "finalists", "replicas", "seeds")
+    for name in ("timesteps", "n_envs"):  # where no base says it
+        flag = name.replace("_", "-")
+        assert re.search(rf"--{flag} \w+ .*?the base's, or (\d+) ", text)[1] == str(  # type: ignore[index]
+            getattr(own, name)
+        )
+    flags = ("trials", "screen_seeds", "finalists", "replicas", "seeds")
     for name in (*flags, "seed", "window", "sampler", "pruner"):
         flag = name.replace("_", "-")
         assert re.search(rf"--{flag} \w+ .*?\(default: (\w+)\)", text)[1] == str(  # type: ignore[index]

@@ -37,11 +37,16 @@ def study(count: int) -> list[FrozenTrial]:
     return [*trials, trial(count, None), trial(count + 1, 0.5, TrialState.PRUNED)]
 
 
+def with_base(count: int) -> list[FrozenTrial]:
+    """The same behind a base that the search could not express, which has no parameters."""
+    return [create_trial(value=-3.0), *study(count)]
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plots of twelve trials and two that did not finish."""
+    """The plots of a base without parameters, of twelve trials and two that did not finish."""
     folder = tmp_path_factory.mktemp("plots")
-    plotted = write_plots("demo", study(12), folder)
+    plotted = write_plots("demo", with_base(12), folder)
     assert not plotted.left_out
     assert [path.name for path in plotted.files] == [
         f"{plot}.{kind}" for plot in PLOTS for kind in ("html", "png")
@@ -66,7 +71,7 @@ def test_the_learning_rate_that_decides_the_score_is_the_most_important(drawn: P
 
 
 def test_the_same_trials_give_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
-    write_plots("demo", study(12), tmp_path)
+    write_plots("demo", with_base(12), tmp_path)
     for plot in PLOTS[:-1]:  # the timeline shows when the trials were made
         for kind in ("html", "png"):
             assert (tmp_path / f"{plot}.{kind}").read_bytes() == (

@@ -232,7 +232,8 @@ def test_bad_file_is_refused_with_its_place(content: str, message: str, tmp_path
 
 
 def test_file_that_is_not_there_is_refused_with_the_known_spaces() -> None:
-    with pytest.raises(ArgumentError, match=r"No such file.*expected core, wide or a file"):
+    expected = r"No such file.*expected core, wide, atari, .* or a file"
+    with pytest.raises(ArgumentError, match=expected):
         space_of("ppo", bases=("wid",))
 
 

@@ -1,5 +1,6 @@
 """Hyperparameters as RL Zoo writes them: what becomes of them, and that nothing in them runs."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +101,13 @@ def test_the_zoo_has_nothing_for_some(algo: str) -> None:
     assert SettingsSource().settings(algo, "CartPole-v1").word == word
 
 
-def test_without_rl_zoo3_the_defaults_are_taken_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+def test_without_rl_zoo3_its_settings_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the defaults in their place the same command would mean two things on two machines."""
+    monkeypatch.setitem(sys.modules, "rl_zoo3", None)
     assert zoo_settings("ppo", "CartPole-v1") is None
-    assert SettingsSource().settings("ppo", "CartPole-v1") == default_settings("ppo")
+    with pytest.raises(ArgumentError, match=r"--settings zoo: .*--settings default needs nothing"):
+        SettingsSource().settings("ppo", "CartPole-v1")
+    assert SettingsSource("default").settings("ppo", "CartPole-v1") == default_settings("ppo")
 
 
 def test_a_minibatch_of_the_zoo_beyond_the_rollout_is_the_rollout() -> None:

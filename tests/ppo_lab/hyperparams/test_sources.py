@@ -1,6 +1,8 @@
 """The settings that come with the package, and how far they get."""
 
+import re
 import runpy
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -9,7 +11,13 @@ import pytest
 
 from ppo_lab import SpecPPO
 from ppo_lab.errors import ArgumentError
-from ppo_lab.hyperparams.sources import committed_settings
+from ppo_lab.hyperparams.reading import constructor_arguments
+from ppo_lab.hyperparams.sources import (
+    committed_settings,
+    named_settings,
+    within_rollout,
+    zoo_settings,
+)
 from ppo_lab.vec_env import make_native_vec_env
 
 ROOT = Path(__file__).parents[3]
@@ -36,6 +44,8 @@ def test_the_settings_are_installed_with_the_package():
     files = [file for file in (ROOT / "ppo_lab" / "hyperparams").iterdir() if file.is_file()]
     assert {"__init__.py", "presets.yml", "spec_ppo.yml"} <= {file.name for file in files}
     assert all(any(fnmatch(file.name, pattern) for pattern in patterns) for file in files)
+    assert "named_spaces/*.yml" in setuptools["package-data"]["tuning"]
+    assert len(list((ROOT / "tuning" / "named_spaces").glob("*.yml"))) == 3
 
 
 @pytest.mark.parametrize(
@@ -49,6 +59,78 @@ def test_the_settings_are_installed_with_the_package():
 def test_settings_that_do_not_exist_are_refused(algo, env_id, message):
     with pytest.raises(ArgumentError, match=message):
         committed_settings(algo, env_id)
+
+
+def without_rl_zoo3(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rl_zoo3", None)
+
+
+@pytest.mark.parametrize("algo", ["spec_ppo", "ppo", "ppo_lstm"])
+def test_committed_settings_are_the_same_whether_rl_zoo3_is_there_or_not(algo, monkeypatch):
+    envs = ["ppo_lab/GridWorld-v0", "ppo_lab/Crawler-v0", "HalfCheetah-v5"]
+    with_it = [named_settings("committed", algo, env, "--settings") for env in envs]
+    without_rl_zoo3(monkeypatch)
+    assert [named_settings("committed", algo, env, "--settings") for env in envs] == with_it
+
+
+def test_the_zoos_settings_without_rl_zoo3_are_refused_and_never_the_defaults(monkeypatch):
+    without_rl_zoo3(monkeypatch)
+    for algo in ("spec_ppo", "ppo", "a2c", "dqn", "trpo", "ppo_lstm"):
+        with pytest.raises(
+            ArgumentError, match=r'pip install "ppo-lab\[zoo\]".*--settings default'
+        ):
+            named_settings("zoo", algo, "CartPole-v1", "--settings")
+    # What the zoo has no file for has its defaults everywhere.
+    assert named_settings("zoo", "q_learning", "CartPole-v1", "--settings").word == "default"
+
+
+def test_relatives_take_what_is_committed_without_what_they_have_not():
+    ours = committed_settings("spec_ppo", "ppo_lab/Crawler-v0")
+    for algo in ("ppo", "ppo_lstm", "ppo_mask"):
+        theirs = named_settings("committed", algo, "ppo_lab/Crawler-v0", "--base")
+        left = {**ours.hyperparameters}
+        del left["critic_learning_rate"]
+        assert theirs.hyperparameters == left
+        assert theirs.n_envs == ours.n_envs
+        assert theirs.origin.endswith(f", without critic_learning_rate, which {algo} has not")
+    assert named_settings("committed", "dqn", "ppo_lab/Crawler-v0", "--base").word == "default"
+
+
+def test_the_recurrent_ppo_has_the_zoos_of_ppo_where_it_has_none_of_its_own():
+    pytest.importorskip("rl_zoo3", reason="the package rl_zoo3 is missing")
+    settings = named_settings("zoo", "ppo_lstm", "Pendulum-v1", "--base")
+    assert settings.hyperparameters == zoo_settings("ppo", "Pendulum-v1").hyperparameters
+    assert settings.origin.endswith("since the zoo lists none of ppo_lstm there")
+    own = named_settings("zoo", "ppo_lstm", "PendulumNoVel-v1", "--base")
+    assert own == zoo_settings("ppo_lstm", "PendulumNoVel-v1")
+
+
+MUJOCO = ["HalfCheetah", "Hopper", "Walker2d", "Ant", "Swimmer", "Reacher", "Humanoid"]
+MUJOCO += ["InvertedDoublePendulum"]
+
+
+@pytest.mark.parametrize("name", MUJOCO)
+def test_what_comes_with_mujoco_is_the_zoos_and_says_so(name):
+    settings = committed_settings("spec_ppo", f"{name}-v5")
+    assert settings.word == "zoo"
+    assert re.search(
+        rf"rl_zoo_mujoco.yml \(rl_zoo3 2.9.2's ppo.yml\), {name}-v[24] for", settings.origin
+    )
+    assert "RL Zoo's authors" in settings.tuning
+    pytest.importorskip("rl_zoo3", reason="the package rl_zoo3 is missing")
+    theirs = within_rollout(zoo_settings("ppo", f"{name}-v5"))
+    for what in ("n_envs", "n_timesteps", "policy", "normalize", "environment"):
+        assert getattr(settings, what) == getattr(theirs, what)
+    assert constructor_arguments(settings.hyperparameters) == constructor_arguments(
+        theirs.hyperparameters
+    )
+
+
+def test_a_minibatch_beyond_the_rollout_is_the_rollout_and_that_is_said():
+    settings = committed_settings("spec_ppo", "InvertedDoublePendulum-v5")
+    # 128 steps of one environment; the zoo's minibatch is 512, which SB3 takes for the rollout.
+    assert settings.hyperparameters["batch_size"] == 128
+    assert settings.origin.endswith("batch_size 512 is the rollout's 128")
 
 
 @pytest.mark.slow
