@@ -178,9 +178,10 @@ def add_environment_flags(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--vec-env",
-        choices=("dummy", "subproc"),
+        choices=("dummy", "subproc", "vector", "envpool"),
         default="dummy",
-        help="step them in this process, or in one process each",
+        help="step the training's in this process, in one process each, as Gymnasium's vector "
+        "environment, or in C++ by the package envpool",
     )
     add(
         "--env-packages",

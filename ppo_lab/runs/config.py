@@ -14,7 +14,7 @@ __all__ = [
     "environment_folder_name",
 ]
 
-VecEnvKind = Literal["dummy", "subproc"]
+VecEnvKind = Literal["dummy", "subproc", "vector", "envpool"]
 VEC_ENVS = get_args(VecEnvKind)
 
 NO_PART = ("reference",)
@@ -79,7 +79,8 @@ class RunConfig:
         monitor_kwargs: the zoo's keyword: for SB3's ``Monitor``.
         callback: the zoo's keyword: callbacks' dotted names, or ``{name: arguments}`` each.
         eval_env_kwargs: for ``gymnasium.make`` in evaluation; None: ``env_kwargs``.
-        vec_env: ``dummy`` or ``subproc``.
+        vec_env: how the training's environments are stepped; see
+            :class:`~ppo_lab.runs.recipe.EnvironmentRecipe`.
         env_packages: packages that the names may be imported from.
     """
 

@@ -29,7 +29,7 @@ def make_copies(
     monitor_dir: str | None = None,
     wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None,
     monitor_kwargs: Mapping[str, Any] | None = None,
-    kind: "type[VecEnv] | None" = None,
+    kind: "Callable[..., VecEnv] | None" = None,
 ) -> "VecEnv":
     """SB3's ``make_vec_env``; where one copy cannot be made, those before it are closed.
 
@@ -40,7 +40,8 @@ def make_copies(
         monitor_dir: where SB3's monitor files go; None: nowhere.
         wrapper: put around each, outside of its monitor.
         monitor_kwargs: for SB3's ``Monitor``.
-        kind: ``SubprocVecEnv`` for a process each; None: ``DummyVecEnv``.
+        kind: makes a vector environment of them: ``SubprocVecEnv`` for a process each, …; None:
+            ``DummyVecEnv``.
 
     Raises:
         BaseException: whatever making one raises.
@@ -67,7 +68,7 @@ def make_copies(
                 seed,
                 monitor_dir=monitor_dir,
                 wrapper_class=wrapper if apart else monitored,
-                vec_env_cls=kind,  # type: ignore[arg-type]  # one of SB3's two
+                vec_env_cls=kind,  # type: ignore[arg-type]  # called with the makers
                 monitor_kwargs=dict(monitor_kwargs or {}),
             )
     except BaseException:

@@ -33,6 +33,9 @@ from ppo_lab.runs.named_code import (
     named_in_words,
 )
 from ppo_lab.vec_env.compiled import CompiledVecEnv
+from ppo_lab.vec_env.gymnasium import GymnasiumVecEnv, over_singles
+from ppo_lab.vec_env.in_cpp import make_envpool_vec_env
+from ppo_lab.vec_env.native import own_vector_form
 
 __all__ = [
     "EnvironmentRecipe",
@@ -41,6 +44,13 @@ __all__ = [
 
 GOALS = ("gym.envs.robotics", "gymnasium_robotics", "panda_gym.envs")
 """Packages whose environments say ``is_success``, which the zoo lets Monitor note."""
+
+STEPPED_BY: Mapping[str, Callable[..., VecEnv]] = {
+    "dummy": DummyVecEnv,
+    "subproc": SubprocVecEnv,
+    "vector": over_singles,
+}
+"""What steps environments that are made one by one."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,9 @@ class EnvironmentRecipe:
         normalize: ``VecNormalize``, or its arguments.
         gamma: the algorithm's γ, which ``VecNormalize`` takes over; None: its own default.
         monitor_kwargs: for ``Monitor``.
-        vec_env: ``dummy``: one after the other in this process; ``subproc``: a process each.
+        vec_env: ``dummy``: one after the other in this process; ``subproc``: a process each;
+            ``vector``: the environment's own vector form where that resets on the step that ends
+            an episode, else Gymnasium's ``SyncVectorEnv``; ``envpool``: EnvPool's.
         compiled: whether a compiled environment may stand in, which changes no number.
         packages: what names may be imported from, beside ``named_code.LIBRARIES`` and the package
             that the environment comes from.
@@ -169,6 +181,12 @@ class EnvironmentRecipe:
         make_one: Callable[[], gym.Env[Any, Any]] | None,
     ) -> VecEnv:
         import_packages(self.packages)
+        if make_one is None and self.vec_env == "envpool":
+            return self._in_cpp(n_envs, seed, monitor_dir)
+        if make_one is None and self.vec_env == "vector":
+            own = self._own_vector_form(n_envs, seed, monitor_dir, verbose)
+            if own is not None:
+                return own
         reason = self._why_in_python() if make_one is None else "it is watched"
         if reason is None:
             try:
@@ -177,7 +195,7 @@ class EnvironmentRecipe:
                 )
             except NoWorldError as error:
                 reason = error.reason
-        if verbose >= 1:
+        if verbose >= 1 and self.vec_env != "vector":
             print(f"Stepping {self.env} in Python, because {reason}")
         return make_copies(
             make_one or self.make_one,
@@ -186,8 +204,54 @@ class EnvironmentRecipe:
             monitor_dir=monitor_dir,
             wrapper=self._wrapper(),
             monitor_kwargs=self._monitor_arguments(),
-            kind=DummyVecEnv if self.vec_env == "dummy" else SubprocVecEnv,
+            kind=STEPPED_BY.get(self.vec_env, DummyVecEnv),
         )
+
+    def _in_cpp(self, n_envs: int, seed: int | None, monitor_dir: str | None) -> VecEnv:
+        """EnvPool's copies, which show the spaces of Gymnasium's environment."""
+        reason = self._why_not_bare()
+        if reason is not None:
+            raise ArgumentError(
+                f"--vec-env envpool steps {self.env} in C++, and {reason}: use --vec-env dummy"
+            )
+        single = self.make_one()
+        try:
+            return make_envpool_vec_env(
+                self.env.rpartition(":")[2],
+                n_envs,
+                seed,
+                monitor_dir=monitor_dir,
+                like=single,
+                **self.env_kwargs,
+            )
+        finally:
+            single.close()
+
+    def _own_vector_form(
+        self, n_envs: int, seed: int | None, monitor_dir: str | None, verbose: int
+    ) -> VecEnv | None:
+        """The environment's own vector form; None where it has none that fits."""
+        reason = self._why_not_bare()
+        if reason is None:
+            try:
+                own = own_vector_form(self.env, n_envs, **self.env_kwargs)
+            except ArgumentError as error:
+                reason = str(error)
+            else:
+                env = GymnasiumVecEnv(own, monitor_dir=monitor_dir)
+                env.seed(seed)
+                return env
+        if verbose >= 1:
+            print(f"Stepping {self.env} by Gymnasium's SyncVectorEnv, because {reason}")
+        return None
+
+    def _why_not_bare(self) -> str | None:
+        """Why copies that are one object cannot stand for it; None where they can."""
+        if not self.compiled:
+            return "the algorithm asks each environment for its masks"
+        if self.env_wrapper:
+            return f"it has {named_in_words(self.env_wrapper)} around each"
+        return "its monitor has arguments" if self._monitor_arguments() else None
 
     def why_not_plain(self) -> str | None:
         """Why an episode of it is not one of ``make_one``'s; None where it is."""
@@ -202,7 +266,7 @@ class EnvironmentRecipe:
         if self.env_wrapper:
             return f"it has {named_in_words(self.env_wrapper)} around it"
         if self.vec_env != "dummy":
-            return f"a {self.vec_env} vector environment was asked for"
+            return f"--vec-env {self.vec_env} was asked for"
         return "its monitor has arguments" if self.monitor_kwargs else None
 
     def _wrapper(self) -> Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None:

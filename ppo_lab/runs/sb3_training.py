@@ -20,7 +20,7 @@ from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, Fini
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import ALGORITHMS, algorithm_class
 from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
-from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
+from ppo_lab.runs.config import RunConfig, Trained, VecEnvKind, environment_folder_name
 from ppo_lab.runs.exact_evaluation import ExactEvalCallback, can_solve
 from ppo_lab.runs.named_code import environment_packages, load_named
 from ppo_lab.runs.recipe import EnvironmentRecipe, expected
@@ -124,7 +124,10 @@ def training_recipe(config: RunConfig) -> EnvironmentRecipe:
 
 def evaluation_recipe(config: RunConfig) -> EnvironmentRecipe:
     """How the environments are made that a run is scored in."""
-    return replace(training_recipe(config), env_kwargs=config.evaluation_kwargs)
+    recipe = training_recipe(config)
+    # A score is one in Gymnasium's own environment, and its episodes are a seed's.
+    one_by_one: VecEnvKind = "subproc" if config.vec_env == "subproc" else "dummy"
+    return replace(recipe, env_kwargs=config.evaluation_kwargs, vec_env=one_by_one)
 
 
 def _made(closing: ExitStack, recipe: EnvironmentRecipe, count: int, **how: Any) -> VecEnv:
