@@ -194,7 +194,8 @@ class GymnasiumVecEnv(VecEnv):
                 if self._files:
                     self._files.write(index, info["episode"])
             out[index] = info
-            self.reset_infos[index] = info_of(step.reset_infos, index)
+            if not self.resets_by_steps:
+                self.reset_infos[index] = info_of(step.reset_infos, index)
 
     def close(self) -> None:
         """Close the vector environment, and the monitor files."""

@@ -37,12 +37,15 @@ class SampledVecNormalize(VecNormalize):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Normalised observations and rewards, dones, infos."""
+        inner = _sampled_beneath(self)
+        if not inner.resets_by_steps:
+            return super().step_wait()
         observations, rewards, dones, infos = self.venv.step_wait()
         assert isinstance(observations, np.ndarray | dict)
-        sampled = _sampled_beneath(self).sampled
+        sampled = inner.sampled
         self.old_obs, self.old_reward = observations, rewards
         if self.training and self.norm_obs:
-            self._take(rows_of(observations, ~dones))
+            self._take(rows_of(observations, ~dones))  # an ended episode's shows its last
         if self.training:
             self.returns[:] = np.where(sampled, self.returns * self.gamma + rewards, self.returns)
             _update(self.ret_rms, self.returns[sampled])
@@ -53,11 +56,12 @@ class SampledVecNormalize(VecNormalize):
         return self.normalize_obs(observations), self.normalize_reward(rewards), dones, infos
 
     def _take(self, observations: Any) -> None:
-        if isinstance(self.obs_rms, dict):
-            for key, statistics in self.obs_rms.items():
-                _update(statistics, observations[key])
+        statistics: Any = self.obs_rms
+        if isinstance(statistics, dict):
+            for key, of_key in statistics.items():
+                _update(of_key, observations[key])
         else:
-            _update(self.obs_rms, observations)
+            _update(statistics, observations)
 
 
 def _update(statistics: RunningMeanStd, rows: npt.NDArray[Any]) -> None:
