@@ -231,6 +231,10 @@ def _model(config: RunConfig) -> tuple[TabularMDP, int | None, FiniteTask | None
             raise ArgumentError(
                 f"{config.algo} works on the environment's own states: it takes no {name}"
             )
+    if config.vec_env == "envpool":
+        raise ArgumentError(
+            f"{config.algo} works on the environment's own states: it takes no --vec-env envpool"
+        )
     env = training_recipe(config).make_one()
     try:
         check_spaces(env.observation_space, env.action_space)

@@ -48,6 +48,7 @@ def check_pool(env: Any) -> None:
             f"{name} is no Gymnasium vector environment: make it with envpool.make_gymnasium, of "
             "EnvPool 1.2 or later"
         )
+    _make_spaces(env)
     config: dict[str, Any] = env.config  # type: ignore[attr-defined]
     if env.is_async:  # type: ignore[attr-defined]
         raise ArgumentError(
@@ -96,6 +97,12 @@ def make_pool(env_id: str, n_envs: int, seed: int | None, **kwargs: Any) -> Any:
         raise ArgumentError(
             f"EnvPool's {env_id!r} cannot be made with {kwargs}: {one_line(error)}"
         ) from error
+
+
+def _make_spaces(env: Any) -> None:
+    """Let a pool make its spaces, which it does when it is asked first and then keeps."""
+    with _quiet():
+        _ = env.observation_space, env.action_space
 
 
 @contextmanager
@@ -187,6 +194,7 @@ def _seeded(env: Any, seed: int) -> Any:
     with _quiet():
         config = specification.gen_config(**{**env.config, "seed": seed, "env_seed": []})
         new = type(env)(specification(config))
+    _make_spaces(new)
     for name, value in vars(env).items():
         if name.startswith("_render"):
             setattr(new, name, value)
@@ -224,8 +232,7 @@ def shown_spaces(
     Raises:
         ArgumentError: those of ``like`` are of another kind or shape than ``env``'s.
     """
-    with _quiet():
-        own = env.single_observation_space, env.single_action_space
+    own = env.single_observation_space, env.single_action_space
     if like is None:
         return _repaired(own[0]), own[1]
     shown = like.observation_space, like.action_space

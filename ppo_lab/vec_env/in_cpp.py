@@ -32,13 +32,15 @@ def make_envpool_vec_env(
         monitor: see :class:`GymnasiumVecEnv`.
         monitor_dir: likewise.
         like: likewise; a model that is to play in an environment of Gymnasium's is trained in
-            spaces like its.
+            spaces like its, and with its time limit, unless ``kwargs`` has another.
         **kwargs: for ``envpool.make_gymnasium``.
 
     Raises:
         ArgumentError: EnvPool is missing, has no such environment or refuses an argument, or the
             environment has other spaces than ``like``.
     """
+    if like is not None and like.spec is not None and like.spec.max_episode_steps is not None:
+        kwargs.setdefault("max_episode_steps", like.spec.max_episode_steps)
     pool = make_pool(env_id, n_envs, seed, **kwargs)
     try:
         return GymnasiumVecEnv(pool, monitor, monitor_dir, like)
