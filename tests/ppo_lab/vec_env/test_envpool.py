@@ -91,6 +91,13 @@ def test_observations_are_of_the_space_that_is_shown(env_id):
     assert all(space.contains(row) for batch in batches for row in batch)
 
 
+def test_the_time_limit_is_that_of_the_environment_whose_spaces_are_shown():
+    env = make_envpool_vec_env("Pendulum-v1", 2, like=gym.make("Pendulum-v1", max_episode_steps=3))
+    env.reset()
+    dones = [env.step(np.zeros((2, 1), np.float32))[2].all() for _ in range(6)]
+    assert dones == [False, False, True] * 2
+
+
 def test_dictionaries_of_observations_begin_anew_in_every_part():
     env = GymnasiumVecEnv(
         envpool.make_gymnasium("MiniGrid-Empty-5x5-v0", num_envs=2, seed=1, max_episode_steps=3)
