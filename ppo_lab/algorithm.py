@@ -351,6 +351,9 @@ class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
 
     def _prepare_advantages(self, diagnostics: UpdateDiagnostics) -> None:
         """Log the rollout's advantages as they are, then normalise them if asked (Spec 4.3)."""
+        buffer = self.rollout_buffer
+        if isinstance(buffer, SpecRolloutBuffer) and buffer.sampled is not None:
+            buffer.flatten()  # drops what is no sample
         advantages = self.rollout_buffer.advantages
         diagnostics.add_advantages(advantages)
         if self.normalize_advantage and self.normalize_advantage_over == "rollout":

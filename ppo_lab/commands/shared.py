@@ -178,9 +178,10 @@ def add_environment_flags(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--vec-env",
-        choices=("dummy", "subproc", "pool", "auto"),
-        help="step them in this process, in one process each, several in a process; auto: the "
-        "first or the last, by what a step takes; None: the settings', else dummy",
+        choices=("dummy", "subproc", "pool", "auto", "vector", "envpool"),
+        help="step the training's in this process, in one process each, several in a process; "
+        "auto: the first or the last of these, by what a step takes; vector: as Gymnasium's vector "
+        "environment; envpool: in C++ by that package; None: the settings', else dummy",
     )
     add(
         "--env-packages",

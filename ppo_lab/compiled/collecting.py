@@ -124,6 +124,7 @@ def _step_over(
         step = steps.step(player.act(t, observations))
         model.num_timesteps += env.num_envs
         buffer.rewards[t] = step.rewards
+        buffer.note_samples(t)
         if step.noted:
             ended = np.array([step.dones[index] for index, _ in step.noted])
             model._update_info_buffer([info for _, info in step.noted], ended)

@@ -4,15 +4,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import torch as th
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.arguments import Backend
 from ppo_lab.compiled.choice import BackendChoice, may_serve
+from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import rollout_started
+from ppo_lab.vec_env.envpool import is_envpool
+from ppo_lab.vec_env.reset_rows import leave_out_resets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +52,16 @@ class TwoBackendAlgorithm(OnPolicyAlgorithm):
             if self.verbose >= 1:
                 print(f"Using cpu device, where the kernels run, in the place of {self.device}")
             self.device = th.device("cpu")
+
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        given: object = env
+        if is_envpool(given) or isinstance(given, VectorEnv):
+            raise ArgumentError(
+                f"env is a {type(given).__name__}, which steps several copies in Gymnasium's way: "
+                "pass ppo_lab.vec_env.GymnasiumVecEnv(env), which shows it as SB3's VecEnv"
+            )
+        return OnPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
     @property
     def measures_rollout_kl(self) -> bool:
@@ -92,6 +107,7 @@ class TwoBackendAlgorithm(OnPolicyAlgorithm):
         n_rollout_steps: int,
     ) -> bool:
         """Fill the buffer with ``n_rollout_steps`` of every environment; SB3's arguments."""
+        leave_out_resets(env, rollout_buffer, n_rollout_steps)
         path = self._backend_choice.latest(self) or self._compiled_path()
         if path is None or not isinstance(rollout_buffer, SpecRolloutBuffer):
             return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)

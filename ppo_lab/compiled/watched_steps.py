@@ -131,5 +131,6 @@ class WatchedSteps:
         buffer.episode_starts[t] = self.model._last_episode_starts
         buffer.values[t] = names["values"].numpy().ravel()
         buffer.log_probs[t] = names["log_probs"].numpy()
+        buffer.note_samples(t)
         buffer.pos = t + 1
         buffer.full = buffer.pos == buffer.buffer_size

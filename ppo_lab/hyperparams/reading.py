@@ -136,7 +136,7 @@ def words_as_hyperparameters(words: Sequence[str]) -> dict[str, Any]:
     return hyperparameters
 
 
-def _as_it_stands(what: str, name: str) -> str:
+def _as_it_stands(_what: str, name: str) -> str:
     """The name itself, where a text is read for its layers alone and nothing is loaded."""
     return name
 

@@ -1,8 +1,10 @@
 """SB3's rollout buffers with the targets and advantages of the specification (Spec 3, 4)."""
 
-from typing import Literal
+from collections.abc import Callable, Generator
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch as th
 from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 
@@ -23,11 +25,52 @@ class SpecRolloutBuffer(RolloutBuffer):
             target minus V (for ``gae``: Spec 4.2, with R̂ = Â + V).
         n_step: n of Spec 3.3, for ``nstep``.
         use_baseline: False leaves V out of the advantage (REINFORCE, Spec 5.1).
+        sampled: (n_steps, n_envs) bool, False where an environment spent the step on its reset,
+            which is no sample and in no minibatch; None: all are samples.
     """
 
     advantage_estimator: AdvantageEstimator = "gae"
     n_step: int = 5
     use_baseline: bool = True
+    sampled: npt.NDArray[np.bool_] | None = None
+    _sampled_rows: Callable[[], npt.NDArray[np.bool_]] | None = None
+
+    def leave_out(self, sampled_rows: Callable[[], npt.NDArray[np.bool_]] | None) -> None:
+        """Leave out of the next rollouts what is no sample.
+
+        Args:
+            sampled_rows: asked after each step, (n_envs,) bool; None: all rows are samples.
+        """
+        self._sampled_rows = sampled_rows
+
+    def reset(self) -> None:
+        """Empty the buffer."""
+        super().reset()
+        shape = self.buffer_size, self.n_envs
+        self.sampled = None if self._sampled_rows is None else np.ones(shape, np.bool_)
+
+    def add(self, *row: Any, **named: Any) -> None:
+        """Add a step of all environments; SB3's arguments."""
+        self.note_samples(self.pos)
+        super().add(*row, **named)
+
+    def note_samples(self, step: int) -> None:
+        """Note which rows of a step that was just taken are samples."""
+        if self._sampled_rows is not None:
+            assert self.sampled is not None
+            self.sampled[step] = self._sampled_rows()
+
+    def get(self, batch_size: int | None = None) -> Generator[Any, None, None]:
+        """Minibatches of the samples in a new order; SB3's argument."""
+        if self.sampled is None:
+            yield from super().get(batch_size)
+            return
+        self.flatten()
+        n_samples = len(self.returns)
+        order = np.random.permutation(n_samples)  # noqa: NPY002 - the generator that SB3 draws from
+        size = batch_size or n_samples
+        for start in range(0, n_samples, size):
+            yield self._get_samples(order[start : start + size])
 
     def compute_returns_and_advantage(self, last_values: th.Tensor, dones: np.ndarray) -> None:
         """Fill ``advantages`` and ``returns``, each (n_steps, n_envs) float32.
@@ -65,12 +108,24 @@ class SpecRolloutBuffer(RolloutBuffer):
         self.advantages = advantages.numpy() if self.use_baseline else self.returns.copy()
 
     def flatten(self) -> None:
-        """Bring the arrays from (T, K, …) into the shape (T·K, …) that ``get`` samples from."""
+        """Bring the arrays from (T, K, …) into the shape (T·K, …) that ``get`` samples from.
+
+        Of the T·K rows only samples stay.
+        """
         if self.generator_ready:
             return
+        kept = None if self.sampled is None else self.swap_and_flatten(self.sampled).ravel()
         for name in FLATTENED:
-            setattr(self, name, self.swap_and_flatten(getattr(self, name)))
+            array = getattr(self, name)
+            if isinstance(array, dict):
+                setattr(self, name, {key: self._flat(part, kept) for key, part in array.items()})
+            else:
+                setattr(self, name, self._flat(array, kept))
         self.generator_ready = True
+
+    def _flat(self, array: npt.NDArray[Any], kept: npt.NDArray[np.bool_] | None) -> Any:
+        flat = self.swap_and_flatten(array)
+        return flat if kept is None else flat[kept]
 
 
 class SpecDictRolloutBuffer(SpecRolloutBuffer, DictRolloutBuffer):

@@ -1,5 +1,6 @@
 """SB3 callbacks that PPO Lab adds."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from ppo_lab.errors import NonFiniteError, broken_distribution
 from ppo_lab.ppo.episode_bound import check_length, longest_episode
@@ -177,6 +178,13 @@ class AfterUpdateEvalCallback(EvalCallback):
         self._evaluated_at: int | None = None if at_start else 0
         self._continue_training = True
 
+    def _init_callback(self) -> None:
+        with warnings.catch_warnings():
+            # The ways to step the same environments may differ; what is around them may not.
+            if _layers(self.training_env) == _layers(self.eval_env):
+                warnings.filterwarnings("ignore", "Training and eval env are not of the same type")
+            super()._init_callback()
+
     def _on_rollout_start(self) -> None:
         steps = self.model.num_timesteps
         if self._evaluated_at is None or steps - self._evaluated_at >= self.eval_freq:
@@ -259,3 +267,12 @@ class UnplayedEvalCallback(AfterUpdateEvalCallback):
         if self.callback is not None:
             goes_on = goes_on and self._on_event()
         return goes_on
+
+
+def _layers(env: VecEnv) -> list[type[VecEnv]]:
+    """The wrappers around a vector environment, the outermost first."""
+    layers: list[type[VecEnv]] = []
+    while isinstance(env, VecEnvWrapper):
+        layers.append(type(env))
+        env = env.venv
+    return layers

@@ -14,7 +14,7 @@ __all__ = [
     "environment_folder_name",
 ]
 
-VecEnvKind = Literal["dummy", "subproc", "pool", "auto"]
+VecEnvKind = Literal["dummy", "subproc", "pool", "auto", "vector", "envpool"]
 VEC_ENVS = get_args(VecEnvKind)
 
 NO_PART = ("reference",)
@@ -79,7 +79,7 @@ class RunConfig:
         monitor_kwargs: the zoo's keyword: for SB3's ``Monitor``.
         callback: the zoo's keyword: callbacks' dotted names, or ``{name: arguments}`` each.
         eval_env_kwargs: for ``gymnasium.make`` in evaluation; None: ``env_kwargs``.
-        vec_env: how the environments are stepped; see
+        vec_env: how the training's environments are stepped; see
             :class:`~ppo_lab.runs.recipe.EnvironmentRecipe`.
         env_packages: packages that the names may be imported from.
         asked_device: SB3's ``device``; ``run.json`` says in ``device`` what was trained on.

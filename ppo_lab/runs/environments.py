@@ -39,7 +39,8 @@ def make_copies(
         monitor_dir: where SB3's monitor files go; None: nowhere.
         wrapper: put around each, outside of its monitor.
         monitor_kwargs: for SB3's ``Monitor``.
-        kind: makes a vector environment of them; None: ``DummyVecEnv``.
+        kind: makes a vector environment of them: ``SubprocVecEnv`` for a process each, …; None:
+            ``DummyVecEnv``.
         apart: whether that makes them in other processes.
 
     Raises:

@@ -34,6 +34,9 @@ from ppo_lab.runs.named_code import (
     named_in_words,
 )
 from ppo_lab.vec_env.compiled import CompiledVecEnv
+from ppo_lab.vec_env.gymnasium import GymnasiumVecEnv, over_singles
+from ppo_lab.vec_env.in_cpp import make_envpool_vec_env
+from ppo_lab.vec_env.native import own_vector_form
 from ppo_lab.vec_env.pool import PoolVecEnv, usable_cores
 from ppo_lab.vec_env.stepping_choice import Choice, choose
 
@@ -49,6 +52,7 @@ STEPPED_BY: Mapping[str, Callable[..., VecEnv]] = {
     "dummy": DummyVecEnv,
     "subproc": SubprocVecEnv,
     "pool": PoolVecEnv,
+    "vector": over_singles,
 }
 """What steps environments that are made one by one."""
 APART = ("subproc", "pool")
@@ -78,7 +82,9 @@ class EnvironmentRecipe:
         monitor_kwargs: for ``Monitor``.
         vec_env: ``dummy``: one after the other in this process; ``subproc``: a process each;
             ``pool``: several a process, as many processes as cores; ``auto``: ``dummy`` or
-            ``pool``, by what a step takes, which changes no number.
+            ``pool``, by what a step takes, which changes no number; ``vector``: the environment's
+            own vector form where that resets on the step that ends an episode, else Gymnasium's
+            ``SyncVectorEnv``; ``envpool``: EnvPool's.
         compiled: whether a compiled environment may stand in, which changes no number.
         packages: what names may be imported from, beside ``named_code.LIBRARIES`` and the package
             that the environment comes from.
@@ -193,6 +199,12 @@ class EnvironmentRecipe:
             raise ArgumentError(
                 f"vec_env {self.vec_env!r:.50}: expected one of {', '.join(VEC_ENVS)}"
             )
+        if make_one is None and self.vec_env == "envpool":
+            return self._in_cpp(n_envs, seed, monitor_dir)
+        if make_one is None and self.vec_env == "vector":
+            own = self._own_vector_form(n_envs, seed, monitor_dir, verbose)
+            if own is not None:
+                return own
         reason = self._why_in_python() if make_one is None else "it is watched"
         if reason is None:
             try:
@@ -205,7 +217,7 @@ class EnvironmentRecipe:
                 if self.vec_env == "auto":
                     self._say_once("in compiled code, as dummy does")
                 return env
-        if verbose >= 1:
+        if verbose >= 1 and self.vec_env != "vector":
             print(f"Stepping {self.env} in Python, because {reason}")
         kind, workers = self._stepped_by(n_envs, make_one)
         return make_copies(
@@ -253,6 +265,52 @@ class EnvironmentRecipe:
             print(f"--vec-env auto steps {self.env} {how}", flush=True)
         _said.add(self.env)
 
+    def _in_cpp(self, n_envs: int, seed: int | None, monitor_dir: str | None) -> VecEnv:
+        """EnvPool's copies, which show the spaces of Gymnasium's environment."""
+        reason = self._why_not_bare()
+        if reason is not None:
+            raise ArgumentError(
+                f"--vec-env envpool steps {self.env} in C++, and {reason}: use --vec-env dummy"
+            )
+        single = self.make_one()
+        try:
+            return make_envpool_vec_env(
+                self.env.rpartition(":")[2],
+                n_envs,
+                seed,
+                monitor_dir=monitor_dir,
+                like=single,
+                **self.env_kwargs,
+            )
+        finally:
+            single.close()
+
+    def _own_vector_form(
+        self, n_envs: int, seed: int | None, monitor_dir: str | None, verbose: int
+    ) -> VecEnv | None:
+        """The environment's own vector form; None where it has none that fits."""
+        reason = self._why_not_bare()
+        if reason is None:
+            try:
+                own = own_vector_form(self.env, n_envs, **self.env_kwargs)
+            except ArgumentError as error:
+                reason = str(error)
+            else:
+                env = GymnasiumVecEnv(own, monitor_dir=monitor_dir)
+                env.seed(seed)
+                return env
+        if verbose >= 1:
+            print(f"Stepping {self.env} by Gymnasium's SyncVectorEnv, because {reason}")
+        return None
+
+    def _why_not_bare(self) -> str | None:
+        """Why copies that are one object cannot stand for it; None where they can."""
+        if not self.compiled:
+            return "the algorithm asks each environment for its masks"
+        if self.env_wrapper:
+            return f"it has {named_in_words(self.env_wrapper)} around each"
+        return "its monitor has arguments" if self._monitor_arguments() else None
+
     def why_not_plain(self) -> str | None:
         """Why an episode of it is not one of ``make_one``'s; None where it is."""
         layers = [*self.env_wrapper, *self.vec_env_wrapper]
@@ -266,7 +324,7 @@ class EnvironmentRecipe:
         if self.env_wrapper:
             return f"it has {named_in_words(self.env_wrapper)} around it"
         if self.vec_env not in ("dummy", "auto"):
-            return f"a {self.vec_env} vector environment was asked for"
+            return f"--vec-env {self.vec_env} was asked for"
         return "its monitor has arguments" if self.monitor_kwargs else None
 
     def wrapper(self) -> Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None:

@@ -129,7 +129,10 @@ def training_recipe(config: RunConfig) -> EnvironmentRecipe:
 
 def evaluation_recipe(config: RunConfig) -> EnvironmentRecipe:
     """How the environments are made that a run is scored in."""
-    return replace(training_recipe(config), env_kwargs=config.evaluation_kwargs)
+    recipe = training_recipe(config)
+    # A score is one in Gymnasium's own environment, and its episodes are a seed's.
+    stepped = "dummy" if config.vec_env in ("vector", "envpool") else config.vec_env
+    return replace(recipe, env_kwargs=config.evaluation_kwargs, vec_env=stepped)
 
 
 def _made(closing: ExitStack, recipe: EnvironmentRecipe, count: int, **how: Any) -> VecEnv:

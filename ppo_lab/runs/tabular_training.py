@@ -233,6 +233,10 @@ def _model(config: RunConfig) -> tuple[TabularMDP, int | None, FiniteTask | None
                 f"{config.algo} works on the environment's own states: it takes no {name}"
             )
     check_unchanged(config.env, config.env_sha256)
+    if config.vec_env == "envpool":
+        raise ArgumentError(
+            f"{config.algo} works on the environment's own states: it takes no --vec-env envpool"
+        )
     env = training_recipe(config).make_one()
     try:
         check_spaces(env.observation_space, env.action_space)

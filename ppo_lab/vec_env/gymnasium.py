@@ -1,13 +1,15 @@
 """Gymnasium's vector environments as SB3's ``VecEnv``: arrays in, arrays out (Spec 10, 11)."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, VectorEnv
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.preprocessing import check_for_nested_spaces
@@ -15,12 +17,12 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.vec_env.autoreset import FINAL, VectorStep, stepping_of
+from ppo_lab.vec_env.envpool import PoolStepping, check_pool, is_envpool, shown_spaces
+from ppo_lab.vec_env.monitor_files import MonitorFiles
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS, chosen_copies
 
-__all__ = ["GymnasiumVecEnv"]
-
-FINAL = frozenset({"final_obs", "_final_obs", "final_info", "_final_info"})
-"""What the infos of a step say of the episodes that it ended."""
+__all__ = ["GymnasiumVecEnv", "over_singles"]
 
 
 class GymnasiumVecEnv(VecEnv):
@@ -38,32 +40,57 @@ class GymnasiumVecEnv(VecEnv):
     some copies only are refused where they would change all. ``SyncVectorEnv`` holds an
     environment for each copy, and those three behave as with ``DummyVecEnv``.
 
+    In mode SAME_STEP the environment resets its copies itself. In mode DISABLED, over a bare
+    ``SyncVectorEnv`` and over EnvPool, whose copies can be reset alone, they are reset here on the
+    step that ends their episode. Any other environment in mode NEXT_STEP spends a step on the
+    reset: that row is no sample, :meth:`sampled_rows` says so, SpecPPO leaves it out of rollouts'
+    statistics, targets and losses, and whoever goes on without asking is stopped.
+
+    EnvPool's own words of a step are in the infos of ended episodes only, and ``seed`` makes the
+    pool anew.
+
     Args:
-        env: in ``AutoresetMode.SAME_STEP``, the only mode in which SB3's semantics hold.
+        env: a vector environment, or an EnvPool of ``envpool.make_gymnasium``.
         monitor: False leaves ``episode`` out and answers no to ``env_is_wrapped(Monitor)``, for
             use under a ``VecMonitor`` of one's own.
+        monitor_dir: folder for SB3's ``0.monitor.csv``, one file a copy; None: no files.
+        like: an environment whose spaces are shown in the place of ``env``'s own, which may
+            differ in bounds and precision, as EnvPool's do from Gymnasium's; None: ``env``'s.
 
     Attributes:
         env: the vector environment.
         reset_infos: the info of each copy's latest reset.
 
     Raises:
-        ArgumentError: another autoreset mode, ``AsyncVectorEnv``, observations that are
-            overwritten in place, or nested observation spaces.
+        ArgumentError: ``AsyncVectorEnv``, EnvPool's asynchronous mode, observations that are
+            overwritten in place, nested observation spaces, ``like`` of other
+            spaces; from ``step``, when the one before was no sample for some copies and nobody
+            called :meth:`sampled_rows`.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], monitor: bool = True) -> None:
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        monitor: bool = True,
+        monitor_dir: str | None = None,
+        like: gym.Env[Any, Any] | None = None,
+    ) -> None:
         _check(env)
         self.env = env
         self.monitor = monitor
-        self.spec = env.spec
+        seen, moves = shown_spaces(env, like)
+        self._stepping = PoolStepping(env, seen) if is_envpool(env) else stepping_of(env)
+        self.spec = env.spec if isinstance(env.spec, EnvSpec) else like and like.spec
         self._copies: Sequence[gym.Env[Any, Any]] | None = getattr(env.unwrapped, "envs", None)
-        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        super().__init__(env.num_envs, seen, moves)
+        env_id = self.spec.id if self.spec else type(env).__name__
+        self._files = MonitorFiles(Path(monitor_dir), env.num_envs, env_id) if monitor_dir else None
         self.metadata = {**env.metadata, **self.metadata}
         self._actions: npt.NDArray[Any] | None = None
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
         self._began = time.time()
+        self._was_asked = True
 
     # ------------------------------------------------------------------ stepping
 
@@ -79,7 +106,8 @@ class GymnasiumVecEnv(VecEnv):
                 "the environments were given different options, and a Gymnasium vector "
                 "environment takes one for all: pass set_options one dict"
             )
-        observations, infos = self.env.reset(seed=self._seeds[0], options=options or None)
+        observations, infos = self._stepping.reset(self._seeds[0], options or None)
+        self.env, self._was_asked = self._stepping.env, True
         self.reset_infos = [info_of(infos, index) for index in range(self.num_envs)]
         self._returns[:], self._lengths[:] = 0.0, 0
         self._reset_seeds()
@@ -89,7 +117,33 @@ class GymnasiumVecEnv(VecEnv):
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
         """Keep the actions, (N, …), for ``step_wait``."""
+        if not self._was_asked:
+            raise ArgumentError(
+                f"{self.env} resets by a step of its own (AutoresetMode.NEXT_STEP), which is no "
+                "sample, and whoever steps it here would take it for one: train in it with "
+                "SpecPPO; for all else make it with autoreset_mode=AutoresetMode.SAME_STEP "
+                "(gymnasium.make_vec takes it in vector_kwargs for mode 'sync')"
+            )
         self._actions = actions
+
+    @property
+    def resets_by_steps(self) -> bool:
+        """Whether there are rows without a sample, which :meth:`sampled_rows` tells."""
+        return self._stepping.sampled is not None
+
+    @property
+    def sampled(self) -> npt.NDArray[np.bool_]:
+        """Which rows of the latest step are samples, (N,) bool: False where it only reset a copy.
+
+        Such a row has reward 0, goes on, and shows the first observation of the next episode.
+        """
+        sampled = self._stepping.sampled
+        return np.ones(self.num_envs, np.bool_) if sampled is None else sampled
+
+    def sampled_rows(self) -> npt.NDArray[np.bool_]:
+        """The same for who leaves the other rows out of all that is learned, and may so go on."""
+        self._was_asked = True
+        return self.sampled
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step all copies with the actions kept.
@@ -97,56 +151,57 @@ class GymnasiumVecEnv(VecEnv):
         Returns:
             Observations (N, …), rewards (N,) float32, dones (N,) bool, N infos.
         """
-        observations, rewards, terminations, truncations, infos = self.env.step(self._actions)
-        for what, each in (
-            ("rewards", rewards),
-            ("terminations", terminations),
-            ("truncations", truncations),
-        ):
-            if np.shape(each) != (self.num_envs,):
-                raise ValueError(
-                    f"{self.env} returned {what} of shape {np.shape(each)}: expected "
-                    f"({self.num_envs},), one an environment"
-                )
-        dones = terminations | truncations
-        self._returns += rewards
+        assert self._actions is not None
+        step = self._stepping.step(self._actions)
+        _check_one_each(self, step)
+        dones = step.terminations | step.truncations
+        self._returns += step.rewards
         self._lengths += 1
         out: list[dict[str, Any]] = [GOING_ON] * self.num_envs
-        if infos.keys() - FINAL:
+        if step.infos:
             for index in np.flatnonzero(~dones).tolist():
-                out[index] = {**info_of(infos, index), **GOING_ON}
+                out[index] = {**info_of(step.infos, index), **GOING_ON}
+        if self.resets_by_steps:
+            self._pass_over_resets(step)
         ended = np.flatnonzero(dones)
         if ended.size:
-            self._describe_ends(out, ended, infos, truncations & ~terminations)
+            self._describe_ends(out, ended, step)
             self._returns[ended], self._lengths[ended] = 0.0, 0
-        return observations, rewards.astype(np.float32), dones, out
+        return step.observations, step.rewards.astype(np.float32), dones, out
+
+    def _pass_over_resets(self, step: VectorStep) -> None:
+        """Count no step of the copies that were only reset, and note what their resets said."""
+        for index in np.flatnonzero(~self.sampled).tolist():
+            self._lengths[index] = 0
+            self.reset_infos[index] = info_of(step.infos, index)
+            self._was_asked = False
 
     def _describe_ends(
-        self,
-        out: list[dict[str, Any]],
-        ended: npt.NDArray[np.intp],
-        infos: dict[str, Any],
-        out_of_time: npt.NDArray[np.bool_],
+        self, out: list[dict[str, Any]], ended: npt.NDArray[np.intp], step: VectorStep
     ) -> None:
         """Put the infos of the episodes that ended in their places, and note the resets'."""
-        final_info, final_obs = infos.get("final_info"), infos["final_obs"]
-        others = {key: values for key, values in infos.items() if key not in FINAL}
+        out_of_time = step.truncations & ~step.terminations
         seconds = round(time.time() - self._began, STATISTICS_DIGITS)
         statistics = (self._returns[ended].tolist(), self._lengths[ended].tolist())
         for index, total, length in zip(ended.tolist(), *statistics, strict=True):
-            info = info_of(final_info, index) if final_info else {}
+            info = info_of(step.final_infos, index)
             info["TimeLimit.truncated"] = bool(out_of_time[index])
-            info["terminal_observation"] = entry_of(final_obs, index)
+            info["terminal_observation"] = entry_of(step.final_obs, index)
             # A Monitor about the copy itself saw its rewards before any wrapper changed them.
             if self.monitor and "episode" not in info:
                 total = round(total, STATISTICS_DIGITS)
                 info["episode"] = {"r": total, "l": length, "t": seconds}
+                if self._files:
+                    self._files.write(index, info["episode"])
             out[index] = info
-            self.reset_infos[index] = info_of(others, index) if others else {}
+            if not self.resets_by_steps:
+                self.reset_infos[index] = info_of(step.reset_infos, index)
 
     def close(self) -> None:
-        """Close the vector environment."""
+        """Close the vector environment, and the monitor files."""
         self.env.close()
+        if self._files:
+            self._files.close()
 
     # ------------------------------------------------------------------ the copies
 
@@ -237,7 +292,15 @@ class GymnasiumVecEnv(VecEnv):
             )
 
 
+def over_singles(makers: Sequence[Callable[[], gym.Env[Any, Any]]]) -> GymnasiumVecEnv:
+    """Gymnasium's ``SyncVectorEnv`` of environments that have a ``Monitor`` of their own."""
+    singles = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+    return GymnasiumVecEnv(singles, monitor=False)
+
+
 def _check(env: VectorEnv[Any, Any, Any]) -> None:
+    if is_envpool(env):
+        check_pool(env)
     if not isinstance(env, VectorEnv):
         raise ArgumentError(
             f"env is a {type(env).__name__}; pass a gymnasium.vector.VectorEnv, as "
@@ -247,14 +310,6 @@ def _check(env: VectorEnv[Any, Any, Any]) -> None:
         raise ArgumentError(
             "AsyncVectorEnv's environments live in other processes and answer only all together; "
             "use SB3's SubprocVecEnv"
-        )
-    mode = env.metadata.get("autoreset_mode")
-    if mode is not AutoresetMode.SAME_STEP:
-        raise ArgumentError(
-            f"{env} resets in mode {mode}, which spends a step on every reset and would teach "
-            "transitions that never happened; make it with "
-            "autoreset_mode=AutoresetMode.SAME_STEP (gymnasium.make_vec takes it in vector_kwargs "
-            "for mode 'sync'), or use SB3's make_vec_env"
         )
     if getattr(env.unwrapped, "copy", True) is False:
         raise ArgumentError(
@@ -276,7 +331,17 @@ def entry_of(batch: Any, index: int) -> Any:
     return batch[index]
 
 
-def info_of(infos: dict[str, Any], index: int) -> dict[str, Any]:
+def _check_one_each(env: GymnasiumVecEnv, step: VectorStep) -> None:
+    for what in ("rewards", "terminations", "truncations"):
+        shape = np.shape(getattr(step, what))
+        if shape != (env.num_envs,):
+            raise ValueError(
+                f"{env.env} returned {what} of shape {shape}: expected ({env.num_envs},), one an "
+                "environment"
+            )
+
+
+def info_of(infos: Mapping[str, Any], index: int) -> dict[str, Any]:
     """One copy's info: of a key's values those that its mask ``_key`` says are this copy's."""
     info = {}
     for key, values in infos.items():

@@ -3,13 +3,13 @@
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.vec_env.gymnasium import GymnasiumVecEnv
 
-__all__ = ["make_native_vec_env"]
+__all__ = ["make_native_vec_env", "own_vector_form"]
 
 
 def make_native_vec_env(
@@ -45,8 +45,24 @@ def make_native_vec_env(
                     f"{env_id!r} cannot be made as {n_envs} native copies, because "
                     f"{error.reason}: SB3's make_vec_env makes it as it is"
                 ) from error
+    native = own_vector_form(env_id, n_envs, **kwargs)
     try:
-        native = gym.make_vec(
+        env = GymnasiumVecEnv(native, monitor)
+        env.seed(seed)
+    except BaseException:
+        native.close()
+        raise
+    return env
+
+
+def own_vector_form(env_id: str, n_envs: int, **kwargs: Any) -> VectorEnv[Any, Any, Any]:
+    """The vector environment of an environment's own that resets on the step that ends an episode.
+
+    Raises:
+        ArgumentError: it has none, or an argument that it refuses.
+    """
+    try:
+        return gym.make_vec(
             env_id,
             n_envs,
             vectorization_mode="vector_entry_point",
@@ -58,10 +74,3 @@ def make_native_vec_env(
             f"{env_id!r} cannot be made as {n_envs} native copies: "
             f"{' '.join(str(error).split())} (SB3's make_vec_env makes any registered environment)"
         ) from error
-    try:
-        env = GymnasiumVecEnv(native, monitor)
-        env.seed(seed)
-    except BaseException:
-        native.close()
-        raise
-    return env

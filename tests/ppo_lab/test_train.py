@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import gymnasium as gym
@@ -105,6 +106,45 @@ def test_resume_goes_on_with_parameters_optimisers_and_step_count(
     assert (steps[0], steps[-1]) == (512, 768)
     first, last = (np.load(folder / "evaluations.npz")["results"] for folder in (more, run))
     np.testing.assert_array_equal(first[0], last[-1])
+
+
+def test_a_vector_environment_trains_to_the_same_scores(run: Path, tmp_path: Path) -> None:
+    command = [*SMALL, "--vec-env", "vector", "--log-folder", str(tmp_path)]
+    assert train(command) == 0
+    again = tmp_path / "spec_ppo" / "CartPole-v1_1"
+    assert read_run(again)[0].vec_env == "vector"
+    ours, theirs = (np.load(each / "evaluations.npz")["results"] for each in (again, run))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.skipif(find_spec("envpool") is None, reason="envpool is missing")
+def test_a_run_in_envpool_repeats_goes_on_and_is_scored_in_gymnasiums_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = []
+    for logs in (tmp_path / "one", tmp_path / "two"):
+        assert train([*SMALL, "--vec-env", "envpool", "--log-folder", str(logs)]) == 0
+        folder = logs / "spec_ppo" / "CartPole-v1_1"
+        results.append(np.load(folder / "evaluations.npz")["results"])
+    np.testing.assert_array_equal(*results)
+    command = ["--resume", str(folder), "--timesteps", "768", "--log-folder", str(tmp_path)]
+    assert train(command) == 0
+    config, record = read_run(tmp_path / "spec_ppo" / "CartPole-v1_1")
+    assert (config.vec_env, record["timesteps"]) == ("envpool", 768)
+    assert evaluate([str(folder), "--episodes", "10"]) == 0
+    assert "normalised" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(find_spec("envpool") is None, reason="envpool is missing")
+def test_what_envpool_has_not_is_one_line_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--env", "Taxi-v4", "--vec-env", "envpool", "--log-folder", str(tmp_path)]
+    assert train([*SMALL, *command]) == 2
+    said = capsys.readouterr().err
+    assert "EnvPool has no environment 'Taxi-v4'; closest of its" in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.rglob("run.json"))
 
 
 def test_each_run_logs_to_tensorboard_in_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 import argparse
 import re
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import yaml
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import (
     VecEnv,
     VecEnvWrapper,
@@ -18,7 +20,10 @@ from stable_baselines3.common.vec_env import (
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.sources import zoo_settings
+from ppo_lab.runs.config import Evaluation, RunConfig, VecEnvKind
 from ppo_lab.runs.recipe import EnvironmentRecipe
+from ppo_lab.runs.sb3_training import evaluation_recipe
+from ppo_lab.vec_env import GymnasiumVecEnv
 
 exp_manager = pytest.importorskip("rl_zoo3.exp_manager", reason="the package rl_zoo3 is missing")
 ZOO = Path(exp_manager.__file__).parent / "hyperparams" / "ppo.yml"
@@ -35,6 +40,8 @@ PACKAGES = (
 ENTRIES = [name for name in yaml.safe_load(ZOO.read_text()) if name not in ("default", "atari")]
 GAMES = ["ale_py:ALE/Pong-v5", "ale_py:ALE/Breakout-v5", "ale_py:QbertNoFrameskip-v4"]
 FEW = ["HalfCheetah-v4", "Swimmer-v4", "LunarLander-v3", "MiniGrid-DoorKey-5x5-v0", GAMES[0]]
+
+needs_envpool = pytest.mark.skipif(find_spec("envpool") is None, reason="envpool is missing")
 
 
 def zoos_environment(env_id: str, count: int, folder: Path, evaluation: bool) -> VecEnv:
@@ -247,3 +254,97 @@ def test_the_policy_is_the_algorithms_form_of_the_one_stated(
 ) -> None:
     words: dict[str, Any] = {"env_kwargs": {"observation": "index"}} if "Grid" in env else {}
     assert recipe(env=env, **words).fitting_policy(algo, stated) == expected
+
+
+# ---------------------------------------------------------------------- vector environments
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {"normalize": True, "frame_stack": 2, "gamma": 0.9},
+        {"env_wrapper": ["gymnasium.wrappers.TimeAwareObservation"]},
+        {"env": "Pendulum-v1", "monitor_kwargs": {"info_keywords": []}},
+    ],
+)
+def test_gymnasiums_vector_environment_steps_as_the_copies_one_by_one(
+    words: dict[str, Any], tmp_path: Path
+) -> None:
+    folders = tmp_path / "vector", tmp_path / "dummy"
+    for folder in folders:
+        folder.mkdir()
+    ours, theirs = (
+        recipe(vec_env=kind, **words).make(2, seed=5, monitor_dir=str(folder))
+        for kind, folder in zip(("vector", "dummy"), folders, strict=True)
+    )
+    assert isinstance(ours.unwrapped, GymnasiumVecEnv)
+    assert_same_steps(ours, theirs, 230)
+    files = [(folder / "1.monitor.csv").read_text().splitlines()[1:] for folder in folders]
+    lines = [[line.rpartition(",")[0] for line in file] for file in files]
+    assert lines[0] == lines[1]  # but for the seconds
+    assert len(lines[0]) >= 2
+
+
+def test_an_environments_own_vector_form_is_taken_where_it_resets_on_the_same_step(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kinds = []
+    for env_id in ("ppo_lab/GridWorld-v0", "CartPole-v1"):
+        env = recipe(env=env_id, vec_env="vector").make(2, seed=1, verbose=1)
+        assert isinstance(env, GymnasiumVecEnv)
+        kinds.append(type(env.env).__name__)
+        assert env.env_is_wrapped(Monitor) == [True, True]
+        assert not env.resets_by_steps
+        env.close()
+    assert kinds == ["GridWorldVector", "SyncVectorEnv"]
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1
+    assert "CartPole-v1 by Gymnasium's SyncVectorEnv, because" in said[0]
+
+
+def test_a_run_is_scored_in_gymnasiums_environment_however_it_was_trained() -> None:
+    words: dict[str, Any] = {"algo": "ppo", "env": "CartPole-v1", "seed": 0, "timesteps": 1}
+    words |= {"n_envs": 1, "policy": "MlpPolicy", "hyperparameters": {}}
+    kinds: dict[VecEnvKind, str] = {}
+    for kind in get_args(VecEnvKind):
+        config = RunConfig(**words, evaluation=Evaluation(1, 0), vec_env=kind)
+        kinds[kind] = evaluation_recipe(config).vec_env
+    assert (kinds["vector"], kinds["envpool"], kinds["subproc"]) == ("dummy", "dummy", "subproc")
+
+
+@needs_envpool
+def test_envpools_copies_show_gymnasiums_spaces_and_time_limit(tmp_path: Path) -> None:
+    words: dict[str, Any] = {"normalize": True, "frame_stack": 2, "env": "Pendulum-v1"}
+    ours = recipe(vec_env="envpool", **words).make(2, seed=5, monitor_dir=str(tmp_path))
+    theirs = recipe(**words).make(2)
+    assert ours.observation_space == theirs.observation_space
+    assert ours.action_space == theirs.action_space
+    ours.reset()
+    dones = [ours.step(np.zeros((2, 1), np.float32))[2].tolist() for _ in range(200)]
+    assert dones == [[False, False]] * 199 + [[True, True]]
+    rows = (tmp_path / "1.monitor.csv").read_text().splitlines()
+    assert '"env_id": "Pendulum-v1"' in rows[0]
+    assert [row.split(",")[1] for row in rows[2:]] == ["200"]
+    for env in (ours, theirs):
+        env.close()
+
+
+@needs_envpool
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            {"env_wrapper": ["gymnasium.wrappers.TimeAwareObservation"]},
+            "in C.., and it has .*TimeAwareObservation.* around each: use --vec-env dummy",
+        ),
+        ({"monitor_kwargs": {"allow_early_resets": False}}, "its monitor has arguments: use"),
+        ({"compiled": False}, "asks each environment for its masks: use --vec-env dummy"),
+        ({"env": "Taxi-v4"}, "EnvPool has no environment 'Taxi-v4'; closest"),
+        ({"env": "FrozenLake-v1", "env_kwargs": {"is_slippery": False}}, "with {'is_slippery'"),
+    ],
+)
+def test_what_envpool_cannot_do_is_refused(words: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message) as caught:
+        recipe(vec_env="envpool", **words).make(2)
+    assert "\n" not in str(caught.value)

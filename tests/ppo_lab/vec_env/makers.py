@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from ppo_lab.vec_env import GymnasiumVecEnv, make_pool_vec_env
+from ppo_lab.vec_env import GymnasiumVecEnv, make_envpool_vec_env, make_pool_vec_env
 from ppo_lab.vec_env.pool import PoolVecEnv
 
 # Processes that start have imported it already: torch alone takes seconds.
@@ -57,3 +57,42 @@ def pooled(
     env = PoolVecEnv([lambda: gym.make(env_id, **kwargs)] * n_envs, 2)
     env.seed(seed)
     return env
+
+
+def over_next_step(
+    env_id: str, n_envs: int, seed: int | None = None, monitor: bool = True, **kwargs: Any
+) -> VecEnv:
+    """Over Gymnasium's loop in the mode that it takes where it is told none."""
+    return _over_mode(AutoresetMode.NEXT_STEP, env_id, n_envs, seed, monitor, kwargs)
+
+
+def over_disabled(
+    env_id: str, n_envs: int, seed: int | None = None, monitor: bool = True, **kwargs: Any
+) -> VecEnv:
+    """Over Gymnasium's loop that leaves resets to others."""
+    return _over_mode(AutoresetMode.DISABLED, env_id, n_envs, seed, monitor, kwargs)
+
+
+def _over_mode(
+    mode: AutoresetMode,
+    env_id: str,
+    n_envs: int,
+    seed: int | None,
+    monitor: bool,
+    kwargs: dict[str, Any],
+) -> VecEnv:
+    single = gym.make_vec(env_id, n_envs, "sync", vector_kwargs={"autoreset_mode": mode}, **kwargs)
+    env = GymnasiumVecEnv(single, monitor)
+    env.seed(seed)
+    return env
+
+
+def over_pool(
+    env_id: str, n_envs: int, seed: int | None = None, monitor: bool = True, **kwargs: Any
+) -> VecEnv:
+    """Over EnvPool, in Gymnasium's spaces."""
+    like = gym.make(env_id)
+    try:
+        return make_envpool_vec_env(env_id, n_envs, seed, monitor, like=like, **kwargs)
+    finally:
+        like.close()

@@ -1,6 +1,7 @@
 """What SB3 asks of a vector environment: every one of ours, and SB3's own as the oracle."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -16,14 +17,22 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecMonitor, 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.vec_env import make_native_vec_env
 from ppo_lab.vec_env.compiled import CompiledVecEnv
-from tests.ppo_lab.vec_env.makers import dummy, over_arrays, over_sync, pooled
+from tests.ppo_lab.vec_env.makers import (
+    dummy,
+    over_arrays,
+    over_disabled,
+    over_next_step,
+    over_pool,
+    over_sync,
+    pooled,
+)
 from tests.ppo_lab.vec_env.steps_alike import assert_same_step, random_actions
 
 K = 3
 LIMIT = 7
 
 Maker = Callable[..., VecEnv]
-APART = (dummy, over_sync, pooled)
+APART = (dummy, over_sync, over_next_step, over_disabled, pooled)
 """Whose environments are apart, so that one may be changed without the others."""
 
 
@@ -67,6 +76,8 @@ CASES = [
     *GRIDS,
     *BOXES,
     Case(over_sync, "Taxi-v4", {}),
+    Case(over_next_step, "Pendulum-v1", {}),
+    Case(over_disabled, "Taxi-v4", {}),
     Case(over_arrays, GRID, PICTURES),
     Case(over_arrays, "ppo_lab/Crawler-v0", {}),
     Case(CompiledVecEnv, "FrozenLake-v1", {}),
@@ -74,7 +85,10 @@ CASES = [
     Case(make_native_vec_env, "Pendulum-v1", {}),
     Case(make_native_vec_env, CRAWLER, {"render_mode": "rgb_array"}),
 ]
+POOLS = [Case(over_pool, env_id, {}) for env_id in ("CartPole-v1", "Pendulum-v1")]
+"""Whose random numbers are EnvPool's: their numbers are compared in ``test_envpool``."""
 CHANCE = [
+    POOLS[0],
     Case(over_arrays, "ppo_lab/NoisyGridWorld-v0", {}),
     *(Case(maker, "CartPole-v1", {}) for maker in (dummy, over_sync, pooled, CompiledVecEnv)),
     Case(make_native_vec_env, "ppo_lab/NoisyGridWorld-v0", {}),
@@ -82,8 +96,14 @@ CHANCE = [
 """Whose seed matters; arrays have one generator for all copies, so no oracle but themselves."""
 
 
+needs_envpool = pytest.mark.skipif(find_spec("envpool") is None, reason="envpool is missing")
+
+
 def over(cases: list[Case]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
+    marked = [
+        pytest.param(case, marks=needs_envpool if case.maker is over_pool else ()) for case in cases
+    ]
+    return pytest.mark.parametrize("case", marked, ids=lambda case: case.name)
 
 
 def walk(env: VecEnv, n_steps: int) -> list[Any]:
@@ -119,7 +139,7 @@ class TestVecEnvContract:
         assert any(info["TimeLimit.truncated"] for info in ended)
         assert len(ended) >= 2 * 6 * K
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_arrays_have_the_shapes_and_types_of_the_spaces(self, case: Case) -> None:
         env = case.make()
         space, first = env.observation_space, env.reset()
@@ -132,7 +152,7 @@ class TestVecEnvContract:
         assert (dones.shape, dones.dtype) == ((K,), np.bool_)
         assert [info["TimeLimit.truncated"] for info in infos] == [False] * K
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_what_was_returned_is_never_changed_later(self, case: Case) -> None:
         env = case.make()
         kept = [env.reset()]
@@ -146,7 +166,7 @@ class TestVecEnvContract:
         for array, copy in zip(kept, copies, strict=True):
             np.testing.assert_array_equal(array, copy)
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_an_episode_that_ends_begins_anew_on_the_same_step(self, case: Case) -> None:
         env = case.make(max_episode_steps=1)
         env.reset()
@@ -192,13 +212,13 @@ class TestVecEnvContract:
     def test_reset_options_are_used_once_or_refused(self, case: Case) -> None:
         env = case.make()
         env.set_options({"low": -0.001, "high": 0.001})
-        if case.maker is CompiledVecEnv:
+        if case.maker in (CompiledVecEnv, over_pool):
             with pytest.raises(ArgumentError, match="use SB3's make_vec_env"):
                 env.reset()
         else:
             assert np.abs(env.reset()).max() <= 0.001 < np.abs(env.reset()).max()
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_step_is_step_async_and_step_wait(self, case: Case) -> None:
         whole, halves = case.make(), case.make()
         np.testing.assert_array_equal(whole.reset(), halves.reset())
@@ -215,13 +235,13 @@ class TestVecEnvContract:
         for bound in bounds:
             assert_same_step(ours, theirs, np.stack([np.asarray(bound, space.dtype)] * K))
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_a_step_before_the_first_reset_is_refused(self, case: Case) -> None:
         env = case.make()
         with pytest.raises((ResetNeeded, RuntimeError), match="reset"):
             walk(env, 1)
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_without_a_monitor_infos_hold_no_statistics(self, case: Case) -> None:
         env = case.make(monitor=False, max_episode_steps=1)
         assert env.env_is_wrapped(Monitor) == [False] * K
@@ -230,7 +250,7 @@ class TestVecEnvContract:
 
     # ------------------------------------------------------------------ the copies
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     @pytest.mark.parametrize("indices", [None, 1, [2, 0], []])
     def test_attributes_are_read_from_the_chosen_copies(self, case: Case, indices: Any) -> None:
         ours, theirs = case.make(), case.oracle(render_mode=case.arguments.get("render_mode"))
@@ -241,7 +261,7 @@ class TestVecEnvContract:
         with pytest.raises(AttributeError, match="nonsense"):
             ours.get_attr("nonsense", indices=0)
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_copies_are_counted_from_either_end_and_no_further(self, case: Case) -> None:
         env = case.make()
         assert env.get_attr("action_space", [-1, 0]) == [env.action_space] * 2
@@ -254,7 +274,7 @@ class TestVecEnvContract:
                 with pytest.raises(IndexError):
                     change("__str__", *([str] * (change == env.set_attr)), indices=index)
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_an_attribute_is_set_as_dummy_vec_env_does_or_refused(self, case: Case) -> None:
         env = case.make()
         for value, indices, expected in ((5, None, [5, 5, 5]), (6, [1], [5, 6, 5])):
@@ -266,7 +286,7 @@ class TestVecEnvContract:
                 assert "use SB3's DummyVecEnv" in said
                 assert not env.has_attr("note") or env.get_attr("note") == [5, 5, 5]
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_a_method_is_called_on_the_chosen_copies_or_refused(self, case: Case) -> None:
         env, texts = case.make(), []
         said = refusal(lambda: texts.extend(env.env_method("__str__", indices=[0, 2])))
@@ -279,13 +299,13 @@ class TestVecEnvContract:
         with pytest.raises(AttributeError, match="nonsense"):
             env.env_method("nonsense")
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_it_says_in_which_wrappers_the_copies_are(self, case: Case) -> None:
         env = case.make()
         assert env.env_is_wrapped(Monitor) == [True] * K
         assert env.env_is_wrapped(Monitor, indices=[0, 2]) == [True] * 2
         assert env.env_is_wrapped(ClipReward, indices=1) == [False]
-        if case.maker is not over_arrays and env.get_attr("render_mode") == [None] * K:
+        if case.maker not in (over_arrays, over_pool) and env.get_attr("render_mode") == [None] * K:
             assert env.env_is_wrapped(TimeLimit) == [True] * K
 
     @over(GRIDS)
@@ -307,9 +327,12 @@ class TestVecEnvContract:
 
     @over(
         [
-            case
-            for case in CASES
-            if case.maker not in (dummy, pooled) and "render_mode" not in case.arguments
+            *(
+                case
+                for case in CASES
+                if case.maker not in (dummy, pooled) and "render_mode" not in case.arguments
+            ),
+            *POOLS,
         ]
     )
     def test_without_a_render_mode_there_are_no_pictures(self, case: Case) -> None:
@@ -317,7 +340,7 @@ class TestVecEnvContract:
         assert env.render_mode is None
         assert env.get_images() == [None] * K
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_it_may_be_closed_twice(self, case: Case) -> None:
         env = case.make()
         env.reset()
@@ -346,7 +369,7 @@ class TestVecEnvContract:
         assert len(ended) >= 2 * K
         assert ours.episode_count == theirs.episode_count == len(ended)
 
-    @over(CASES)
+    @over([*CASES, *POOLS])
     def test_vec_monitor_over_its_own_statistics_warns_as_over_a_monitor(self, case: Case) -> None:
         with pytest.warns(UserWarning, match="already wrapped with a `Monitor`"):
             VecMonitor(case.make())

@@ -342,14 +342,6 @@ def test_options_are_handed_on_once_and_one_for_all():
 # ---------------------------------------------------------------------- refusals
 
 
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
-def test_other_autoreset_modes_are_refused(mode):
-    with pytest.raises(ArgumentError, match=f"resets in mode {mode}.*autoreset_mode=Autoreset"):
-        GymnasiumVecEnv(
-            gym.make_vec("CartPole-v1", 2, "sync", vector_kwargs={"autoreset_mode": mode})
-        )
-
-
 def test_environments_in_other_processes_are_refused():
     env = gym.make_vec("CartPole-v1", 2, vectorization_mode="async")
     try:
