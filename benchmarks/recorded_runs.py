@@ -69,6 +69,7 @@ class Benchmark:
         backend: SpecPPO's.
         seed: of the protocol; its test seeds meet no other benchmark's and chose no settings.
         episodes: of each evaluation.
+        to_threshold: a table says which policies score Gymnasium's ``reward_threshold``.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Benchmark:
     backend: str
     seed: int
     episodes: int = 20
+    to_threshold: bool = False
 
 
 @dataclass(frozen=True)

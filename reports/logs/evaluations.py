@@ -75,7 +75,10 @@ def stated_evaluations(stated: object) -> Evaluations:
         raise UnusableError("evaluations must hold as many steps as returns, and the last episodes")
     whole = (steps == np.floor(steps)).all() and steps[0] >= 0 and steps[-1] <= MAX_STEPS
     if not whole or (np.diff(steps) < 0).any():
-        raise UnusableError("evaluations hold steps that are not whole, go back or are below 0")
+        raise UnusableError(
+            "evaluations hold steps that are not whole, go back or are below 0 or beyond "
+            f"{MAX_STEPS}"
+        )
     if not math.isclose(last.mean(), returns[-1], rel_tol=1e-6, abs_tol=1e-9):
         raise UnusableError("evaluations: the last return is not the mean of the last episodes")
     return Evaluations(steps.astype(np.int64), returns, len(last), None)
