@@ -21,6 +21,7 @@ BOX2D = Benchmark(
     backend="compiled",
     seed=71,
     episodes=100,
+    points=6,
     to_threshold=True,
 )
 PLAN = Plan(tuple(BOX2D.budgets), ("zoo",), seeds=10, other_seeds=5)

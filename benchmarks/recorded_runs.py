@@ -34,8 +34,6 @@ from reports.whole_files import write_whole
 from tuning.protocol import TuningProtocol
 
 RECORD = "run.json"
-POINTS = 11
-"""Evaluations of a run: before training, and after each tenth of it."""
 ENVIRONMENTS = ("mujoco", "box2d", "ale-py", "numba")
 IN_WORDS_ONLY = ("reference", "origin")
 """What a record says beside what decides its result."""
@@ -69,6 +67,7 @@ class Benchmark:
         backend: SpecPPO's.
         seed: of the protocol; its test seeds meet no other benchmark's and chose no settings.
         episodes: of each evaluation.
+        points: evaluations of a run, evenly spread, the first before training.
         to_threshold: a table says which policies score Gymnasium's ``reward_threshold``.
     """
 
@@ -78,6 +77,7 @@ class Benchmark:
     backend: str
     seed: int
     episodes: int = 20
+    points: int = 11
     to_threshold: bool = False
 
 
@@ -130,7 +130,7 @@ def _rows(benchmark: Benchmark, task: str, word: str, choice: Choice) -> list[Ru
     """One run of each algorithm, but for its seeds."""
     settings = benchmark.settings[word]
     source = SettingsSource(settings.base, preset=settings.preset)
-    evaluation = Evaluation(benchmark.episodes, 0, POINTS)
+    evaluation = Evaluation(benchmark.episodes, 0, benchmark.points)
     steps = choice.budget or benchmark.budgets[task]
     groups = run_groups(settings.algos, [task], source, steps, evaluation)
     reference = as_record(stated_reference(task, {}))

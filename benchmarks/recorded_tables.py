@@ -40,7 +40,7 @@ class Entry:
         seconds: wall-clock time of the run with its evaluations.
         cpu_seconds: CPU time of the same.
         agreed: what the runs of a row must have in common.
-        circumstances: versions and machine, in words.
+        circumstances: machine, commit and versions, in words.
         origin: where the settings stand, in words.
     """
 
@@ -74,7 +74,8 @@ def entry_of(record: Mapping[str, Any]) -> Entry:
         seconds=float(record["seconds"]),
         cpu_seconds=float(record["cpu_seconds"]),
         agreed=repr([record[key] for key in MUST_AGREE] + [protocol]),
-        circumstances=f"{record['cpu']}, {counted(record['cores'], 'core')}; {versions}",
+        circumstances=f"{record['cpu']}, {counted(record['cores'], 'core')}; "
+        f"commit {str(record['git_commit'])[:7]}; {versions}",
         origin=record["origin"],
     )
 
