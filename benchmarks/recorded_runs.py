@@ -22,7 +22,7 @@ import numpy as np
 
 from ppo_lab.commands.comparison import run_groups
 from ppo_lab.commands.settings_source import OURS, SettingsSource
-from ppo_lab.errors import ArgumentError
+from ppo_lab.errors import ArgumentError, CommandError
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
 from ppo_lab.runs.execution import RunResult
 from ppo_lab.runs.folder import to_json
@@ -30,6 +30,7 @@ from ppo_lab.runs.references import as_record, stated_reference
 from ppo_lab.runs.workers import execute_runs
 from reports.logs.evaluations import FILE
 from reports.logs.reading import read_json
+from reports.logs.records import UnusableError
 from reports.whole_files import write_whole
 from tuning.protocol import TuningProtocol
 
@@ -156,7 +157,7 @@ def missing(runs: Mapping[Path, RunConfig], records: Path) -> dict[Path, RunConf
 def _is_recorded(run: RunConfig, folder: Path) -> bool:
     if not (folder / RECORD).is_file():
         return False
-    record = read_json(folder / RECORD)
+    record = read_record(folder)
     wanted = json.loads(to_json(run.as_dict()))
     differing = [
         key
@@ -169,6 +170,18 @@ def _is_recorded(run: RunConfig, folder: Path) -> bool:
             "choose another --records"
         )
     return True
+
+
+def read_record(folder: Path) -> Mapping[str, Any]:
+    """What a record holds.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    try:
+        return read_json(folder / RECORD)
+    except UnusableError as error:
+        raise CommandError(f"{folder / RECORD} is no record: {error}") from error
 
 
 def make_records(

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.recorded_runs import RECORD
+from benchmarks.recorded_runs import RECORD, read_record
 from ppo_lab.errors import CommandError
-from reports.logs.reading import read_json, read_yaml
+from reports.logs.reading import read_yaml
 from reports.statistics.improvement import improvements
 from reports.statistics.intervals import Estimate
 from reports.statistics.significance import PairTest, pair_tests
@@ -115,12 +115,21 @@ class Entries:
 
 
 def read_entries(folder: Path) -> Entries:
-    """The records below a folder."""
-    return Entries(entry_of(read_json(file.parent / RECORD)) for file in _files(folder))
+    """The records below a folder.
+
+    Raises:
+        CommandError: one cannot be read, or two do not go together.
+    """
+    return Entries(_read_entry(file) for file in sorted(folder.glob(f"*/*/{RECORD}")))
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*/*/{RECORD}"))
+def _read_entry(file: Path) -> Entry:
+    record = read_record(file.parent)
+    try:
+        return entry_of(record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise CommandError(f"{file} is no record of a benchmark ({what})") from error
 
 
 def score_table(

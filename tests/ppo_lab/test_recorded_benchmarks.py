@@ -175,6 +175,25 @@ def test_tables_without_a_record_are_an_error(
     assert "classic holds no record" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("<<<<<<< ours", "is no record: "), ("{}", "is no record of a benchmark (KeyError")],
+)
+def test_a_damaged_record_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, said: str
+) -> None:
+    place = tmp_path / "classic" / "spec_ppo-recommended" / "CartPole-v1_1"
+    place.mkdir(parents=True)
+    (place / RECORD).write_text(content)
+    assert run_benchmark(CLASSIC, PLAN, "", ["--table", "--records", str(tmp_path)]) == 1
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert errors.count("\n") == 1
+    if content != "{}":  # nor is it taken for a run that was never made
+        assert run_benchmark(CLASSIC, PLAN, "", ["--records", str(tmp_path)]) == 1
+        assert said in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------------ tables
 
 TASK, OURS, THEIRS = "CartPole-v1", "spec_ppo (default)", "ppo (default)"
