@@ -13,6 +13,7 @@ from ppo_lab.commands.shared import CommandParser, checked_jobs, run_command
 from ppo_lab.errors import ArgumentError, CommandError
 from ppo_lab.runs.config import RunConfig
 from ppo_lab.runs.execution import RunResult
+from ppo_lab.runs.leftovers import sweep
 
 RECORDS = Path("benchmarks/records")
 PUBLISHED = Path(__file__).parent / "records" / "published.yml"
@@ -100,6 +101,8 @@ def _checked(options: argparse.Namespace) -> Choice:
 def _make_missing(benchmark: Benchmark, choice: Choice, options: argparse.Namespace) -> None:
     jobs = checked_jobs(options.jobs)
     places = options.records / benchmark.name, options.log_folder / benchmark.name
+    for place in places:
+        sweep(place)
     runs = runs_of(benchmark, choice)
     left = missing(runs, places[0])
     print(f"{len(runs) - len(left)} of {len(runs)} runs have a record", flush=True)

@@ -48,13 +48,13 @@ class Settings:
         base: ``zoo`` or ``default``, as of ``compare --settings``.
         algos: that are run.
         preset: SpecPPO's, on top; None: none.
-        given: further arguments of SpecPPO, on top of the preset.
+        given: further numbers for SpecPPO, on top of the preset.
     """
 
     base: str
     algos: tuple[str, ...] = (OURS, "ppo")
     preset: str | None = None
-    given: Mapping[str, Any] | None = None
+    given: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,19 @@ def _rows(benchmark: Benchmark, task: str, word: str, choice: Choice) -> list[Ru
     reference = as_record(stated_reference(task, {}))
     rows = []
     for group in groups:
-        own = {"backend": benchmark.backend, **(settings.given or {})}
-        hyperparameters = {**group.run.hyperparameters, **(own if group.run.algo == OURS else {})}
+        ours = group.run.algo == OURS
+        given = dict(settings.given or {}) if ours else {}
+        own = {"backend": benchmark.backend, **given} if ours else {}
+        hyperparameters = {**group.run.hyperparameters, **own}
+        said = [f"; on top, {name} {value:g}" for name, value in given.items()]
         rows.append(
-            replace(group.run, settings=word, hyperparameters=hyperparameters, reference=reference)
+            replace(
+                group.run,
+                settings=word,
+                hyperparameters=hyperparameters,
+                reference=reference,
+                origin=group.run.origin + "".join(said),
+            )
         )
     return rows
 

@@ -83,6 +83,11 @@ def test_spec_ppo_alone_has_backend_preset_and_further_arguments() -> None:
     assert theirs.hyperparameters == {}
     assert preset.hyperparameters == {**ours.hyperparameters, "critic_max_grad_norm": 5.0}
     assert [run.settings for run in runs.values()] == ["default", "default", "recommended"]
+    assert [run.origin for run in runs.values()] == [
+        "SB3's defaults; on top, n_steps 64",
+        "SB3's defaults",
+        "SB3's defaults; on top, preset 'recommended'; on top, n_steps 64",
+    ]
     assert {run.timesteps for run in runs.values()} == {64}
 
 
