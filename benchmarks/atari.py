@@ -18,6 +18,7 @@ PONG = "ale_py:ALE/Pong-v5"
 
 ATARI = Benchmark(
     name="atari",
+    title="Pong",
     budgets={PONG: 10_000_000},
     settings={"zoo": Settings("zoo")},
     backend="torch",

@@ -16,6 +16,7 @@ from benchmarks.recorded_runs import Benchmark, Settings
 
 BOX2D = Benchmark(
     name="box2d",
+    title="Box2D, to the thresholds",
     budgets={"LunarLander-v3": 1_000_000, "BipedalWalker-v3": 5_000_000},
     settings={"zoo": Settings("zoo")},
     backend="compiled",

@@ -16,7 +16,8 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.recorded_command import Plan, run_benchmark
-from benchmarks.recorded_runs import OURS, Benchmark, Settings
+from benchmarks.recorded_runs import Benchmark, Settings
+from ppo_lab.commands.settings_source import OURS
 
 FIRST = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5")
 OTHERS = ("Ant-v5", "Swimmer-v5", "Reacher-v5", "InvertedDoublePendulum-v5")
@@ -26,6 +27,7 @@ CRITIC_RATE = 9e-4
 
 MUJOCO = Benchmark(
     name="mujoco",
+    title="MuJoCo",
     budgets=dict.fromkeys((*FIRST, *OTHERS), STEPS),
     settings={
         "default": Settings("default"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gymnasium as gym
 
-from benchmarks.recorded_runs import OURS, Benchmark
+from benchmarks.recorded_runs import Benchmark
 from benchmarks.recorded_tables import (
     Entries,
     circumstances,
@@ -14,6 +14,7 @@ from benchmarks.recorded_tables import (
     published_table,
     score_table,
 )
+from ppo_lab.commands.settings_source import OURS
 from ppo_lab.errors import CommandError
 
 BASE = f"{OURS} (default)"
@@ -30,7 +31,8 @@ def sections(benchmark: Benchmark, entries: Entries, published: Path) -> str:
     """
     known = {(run.task, run.label) for run in entries.all()}
     tasks = [task for task in benchmark.budgets if any(task == one for one, _ in known)]
-    parts = [_of_settings(benchmark, word, entries, tasks) for word in benchmark.settings]
+    parts = [f"## {benchmark.title}"] if known else []
+    parts += [_of_settings(benchmark, word, entries, tasks) for word in benchmark.settings]
     parts.append(_of_presets(benchmark, entries, tasks))
     if beside := published_table(published, tasks):
         parts.append(f"### What others print\n\n{beside}")

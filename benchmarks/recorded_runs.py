@@ -63,6 +63,7 @@ class Benchmark:
 
     Attributes:
         name: of the folders of its runs and of its records.
+        title: of its part of the page.
         budgets: environment → environment steps of a run.
         settings: word that a table files runs under → settings.
         backend: SpecPPO's.
@@ -73,6 +74,7 @@ class Benchmark:
     """
 
     name: str
+    title: str
     budgets: Mapping[str, int]
     settings: Mapping[str, Settings]
     backend: str
@@ -218,7 +220,7 @@ def make_records(
 
 def record_of(folder: Path) -> dict[str, Any]:
     """What stays of a finished run folder."""
-    record = read_json(folder / RECORD)
+    record = read_record(folder)
     with np.load(folder / FILE) as archive:
         steps, results = archive["timesteps"], archive["results"]
     return {

@@ -36,6 +36,7 @@ from tuning.protocol import TuningProtocol
 BENCHMARKS = (mujoco.MUJOCO, box2d.BOX2D, atari.ATARI)
 CLASSIC = Benchmark(
     name="classic",
+    title="Classic control",
     budgets={"CartPole-v1": 128, "Pendulum-v1": 128},
     settings={
         "default": Settings("default", given={"n_steps": 64}),
@@ -328,7 +329,9 @@ def test_others_figures_name_their_source_and_stand_for_tasks_that_are_run() -> 
 
 def test_the_page_has_only_what_has_records() -> None:
     text = sections(CLASSIC, Entries(FOUR), PUBLISHED)
-    assert "### Settings `default`\n\nSB3's defaults (CartPole-v1).\n\n| task |" in text
+    assert text.startswith(
+        "## Classic control\n\n### Settings `default`\n\nSB3's defaults (CartPole-v1).\n\n| task |"
+    )
     assert "Presets" not in text
     assert "others print" not in text
     assert sections(CLASSIC, Entries([]), PUBLISHED) == ""
