@@ -21,7 +21,7 @@ MARGIN = 0.15
 LEVEL = 0.05
 DRAWS = 10_000
 SEED = 0
-MUST_AGREE = ("timesteps", "hyperparameters", "normalize", "n_envs", "policy")
+MUST_AGREE = ("hyperparameters", "normalize", "n_envs", "policy")
 """What the runs of a label on a task have in common, or a row would mix different things."""
 
 
@@ -39,7 +39,8 @@ class Entry:
         returns: at them.
         seconds: wall-clock time of the run with its evaluations.
         cpu_seconds: CPU time of the same.
-        agreed: what the runs of a row must have in common.
+        protocol: budget and evaluation, which the runs of a task must have in common.
+        agreed: settings, which the runs of a row must have in common.
         circumstances: machine, commit and versions, in words.
         origin: where the settings stand, in words.
     """
@@ -53,6 +54,7 @@ class Entry:
     returns: tuple[float, ...]
     seconds: float
     cpu_seconds: float
+    protocol: str
     agreed: str
     circumstances: str
     origin: str = ""
@@ -61,7 +63,7 @@ class Entry:
 def entry_of(record: Mapping[str, Any]) -> Entry:
     """What the tables need of a record."""
     reference, evaluations = record["reference"], record["evaluations"]
-    protocol = {key: value for key, value in record["evaluation"].items() if key != "seed"}
+    evaluation = {key: value for key, value in record["evaluation"].items() if key != "seed"}
     versions = ", ".join(f"{name} {number}" for name, number in sorted(record["versions"].items()))
     return Entry(
         task=record["env"],
@@ -73,7 +75,8 @@ def entry_of(record: Mapping[str, Any]) -> Entry:
         returns=tuple(evaluations["returns"]),
         seconds=float(record["seconds"]),
         cpu_seconds=float(record["cpu_seconds"]),
-        agreed=repr([record[key] for key in MUST_AGREE] + [protocol]),
+        protocol=repr([record["timesteps"], record["env_kwargs"], evaluation]),
+        agreed=repr([record[key] for key in MUST_AGREE]),
         circumstances=f"{record['cpu']}, {counted(record['cores'], 'core')}; "
         f"commit {str(record['git_commit'])[:7]}; {versions}",
         origin=record["origin"],
@@ -87,16 +90,20 @@ class Entries:
         entries: in any order.
 
     Raises:
-        CommandError: two runs of a row differ in what decides a result, or are the same run.
+        CommandError: two runs of a task differ in budget or evaluation, two of a row in settings,
+            or are the same run.
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._rows: dict[tuple[str, str], list[Entry]] = {}
+        protocols: dict[str, str] = {}
         for entry in sorted(entries, key=lambda entry: entry.seed):
             row = self._rows.setdefault((entry.label, entry.task), [])
             where = f"the records of {entry.label} on {entry.task}"
+            if protocols.setdefault(entry.task, entry.protocol) != entry.protocol:
+                raise CommandError(f"the records on {entry.task} differ in budget or evaluation")
             if row and row[0].agreed != entry.agreed:
-                raise CommandError(f"{where} differ in budget, settings or evaluation")
+                raise CommandError(f"{where} differ in settings")
             if row and row[-1].seed == entry.seed:
                 raise CommandError(f"{where} hold seed {entry.seed} twice")
             row.append(entry)

@@ -217,6 +217,7 @@ def entry(label: str, seed: int, score: float, **changed: object) -> Entry:
         returns=(0.0, score / 2, score),
         seconds=2 * cpu,
         cpu_seconds=cpu,
+        protocol="a budget",
         agreed="the same",
         circumstances="a machine",
         origin="SB3's defaults",
@@ -286,7 +287,14 @@ def test_a_preset_is_set_against_the_default_task_by_task_and_on_all() -> None:
 @pytest.mark.parametrize(
     ("second", "said"),
     [
-        (entry(OURS, 2, 1.0, agreed="another budget"), "differ in budget, settings or evaluation"),
+        (
+            entry(OURS, 2, 1.0, agreed="others"),
+            r"spec_ppo \(default\) on CartPole-v1 differ in sett",
+        ),
+        (
+            entry(THEIRS, 2, 1.0, protocol="another"),
+            "on CartPole-v1 differ in budget or evaluation",
+        ),
         (entry(OURS, 1, 1.0), "hold seed 1 twice"),
     ],
 )
