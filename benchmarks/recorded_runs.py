@@ -27,6 +27,7 @@ from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
 from ppo_lab.runs.execution import RunResult
 from ppo_lab.runs.folder import to_json
 from ppo_lab.runs.references import as_record, stated_reference
+from ppo_lab.runs.resumable import read_run
 from ppo_lab.runs.workers import execute_runs
 from reports.logs.evaluations import FILE
 from reports.logs.reading import read_json
@@ -168,12 +169,11 @@ def missing(runs: Mapping[Path, RunConfig], records: Path) -> dict[Path, RunConf
 def _is_recorded(run: RunConfig, folder: Path) -> bool:
     if not (folder / RECORD).is_file():
         return False
-    record = read_record(folder)
-    wanted = json.loads(to_json(run.as_dict()))
+    read_record(folder)
+    # As a configuration: entries that came after the record was made have their defaults.
+    record, wanted = (json.loads(to_json(each.as_dict())) for each in (read_run(folder)[0], run))
     differing = [
-        key
-        for key, value in wanted.items()
-        if key not in IN_WORDS_ONLY and record.get(key) != value
+        key for key, value in wanted.items() if key not in IN_WORDS_ONLY and record[key] != value
     ]
     if differing:
         raise ArgumentError(
