@@ -191,9 +191,10 @@ def execute_run(
     if damaged:
         print(f"{folder} is made again: it was finished, but {damaged}", file=sys.stderr)
     unfinished = new_folder_beside(folder)
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     outcome = _train(config, unfinished, trainer or _trainer(config.algo, watcher))
-    return _keep(config, unfinished, folder, outcome, time.perf_counter() - started)
+    spent = _Spent(time.perf_counter() - started, time.process_time() - cpu_started)
+    return _keep(config, unfinished, folder, outcome, spent)
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,14 @@ class _Outcome:
     score: float | None = None
     steps: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """A run's wall-clock time, and the CPU time of its process, whose threads it counts too."""
+
+    seconds: float
+    cpu_seconds: float
 
 
 def _train(
@@ -243,7 +252,7 @@ def _check_is_there(written: Path) -> None:
 
 
 def _keep(
-    config: RunConfig, unfinished: Path, folder: Path, outcome: _Outcome, seconds: float
+    config: RunConfig, unfinished: Path, folder: Path, outcome: _Outcome, spent: _Spent
 ) -> RunResult:
     record = {
         "format": FORMAT,
@@ -253,7 +262,8 @@ def _keep(
         "score": outcome.score,
         "status": outcome.status,
         "reason": outcome.reason,
-        "seconds": round(seconds, 3),
+        "seconds": round(spent.seconds, 3),
+        "cpu_seconds": round(spent.cpu_seconds, 3),
         "device": "cpu",  # where there is no network, or none was built
         **outcome.facts,
         **circumstances(),
@@ -263,7 +273,9 @@ def _keep(
     keep_former = outcome.status == "failed" and _is_completed(folder)
     move_into_place(unfinished, folder, keep_former)
     stopped = outcome.status == "stopped"
-    return RunResult(outcome.score, outcome.reason, seconds, steps=outcome.steps, stopped=stopped)
+    return RunResult(
+        outcome.score, outcome.reason, spent.seconds, steps=outcome.steps, stopped=stopped
+    )
 
 
 def _is_completed(folder: Path) -> bool:
@@ -282,7 +294,7 @@ def record_failure(config: RunConfig, folder: Path, reason: str) -> RunResult:
         reason: one line.
     """
     unfinished = new_folder_beside(folder)
-    return _keep(config, unfinished, folder, _Outcome("failed", reason), 0.0)
+    return _keep(config, unfinished, folder, _Outcome("failed", reason), _Spent(0.0, 0.0))
 
 
 def check_run(config: RunConfig) -> None:

@@ -59,6 +59,47 @@ def read_evaluations(path: Path) -> Evaluations:
     return Evaluations(whole_steps, returns, results.shape[1], _last_rate(more, results.shape))
 
 
+def stated_evaluations(stated: object) -> Evaluations:
+    """The evaluations that a record states in place of an archive.
+
+    Args:
+        stated: ``steps`` and the mean ``returns`` of each evaluation, lists of the same length,
+            and ``last``: the last one's episodes.
+
+    Raises:
+        UnusableError: of another form, not finite, with steps that go back, or at odds with itself.
+    """
+    stated = stated if isinstance(stated, dict) else {}
+    steps, returns, last = (_numbers(stated.get(key)) for key in ("steps", "returns", "last"))
+    if not 0 < len(steps) == len(returns) or not len(last):
+        raise UnusableError("evaluations must hold as many steps as returns, and the last episodes")
+    whole = (steps == np.floor(steps)).all() and steps[0] >= 0 and steps[-1] <= MAX_STEPS
+    if not whole or (np.diff(steps) < 0).any():
+        raise UnusableError(
+            "evaluations hold steps that are not whole, go back or are below 0 or beyond "
+            f"{MAX_STEPS}"
+        )
+    if not math.isclose(last.mean(), returns[-1], rel_tol=1e-6, abs_tol=1e-9):
+        raise UnusableError("evaluations: the last return is not the mean of the last episodes")
+    return Evaluations(steps.astype(np.int64), returns, len(last), None)
+
+
+def _numbers(values: object) -> Floats:
+    """A list of JSON as (N,) float64.
+
+    Raises:
+        UnusableError: it is no list of finite numbers.
+    """
+    if not isinstance(values, list):
+        raise UnusableError("evaluations must be lists of numbers")
+    for value in values:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UnusableError("evaluations must be lists of numbers")
+        if not abs(value) <= MAX_RETURN:
+            raise UnusableError(f"evaluations hold numbers beyond {MAX_RETURN:g}")
+    return np.array(values, np.float64)
+
+
 def _means(results: NDArray[np.generic]) -> tuple[Floats, float]:
     """Mean over the episodes of every evaluation, and the largest size of any return.
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from reports.logs.evaluations import FILE, read_evaluations
+from reports.logs.evaluations import FILE, Evaluations, read_evaluations, stated_evaluations
 from reports.logs.identity import decisive
 from reports.logs.reading import read_json
 from reports.logs.records import (
@@ -73,7 +73,7 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         reason = record.get("reason")
         raise UnusableError(f"{status}: {clean(str(reason))}" if reason else status)
     low, high, source = _reference(record)
-    evaluations = read_evaluations(folder / FILE)
+    evaluations = _evaluations(record, folder)
     score = float(evaluations.returns[-1])
     _check_score(record, score)
     budget = _integer(record, "timesteps")
@@ -111,6 +111,13 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         resumed_from=clean(str(record.get("resumed_from") or "")),
         resumed_at=_resumed_at(record),
     )
+
+
+def _evaluations(record: Mapping[str, object], folder: Path) -> Evaluations:
+    """The archive's, or of a record that is kept without its folder, its own."""
+    if "evaluations" in record and not (folder / FILE).exists():
+        return stated_evaluations(record["evaluations"])
+    return read_evaluations(folder / FILE)
 
 
 def _check_score(record: Mapping[str, object], score: float) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,17 @@ def test_ctrl_c_without_a_command_is_the_users(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         execute_run(CONFIG, tmp_path / "run", trainer=trainer)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_time_a_run_waits_is_no_cpu_time(tmp_path: Path) -> None:
+    def trainer(config: RunConfig, folder: Path) -> Trained:
+        time.sleep(0.4)
+        return Trained(1.0, 256)
+
+    execute_run(CONFIG, tmp_path / "waits", trainer=trainer)
+    record = json.loads((tmp_path / "waits" / "run.json").read_text())
+    assert record["seconds"] >= 0.4
+    assert 0 <= record["cpu_seconds"] < 0.2
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["gone", "made again by a library"])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from reports.logs import archives, evaluations, opening
 from reports.logs.archives import read_arrays
-from reports.logs.evaluations import read_evaluations
+from reports.logs.evaluations import read_evaluations, stated_evaluations
 from reports.logs.reading import YamlError, plain_yaml, read_json, read_yaml
 from reports.logs.records import UnusableError
 
@@ -375,3 +375,47 @@ def test_no_text_makes_yaml_fail_in_another_way(
     path.write_text(text, encoding="utf-8")
     with contextlib.suppress(UnusableError):
         assert isinstance(read_yaml(path), dict)
+
+
+def test_evaluations_that_a_record_states_are_read_as_an_archive_is(tmp_path: Path) -> None:
+    results = np.array([[1.0, 3.0], [4.0, 8.0]])
+    np.savez(tmp_path / "evaluations.npz", timesteps=[0, 50], results=results)
+    stated = stated_evaluations({"steps": [0, 50], "returns": [2.0, 6.0], "last": [4, 8.0]})
+    archived = read_evaluations(tmp_path / "evaluations.npz")
+    for name in ("steps", "returns"):
+        one, other = getattr(stated, name), getattr(archived, name)
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    assert (stated.episodes, stated.success_rate) == (archived.episodes, archived.success_rate)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"steps": [0]}, "as many steps as returns"),
+        ({"steps": [], "returns": []}, "as many steps as returns"),
+        ({"last": []}, "and the last episodes"),
+        ({"steps": [50, 0]}, "go back"),
+        ({"steps": [-1, 50]}, "below 0"),
+        ({"steps": [0, 50.5]}, "not whole"),
+        ({"steps": [0, 1e17]}, "go back or are below 0 or beyond"),
+        ({"last": [4, 9.0]}, "the last return is not the mean of the last episodes"),
+        ({"returns": [2.0, "6"]}, "lists of numbers"),
+        ({"returns": [True, 6.0]}, "lists of numbers"),
+        ({"returns": [float("nan"), 6.0]}, "beyond 1e"),
+        ({"returns": [10**400, 6.0]}, "beyond 1e"),
+        ({"returns": None}, "lists of numbers"),
+    ],
+)
+def test_stated_evaluations_that_are_none_are_refused(
+    changed: dict[str, object], reason: str
+) -> None:
+    stated = {"steps": [0, 50], "returns": [2.0, 6.0], "last": [4.0, 8.0], **changed}
+    with pytest.raises(UnusableError, match=reason):
+        stated_evaluations(stated)
+
+
+@pytest.mark.parametrize("stated", [None, [], "text", 3])
+def test_stated_evaluations_of_another_kind_are_refused(stated: object) -> None:
+    with pytest.raises(UnusableError, match="lists of numbers"):
+        stated_evaluations(stated)
