@@ -140,6 +140,8 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         backend: Backend = "auto",
     ) -> None:
         check_arguments(locals())
+        if policy == "MlpPolicy" and "critic_only" in (policy_kwargs or {}):
+            policy = "MultiInputPolicy"  # SB3 takes no other name with a Dict
         super().__init__(
             policy,
             env,
