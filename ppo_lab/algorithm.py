@@ -25,10 +25,12 @@ from ppo_lab.errors import broken_update
 from ppo_lab.kernels.settings import UpdateSettings
 from ppo_lab.model_files import check_algorithm
 from ppo_lab.ppo import objectives as obj
+from ppo_lab.ppo.action_masks import with_masks, with_stored_masks
 from ppo_lab.ppo.advantages import normalize_advantages
 from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer, with_estimators
 from ppo_lab.ppo.callbacks import FiniteGuard, named_refusal
 from ppo_lab.ppo.diagnostics import UpdateDiagnostics, record_fit, record_spreads
+from ppo_lab.ppo.masked_algorithm import MaskingAlgorithm
 from ppo_lab.ppo.optimizers import GradientStep, TwoOptimizerAlgorithm
 from ppo_lab.ppo.policies import (
     CnnPolicy,
@@ -52,7 +54,7 @@ SelfSpecPPO = TypeVar("SelfSpecPPO", bound="SpecPPO")
 ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
+class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
     """Proximal policy optimisation as Spec 2–8 states it; a drop-in for SB3's ``PPO``.
 
     Every argument of ``PPO`` is here with its meaning and default. With ``backend="torch"`` and
@@ -75,6 +77,8 @@ class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         desired_kl: the KL that adaptive β and adaptive ε steer to.
         adaptive_clip_range: (lowest, highest) ε; ε starts at ``clip_range`` and follows the KL
             (Spec 7.5); None: ε follows its schedule.
+        mask_actions: act and learn under the masks of environments that have ``action_masks()``,
+            as sb3-contrib's ``MaskablePPO`` (Spec 13).
         backend: ``torch``; ``compiled`` for kernels of the same mathematics, many times faster,
             for MLP policies on the CPU; ``auto``: compiled where it applies. With the latter two
             ``device="auto"`` is the CPU for such a policy, also where there is a GPU.
@@ -132,9 +136,12 @@ class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         kl_coef: float = 1.0,
         desired_kl: float = 0.01,
         adaptive_clip_range: tuple[float, float] | None = None,
+        mask_actions: bool = False,
         backend: Backend = "auto",
     ) -> None:
         check_arguments(locals())
+        if policy == "MlpPolicy" and "critic_only" in (policy_kwargs or {}):
+            policy = "MultiInputPolicy"  # SB3 takes no other name with a Dict
         super().__init__(
             policy,
             env,
@@ -178,6 +185,7 @@ class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         self.desired_kl = desired_kl
         self.adaptive_clip_range = adaptive_clip_range
         self._adapted_clip_range: float | None = None
+        self.mask_actions = mask_actions
         self.backend = backend
         self._asked_device = device
         self._backend_choice = BackendChoice()
@@ -187,10 +195,12 @@ class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
 
     def _setup_model(self) -> None:
         check_spaces(self.observation_space, self.action_space)
-        self.rollout_buffer_class = with_estimators(
-            self.rollout_buffer_class, isinstance(self.observation_space, spaces.Dict)
-        )
         self.policy_class = with_two_optimizers(self.policy_class)
+        if self.mask_actions:
+            self.policy_class = with_masks(self.policy_class, self.action_space)
+        is_dict = isinstance(self.observation_space, spaces.Dict)
+        buffer_class_of = with_stored_masks if self.mask_actions else with_estimators
+        self.rollout_buffer_class = buffer_class_of(self.rollout_buffer_class, is_dict)
         # Again: ``load`` sets attributes past the constructor.
         check_arguments(vars(self))
         check_policy(self.policy_class, vars(self))
@@ -283,7 +293,10 @@ class SpecPPO(TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         actions = batch.actions
         if isinstance(self.action_space, spaces.Discrete):
             actions = actions.long().flatten()
-        values, log_prob, entropies = self.policy.evaluate_actions(batch.observations, actions)
+        masks = {"action_masks": batch.action_masks} if self.mask_actions else {}  # type: ignore[attr-defined]
+        values, log_prob, entropies = self.policy.evaluate_actions(
+            batch.observations, actions, **masks
+        )
         advantages = batch.advantages
         if self.normalizes_minibatch and len(advantages) > 1:
             advantages = normalize_advantages(advantages)

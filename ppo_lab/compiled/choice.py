@@ -127,6 +127,8 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     """
     if overridden is not None:
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
+    if getattr(model, "mask_actions", False):
+        return "mask_actions=True, and the kernels know no masks"
     if model.device.type != "cpu":
         return f"the model is on {model.device}, and the kernels run on the CPU"
     if type(model.rollout_buffer) is not SpecRolloutBuffer:

@@ -13,7 +13,11 @@ from stable_baselines3.common.policies import (
     MultiInputActorCriticPolicy,
 )
 from stable_baselines3.common.preprocessing import get_flattened_obs_dim
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, create_mlp
+from stable_baselines3.common.torch_layers import (
+    BaseFeaturesExtractor,
+    MlpExtractor,
+    create_mlp,
+)
 from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 
@@ -121,7 +125,69 @@ class SpecActorCriticCnnPolicy(SpecActorCriticPolicy, ActorCriticCnnPolicy):
 
 
 class SpecMultiInputActorCriticPolicy(SpecActorCriticPolicy, MultiInputActorCriticPolicy):
-    """The same with SB3's ``CombinedExtractor`` before the heads, for dictionary observations."""
+    """The same with SB3's ``CombinedExtractor`` before the heads, for dictionary observations.
+
+    Args:
+        observation_space: a dictionary.
+        action_space: as for SB3.
+        lr_schedule: as for SB3.
+        critic_only: keys of the observations that V(o, s) sees and π(a|o) does not (Spec 12.1).
+            Actor and critic then have a features extractor each, and ``predict`` takes
+            observations with or without these keys (12.2).
+        **kwargs: as for SB3.
+
+    Raises:
+        ArgumentError: a key that does not exist, or no key left for the actor.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Dict,
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        *args: Any,
+        critic_only: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        self.critic_only = _checked_keys(critic_only, observation_space)
+        if self.critic_only:
+            kwargs["share_features_extractor"] = False
+        super().__init__(observation_space, action_space, lr_schedule, *args, **kwargs)
+
+    def make_features_extractor(self) -> BaseFeaturesExtractor:
+        """The actor's first, of the keys that it sees; then, where they differ, the critic's."""
+        is_first = getattr(self, "features_extractor", None) is None
+        if not self.critic_only or not is_first:
+            return super().make_features_extractor()
+        assert isinstance(self.observation_space, spaces.Dict)
+        every = self.observation_space.spaces
+        seen = {key: space for key, space in every.items() if key not in self.critic_only}
+        return self.features_extractor_class(spaces.Dict(seen), **self.features_extractor_kwargs)
+
+    def _build_mlp_extractor(self) -> None:
+        super()._build_mlp_extractor()
+        if self.critic_only:
+            inputs = self.vf_features_extractor.features_dim
+            critic = MlpExtractor(inputs, self.net_arch, self.activation_fn, self.device)
+            self.mlp_extractor.value_net = critic.value_net
+            self.mlp_extractor.latent_dim_vf = critic.latent_dim_vf
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {**super()._get_constructor_parameters(), "critic_only": self.critic_only}
+
+
+def _checked_keys(critic_only: Sequence[str], observations: spaces.Space[Any]) -> tuple[str, ...]:
+    given = (critic_only,) if isinstance(critic_only, str) else tuple(critic_only)
+    keys = list(observations.spaces) if isinstance(observations, spaces.Dict) else []
+    unknown = [key for key in given if key not in keys]
+    if unknown:
+        raise ArgumentError(
+            f"critic_only names {unknown[0]!r}, which is no key of the observations: expected "
+            f"some of {', '.join(map(repr, keys)) or 'a Dict, and they are none'}"
+        )
+    if given and set(given) == set(keys):
+        raise ArgumentError("critic_only names every key of the observations: the actor needs one")
+    return given
 
 
 class SharedTrunk(BaseFeaturesExtractor):
