@@ -11,7 +11,8 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.compiled.callback_needs import needs_every_step, note_steps
-from ppo_lab.compiled.env_steps import is_untouched, quickest_steps
+from ppo_lab.compiled.env_steps import DirectSteps, VecEnvSteps, is_untouched, quickest_steps
+from ppo_lab.compiled.normalized_steps import NormalizedSteps
 from ppo_lab.compiled.packed_policy import PackedPolicy
 from ppo_lab.compiled.player import Player
 from ppo_lab.compiled.watched_steps import WatchedSteps
@@ -115,14 +116,30 @@ def _not_finite(failure: RolloutFailure, taken: int, n_envs: int) -> NonFiniteEr
 def _step_over(
     watched: WatchedSteps, player: Player, env: VecEnv, buffer: SpecRolloutBuffer, stop: int
 ) -> None:
-    model, steps = watched.model, quickest_steps(env)
+    normalized = watched.normalized
+    if normalized is None or normalized.begin() is not None:
+        return _take_over(watched, player, quickest_steps(env), buffer, stop)
+    try:
+        _take_over(watched, player, normalized, buffer, stop)
+    finally:
+        normalized.end()
+
+
+def _take_over(
+    watched: WatchedSteps,
+    player: Player,
+    steps: DirectSteps | VecEnvSteps | NormalizedSteps,
+    buffer: SpecRolloutBuffer,
+    stop: int,
+) -> None:
+    model = watched.model
     observations, starts = model._last_obs, model._last_episode_starts
     assert isinstance(observations, np.ndarray)
     assert starts is not None
     for t in range(1, stop):
         buffer.episode_starts[t] = starts
         step = steps.step(player.act(t, observations))
-        model.num_timesteps += env.num_envs
+        model.num_timesteps += buffer.n_envs
         buffer.rewards[t] = step.rewards
         if step.noted:
             ended = np.array([step.dones[index] for index, _ in step.noted])

@@ -32,14 +32,18 @@ class Step(NamedTuple):
 
 
 class VecEnvSteps:
-    """Any ``VecEnv``, by its ``step``."""
+    """Any ``VecEnv``, by its ``step``; a wrapped one by the two halves of it, as wrappers do."""
 
-    def __init__(self, env: VecEnv) -> None:
-        self._env = env
+    def __init__(self, env: VecEnv, is_wrapped: bool = False) -> None:
+        self._env, self._is_wrapped = env, is_wrapped
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Step with (K, …) actions within the bounds of the action space."""
-        observations, rewards, dones, infos = self._env.step(actions)
+        if self._is_wrapped:
+            self._env.step_async(actions)
+            observations, rewards, dones, infos = self._env.step_wait()
+        else:
+            observations, rewards, dones, infos = self._env.step(actions)
         noted = [
             (index, info)
             for index, info in enumerate(infos)
@@ -107,6 +111,8 @@ def _is_as_written(kind: type[VecEnv]) -> bool:
     return True
 
 
-def quickest_steps(env: VecEnv) -> DirectSteps | VecEnvSteps:
+def quickest_steps(env: VecEnv, is_wrapped: bool = False) -> DirectSteps | VecEnvSteps:
     """How to step an environment, of arrays, at whose infos nobody looks at every step."""
-    return DirectSteps(env) if is_untouched(env, DummyVecEnv) else VecEnvSteps(env)  # type: ignore[arg-type]
+    if is_untouched(env, DummyVecEnv):
+        return DirectSteps(env)  # type: ignore[arg-type]
+    return VecEnvSteps(env, is_wrapped)
