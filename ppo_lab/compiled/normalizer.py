@@ -14,6 +14,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from ppo_lab.kernels import normalizing as places
+from ppo_lab.kernels.compile_notice import announced
 from ppo_lab.kernels.normalizing import MOMENTS, MOST, normalize_step
 from ppo_lab.worlds.alterations import PLAIN_NUMBERS
 from ppo_lab.worlds.as_written import replaced_on
@@ -128,8 +129,11 @@ class Normalizer:
             for array, shape in zip(arrays, expected, strict=True)
         ):
             return None
-        if dones.dtype != np.bool_ or not agrees(k, self._shape, observations.dtype, rewards.dtype):
+        if dones.dtype != np.bool_:
             return None
+        with announced("the arithmetic of VecNormalize"):
+            if not agrees(k, self._shape, observations.dtype, rewards.dtype):
+                return None
         batch = _scratch(width, observations.dtype)
         table = observations.reshape(k, width)
         return self._statistics, table, rewards, dones, batch, self._table, self.paid
@@ -143,8 +147,9 @@ class Normalizer:
         if env.training:
             env.returns = returns.copy()
             rms = env.ret_rms
-            rms.mean, rms.var = np.float64(vector[places.RET_MEAN]), np.float64(
-                vector[places.RET_VAR]
+            rms.mean, rms.var = (
+                np.float64(vector[places.RET_MEAN]),
+                np.float64(vector[places.RET_VAR]),
             )
             rms.count = type(rms.count)(vector[places.RET_COUNT])
             if env.norm_obs:
@@ -228,9 +233,7 @@ def step_by_sb3(env: VecNormalize, raw: Raw) -> Raw:
 
 
 @cache
-def agrees(
-    n_envs: int, shape: tuple[int, ...], seen: np.dtype[Any], earned: np.dtype[Any]
-) -> bool:
+def agrees(n_envs: int, shape: tuple[int, ...], seen: np.dtype[Any], earned: np.dtype[Any]) -> bool:
     """Whether the kernel gives SB3's bits with this NumPy, tried on random numbers.
 
     Args:

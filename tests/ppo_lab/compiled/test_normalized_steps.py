@@ -217,7 +217,9 @@ def test_environments_in_processes_are_normalised_alike() -> None:
 
 def test_what_is_under_vec_normalize_is_stepped_as_it_is() -> None:
     assert_learns_as_by_sb3s(lambda: VecFrameStack(boxes("(2, 3)", 2), 2), {})
-    assert_learns_as_by_sb3s(lambda: VecMonitor(DummyVecEnv([lambda: _Boxes(BOXES["(2, 3)"])] * 2)), {})
+    assert_learns_as_by_sb3s(
+        lambda: VecMonitor(DummyVecEnv([lambda: _Boxes(BOXES["(2, 3)"])] * 2)), {}
+    )
     assert_learns_as_by_sb3s(lambda: VecNormalize(boxes("(3,) float32", 2), gamma=0.5), {})
 
 
@@ -336,7 +338,10 @@ def test_the_reason_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     for env, reason in (
         (SB3s(boxes("(2, 3)", 2)), "it is a SB3s"),
         (VecFrameStack(VecNormalize(boxes("(2, 3)", 2)), 2), "a VecFrameStack is around it"),
-        (VecMonitor(VecNormalize(DummyVecEnv([lambda: _Boxes(BOXES["(2, 3)"])] * 2))), "a VecMonitor is around it"),
+        (
+            VecMonitor(VecNormalize(DummyVecEnv([lambda: _Boxes(BOXES["(2, 3)"])] * 2))),
+            "a VecMonitor is around it",
+        ),
         (VecNormalize(boxes("(2, 3)", 2), gamma=np.float32(0.9)), "its gamma is"),
         (VecNormalize(boxes("(2, 3)", 129)), "it has 129 environments, more than 128"),
     ):
@@ -410,9 +415,7 @@ class _Breaks(_Boxes):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
-@pytest.mark.parametrize(
-    "what", ["reward nan", "reward inf", "observation nan", "observation inf"]
-)
+@pytest.mark.parametrize("what", ["reward nan", "reward inf", "observation nan", "observation inf"])
 def test_numbers_that_are_none_stop_the_training_as_by_sb3s_code(what: str) -> None:
     said = []
     for kind in (VecNormalize, SB3s):
