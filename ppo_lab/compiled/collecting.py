@@ -79,20 +79,38 @@ def _pass_over(
     watched: WatchedSteps, player: Player, env: VecEnv, buffer: SpecRolloutBuffer, stop: int
 ) -> None:
     """Take the steps from 1 up to ``stop``, into which nobody looks."""
-    if is_untouched(env, CompiledVecEnv):
-        assert isinstance(env, CompiledVecEnv)
+    normalized = watched.normalized
+    if normalized is not None and normalized.begin() is None:
+        try:
+            if normalized.take_whole(watched.model._last_obs):
+                _roll_out(watched, player, normalized.venv, buffer, stop, normalized)
+            else:
+                _step_over(watched, player, normalized, buffer, stop)
+        finally:
+            normalized.end()
+    elif is_untouched(env, CompiledVecEnv):
         _roll_out(watched, player, env, buffer, stop)
     else:
-        _step_over(watched, player, env, buffer, stop)
+        _step_over(watched, player, quickest_steps(env), buffer, stop)
     buffer.pos = stop
 
 
 def _roll_out(
-    watched: WatchedSteps, player: Player, env: CompiledVecEnv, buffer: SpecRolloutBuffer, stop: int
+    watched: WatchedSteps,
+    player: Player,
+    env: VecEnv,
+    buffer: SpecRolloutBuffer,
+    stop: int,
+    normalized: NormalizedSteps | None = None,
 ) -> None:
+    assert isinstance(env, CompiledVecEnv)
     model, n_steps = watched.model, stop - 1
     arrays = RolloutArrays(*(array[1:stop] for array in RolloutArrays.of(buffer)))
-    outcome = player.roll_out(env, arrays, stop)
+    statistics = None if normalized is None else normalized.statistics
+    outcome = player.roll_out(env, arrays, stop, statistics)
+    last = outcome.last_observations
+    if normalized is not None:
+        last = normalized.rolled_out(outcome)
     if outcome.failure is not None:
         raise _not_finite(outcome.failure, model.num_timesteps, env.num_envs)
     model.num_timesteps += n_steps * env.num_envs
@@ -100,7 +118,7 @@ def _roll_out(
     model._update_info_buffer(infos)
     if outcome.cut is not None:
         watched.note_terminal(*outcome.cut)
-    model._last_obs, model._last_episode_starts = outcome.last_observations, outcome.dones
+    model._last_obs, model._last_episode_starts = last, outcome.dones
 
 
 def _not_finite(failure: RolloutFailure, taken: int, n_envs: int) -> NonFiniteError:
@@ -114,18 +132,6 @@ def _not_finite(failure: RolloutFailure, taken: int, n_envs: int) -> NonFiniteEr
 
 
 def _step_over(
-    watched: WatchedSteps, player: Player, env: VecEnv, buffer: SpecRolloutBuffer, stop: int
-) -> None:
-    normalized = watched.normalized
-    if normalized is None or normalized.begin() is not None:
-        return _take_over(watched, player, quickest_steps(env), buffer, stop)
-    try:
-        _take_over(watched, player, normalized, buffer, stop)
-    finally:
-        normalized.end()
-
-
-def _take_over(
     watched: WatchedSteps,
     player: Player,
     steps: DirectSteps | VecEnvSteps | NormalizedSteps,

@@ -9,8 +9,10 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 
 from ppo_lab.compiled.env_steps import Step, is_untouched, quickest_steps
-from ppo_lab.compiled.normalizer import Normalizer, Raw, step_by_sb3
+from ppo_lab.compiled.normalizer import Normalizer, Raw, Statistics, step_by_sb3
+from ppo_lab.vec_env.compiled import CompiledVecEnv
 from ppo_lab.worlds.as_written import Snapshot, changed_module, replaced_on
+from ppo_lab.worlds.rollout import RolloutOutcome
 
 __all__ = ["NormalizedSteps", "why_by_its_own_code"]
 
@@ -27,7 +29,7 @@ class NormalizedSteps:
 
     def __init__(self, env: VecNormalize) -> None:
         self._env, self._normalizer = env, Normalizer(env)
-        self._latest: Step | None = None
+        self._latest: tuple[NDArray[Any], NDArray[Any]] | None = None
 
     def begin(self) -> str | None:
         """Take over.
@@ -47,7 +49,7 @@ class NormalizedSteps:
         env, normalizer = self._env, self._normalizer
         if not normalizer.normalize(step.observations, step.rewards, step.dones):
             return self._by_sb3(step)
-        self._latest = step
+        self._latest = step.observations, step.rewards
         ended = [info for index, info in step.noted if step.dones[index]]
         if ended:
             normalizer.write()
@@ -61,9 +63,34 @@ class NormalizedSteps:
         """Hand over to the object: its attributes are as after its own steps."""
         self._normalizer.write()
         if self._latest is not None:
-            self._env.old_obs = self._latest.observations.copy()
-            self._env.old_reward = self._latest.rewards.copy()
+            observations, rewards = self._latest
+            self._env.old_obs, self._env.old_reward = observations.copy(), rewards.copy()
             self._latest = None
+
+    # ------------------------------------------------------------------ whole rollouts
+
+    @property
+    def venv(self) -> VecEnv:
+        """The environments under it."""
+        return self._env.venv
+
+    @property
+    def statistics(self) -> Statistics:
+        """What ``CompiledVecEnv.rollout`` moves on."""
+        return self._normalizer.arrays
+
+    def take_whole(self, observations: Any) -> bool:
+        """Whether ``venv`` can be rolled out in one call, which begins with (K, …) observations."""
+        return is_untouched(self.venv, CompiledVecEnv) and self._normalizer.begin_with(observations)
+
+    def rolled_out(self, outcome: RolloutOutcome) -> NDArray[Any]:
+        """Note how a rollout ended; its last observations as the policy sees them."""
+        assert outcome.last_rewards is not None
+        self._latest = outcome.last_observations, outcome.last_rewards
+        seen = self._normalizer.shown if self._env.norm_obs else outcome.last_observations
+        return seen.copy()
+
+    # ------------------------------------------------------------------ step by step
 
     def _by_sb3(self, step: Step) -> Step:
         self.end()

@@ -4,6 +4,7 @@ The object holds the truth wherever anybody can look: its attributes are read be
 written after them, of SB3's types and with SB3's numbers, every bit.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -19,7 +20,9 @@ from ppo_lab.kernels.normalizing import MOMENTS, MOST, normalize_step
 from ppo_lab.worlds.alterations import PLAIN_NUMBERS
 from ppo_lab.worlds.as_written import replaced_on
 
-__all__ = ["Normalizer", "Raw", "step_by_sb3"]
+__all__ = ["Normalizer", "Raw", "Statistics", "step_by_sb3"]
+
+Statistics = tuple[NDArray[np.float64], NDArray[np.float32]]
 
 FLAGS = ("training", "norm_obs", "norm_reward")
 NUMBERS = ("gamma", "epsilon", "clip_obs", "clip_reward")
@@ -77,7 +80,8 @@ class Normalizer:
             return reason
         self._has_run = False
         self._raw = (None, None, None)
-        shape = env.obs_rms.mean.shape if env.norm_obs else (0,)  # type: ignore[union-attr]
+        seen: Any = env.obs_rms if env.norm_obs else None
+        shape = seen.mean.shape if env.norm_obs else (0,)
         width = int(np.prod(shape))
         size = MOMENTS + 2 * width + self._n_envs
         if shape != self._shape or self._statistics.size != size:
@@ -89,10 +93,9 @@ class Normalizer:
         returns = env.ret_rms
         vector[places.RET_MEAN : MOMENTS] = returns.mean, returns.var, returns.count
         if env.norm_obs:
-            rms: Any = env.obs_rms
-            vector[places.OBS_COUNT] = rms.count
-            vector[MOMENTS : MOMENTS + width] = rms.mean.ravel()
-            vector[MOMENTS + width : MOMENTS + 2 * width] = rms.var.ravel()
+            vector[places.OBS_COUNT] = seen.count
+            vector[MOMENTS : MOMENTS + width] = seen.mean.ravel()
+            vector[MOMENTS + width : MOMENTS + 2 * width] = seen.var.ravel()
         vector[MOMENTS + 2 * width :] = env.returns
         return None
 
@@ -129,14 +132,34 @@ class Normalizer:
             for array, shape in zip(arrays, expected, strict=True)
         ):
             return None
-        if dones.dtype != np.bool_:
+        if dones.dtype != np.bool_ or not agrees(k, self._shape, observations.dtype, rewards.dtype):
             return None
-        with announced("the arithmetic of VecNormalize"):
-            if not agrees(k, self._shape, observations.dtype, rewards.dtype):
-                return None
         batch = _scratch(width, observations.dtype)
         table = observations.reshape(k, width)
         return self._statistics, table, rewards, dones, batch, self._table, self.paid
+
+    @property
+    def arrays(self) -> Statistics:
+        """The vector, and (K, D) float32 what is shown now, for a kernel that moves both on."""
+        return self._statistics, self._table
+
+    def begin_with(self, observations: Any) -> bool:
+        """Let a kernel that has ``arrays`` go on from these (K, …) normalised observations.
+
+        Returns:
+            False, and nothing has changed, where they do not fit, or its bits would not be SB3's.
+        """
+        single = np.dtype(np.float32)
+        if not agrees(self._n_envs, self._shape, single, single):
+            return False
+        if self._env.norm_obs:
+            if {observations.dtype, self._env.observation_space.dtype} != {single}:
+                return False
+            if observations.shape != self.shown.shape:
+                return False
+            self.shown[...] = observations
+        self._has_run = True
+        return True
 
     def write(self) -> None:
         """Put what steps have moved into the object's attributes, as its own ``step_wait`` does."""
@@ -146,7 +169,7 @@ class Normalizer:
         returns = vector[MOMENTS + 2 * width :]
         if env.training:
             env.returns = returns.copy()
-            rms = env.ret_rms
+            rms: Any = env.ret_rms
             rms.mean, rms.var = (
                 np.float64(vector[places.RET_MEAN]),
                 np.float64(vector[places.RET_VAR]),
@@ -166,15 +189,10 @@ def _misfit(env: VecNormalize) -> str | None:
     """What in the attributes of a ``VecNormalize`` the kernel could not follow."""
     if env.num_envs > MOST:
         return f"it has {env.num_envs} environments, more than {MOST}"
-    held = vars(env)
-    for name in FLAGS:
-        if type(held.get(name)) is not bool:
-            return f"its {name} is {held.get(name)!r}"
-    for name in NUMBERS:
-        number = held.get(name)
-        if type(number) not in PLAIN_NUMBERS or number != number or abs(number) >= 2**53 > number:
-            return f"its {name} is {number!r}"
-    returns = held.get("returns")
+    reason = _settings_misfit(vars(env))
+    if reason is not None:
+        return reason
+    returns = vars(env).get("returns")
     if type(returns) is not np.ndarray or returns.shape != (env.num_envs,):
         return "its returns are not one number for each environment"
     if returns.dtype != np.float64:
@@ -183,10 +201,23 @@ def _misfit(env: VecNormalize) -> str | None:
         space = env.observation_space
         if not isinstance(space, spaces.Box):
             return f"its observations are a {type(space).__name__}"
-        if reason := _moments_misfit(held.get("obs_rms"), space.shape):
+        if reason := _moments_misfit(vars(env).get("obs_rms"), space.shape):
             return f"its obs_rms {reason}"
-    reason = _moments_misfit(held.get("ret_rms"), ())
+    reason = _moments_misfit(vars(env).get("ret_rms"), ())
     return None if reason is None else f"its ret_rms {reason}"
+
+
+def _settings_misfit(held: Mapping[str, Any]) -> str | None:
+    for name in FLAGS:
+        if type(held.get(name)) is not bool:
+            return f"its {name} is {held.get(name)!r}"
+    for name in NUMBERS:
+        number = held.get(name)
+        # Whole numbers beyond that, and NaN, compare in ways of their own.
+        plain = type(number) in PLAIN_NUMBERS and number == number
+        if not plain or (type(number) is int and abs(number) > 2**53):
+            return f"its {name} is {number!r}"
+    return None
 
 
 def _moments_misfit(moments: Any, shape: tuple[int, ...]) -> str | None:
@@ -251,7 +282,7 @@ def agrees(n_envs: int, shape: tuple[int, ...], seen: np.dtype[Any], earned: np.
     if normalizer.read() is not None:
         return False
     generator = np.random.default_rng(0)
-    with np.errstate(all="ignore"):
+    with announced("the arithmetic of VecNormalize"), np.errstate(all="ignore"):
         for _ in range(TRIAL_STEPS):
             size = (n_envs, *shape)
             raw = Raw(

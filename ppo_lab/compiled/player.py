@@ -182,13 +182,19 @@ class Player:
         predict_values(self._params, self._layout, inputs, self._work, values)
         return values
 
-    def roll_out(self, env: CompiledVecEnv, arrays: RolloutArrays, stop: int) -> RolloutOutcome:
+    def roll_out(
+        self,
+        env: CompiledVecEnv,
+        arrays: RolloutArrays,
+        stop: int,
+        normalized: tuple[NDArray[np.float64], NDArray[np.float32]] | None = None,
+    ) -> RolloutOutcome:
         """Steps 1 to ``stop`` of a compiled environment in one call, into ``arrays`` of these."""
         model, starts = self._model, self._model._last_episode_starts
         assert starts is not None
         layout, noise = self._packed.layout, self.noise[1:stop]
         outcome: RolloutOutcome = env.rollout(
-            layout, self._params, arrays, starts, noise, model.gamma
+            layout, self._params, arrays, starts, noise, model.gamma, normalized
         )
         return outcome
 

@@ -74,15 +74,20 @@ def normalize_step(
 def batch_moments(observations: Table, batch: Table) -> None:
     """Mean and variance of each column, into the rows of ``batch`` (2, D)."""
     k, d = observations.shape
-    if d == 1:
-        column = np.empty(k, batch.dtype)
-        for i in range(k):
-            column[i] = observations[i, 0]
-        vector_moments(column, batch[:, 0])
+    if d > 1:
+        column_moments(observations, batch)
         return
-    for row in range(2):
-        for j in range(d):
-            batch[row, j] = 0
+    column = np.empty(k, batch.dtype)
+    for i in range(k):
+        column[i] = observations[i, 0]
+    vector_moments(column, batch[:, 0])
+
+
+@exact_kernel
+def column_moments(observations: Table, batch: Table) -> None:
+    """The same of more than one column, row after row."""
+    k, d = observations.shape
+    batch[:] = 0
     for i in range(k):
         for j in range(d):
             batch[0, j] += observations[i, j]
@@ -113,8 +118,8 @@ def vector_moments(numbers: Table, moments: Table) -> None:
 def pairwise_sum(numbers: Table) -> float:
     """The sum of at most ``MOST`` numbers, added as NumPy adds a vector."""
     n = numbers.size
+    total: float = numbers[0]
     if n < LANES:
-        total = numbers[0]
         for i in range(1, n):
             total += numbers[i]
         return total
@@ -139,7 +144,7 @@ def pairwise_sum(numbers: Table) -> float:
 @exact_kernel
 def update_moments(batch: Table, k: int, mean: Doubles, var: Doubles, count: float) -> float:
     """``RunningMeanStd.update_from_moments`` with a batch of k rows; returns the new count."""
-    total = count + k
+    total: float = count + k
     for j in range(mean.size):
         delta = batch[0, j] - mean[j]
         batch[1, j] *= k  # in the batch's precision, as NumPy
@@ -184,6 +189,5 @@ def pay(statistics: Doubles, rewards: Table, paid: Floats) -> None:
 @exact_kernel
 def within(value: float, bound: float) -> float:
     """``numpy.clip`` to [−bound, bound]; NaN stays NaN."""
-    if value < -bound:
-        value = -bound
-    return bound if value > bound else value
+    cut = -bound if value < -bound else value
+    return bound if cut > bound else cut

@@ -101,11 +101,9 @@ def run_step(
     bounds: NDArray[Any],
     clipped: NDArray[Any],
 ) -> int:
-    """Choose the actions of a step whose observations are in ``seen``; see :class:`StepArrays`.
+    """Choose the actions of a step whose observations are in ``seen``.
 
-    Args:
-        step: from 0, below T.
-        params: and those that follow: checked.
+    ``step`` is from 0 and below T; the arrays are those of :class:`StepArrays`, checked.
 
     Returns:
         As :func:`ppo_lab.kernels.acting.act`.

@@ -26,6 +26,7 @@ from ppo_lab import SpecPPO
 from ppo_lab.compiled.normalized_steps import NormalizedSteps, why_by_its_own_code
 from ppo_lab.errors import NonFiniteError
 from ppo_lab.vec_env import GymnasiumVecEnv, make_native_vec_env
+from tests.ppo_lab.compiled.test_path import assert_same_updates
 from tests.ppo_lab.test_algorithm_drop_in import assert_equal_states
 
 SMALL: dict[str, Any] = {"n_steps": 24, "batch_size": 12, "n_epochs": 2, "seed": 3, "device": "cpu"}
@@ -440,3 +441,30 @@ def test_after_an_error_the_statistics_are_those_of_the_last_step() -> None:
 def test_steps_begin_only_where_the_object_is_plain() -> None:
     assert NormalizedSteps(VecNormalize(boxes("(3,) float32", 2))).begin() is None
     assert NormalizedSteps(SB3s(boxes("(3,) float32", 2))).begin() == "it is a SB3s"
+
+
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "FrozenLake-v1"])
+def test_compiled_environments_are_rolled_out_in_one_call(
+    env_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ppo_lab.worlds import normalized_rollout
+
+    original, calls = normalized_rollout.roll_out_normalized, []
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(len(arguments[2].rewards))
+        return original(*arguments)
+
+    monkeypatch.setattr(normalized_rollout, "roll_out_normalized", counted)
+    env = make_native_vec_env(env_id, 2, seed=1)
+    model(VecNormalize(env, norm_obs=env_id == "Pendulum-v1")).learn(96)
+    assert calls == [22, 22]  # of 24 steps all but the first and the last
+
+
+@pytest.mark.parametrize("make", [make_vec_env, make_native_vec_env])
+def test_an_update_under_vec_normalize_is_the_torch_paths_to_1e_5(make: Any) -> None:
+    ours, torch = (
+        SpecPPO("MlpPolicy", VecNormalize(make("Pendulum-v1", 2, seed=1)), **SMALL, backend=backend)
+        for backend in ("compiled", "torch")
+    )
+    assert_same_updates(ours, torch)
