@@ -1,4 +1,4 @@
-"""The kernel of ``VecNormalize``: SB3's ``RunningMeanStd`` and NumPy are the oracle, bit for bit."""
+"""The kernel of ``VecNormalize``: SB3's ``RunningMeanStd`` and NumPy give every bit of it."""
 
 from typing import Any
 
