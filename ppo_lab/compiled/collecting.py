@@ -142,18 +142,18 @@ def _step_over(
     observations, starts = model._last_obs, model._last_episode_starts
     assert isinstance(observations, np.ndarray)
     assert starts is not None
+    all_starts, all_rewards, n_envs = buffer.episode_starts, buffer.rewards, buffer.n_envs
     for t in range(1, stop):
-        buffer.episode_starts[t] = starts
-        step = steps.step(player.act(t, observations))
-        model.num_timesteps += buffer.n_envs
-        buffer.rewards[t] = step.rewards
-        if step.noted:
-            ended = np.array([step.dones[index] for index, _ in step.noted])
-            model._update_info_buffer([info for _, info in step.noted], ended)
-            for index, info in step.noted:
-                if step.dones[index]:
-                    watched.add_terminal_value(index, info, buffer.rewards[t])
-        observations, starts = step.observations, step.dones
+        all_starts[t] = starts
+        observations, rewards, starts, noted = steps.step(player.act(t, observations))
+        model.num_timesteps += n_envs
+        all_rewards[t] = rewards
+        if noted:
+            ended = np.array([starts[index] for index, _ in noted])
+            model._update_info_buffer([info for _, info in noted], ended)
+            for index, info in noted:
+                if starts[index]:
+                    watched.add_terminal_value(index, info, all_rewards[t])
     # Copies: a DummyVecEnv stepped directly overwrites its arrays.
     model._last_obs, model._last_episode_starts = observations.copy(), starts.copy()
     buffer.actions[1:stop] = player.actions[1:stop]

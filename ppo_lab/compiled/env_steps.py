@@ -62,17 +62,20 @@ class DirectSteps:
     def __init__(self, env: DummyVecEnv) -> None:
         self._env = env
         self._observations = env.buf_obs[None]  # type: ignore[index]
+        self._some_ended = True
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Step with (K, …) actions within the bounds of the action space."""
         env, observations = self._env, self._observations
         envs, rewards, dones = env.envs, env.buf_rews, env.buf_dones
-        dones.fill(False)
+        if self._some_ended:
+            dones.fill(False)
+            self._some_ended = False
         noted: list[tuple[int, dict[str, Any]]] = []
         for index, action in enumerate(actions):
             observation, rewards[index], terminated, truncated, info = envs[index].step(action)
             if terminated or truncated:
-                dones[index] = True
+                dones[index] = self._some_ended = True
                 info["TimeLimit.truncated"] = truncated and not terminated
                 info["terminal_observation"] = observation
                 env.buf_infos[index] = info
