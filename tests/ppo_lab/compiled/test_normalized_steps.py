@@ -139,7 +139,11 @@ def assert_learns_as_by_sb3s(
 
 
 @pytest.mark.parametrize("n_envs", [1, 3, 8])
-@pytest.mark.parametrize("box", BOXES.keys())
+@pytest.mark.parametrize(
+    "box",
+    # Another type of observations is another compilation.
+    [pytest.param(box, marks=pytest.mark.slow if box == "int16" else ()) for box in BOXES],
+)
 def test_every_number_is_sb3s(box: str, n_envs: int) -> None:
     """The rollout's actions, replayed in SB3's own environments."""
     env = VecNormalize(boxes(box, n_envs), clip_obs=2.0, clip_reward=2.0)

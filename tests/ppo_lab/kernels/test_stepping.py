@@ -38,8 +38,7 @@ def arrays(layout: Layout, seen: Any, bounds: Any) -> StepArrays:
     )
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("low", [np.float32, np.float64])
+@pytest.mark.parametrize(("dtype", "low"), [(np.float32, np.float32), (np.float64, np.float64)])
 def test_a_gaussian_step_is_act_and_then_numpys_clip(dtype: Any, low: Any) -> None:
     seen = np.random.default_rng(1).normal(size=(T, K, 3)).astype(dtype)
     ours = step_arrays(GAUSSIAN, arrays(GAUSSIAN, seen, WIDE.astype(low)))
@@ -81,7 +80,7 @@ def test_a_discrete_observation_is_one_hot() -> None:
 def test_the_first_environment_whose_numbers_are_none_is_named() -> None:
     seen = np.zeros((T, K, 3))
     seen[1, 2:, 0] = np.nan
-    ours = arrays(GAUSSIAN, seen, WIDE)
+    ours = arrays(GAUSSIAN, seen, WIDE.astype(np.float32))
     assert [run_step(t, *ours) for t in range(T)] == [-1, 2, -1]
 
 
