@@ -37,9 +37,9 @@ class NormalizedSteps:
         Returns:
             Why the object's own code must step it, to be read after "because"; None: this may.
         """
-        reason = _why_altered(self._env) or self._normalizer.read()
+        reason = _why_altered(self._env) or self._normalizer.take()
         if reason is None:
-            self._latest = None
+            self._latest, self._fits = None, True
             self._steps = quickest_steps(self._env.venv, is_wrapped=True)
         return reason
 
@@ -47,7 +47,7 @@ class NormalizedSteps:
         """Step with (K, …) actions within the bounds; the arrays hold until the next step."""
         step = self._steps.step(actions)
         env, normalizer = self._env, self._normalizer
-        if not normalizer.normalize(step.observations, step.rewards, step.dones):
+        if not (self._fits and normalizer.normalize(step.observations, step.rewards, step.dones)):
             return self._by_sb3(step)
         self._latest = step.observations, step.rewards
         ended = [info for index, info in step.noted if step.dones[index]]
@@ -99,7 +99,7 @@ class NormalizedSteps:
             infos[index] = info
         raw = Raw(step.observations.copy(), step.rewards.copy(), step.dones, infos)
         observations, rewards, dones, _ = step_by_sb3(self._env, raw)
-        self._normalizer.read()
+        self._fits = self._normalizer.read() is None
         return Step(observations, rewards, dones, step.noted)
 
     def step_watched(self, actions: NDArray[Any]) -> Raw:
@@ -132,7 +132,7 @@ def why_by_its_own_code(env: VecEnv) -> str | None:
         if isinstance(layer, VecNormalize):
             if layer is not env:
                 return f"a {type(env).__name__} is around it"
-            return _why_altered(layer) or Normalizer(layer).read()
+            return _why_altered(layer) or Normalizer(layer).take()
         layer = layer.venv
     return None
 

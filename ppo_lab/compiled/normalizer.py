@@ -68,6 +68,21 @@ class Normalizer:
         self._raw: tuple[Any, ...] = (None, None, None)
         self._arguments: tuple[Any, ...] = ()
 
+    def take(self) -> str | None:
+        """Take the attributes as they now are, where the kernel's bits are SB3's.
+
+        Returns:
+            What stands against it, to be read after "because"; None: all is taken.
+        """
+        reason = self.read()
+        if reason is not None:
+            return reason
+        seen = self._env.observation_space.dtype if self._env.norm_obs else np.dtype(np.float32)
+        assert seen is not None
+        if agrees(self._n_envs, self._shape, seen, np.dtype(np.float32)):
+            return None
+        return f"a trial of the kernel on {seen} observations did not give SB3's numbers"
+
     def read(self) -> str | None:
         """Take the attributes as they now are.
 
