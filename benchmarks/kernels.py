@@ -22,6 +22,7 @@ import numpy as np
 import torch as th
 from torch import nn
 
+from ppo_lab.kernels.alignment import aligned_zeros
 from ppo_lab.kernels.acting import run_act
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.losses import Memory
@@ -50,7 +51,8 @@ def rollout_of(layout: Layout, n: int, rng: np.random.Generator) -> Rollout:
 def kernel_side(layout: Layout, rollout: Rollout, batch: int) -> Callable[[], None]:
     """One epoch of the compiled update."""
     rng = np.random.default_rng(0)
-    params = 0.1 * rng.standard_normal(layout.n_parameters).astype(np.float32)
+    params = aligned_zeros(layout.n_parameters)
+    params += 0.1 * rng.standard_normal(layout.n_parameters).astype(np.float32)
     order = rng.permutation(len(rollout.returns))[None]
     adam, memory, options = Adam.zeros(layout), Memory.of(layout, batch), UpdateSettings()
     rates = AdamSettings()

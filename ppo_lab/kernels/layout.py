@@ -3,7 +3,7 @@
 One flat float32 vector holds all parameters: the actor's layers in order (weight, then bias), its
 output layer, ``log_std`` if the head is Gaussian, then the critic's layers and its output layer.
 Weights are (out, in) row by row, as ``torch.nn.Linear`` has them. Gradients and both moments of
-Adam have the same layout. Knows only numpy.
+Adam have the same layout.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.kernels.alignment import aligned_zeros
 
 __all__ = ["Activation", "Head", "Layout", "Place"]
 
@@ -53,9 +54,9 @@ PACK = 15
 """Offset of the panels that the matrix products copy; they run to the workspace's end."""
 FIXED = 16
 HEADER = 17
-PANEL = 16
-"""Columns of a panel of ``products.multiply``, which asks for PANEL · k + TILE floats."""
-TILE = 96
+PANEL = 64
+"""Columns of the widest panel of ``products.multiply``, which asks for PANEL · k + TILE floats."""
+TILE = 6 * PANEL
 
 LAYER_INPUTS, LAYER_OUTPUTS, LAYER_WEIGHT, LAYER_UNITS, LAYER_FIELDS = 0, 1, 2, 3, 4
 
@@ -219,7 +220,7 @@ class Layout:
             (rows × floats of one sample + a fixed part,) float32 zeros.
         """
         size = max(1, rows) * int(self.plan[UNITS]) + int(self.plan[FIXED])
-        return np.zeros(size, dtype=np.float32)
+        return aligned_zeros(size)
 
 
 def _n_weights(widths: tuple[int, ...]) -> int:

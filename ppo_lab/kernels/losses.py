@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ppo_lab.kernels.alignment import aligned_zeros
 from ppo_lab.kernels.compiling import inlined_kernel, kernel
 from ppo_lab.kernels.layout import ACTOR, CRITIC, INPUTS, Layout
 from ppo_lab.kernels.network import backward, forward, spare_columns, view
@@ -64,7 +65,7 @@ class Memory(NamedTuple):
         return cls(
             layout.workspace(rows),
             np.zeros((rows, layout.n_actions), layout.action_dtype),
-            np.zeros((2, layout.n_parameters), np.float32),
+            aligned_zeros(2 * layout.n_parameters).reshape(2, -1),
             np.zeros(N_SUMS),
         )
 

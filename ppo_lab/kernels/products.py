@@ -7,18 +7,35 @@ much on checks and copies as on arithmetic, and may start threads.
 import numpy as np
 
 from ppo_lab.kernels.compiling import kernel
-from ppo_lab.kernels.tiles import LANES, ROWS, narrow_tile, wide_tile
+from ppo_lab.kernels.layout import PANEL
+from ppo_lab.kernels.panels import copy_panel
+from ppo_lab.kernels.tiles import (
+    LOW,
+    TALL,
+    low_narrow_tile,
+    low_wide_tile,
+    tall_narrow_tile,
+    tall_wide_tile,
+)
 from ppo_lab.kernels.typing import Floats, Floats2D
+from ppo_lab.kernels.vectors import LANES, VECTORS
 
 __all__ = ["input_gradient", "outputs", "weight_gradient"]
 
-NEAR, CLOSE = 24576, 128
+WIDE = LANES * VECTORS
+"""Columns of a wide tile."""
+NEAR, CLOSE, LINES = 24576, 128, 64
 """A panel is read where it lies if its rows span so many floats at most, so far apart at most.
 
-Else it is copied: lines at greater distances drive each other out of the nearest cache.
+Else it is copied: lines at greater distances drive each other out of the nearest cache. Rows of
+``LINES`` floats are read where they lie in any case: they use each line whole.
 """
-FEW, SHORT = 16, 32
-"""For so few rows packing the weights costs more than it saves, unless the sums are so short."""
+FEW = 6
+"""For so few rows packing the weights costs more than it saves."""
+REDUCE = 8
+"""What adding up the lanes of a vector costs, in multiply–adds of vectors."""
+UNIT = np.int64(1)
+"""A stride; no literal, for which numba would compile ``multiply`` once more."""
 ZERO = np.float32(0.0)
 
 
@@ -26,8 +43,9 @@ ZERO = np.float32(0.0)
 def outputs(below: Floats2D, weight: Floats2D, above: Floats2D, pack: Floats) -> None:
     """Z (n, out) ← A (n, in) Wᵀ, W (out, in)."""
     n, n_out, n_in = below.shape[0], weight.shape[0], weight.shape[1]
-    if n >= ROWS and n_out >= ROWS and (n > FEW or n_in < SHORT):
-        multiply(flat(below), n_in, 1, flat(weight), 1, n_in, flat(above), n, n_out, n_in, pack)
+    dots = n_out * (n_in + REDUCE * LANES)
+    if n > FEW and dots > n_in * (LANES + n_out):
+        multiply(flat(below), n_in, UNIT, flat(weight), UNIT, n_in, flat(above), n, n_out, n_in, pack)
         return
     for i in range(n):
         for o in range(n_out):
@@ -39,30 +57,35 @@ def outputs(below: Floats2D, weight: Floats2D, above: Floats2D, pack: Floats) ->
 
 @kernel
 def weight_gradient(delta: Floats2D, below: Floats2D, into: Floats2D, pack: Floats) -> None:
-    """∂W (out, in) ← δᵀ A, δ (n, out), A (n, in)."""
+    """∂W (out, in) ← δᵀ A, δ (n, out), A (n, in).
+
+    Where ``in`` would leave most lanes of its vectors empty: (∂W)ᵀ = Aᵀ δ, and turned.
+    """
     n, n_out, n_in = delta.shape[0], delta.shape[1], below.shape[1]
-    if n_out >= ROWS:
-        multiply(flat(delta), 1, n_out, flat(below), n_in, 1, flat(into), n_out, n_in, n, pack)
+    if 4 * tiles(n_in, n_out) > 3 * tiles(n_out, n_in):
+        multiply(flat(delta), UNIT, n_out, flat(below), n_in, UNIT, flat(into), n_out, n_in, n, pack)
         return
-    into[:] = ZERO
-    for i in range(n):
-        for o in range(n_out):
+    for first in range(0, n_out, PANEL):
+        width = min(PANEL, n_out - first)
+        turned, rest = pack[: width * n_in], pack[width * n_in :]
+        columns = flat(delta)[first:]
+        multiply(flat(below), UNIT, n_in, columns, n_out, UNIT, turned, n_in, width, n, rest)
+        for o in range(width):
             for j in range(n_in):
-                into[o, j] += delta[i, o] * below[i, j]
+                into[first + o, j] = turned[j * width + o]
+
+
+@kernel
+def tiles(m: int, n: int) -> int:
+    """Narrow tiles that cover m rows and n columns."""
+    return ((m + TALL - 1) // TALL) * ((n + LANES - 1) // LANES)
 
 
 @kernel
 def input_gradient(delta: Floats2D, weight: Floats2D, into: Floats2D, pack: Floats) -> None:
     """∂A (n, in) ← δ (n, out) W, W (out, in)."""
     n, n_out, n_in = delta.shape[0], delta.shape[1], weight.shape[1]
-    if n >= ROWS and n_out >= ROWS:
-        multiply(flat(delta), n_out, 1, flat(weight), n_in, 1, flat(into), n, n_in, n_out, pack)
-        return
-    into[:] = ZERO
-    for i in range(n):
-        for o in range(n_out):
-            for j in range(n_in):
-                into[i, j] += delta[i, o] * weight[o, j]
+    multiply(flat(delta), n_out, UNIT, flat(weight), n_in, UNIT, flat(into), n, n_in, n_out, pack)
 
 
 @kernel
@@ -85,12 +108,10 @@ def multiply(
     k: int,
     pack: Floats,
 ) -> None:
-    """C (m, n) ← A B, m ≥ ROWS, panel by panel of 16 columns (8 at the end, if they are enough).
+    """C (m, n) ← A B, panel by panel of WIDE columns, at the end of LANES if they are enough.
 
-    A panel of B that is neither contiguous nor near is copied row after row into ``pack``, with
-    zeros for the columns that are missing, and meets all rows of A. The last rows are done twice
-    where ROWS does not divide m. Strides given as the constant 1 make specialisations of their
-    own, which is worth half the speed.
+    A panel of B that is not whole, or lies column after column, or far apart, is copied row after
+    row into ``pack``, with zeros for the columns that are missing, and meets all rows of A.
 
     Args:
         a: A[i, l] = a[i · a_row + l · a_step].
@@ -100,46 +121,63 @@ def multiply(
         b_step: see ``b``.
         b_column: see ``b``.
         c: C, row after row.
-        m: rows of A and C.
+        m: rows of A and C, ≥ 1.
         n: columns of B and C.
-        k: columns of A, rows of B.
+        k: columns of A, rows of B, ≥ 1.
         pack: at least PANEL · k + TILE floats.
     """
-    for first in range(0, n, 2 * LANES):
-        width = min(2 * LANES, n - first)
-        padded = LANES if width <= LANES else 2 * LANES
-        whole = width == padded
-        panel, start, step = b, first, b_step
-        if b_column != 1 or not whole or k * b_step > NEAR or b_step > CLOSE:
-            copy_panel(b, b_step, b_column, first, width, padded, k, pack)
-            panel, start, step = pack, 0, padded
-        corner = k * padded  # of a tile that does not fit into C, behind the panel
-        for i in range(0, m, ROWS):
-            row = min(i, m - ROWS)
-            target, to, by = (c, row * n + first, n) if whole else (pack, corner, padded)
-            if padded > LANES:
-                wide_tile(a, row * a_row, a_row, a_step, panel, start, step, target, to, by, k)
+    for first in range(0, n, WIDE):
+        rest = min(WIDE, n - first)
+        padded = WIDE if rest > WIDE - LANES else LANES
+        for column in range(first, first + rest, padded):
+            width = min(padded, first + rest - column)
+            far = padded < LINES and (k * b_step > NEAR or b_step > CLOSE)
+            if b_column != 1 or width < padded or far:
+                copy_panel(b, b_step, b_column, column, width, padded, k, pack)
+                meet_rows(a, a_row, a_step, pack, 0, padded, c, column, n, m, k, width, pack)
             else:
-                narrow_tile(a, row * a_row, a_row, a_step, panel, start, step, target, to, by, k)
-            if not whole:
-                for r in range(ROWS):
-                    for j in range(width):
-                        c[(row + r) * n + first + j] = pack[corner + r * padded + j]
+                meet_rows(a, a_row, a_step, b, column, b_step, c, column, n, m, k, width, pack)
 
 
 @kernel
-def copy_panel(
-    b: Floats,
-    b_step: int,
-    b_column: int,
-    first: int,
-    width: int,
-    padded: int,
+def meet_rows(
+    a: Floats,
+    a_row: int,
+    a_step: int,
+    panel: Floats,
+    start: int,
+    step: int,
+    c: Floats,
+    column: int,
+    n: int,
+    m: int,
     k: int,
+    width: int,
     pack: Floats,
 ) -> None:
-    """Columns ``first`` … ``first + width`` of B, row after row, filled up with zeros."""
-    for step in range(k):
-        for j in range(padded):
-            missing = j >= width
-            pack[step * padded + j] = ZERO if missing else b[step * b_step + (first + j) * b_column]
+    """One panel of B and all rows of A make ``width`` columns of C from ``column`` on.
+
+    As :func:`multiply`; B[l, column + j] = panel[start + l · step + j].
+    """
+    wide = width > LANES
+    padded = WIDE if wide else LANES
+    corner = k * padded  # behind the panel, for a tile that does not fit into C
+    i = 0
+    while i < m:
+        tall = m - i > 2 * LOW
+        rows = min(TALL if tall else LOW, m - i)
+        first = i * a_row
+        target, to, by = (c, i * n + column, n) if width == padded else (pack, corner, padded)
+        if tall and wide:
+            tall_wide_tile(a, first, a_row, a_step, panel, start, step, target, to, by, k, rows)
+        elif tall:
+            tall_narrow_tile(a, first, a_row, a_step, panel, start, step, target, to, by, k, rows)
+        elif wide:
+            low_wide_tile(a, first, a_row, a_step, panel, start, step, target, to, by, k, rows)
+        else:
+            low_narrow_tile(a, first, a_row, a_step, panel, start, step, target, to, by, k, rows)
+        if width < padded:
+            for r in range(rows):
+                for j in range(width):
+                    c[(i + r) * n + column + j] = pack[corner + r * padded + j]
+        i += rows

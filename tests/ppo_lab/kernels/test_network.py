@@ -56,7 +56,7 @@ def test_products_of_any_shape_are_numpys(n: int, n_in: int, n_out: int, seed: i
         return rng.standard_normal(shape).astype(np.float32)
 
     below, weight, delta = draw(n, n_in), draw(n_out, n_in), draw(n, n_out)
-    pack = np.full(16 * 40 + 96, np.nan, np.float32)
+    pack = np.full(64 * 40 * 2 + 384, np.nan, np.float32)
     above, w_gradient, b_gradient = (
         np.full_like(array, np.nan) for array in (delta, weight, below)
     )
@@ -72,7 +72,7 @@ def test_a_wide_layer_goes_through_the_copied_panels() -> None:
     rng = np.random.default_rng(0)
     below, weight = (rng.standard_normal(s).astype(np.float32) for s in ((300, 200), (130, 200)))
     delta = rng.standard_normal((300, 130)).astype(np.float32)
-    pack = np.zeros(16 * 300 + 96, np.float32)
+    pack = np.zeros(64 * 300 * 2 + 384, np.float32)
     into = np.empty((130, 200), np.float32)
     weight_gradient(delta, below, into, pack)
     np.testing.assert_allclose(into, delta.T @ below, atol=1e-3)
