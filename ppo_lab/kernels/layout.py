@@ -55,7 +55,7 @@ PACK = 15
 FIXED = 16
 HEADER = 17
 PANEL = 64
-"""Columns of the widest panel of ``products.multiply``, which asks for PANEL · k + TILE floats."""
+"""Columns of the widest panel of ``products.multiply``, which asks for PANEL · (k + 1) + TILE floats."""
 TILE = 6 * PANEL
 
 LAYER_INPUTS, LAYER_OUTPUTS, LAYER_WEIGHT, LAYER_UNITS, LAYER_FIELDS = 0, 1, 2, 3, 4
@@ -204,7 +204,7 @@ class Layout:
         header[PACK] = header[DELTA] + max((*self.actor, *self.critic, 2))
         header[UNITS] = header[PACK] + PANEL
         widest = max((self.inputs, *self.actor, self.n_outputs, *self.critic))
-        header[FIXED] = PANEL * widest + TILE
+        header[FIXED] = PANEL * (widest + 2) + TILE
         return np.array([*header, *layers, *self.action_sizes], dtype=np.int64)
 
     def workspace(self, rows: int) -> NDArray[np.float32]:

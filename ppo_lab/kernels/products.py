@@ -20,7 +20,7 @@ from ppo_lab.kernels.tiles import (
 from ppo_lab.kernels.typing import Floats, Floats2D
 from ppo_lab.kernels.vectors import LANES, VECTORS
 
-__all__ = ["input_gradient", "outputs", "weight_gradient"]
+__all__ = ["input_gradient", "outputs", "sum_rows", "weight_gradient"]
 
 WIDE = LANES * VECTORS
 """Columns of a wide tile."""
@@ -34,25 +34,26 @@ FEW = 6
 """For so few rows packing the weights costs more than it saves."""
 REDUCE = 8
 """What adding up the lanes of a vector costs, in multiply–adds of vectors."""
-UNIT = np.int64(1)
-"""A stride; no literal, for which numba would compile ``multiply`` once more."""
-ZERO = np.float32(0.0)
+UNIT, NONE = np.int64(1), np.int64(0)
+"""Strides; no literals, for which numba would compile ``multiply`` once more."""
+ONE, ZERO = np.float32(1.0), np.float32(0.0)
 
 
 @kernel
-def outputs(below: Floats2D, weight: Floats2D, above: Floats2D, pack: Floats) -> None:
-    """Z (n, out) ← A (n, in) Wᵀ, W (out, in)."""
+def outputs(below: Floats2D, weight: Floats2D, bias: Floats, above: Floats2D, pack: Floats) -> None:
+    """Z (n, out) ← A (n, in) Wᵀ + b, W (out, in)."""
     n, n_out, n_in = below.shape[0], weight.shape[0], weight.shape[1]
     dots = n_out * (n_in + REDUCE * LANES)
     if n > FEW and dots > n_in * (LANES + n_out):
-        multiply(flat(below), n_in, UNIT, flat(weight), UNIT, n_in, flat(above), n, n_out, n_in, pack)
+        factors, into = flat(below), flat(above)
+        multiply(bias, factors, n_in, UNIT, flat(weight), UNIT, n_in, into, n, n_out, n_in, pack)
         return
     for i in range(n):
         for o in range(n_out):
             total = ZERO
             for j in range(n_in):
                 total += weight[o, j] * below[i, j]
-            above[i, o] = total
+            above[i, o] = total + bias[o]
 
 
 @kernel
@@ -62,14 +63,14 @@ def weight_gradient(delta: Floats2D, below: Floats2D, into: Floats2D, pack: Floa
     Where ``in`` would leave most lanes of its vectors empty: (∂W)ᵀ = Aᵀ δ, and turned.
     """
     n, n_out, n_in = delta.shape[0], delta.shape[1], below.shape[1]
+    a, b, none = flat(delta), flat(below), pack[:0]
     if 4 * tiles(n_in, n_out) > 3 * tiles(n_out, n_in):
-        multiply(flat(delta), UNIT, n_out, flat(below), n_in, UNIT, flat(into), n_out, n_in, n, pack)
+        multiply(none, a, UNIT, n_out, b, n_in, UNIT, flat(into), n_out, n_in, n, pack)
         return
     for first in range(0, n_out, PANEL):
         width = min(PANEL, n_out - first)
         turned, rest = pack[: width * n_in], pack[width * n_in :]
-        columns = flat(delta)[first:]
-        multiply(flat(below), UNIT, n_in, columns, n_out, UNIT, turned, n_in, width, n, rest)
+        multiply(none, b, UNIT, n_in, a[first:], n_out, UNIT, turned, n_in, width, n, rest)
         for o in range(width):
             for j in range(n_in):
                 into[first + o, j] = turned[j * width + o]
@@ -85,7 +86,23 @@ def tiles(m: int, n: int) -> int:
 def input_gradient(delta: Floats2D, weight: Floats2D, into: Floats2D, pack: Floats) -> None:
     """∂A (n, in) ← δ (n, out) W, W (out, in)."""
     n, n_out, n_in = delta.shape[0], delta.shape[1], weight.shape[1]
-    multiply(flat(delta), n_out, UNIT, flat(weight), n_in, UNIT, flat(into), n, n_in, n_out, pack)
+    a, b = flat(delta), flat(weight)
+    multiply(pack[:0], a, n_out, UNIT, b, n_in, UNIT, flat(into), n, n_in, n_out, pack)
+
+
+@kernel
+def sum_rows(delta: Floats2D, into: Floats, pack: Floats) -> None:
+    """∂b (out,) ← 1ᵀ δ, δ (n, out)."""
+    n, n_out = delta.shape
+    if n_out >= LANES:
+        ones, rest = pack[:1], pack[WIDE:]
+        ones[0] = ONE
+        multiply(pack[:0], ones, NONE, NONE, flat(delta), n_out, UNIT, into, UNIT, n_out, n, rest)
+        return
+    into[:] = ZERO
+    for i in range(n):
+        for o in range(n_out):
+            into[o] += delta[i, o]
 
 
 @kernel
@@ -96,6 +113,7 @@ def flat(matrix: Floats2D) -> Floats:
 
 @kernel
 def multiply(
+    s: Floats,
     a: Floats,
     a_row: int,
     a_step: int,
@@ -108,12 +126,13 @@ def multiply(
     k: int,
     pack: Floats,
 ) -> None:
-    """C (m, n) ← A B, panel by panel of WIDE columns, at the end of LANES if they are enough.
+    """C (m, n) ← s + A B, panel by panel of WIDE columns, at the end of LANES if they are enough.
 
     A panel of B that is not whole, or lies column after column, or far apart, is copied row after
     row into ``pack``, with zeros for the columns that are missing, and meets all rows of A.
 
     Args:
+        s: (n,) added to every row; or empty.
         a: A[i, l] = a[i · a_row + l · a_step].
         a_row: see ``a``.
         a_step: see ``a``.
@@ -124,27 +143,46 @@ def multiply(
         m: rows of A and C, ≥ 1.
         n: columns of B and C.
         k: columns of A, rows of B, ≥ 1.
-        pack: at least PANEL · k + TILE floats.
+        pack: at least PANEL · (k + 1) + TILE floats.
     """
+    added, pack = pack[:WIDE], pack[WIDE:]
     for first in range(0, n, WIDE):
         rest = min(WIDE, n - first)
         padded = WIDE if rest > WIDE - LANES else LANES
+        for j in range(WIDE):
+            added[j] = s[first + j] if first + j < s.size else ZERO
         for column in range(first, first + rest, padded):
             width = min(padded, first + rest - column)
             far = padded < LINES and (k * b_step > NEAR or b_step > CLOSE)
+            panel, start, step = b, column, b_step
             if b_column != 1 or width < padded or far:
                 copy_panel(b, b_step, b_column, column, width, padded, k, pack)
-                meet_rows(a, a_row, a_step, pack, 0, padded, c, column, n, m, k, width, pack)
-            else:
-                meet_rows(a, a_row, a_step, b, column, b_step, c, column, n, m, k, width, pack)
+                panel, start, step = pack, 0, padded
+            meet_rows(
+                added[column - first :],
+                a,
+                a_row,
+                a_step,
+                panel,
+                start,
+                step,
+                c,
+                column,
+                n,
+                m,
+                k,
+                width,
+                pack,
+            )
 
 
 @kernel
 def meet_rows(
+    s: Floats,
     a: Floats,
     a_row: int,
     a_step: int,
-    panel: Floats,
+    b: Floats,
     start: int,
     step: int,
     c: Floats,
@@ -157,7 +195,7 @@ def meet_rows(
 ) -> None:
     """One panel of B and all rows of A make ``width`` columns of C from ``column`` on.
 
-    As :func:`multiply`; B[l, column + j] = panel[start + l · step + j].
+    As :func:`multiply`; s[j] is of column + j, and B[l, column + j] = b[start + l · step + j].
     """
     wide = width > LANES
     padded = WIDE if wide else LANES
@@ -167,15 +205,15 @@ def meet_rows(
         tall = m - i > 2 * LOW
         rows = min(TALL if tall else LOW, m - i)
         first = i * a_row
-        target, to, by = (c, i * n + column, n) if width == padded else (pack, corner, padded)
+        to, at, by = (c, i * n + column, n) if width == padded else (pack, corner, padded)
         if tall and wide:
-            tall_wide_tile(a, first, a_row, a_step, panel, start, step, target, to, by, k, rows)
+            tall_wide_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows)
         elif tall:
-            tall_narrow_tile(a, first, a_row, a_step, panel, start, step, target, to, by, k, rows)
+            tall_narrow_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows)
         elif wide:
-            low_wide_tile(a, first, a_row, a_step, panel, start, step, target, to, by, k, rows)
+            low_wide_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows)
         else:
-            low_narrow_tile(a, first, a_row, a_step, panel, start, step, target, to, by, k, rows)
+            low_narrow_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows)
         if width < padded:
             for r in range(rows):
                 for j in range(width):

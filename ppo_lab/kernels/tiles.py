@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ppo_lab.kernels.vectors import INT, LANES, VECTOR, VECTORS, broadcast, load, multiply_add, store
+from ppo_lab.kernels.vectors import INT, LANES, VECTORS, broadcast, load, multiply_add, store
 
 __all__ = ["LOW", "TALL", "low_narrow_tile", "low_wide_tile", "tall_narrow_tile", "tall_wide_tile"]
 
@@ -22,18 +22,20 @@ TALL, LOW = 6, 2
 
 
 def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
-    """C[r, j] ← Σ_k A[r, k] B[k, j] for ``n_rows`` rows and LANES · ``n_vectors`` columns.
+    """C[r, j] ← s[j] + Σ_k A[r, k] B[k, j], ``n_rows`` rows and LANES · ``n_vectors`` columns.
 
     The compiled function takes flat arrays, and for each where its corner lies and its strides:
-    ``(a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows)`` with
-    A[r, k] = a[a_start + r a_row + k a_step], B[k, j] = b[b_start + k b_step + j] and
-    C[r, j] = c[c_start + r c_row + j]; n_k ≥ 1. Of the tile's rows only the first ``rows`` ≥ 1
+    ``(s, s_start, a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows)``
+    with s[j] = s[s_start + j], A[r, k] = a[a_start + r a_row + k a_step],
+    B[k, j] = b[b_start + k b_step + j] and C[r, j] = c[c_start + r c_row + j]; n_k ≥ 1. Of the tile's rows only the first ``rows`` ≥ 1
     are there: the others repeat the last of them, and what they read and write.
     """
 
     @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
     def tile(
         _context: Any,
+        s: Any,
+        s_start: Any,
         a: Any,
         a_start: Any,
         a_row: Any,
@@ -48,22 +50,24 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
         rows: Any,
     ) -> Any:
         signature = types.void(
-            a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows
+            s, s_start, a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows
         )
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a, b, c = (
+            s, a, b, c = (
                 context.make_array(signature.args[i])(context, builder, args[i]).data
-                for i in (0, 4, 7)
+                for i in (0, 2, 6, 9)
             )
-            a_start, a_row, a_step, b_start, b_step, c_start, c_row, n_k, rows = (
-                *args[1:4],
-                *args[5:7],
-                *args[8:],
+            s_start, a_start, a_row, a_step, b_start, b_step, c_start, c_row, n_k, rows = (
+                *args[1:2],
+                *args[3:6],
+                *args[7:9],
+                *args[10:],
             )
             from_rows = _rows(builder, a, a_start, a_row, n_rows, rows)
+            first = _vectors(builder, builder.gep(s, [s_start]), n_vectors)
             columns = builder.gep(b, [b_start])
-            sums = _sum(builder, from_rows, a_step, columns, b_step, n_k, n_vectors)
+            sums = _sum(builder, first, from_rows, a_step, columns, b_step, n_k)
             for row, vectors in zip(
                 _rows(builder, c, c_start, c_row, n_rows, rows), sums, strict=True
             ):
@@ -87,22 +91,22 @@ def _rows(builder: Any, array: Any, start: Any, stride: Any, n_rows: int, rows: 
     return pointers
 
 
+def _vectors(builder: Any, pointer: Any, n_vectors: int) -> list[Any]:
+    """So many vectors, one after the other."""
+    return [load(builder, pointer, ir.Constant(INT, v * LANES)) for v in range(n_vectors)]
+
+
 def _sum(
-    builder: Any, rows: list[Any], a_step: Any, b: Any, b_step: Any, n_k: Any, n_vectors: int
+    builder: Any, first: list[Any], rows: list[Any], a_step: Any, b: Any, b_step: Any, n_k: Any
 ) -> list[list[Any]]:
     """The loop over k; its sums, row by row, are what a block of LLVM's carries along."""
     before = builder.block
     loop, after = builder.append_basic_block("k"), builder.append_basic_block("sums")
     builder.branch(loop)
     builder.position_at_end(loop)
-    nothing = ir.Constant(INT, 0)
-    k, a_offset, b_offset = (_carried(builder, INT, nothing, before) for _ in range(3))
-    zero = ir.Constant(VECTOR, [0.0] * LANES)
-    sums = [[_carried(builder, VECTOR, zero, before) for _ in range(n_vectors)] for _ in rows]
-    columns = [
-        load(builder, b, builder.add(b_offset, ir.Constant(INT, v * LANES)))
-        for v in range(n_vectors)
-    ]
+    k, a_offset, b_offset = (_carried(builder, ir.Constant(INT, 0), before) for _ in range(3))
+    sums = [[_carried(builder, vector, before) for vector in first] for _ in rows]
+    columns = _vectors(builder, builder.gep(b, [b_offset]), len(first))
     grown = []
     for pointer, row in zip(rows, sums, strict=True):
         factor = broadcast(builder, builder.load(builder.gep(pointer, [a_offset])))
@@ -123,9 +127,9 @@ def _sum(
     return grown
 
 
-def _carried(builder: Any, kind: Any, first: Any, before: Any) -> Any:
+def _carried(builder: Any, first: Any, before: Any) -> Any:
     """A value that each round of the loop hands to the next."""
-    value = builder.phi(kind)
+    value = builder.phi(first.type)
     value.add_incoming(first, before)
     return value
 
