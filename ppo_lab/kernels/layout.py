@@ -55,7 +55,10 @@ PACK = 15
 FIXED = 16
 HEADER = 17
 PANEL = 64
-"""Columns of the widest panel of ``products.multiply``, which asks for PANEL · (k + 1) + TILE floats."""
+"""Columns of the widest panel of ``products.multiply``.
+
+It asks for PANEL · (k + 1) + TILE floats.
+"""
 TILE = 6 * PANEL
 
 LAYER_INPUTS, LAYER_OUTPUTS, LAYER_WEIGHT, LAYER_UNITS, LAYER_FIELDS = 0, 1, 2, 3, 4

@@ -27,8 +27,9 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
     The compiled function takes flat arrays, and for each where its corner lies and its strides:
     ``(s, s_start, a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows)``
     with s[j] = s[s_start + j], A[r, k] = a[a_start + r a_row + k a_step],
-    B[k, j] = b[b_start + k b_step + j] and C[r, j] = c[c_start + r c_row + j]; n_k ≥ 1. Of the tile's rows only the first ``rows`` ≥ 1
-    are there: the others repeat the last of them, and what they read and write.
+    B[k, j] = b[b_start + k b_step + j] and C[r, j] = c[c_start + r c_row + j]; n_k ≥ 1.
+    Of the tile's rows only the first ``rows`` ≥ 1 are there: the others repeat the last of them,
+    and what it reads and writes.
     """
 
     @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
