@@ -9,20 +9,23 @@ import numpy as np
 
 from ppo_lab.kernels.compiling import inlined_kernel
 
-__all__ = ["exp", "log", "tanh"]
+__all__ = ["SATURATION", "P", "Q", "exp", "log", "tanh"]
 
 ONE, HALF, ZERO = np.float32(1.0), np.float32(0.5), np.float32(0.0)
 INFINITY = np.float32(np.inf)
 
 SATURATION = np.float32(8.0)
 """From here on tanh is 1 to within 2.3e-7."""
-P0, P1, P2, P3, P4 = (
+P = tuple(
     np.float32(value)
     for value in (0.999999994, 0.134445056, 0.00357160713, 2.18948136e-05, 1.5230633e-08)
 )
-Q1, Q2, Q3, Q4 = (
-    np.float32(value) for value in (0.467778329, 0.0261644775, 0.000341130697, 8.52253355e-07)
+Q = tuple(
+    np.float32(value) for value in (1.0, 0.467778329, 0.0261644775, 0.000341130697, 8.52253355e-07)
 )
+"""The coefficients of 1, t, t², …"""
+P0, P1, P2, P3, P4 = P
+_, Q1, Q2, Q3, Q4 = Q
 
 LOG2_E = np.float32(1.0 / math.log(2.0))
 LN2_HIGH = np.float32(0.693359375)

@@ -48,8 +48,8 @@ UNITS = 12
 """Floats of workspace for one sample; FIXED more serve all."""
 PROBABILITIES = 13
 """Offset of the softmax, in floats for one sample; as are all offsets of the workspace."""
-DELTA = 14
-"""Offset of the gradient that flows back from one layer to the one before."""
+SPARE = 14
+"""Offset of two columns that no network uses."""
 PACK = 15
 """Offset of the panels that the matrix products copy; they run to the workspace's end."""
 FIXED = 16
@@ -203,8 +203,8 @@ class Layout:
         header[N_PARAMETERS] = self.n_parameters
         header[SIZES] = HEADER + len(layers)
         header[PROBABILITIES] = units
-        header[DELTA] = units + self.n_outputs
-        header[PACK] = header[DELTA] + max((*self.actor, *self.critic, 2))
+        header[SPARE] = units + self.n_outputs
+        header[PACK] = header[SPARE] + 2
         header[UNITS] = header[PACK] + PANEL
         widest = max((self.inputs, *self.actor, self.n_outputs, *self.critic))
         header[FIXED] = PANEL * (widest + 2) + TILE

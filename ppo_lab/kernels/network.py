@@ -8,10 +8,9 @@ holds every a_l (``layout.py`` says where).
 import numpy as np
 
 from ppo_lab.kernels.compiling import kernel
-from ppo_lab.kernels.elementary import tanh
+from ppo_lab.kernels.finishing import PLAIN, SLOPE
 from ppo_lab.kernels.layout import (
     ACTIVATION,
-    DELTA,
     FIRST_LAYER,
     LAYER_FIELDS,
     LAYER_INPUTS,
@@ -20,14 +19,12 @@ from ppo_lab.kernels.layout import (
     LAYER_WEIGHT,
     N_LAYERS,
     PACK,
-    RELU,
+    SPARE,
 )
 from ppo_lab.kernels.products import input_gradient, outputs, sum_rows, weight_gradient
 from ppo_lab.kernels.typing import Floats, Floats2D, Networks
 
 __all__ = ["backward", "forward", "spare_columns", "view"]
-
-ONE, ZERO = np.float32(1.0), np.float32(0.0)
 
 
 @kernel
@@ -39,9 +36,9 @@ def view(networks: Networks, offset: int, n: int, width: int) -> Floats2D:
 
 @kernel
 def spare_columns(networks: Networks, n: int) -> tuple[Floats, Floats]:
-    """Two vectors (n,) of the workspace that :func:`forward` leaves alone, until backward."""
-    first = networks.rows * networks.plan[DELTA]
-    second = networks.rows * (networks.plan[DELTA] + 1)
+    """Two vectors (n,) of the workspace that the networks leave alone."""
+    first = networks.rows * networks.plan[SPARE]
+    second = networks.rows * (networks.plan[SPARE] + 1)
     return networks.work[first : first + n], networks.work[second : second + n]
 
 
@@ -68,24 +65,10 @@ def forward(networks: Networks, network: np.int64, inputs: Floats2D) -> Floats2D
         weight = params[start : start + n_in * n_out].reshape(n_out, n_in)
         bias = params[start + n_in * n_out : start + n_in * n_out + n_out]
         above = view(networks, plan[layer + LAYER_UNITS], n, n_out)
-        outputs(below, weight, bias, above, pack)
-        if index < n_layers - 1:
-            activate(above, plan[ACTIVATION])
+        kind = plan[ACTIVATION] if index < n_layers - 1 else PLAIN
+        outputs(below, weight, bias, above, kind, pack)
         below = above
     return below
-
-
-@kernel
-def activate(above: Floats2D, kind: int) -> None:
-    """Z ← f(Z), in place."""
-    # As one row, for which nothing is set up anew 64 times.
-    values = above.reshape(above.size)
-    if kind == RELU:
-        for j in range(values.size):
-            values[j] = ZERO if values[j] < ZERO else values[j]
-    else:
-        for j in range(values.size):
-            values[j] = tanh(values[j])
 
 
 @kernel
@@ -116,18 +99,4 @@ def backward(networks: Networks, network: np.int64, inputs: Floats2D, gradient: 
         weight_gradient(delta, below, gradient[start:stop].reshape(n_out, n_in), pack)
         sum_rows(delta, gradient[stop : stop + n_out], pack)
         if index > 0:
-            flow = view(networks, plan[DELTA], n, n_in)
-            input_gradient(delta, weight, flow, pack)
-            through_activation(flow, below, plan[ACTIVATION])
-
-
-@kernel
-def through_activation(flow: Floats2D, below: Floats2D, kind: int) -> None:
-    """A ← ∂ ⊙ f′ in place, with f′ from the activations A themselves."""
-    values, gradients = below.reshape(below.size), flow.reshape(flow.size)
-    if kind == RELU:
-        for j in range(values.size):
-            values[j] = gradients[j] if values[j] > ZERO else ZERO
-    else:
-        for j in range(values.size):
-            values[j] = gradients[j] * (ONE - values[j] * values[j])
+            input_gradient(delta, weight, below, plan[ACTIVATION] + SLOPE, pack)

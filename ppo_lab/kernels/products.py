@@ -7,6 +7,7 @@ much on checks and copies as on arithmetic, and may start threads.
 import numpy as np
 
 from ppo_lab.kernels.compiling import kernel
+from ppo_lab.kernels.finishing import PLAIN, activate, finished
 from ppo_lab.kernels.layout import PANEL
 from ppo_lab.kernels.panels import copy_panel
 from ppo_lab.kernels.tiles import (
@@ -40,13 +41,17 @@ ONE, ZERO = np.float32(1.0), np.float32(0.0)
 
 
 @kernel
-def outputs(below: Floats2D, weight: Floats2D, bias: Floats, above: Floats2D, pack: Floats) -> None:
-    """Z (n, out) ← A (n, in) Wᵀ + b, W (out, in)."""
+def outputs(
+    below: Floats2D, weight: Floats2D, bias: Floats, above: Floats2D, kind: int, pack: Floats
+) -> None:
+    """A′ (n, out) ← f(A (n, in) Wᵀ + b), W (out, in); ``kind`` TANH or RELU, or PLAIN: no f."""
     n, n_out, n_in = below.shape[0], weight.shape[0], weight.shape[1]
     dots = n_out * (n_in + REDUCE * LANES)
     if n > FEW and dots > n_in * (LANES + n_out):
         factors, into = flat(below), flat(above)
-        multiply(bias, factors, n_in, UNIT, flat(weight), UNIT, n_in, into, n, n_out, n_in, pack)
+        multiply(
+            bias, factors, n_in, UNIT, flat(weight), UNIT, n_in, into, n, n_out, n_in, kind, pack
+        )
         return
     for i in range(n):
         for o in range(n_out):
@@ -54,6 +59,7 @@ def outputs(below: Floats2D, weight: Floats2D, bias: Floats, above: Floats2D, pa
             for j in range(n_in):
                 total += weight[o, j] * below[i, j]
             above[i, o] = total + bias[o]
+    activate(flat(above), kind)
 
 
 @kernel
@@ -65,12 +71,12 @@ def weight_gradient(delta: Floats2D, below: Floats2D, into: Floats2D, pack: Floa
     n, n_out, n_in = delta.shape[0], delta.shape[1], below.shape[1]
     a, b, none = flat(delta), flat(below), pack[:0]
     if 4 * tiles(n_in, n_out) > 3 * tiles(n_out, n_in):
-        multiply(none, a, UNIT, n_out, b, n_in, UNIT, flat(into), n_out, n_in, n, pack)
+        multiply(none, a, UNIT, n_out, b, n_in, UNIT, flat(into), n_out, n_in, n, PLAIN, pack)
         return
     for first in range(0, n_out, PANEL):
         width = min(PANEL, n_out - first)
         turned, rest = pack[: width * n_in], pack[width * n_in :]
-        multiply(none, b, UNIT, n_in, a[first:], n_out, UNIT, turned, n_in, width, n, rest)
+        multiply(none, b, UNIT, n_in, a[first:], n_out, UNIT, turned, n_in, width, n, PLAIN, rest)
         for o in range(width):
             for j in range(n_in):
                 into[first + o, j] = turned[j * width + o]
@@ -83,11 +89,16 @@ def tiles(m: int, n: int) -> int:
 
 
 @kernel
-def input_gradient(delta: Floats2D, weight: Floats2D, into: Floats2D, pack: Floats) -> None:
-    """∂A (n, in) ← δ (n, out) W, W (out, in)."""
+def input_gradient(
+    delta: Floats2D, weight: Floats2D, into: Floats2D, kind: int, pack: Floats
+) -> None:
+    """A (n, in) ← δ (n, out) W ⊙ f′, W (out, in), f′ from the A that was there.
+
+    ``kind`` is that of f plus SLOPE; PLAIN: without f′, whatever was there.
+    """
     n, n_out, n_in = delta.shape[0], delta.shape[1], weight.shape[1]
     a, b = flat(delta), flat(weight)
-    multiply(pack[:0], a, n_out, UNIT, b, n_in, UNIT, flat(into), n, n_in, n_out, pack)
+    multiply(pack[:0], a, n_out, UNIT, b, n_in, UNIT, flat(into), n, n_in, n_out, kind, pack)
 
 
 @kernel
@@ -97,7 +108,9 @@ def sum_rows(delta: Floats2D, into: Floats, pack: Floats) -> None:
     if n_out >= LANES:
         ones, rest = pack[:1], pack[WIDE:]
         ones[0] = ONE
-        multiply(pack[:0], ones, NONE, NONE, flat(delta), n_out, UNIT, into, UNIT, n_out, n, rest)
+        multiply(
+            pack[:0], ones, NONE, NONE, flat(delta), n_out, UNIT, into, UNIT, n_out, n, PLAIN, rest
+        )
         return
     into[:] = ZERO
     for i in range(n):
@@ -124,9 +137,10 @@ def multiply(
     m: int,
     n: int,
     k: int,
+    kind: int,
     pack: Floats,
 ) -> None:
-    """C (m, n) ← s + A B, panel by panel of WIDE columns, at the end of LANES if they are enough.
+    """C (m, n) ← f(s + A B), by panels of WIDE columns, at the end of LANES if they are enough.
 
     A panel of B that is not whole, or lies column after column, or far apart, is copied row after
     row into ``pack``, with zeros for the columns that are missing, and meets all rows of A.
@@ -143,6 +157,7 @@ def multiply(
         m: rows of A and C, ≥ 1.
         n: columns of B and C.
         k: columns of A, rows of B, ≥ 1.
+        kind: what becomes of the sums, see ``finishing.py``.
         pack: at least PANEL · (k + 1) + TILE floats.
     """
     added, pack = pack[:WIDE], pack[WIDE:]
@@ -172,6 +187,7 @@ def multiply(
                 m,
                 k,
                 width,
+                kind,
                 pack,
             )
 
@@ -191,6 +207,7 @@ def meet_rows(
     m: int,
     k: int,
     width: int,
+    kind: int,
     pack: Floats,
 ) -> None:
     """One panel of B and all rows of A make ``width`` columns of C from ``column`` on.
@@ -205,17 +222,23 @@ def meet_rows(
         tall = m - i > 2 * LOW
         rows = min(TALL if tall else LOW, m - i)
         first = i * a_row
+        done = kind if width == padded else PLAIN
         to, at, by = (c, i * n + column, n) if width == padded else (pack, corner, padded)
         if tall and wide:
-            tall_wide_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows)
+            tall_wide_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done)
         elif tall:
-            tall_narrow_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows)
+            tall_narrow_tile(
+                s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done
+            )
         elif wide:
-            low_wide_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows)
+            low_wide_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done)
         else:
-            low_narrow_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows)
+            low_narrow_tile(
+                s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done
+            )
         if width < padded:
             for r in range(rows):
                 for j in range(width):
-                    c[(i + r) * n + column + j] = pack[corner + r * padded + j]
+                    place = (i + r) * n + column + j
+                    c[place] = finished(pack[corner + r * padded + j], c[place], kind)
         i += rows

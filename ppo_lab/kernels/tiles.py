@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ppo_lab.kernels.finishing import KINDS, SLOPE, finished_vector
 from ppo_lab.kernels.vectors import INT, LANES, VECTORS, broadcast, load, multiply_add, store
 
 __all__ = ["LOW", "TALL", "low_narrow_tile", "low_wide_tile", "tall_narrow_tile", "tall_wide_tile"]
@@ -22,11 +23,11 @@ TALL, LOW = 6, 2
 
 
 def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
-    """C[r, j] ← s[j] + Σ_k A[r, k] B[k, j], ``n_rows`` rows and LANES · ``n_vectors`` columns.
+    """C[r, j] ← f(s[j] + Σ_k A[r, k] B[k, j]), ``n_rows`` rows, LANES · ``n_vectors`` columns.
 
     The compiled function takes flat arrays, and for each where its corner lies and its strides:
-    ``(s, s_start, a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows)``
-    with s[j] = s[s_start + j], A[r, k] = a[a_start + r a_row + k a_step],
+    ``(s, s_start, a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows,
+    kind)``    with s[j] = s[s_start + j], A[r, k] = a[a_start + r a_row + k a_step],
     B[k, j] = b[b_start + k b_step + j] and C[r, j] = c[c_start + r c_row + j]; n_k ≥ 1.
     Of the tile's rows only the first ``rows`` ≥ 1 are there: the others repeat the last of them,
     and what it reads and writes.
@@ -49,9 +50,24 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
         c_row: Any,
         n_k: Any,
         rows: Any,
+        kind: Any,
     ) -> Any:
         signature = types.void(
-            s, s_start, a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows
+            s,
+            s_start,
+            a,
+            a_start,
+            a_row,
+            a_step,
+            b,
+            b_start,
+            b_step,
+            c,
+            c_start,
+            c_row,
+            n_k,
+            rows,
+            kind,
         )
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -59,7 +75,7 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
                 context.make_array(signature.args[i])(context, builder, args[i]).data
                 for i in (0, 2, 6, 9)
             )
-            s_start, a_start, a_row, a_step, b_start, b_step, c_start, c_row, n_k, rows = (
+            s_start, a_start, a_row, a_step, b_start, b_step, c_start, c_row, n_k, rows, kind = (
                 *args[1:2],
                 *args[3:6],
                 *args[7:9],
@@ -69,11 +85,8 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
             first = _vectors(builder, builder.gep(s, [s_start]), n_vectors)
             columns = builder.gep(b, [b_start])
             sums = _sum(builder, first, from_rows, a_step, columns, b_step, n_k)
-            for row, vectors in zip(
-                _rows(builder, c, c_start, c_row, n_rows, rows), sums, strict=True
-            ):
-                for v, vector in enumerate(vectors):
-                    store(builder, vector, row, ir.Constant(INT, v * LANES))
+            to_rows = _rows(builder, c, c_start, c_row, n_rows, rows)
+            _store(builder, sums, to_rows, kind)
             return context.get_dummy_value()
 
         return signature, generate
@@ -126,6 +139,32 @@ def _sum(
     builder.cbranch(more, loop, after)
     builder.position_at_end(after)
     return grown
+
+
+def _store(builder: Any, sums: list[list[Any]], rows: list[Any], kind: Any) -> None:
+    """Finish the sums, as ``kind`` says, and store them."""
+    after = builder.append_basic_block("stored")
+    plain = builder.append_basic_block("plain")
+    choice = builder.switch(kind, plain)
+    for number in (None, *KINDS):
+        block = plain if number is None else builder.append_basic_block("finished")
+        if number is not None:
+            choice.add_case(ir.Constant(kind.type, int(number)), block)
+        builder.position_at_end(block)
+        for v in range(len(sums[0])):
+            index = ir.Constant(INT, v * LANES)
+            # All of a column before the first is stored: rows that are not there repeat one.
+            before = [
+                load(builder, row, index) if number is not None and number >= SLOPE else None
+                for row in rows
+            ]
+            for row, vectors, old in zip(rows, sums, before, strict=True):
+                total = vectors[v]
+                if number is not None:
+                    total = finished_vector(builder, total, old, number)
+                store(builder, total, row, index)
+        builder.branch(after)
+    builder.position_at_end(after)
 
 
 def _carried(builder: Any, first: Any, before: Any) -> Any:

@@ -5,7 +5,8 @@ import sys
 import numpy as np
 
 from ppo_lab.kernels import products
-from ppo_lab.kernels.layout import PANEL, TILE
+from ppo_lab.kernels.finishing import PLAIN, SLOPE
+from ppo_lab.kernels.layout import PANEL, RELU, TANH, TILE
 from ppo_lab.kernels.vectors import LANES, VECTORS
 from tests.ppo_lab.kernels.calling import from_python
 
@@ -32,16 +33,24 @@ def check_products(n: int, n_in: int, n_out: int, seed: int) -> None:
     )
     room = PANEL * (n + max(n_in, n_out) + 2) + TILE
     a, w, d, b = (x.astype(np.float64) for x in (below, weight, delta, bias))
-    for kernel, arguments, expected, n_terms in (
-        (outputs, (below, weight, bias), a @ w.T + b, n_in + 1),
-        (weight_gradient, (delta, below), d.T @ a, n),
-        (input_gradient, (delta, weight), d @ w, n_out),
-        (sum_rows, (delta,), d.sum(axis=0), n),
+    z, flow = a @ w.T + b, d @ w
+    for kernel, arguments, held, kind, expected, n_terms in (
+        (outputs, (below, weight, bias), None, PLAIN, z, n_in + 1),
+        (outputs, (below, weight, bias), None, TANH, np.tanh(z), n_in + 1),
+        (outputs, (below, weight, bias), None, RELU, np.maximum(z, 0.0), n_in + 1),
+        (weight_gradient, (delta, below), None, None, d.T @ a, n),
+        (input_gradient, (delta, weight), None, PLAIN, flow, n_out),
+        (input_gradient, (delta, weight), below, TANH + SLOPE, flow * (1.0 - a * a), 4 * n_out),
+        (input_gradient, (delta, weight), below, RELU + SLOPE, flow * (a > 0.0), n_out),
+        (sum_rows, (delta,), None, None, d.sum(axis=0), n),
     ):
         memory = np.full(expected.size + 64, np.nan, np.float32)
+        if held is not None:
+            memory[: expected.size] = held.ravel()
         pack = np.full(room + 64, np.nan, np.float32)
         found = memory[: expected.size].reshape(expected.shape)
-        kernel(*arguments, found, pack[:room])
+        options = () if kind is None else (np.int64(kind),)
+        kernel(*arguments, found, *options, pack[:room])
         # Sums of n products of normal numbers: about √n large, each rounded to 6e-8 n times.
         np.testing.assert_allclose(found, expected, rtol=0, atol=6e-7 * (n_terms + 8))
         assert np.isnan(memory[expected.size :]).all()
