@@ -5,6 +5,8 @@ that NumPy and torch then use. The core's own rates stand beside every share, an
 rounds overlap is not printed as one.
 """
 
+# ruff: noqa: E402  # the variables come first
+
 import os
 import sys
 
@@ -21,6 +23,7 @@ import numba
 import numpy as np
 
 from ppo_lab.kernels.alignment import aligned_zeros
+from ppo_lab.kernels.finishing import PLAIN
 from ppo_lab.kernels.tiles import TALL, tall_wide_tile
 from ppo_lab.kernels.vectors import LANES, VECTORS
 
@@ -74,7 +77,7 @@ def ratio(numerators: Sequence[float], denominators: Sequence[float], digits: in
 @numba.njit
 def multiply_adds(s, a, b, c):  # type: ignore[no-untyped-def]
     """A tile that reads the same numbers at each step: nothing but multiply–adds counts."""
-    tall_wide_tile(s, 0, a, 0, 1, 0, b, 0, 0, c, 0, LANES * VECTORS, STEPS, TALL)
+    tall_wide_tile(s, a, 0, 1, 0, b, 0, 0, c, 0, LANES * VECTORS, STEPS, TALL, PLAIN)
 
 
 def fma_rate(rounds: int = 9) -> float:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppo_lab.kernels.alignment import aligned_zeros
+from ppo_lab.kernels.alignment import LINE, aligned_zeros
 from ppo_lab.kernels.compiling import inlined_kernel, kernel
 from ppo_lab.kernels.heads import exponentials
 from ppo_lab.kernels.layout import ACTOR, CRITIC, INPUTS, Layout
@@ -62,7 +62,8 @@ class Memory(NamedTuple):
     @classmethod
     def of(cls, layout: Layout, batch_size: int) -> "Memory":
         """Memory for updates of a layout with minibatches of this size."""
-        rows = min(batch_size, PORTION)
+        # A multiple of a line, so that every layer's activations start where one does.
+        rows = min((batch_size + LINE - 1) // LINE * LINE, PORTION)
         return cls(
             layout.workspace(rows),
             np.zeros((rows, layout.n_actions), layout.action_dtype),

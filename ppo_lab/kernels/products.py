@@ -225,17 +225,13 @@ def meet_rows(
         done = kind if width == padded else PLAIN
         to, at, by = (c, i * n + column, n) if width == padded else (pack, corner, padded)
         if tall and wide:
-            tall_wide_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done)
+            tall_wide_tile(s, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done)
         elif tall:
-            tall_narrow_tile(
-                s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done
-            )
+            tall_narrow_tile(s, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done)
         elif wide:
-            low_wide_tile(s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done)
+            low_wide_tile(s, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done)
         else:
-            low_narrow_tile(
-                s, 0, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done
-            )
+            low_narrow_tile(s, a, first, a_row, a_step, b, start, step, to, at, by, k, rows, done)
         if width < padded:
             for r in range(rows):
                 for j in range(width):

@@ -26,9 +26,9 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
     """C[r, j] ← f(s[j] + Σ_k A[r, k] B[k, j]), ``n_rows`` rows, LANES · ``n_vectors`` columns.
 
     The compiled function takes flat arrays, and for each where its corner lies and its strides:
-    ``(s, s_start, a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows,
-    kind)``    with s[j] = s[s_start + j], A[r, k] = a[a_start + r a_row + k a_step],
-    B[k, j] = b[b_start + k b_step + j] and C[r, j] = c[c_start + r c_row + j]; n_k ≥ 1.
+    ``(s, a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows, kind)`` with
+    A[r, k] = a[a_start + r a_row + k a_step], B[k, j] = b[b_start + k b_step + j] and
+    C[r, j] = c[c_start + r c_row + j]; n_k ≥ 1. f is what ``finishing.py`` says of ``kind``.
     Of the tile's rows only the first ``rows`` ≥ 1 are there: the others repeat the last of them,
     and what it reads and writes.
     """
@@ -37,7 +37,6 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
     def tile(
         _context: Any,
         s: Any,
-        s_start: Any,
         a: Any,
         a_start: Any,
         a_row: Any,
@@ -53,36 +52,21 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
         kind: Any,
     ) -> Any:
         signature = types.void(
-            s,
-            s_start,
-            a,
-            a_start,
-            a_row,
-            a_step,
-            b,
-            b_start,
-            b_step,
-            c,
-            c_start,
-            c_row,
-            n_k,
-            rows,
-            kind,
+            s, a, a_start, a_row, a_step, b, b_start, b_step, c, c_start, c_row, n_k, rows, kind
         )
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             s, a, b, c = (
                 context.make_array(signature.args[i])(context, builder, args[i]).data
-                for i in (0, 2, 6, 9)
+                for i in (0, 1, 5, 8)
             )
-            s_start, a_start, a_row, a_step, b_start, b_step, c_start, c_row, n_k, rows, kind = (
-                *args[1:2],
-                *args[3:6],
-                *args[7:9],
-                *args[10:],
+            a_start, a_row, a_step, b_start, b_step, c_start, c_row, n_k, rows, kind = (
+                *args[2:5],
+                *args[6:8],
+                *args[9:],
             )
             from_rows = _rows(builder, a, a_start, a_row, n_rows, rows)
-            first = _vectors(builder, builder.gep(s, [s_start]), n_vectors)
+            first = _vectors(builder, s, n_vectors)
             columns = builder.gep(b, [b_start])
             sums = _sum(builder, first, from_rows, a_step, columns, b_step, n_k)
             to_rows = _rows(builder, c, c_start, c_row, n_rows, rows)
