@@ -8,8 +8,10 @@ import torch as th
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels import optimizer
-from ppo_lab.kernels.layout import Layout
+from ppo_lab.kernels.layout import FIXED, UNITS, Layout
+from ppo_lab.kernels.losses import Memory
 from ppo_lab.kernels.numba_internals import on_compiling
+from ppo_lab.kernels.update import Adam
 from ppo_lab.kernels.warm_up import warm_up
 from tests.ppo_lab.kernels.calling import from_python
 
@@ -75,6 +77,17 @@ def test_a_layout_that_cannot_be_is_refused(changes: dict[str, object], words: s
     }
     with pytest.raises(ArgumentError, match=words):
         Layout(**{**arguments, **changes})  # type: ignore[arg-type]
+
+
+def test_what_minibatches_go_through_starts_where_a_cache_line_of_64_bytes_does() -> None:
+    layout = Layout(3, (5,), (7,), "tanh", "gaussian", (2,))
+    for batch_size in (1, 50, 300):
+        memory, adam = Memory.of(layout, batch_size), Adam.zeros(layout)
+        for array in (memory.work, memory.gradients, adam.m, adam.v):
+            assert array.ctypes.data % 64 == 0
+        rows = (memory.work.size - layout.plan[FIXED]) // layout.plan[UNITS]
+        assert rows * 4 % 64 == 0  # so every layer's activations do too
+        assert len(memory.actions) == rows
 
 
 def test_once_warm_a_layout_of_other_sizes_compiles_nothing() -> None:
