@@ -19,7 +19,7 @@ __all__ = ["KINDS", "PLAIN", "SLOPE", "activate", "finished", "finished_vector"]
 
 SLOPE = 2
 """Added to an activation's number: its derivative."""
-PLAIN = np.int64(4)
+PLAIN: Any = np.int64(4)
 """The sums as they are; no literal, as strides in ``products.py``."""
 KINDS = (TANH, RELU, TANH + SLOPE, RELU + SLOPE)
 """All others."""

@@ -4,6 +4,8 @@ By tiles that stay in registers (``tiles.py``) rather than by BLAS, which at the
 much on checks and copies as on arithmetic, and may start threads.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ppo_lab.kernels.compiling import kernel
@@ -35,7 +37,8 @@ FEW = 6
 """For so few rows packing the weights costs more than it saves."""
 REDUCE = 8
 """What adding up the lanes of a vector costs, in multiply–adds of vectors."""
-UNIT, NONE = np.int64(1), np.int64(0)
+UNIT: Any = np.int64(1)
+NONE: Any = np.int64(0)
 """Strides; no literals, for which numba would compile ``multiply`` once more."""
 ONE, ZERO = np.float32(1.0), np.float32(0.0)
 

@@ -60,11 +60,9 @@ def _tile(n_rows: int, n_vectors: int) -> Callable[..., None]:
                 context.make_array(signature.args[i])(context, builder, args[i]).data
                 for i in (0, 1, 5, 8)
             )
-            a_start, a_row, a_step, b_start, b_step, c_start, c_row, n_k, rows, kind = (
-                *args[2:5],
-                *args[6:8],
-                *args[9:],
-            )
+            a_start, a_row, a_step = args[2:5]
+            b_start, b_step = args[6:8]
+            c_start, c_row, n_k, rows, kind = args[9:]
             from_rows = _rows(builder, a, a_start, a_row, n_rows, rows)
             first = _vectors(builder, s, n_vectors)
             columns = builder.gep(b, [b_start])
