@@ -114,7 +114,9 @@ def case_of(env_id: str, name: str) -> Case:
 def sides_of(env_id: str, name: str) -> tuple[str, ...]:
     """The sides that a case has."""
     if env_id in REAL:
-        peers = ("rltools", "rltools-fast") if (env_id, name) == ("HalfCheetah-v5", "default") else ()
+        peers = (
+            ("rltools", "rltools-fast") if (env_id, name) == ("HalfCheetah-v5", "default") else ()
+        )
         return ("sb3", "compiled", *peers)
     peers = ("rltools", "rltools-fast") if env_id == "Pendulum-v1" else ()
     return ("sb3", "torch", *OURS, *peers, "jax")

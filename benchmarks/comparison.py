@@ -74,9 +74,7 @@ def goal_lines(
         rounds = sides[ours].rates, sides[theirs].rates
         found = ratio_of(*rounds)
         told = ranges(*rounds) if found is None else f"{found:.2f}"
-        lines.append(
-            f"{ours} / {names[theirs]}: {told}, goal ≥ {goal:g}: {verdict(found, goal)}"
-        )
+        lines.append(f"{ours} / {names[theirs]}: {told}, goal ≥ {goal:g}: {verdict(found, goal)}")
     return lines
 
 

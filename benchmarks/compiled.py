@@ -15,7 +15,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import before_numpy  # noqa: F401 - first
-from benchmarks.cases import CLASSIC, GOALS, OURS, REAL, REAL_CASES, SHAPES, SIDES, case_of, missing, sides_of
+from benchmarks.cases import (
+    CLASSIC,
+    GOALS,
+    OURS,
+    REAL,
+    REAL_CASES,
+    SHAPES,
+    SIDES,
+    case_of,
+    missing,
+    sides_of,
+)
 from benchmarks.comparison import goal_lines, memory_line, met, table
 from benchmarks.sides import Job, Side, first_update
 

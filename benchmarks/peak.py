@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numba
 import numpy as np
-from benchmarks.clocks import rounds_of
 
+from benchmarks.clocks import rounds_of
 from ppo_lab.kernels.alignment import aligned_zeros
 from ppo_lab.kernels.finishing import PLAIN
 from ppo_lab.kernels.tiles import TALL, tall_wide_tile
