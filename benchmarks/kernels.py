@@ -1,6 +1,6 @@
 """Microseconds a minibatch update: compiled beside eager torch, and beside np.dot of its shapes.
 
-    python -m benchmarks.kernels [--rounds 7] [--networks small wide]
+    python -m benchmarks.kernels [--rounds 5] [--networks small wide]
 
 Every round times the three sides and one large sgemm in turn, on one thread; medians over the
 rounds are printed, and ratios only where the rounds do not overlap. CPU time, so that other
@@ -182,7 +182,7 @@ def row(layout: Layout, batch: int, rounds: int, goal: float) -> tuple[str, str]
 def main() -> int:
     """Time and print; 0 if every goal is met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--write", type=Path, metavar="FILE", help="put it on this page too")
     arguments = parser.parse_args()
