@@ -28,6 +28,9 @@ SIDES = {
     "jax": "all in JAX, PureJaxRL's way",
 }
 OURS = ("compiled", "native", "whole")
+RLTOOLS = ("rltools", "rltools-fast")
+RLTOOLS_REAL = ("HalfCheetah-v5", "default")
+"""Where it takes part beside Pendulum."""
 GOALS: Mapping[tuple[str, str], Mapping[tuple[str, str], float]] = {
     ("CartPole-v1", "a"): {
         ("compiled", "sb3"): 27.0,
@@ -112,14 +115,17 @@ def case_of(env_id: str, name: str) -> Case:
 
 
 def sides_of(env_id: str, name: str) -> tuple[str, ...]:
-    """The sides that a case has."""
+    """The sides that a case has: torch and JAX where one environment is stepped."""
     if env_id in REAL:
-        peers = (
-            ("rltools", "rltools-fast") if (env_id, name) == ("HalfCheetah-v5", "default") else ()
-        )
-        return ("sb3", "compiled", *peers)
-    peers = ("rltools", "rltools-fast") if env_id == "Pendulum-v1" else ()
-    return ("sb3", "torch", *OURS, *peers, "jax")
+        return ("sb3", "compiled", *(RLTOOLS if (env_id, name) == RLTOOLS_REAL else ()))
+    alone = name == "a"
+    return (
+        "sb3",
+        *(("torch",) if alone else ()),
+        *OURS,
+        *(RLTOOLS if env_id == "Pendulum-v1" else ()),
+        *(("jax",) if alone else ()),
+    )
 
 
 def missing(side: str) -> str:

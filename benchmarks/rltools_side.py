@@ -10,6 +10,7 @@ compiler. PyTorch must not be loaded in the process, as its interface asks.
 
 import contextlib
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def rltools_trainer(
             ACTION_ENTROPY_COEFFICIENT=0.0,
             OPTIMIZER_ALPHA=3e-4,
         )
+    # Its loop reports to standard output, past Python's.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     state = module.State(0)
 
     def train(rollouts: int) -> None:
