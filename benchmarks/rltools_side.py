@@ -4,7 +4,8 @@ The networks are SB3's (two hidden layers of 64 and tanh), so are Adam's step si
 settings where its Python interface has them. It differs: Gaussian policies alone, gradients not
 clipped by their norm, actions as drawn and not within bounds, the value loss not weighted, an
 observation layer that could standardise and does not. Pendulum is its own C++ environment;
-HalfCheetah is Gymnasium's, called from C++. Needs ``rltools``, ``mkl``, ``mkl-include`` and a C++
+HalfCheetah is Gymnasium's, called from C++,
+without SB3's ``Monitor`` and ``DummyVecEnv``. Needs ``rltools``, ``mkl``, ``mkl-include`` and a C++
 compiler. PyTorch must not be loaded in the process, as its interface asks.
 """
 

@@ -14,12 +14,12 @@ from benchmarks import before_numpy  # noqa: F401 - first
 # isort: split
 
 import argparse
+import importlib
 import multiprocessing as mp
 import os
 import statistics
 import sys
 import time
-from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -159,8 +159,10 @@ def main() -> int:
     for line in described(("envpool",)):
         say(line)
     sides = ["sb3", *(side for side in options.sides if side != "sb3")]
-    if find_spec("envpool") is None:
-        say('Without EnvPool: pip install "ppo-lab[envpool]"')
+    try:
+        importlib.import_module("envpool")
+    except ImportError as error:
+        say(f'EnvPool is left out: {error} (pip install "ppo-lab[envpool]")')
         sides = [side for side in sides if not side.endswith("envpool")]
     told: list[str] = []
     for name in options.configurations:

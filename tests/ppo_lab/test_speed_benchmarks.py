@@ -41,6 +41,7 @@ def test_rounds_overlap_where_their_ranges_meet(
     some: list[float], others: list[float], meet: bool
 ) -> None:
     assert overlaps(some, others) is meet
+    assert overlaps(others, some) is meet
     assert (ratio_of(some, others) is None) is meet
     if meet:
         assert ratio(some, others) == ranges(some, others)
