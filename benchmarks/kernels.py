@@ -1,28 +1,34 @@
 """Microseconds a minibatch update: compiled beside eager torch, and beside np.dot of its shapes.
 
-    python benchmarks/kernels.py [--rounds 9] [--inputs 4] [--widths 64 64] [--activation tanh]
-        [--head categorical] [--outputs 2]
+    python -m benchmarks.kernels [--rounds 5] [--networks small wide]
 
-Every round times the three sides in turn, on one thread; medians over the rounds are printed, and
-ratios only where the rounds do not overlap. CPU time of the thread, so that other programs on the
-machine disturb less. The share is of what a large sgemm makes on this core, in the same run.
+Every round times the three sides and one large sgemm in turn, on one thread; medians over the
+rounds are printed, and ratios only where the rounds do not overlap. CPU time, so that other
+programs on the machine disturb less. The goals are shares of what the large sgemm makes on this
+core. Exits with 1 if one is missed or not shown.
 """
 
-# isort: off
-from clocks import blas_kernel, fma_rate, ratio, rounds_of, sgemm_rate  # before numpy
+from benchmarks import before_numpy  # noqa: F401 - first
 
-# isort: on
+# isort: split
+
 import argparse
-import platform
+import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import numba
 import numpy as np
 import torch as th
 from torch import nn
 
+from benchmarks.clocks import ranges, ratio, ratio_of, rounds_of
+from benchmarks.comparison import met, verdict
+from benchmarks.machine import described
+from benchmarks.page_marks import Printed
+from benchmarks.peak import LARGE_OPERATIONS, core_peak, large_sgemm
 from ppo_lab.kernels.acting import run_act
 from ppo_lab.kernels.alignment import aligned_zeros
 from ppo_lab.kernels.layout import Layout
@@ -36,6 +42,16 @@ from ppo_lab.ppo.advantages import normalize_advantages
 
 MINIBATCHES, EPOCHS = 16, 10
 """Minibatches of an epoch, and epochs of one compiled update; the other sides do one epoch."""
+NETWORKS = {
+    "small": Layout(4, (64, 64), (64, 64), "tanh", "categorical", (2,)),
+    "wide": Layout(17, (256, 256), (256, 256), "relu", "gaussian", (6,)),
+}
+"""SB3's for CartPole, and RL Zoo's for HalfCheetah."""
+GOALS = {
+    "small": {64: 0.75, 256: 0.8, 2048: 0.8},
+    "wide": {64: 0.8, 256: 0.8, 2048: 0.8},
+}
+"""Shares of the large sgemm, at least, by minibatch."""
 
 
 def rollout_of(layout: Layout, n: int, rng: np.random.Generator) -> Rollout:
@@ -133,64 +149,68 @@ def dot_side(layout: Layout, batch: int) -> tuple[Callable[[], None], float]:
     return lambda: dot_epoch(*arrays, MINIBATCHES), operations
 
 
-def print_row(layout: Layout, batch: int, rounds: int, sgemm: float) -> None:
-    """Time the three sides at one size of minibatches, in turn, and print them."""
+def row(layout: Layout, batch: int, rounds: int, goal: float) -> tuple[str, str]:
+    """Time all sides at one size of minibatches, in turn: a line, and the goal's."""
     rollout = rollout_of(layout, batch * MINIBATCHES, np.random.default_rng(1))
     dots, operations = dot_side(layout, batch)
-    sides = [kernel_side(layout, rollout, batch), torch_side(layout, rollout, batch), dots]
-    ours, torchs, numpys = (
+    sides = [
+        kernel_side(layout, rollout, batch),
+        torch_side(layout, rollout, batch),
+        dots,
+        large_sgemm(),
+    ]
+    each = (MINIBATCHES * EPOCHS, MINIBATCHES, MINIBATCHES, 1)
+    ours, torchs, numpys, large = (
         [total / n for total in column]
-        for column, n in zip(
-            rounds_of(sides, rounds),
-            (MINIBATCHES * EPOCHS, MINIBATCHES, MINIBATCHES),
-            strict=True,
-        )
+        for column, n in zip(rounds_of(sides, rounds), each, strict=True)
     )
-    rates = [operations / np.median(side) / 1e9 for side in (ours, numpys)]
-    print(
+    rate, numpys_rate = ([operations / spent / 1e9 for spent in side] for side in (ours, numpys))
+    sgemm = [LARGE_OPERATIONS / spent / 1e9 for spent in large]
+    share = ratio_of(rate, sgemm)
+    told = ranges(rate, sgemm) if share is None else f"{share:.2f}"
+    line = (
         f"{batch:9d} {np.median(ours) * 1e6:9.1f} {np.median(torchs) * 1e6:8.1f}"
-        f" {ratio(torchs, ours, 1):>15s} {rates[0]:9.1f} {rates[1]:7.1f}"
-        f" {rates[0] / sgemm:14.2f}  {ratio(numpys, ours)}"
+        f" {ratio(torchs, ours, 1):>15s} {np.median(rate):9.1f} {np.median(numpys_rate):7.1f}"
+        f" {np.median(sgemm):6.1f}  {ratio(rate, numpys_rate)}"
+    )
+    return (
+        line,
+        f"share of the large sgemm at {batch}: {told}, goal ≥ {goal:g}: {verdict(share, goal)}",
     )
 
 
-def main() -> None:
-    """Time and print."""
+def main() -> int:
+    """Time and print; 0 if every goal is met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--inputs", type=int, default=4)
-    parser.add_argument("--widths", type=int, nargs="*", default=[64, 64])
-    parser.add_argument("--activation", choices=["tanh", "relu"], default="tanh")
-    parser.add_argument("--head", choices=["categorical", "gaussian"], default="categorical")
-    parser.add_argument("--outputs", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put it on this page too")
     arguments = parser.parse_args()
     th.set_num_threads(1)
-    widths = tuple(arguments.widths)
-    layout = Layout(
-        arguments.inputs,
-        widths,
-        widths,
-        arguments.activation,
-        arguments.head,
-        (arguments.outputs,),
-    )
-    print(
-        f"{platform.machine()}, Python {platform.python_version()}, numba {numba.__version__}, "
-        f"numpy {np.__version__}, torch {th.__version__}; medians of {arguments.rounds} rounds"
-    )
-    sgemm = sgemm_rate()
-    print(f"BLAS: {blas_kernel()}")
-    print(f"this core: multiply-adds {fma_rate():.1f} GFLOP/s, a large sgemm {sgemm:.1f}")
-    print(f"kernels loaded or compiled in {warm_up(layout):.1f} s; {layout}")
-    print("           microseconds a minibatch        GFLOP/s of the products  of the")
-    print("minibatch  compiled    torch  torch/compiled  compiled  np.dot  core's sgemm  np.dot's")
-    for batch in (64, 256, 2048):
-        print_row(layout, batch, arguments.rounds, sgemm)
-    acting(layout, arguments.rounds)
+    say = Printed()
+    for line in (*described(), core_peak()):
+        say(line)
+    goals: list[str] = []
+    for name in arguments.networks:
+        layout = NETWORKS[name]
+        say(f"\n{layout}")
+        # Not a figure of this page: it depends on whether they were compiled before.
+        warm_up(layout)
+        say("           microseconds a minibatch        GFLOP/s of the products     compiled")
+        say("minibatch  compiled    torch  torch/compiled  compiled  np.dot  sgemm  / np.dot")
+        for batch, goal in GOALS[name].items():
+            line, told = row(layout, batch, arguments.rounds, goal)
+            say(line)
+            goals.append(told)
+        for told in goals[-len(GOALS[name]) :]:
+            say(told)
+        say(acting(layout, arguments.rounds))
+    say.write(arguments.write, "kernels")
+    return 0 if met(goals) else 1
 
 
-def acting(layout: Layout, rounds: int) -> None:
-    """Print microseconds of one call that chooses one action."""
+def acting(layout: Layout, rounds: int) -> str:
+    """Microseconds of one call that chooses one action, in a line."""
     params = np.zeros(layout.n_parameters, np.float32)
     arrays = (
         np.zeros((1, layout.inputs), np.float32),
@@ -202,12 +222,12 @@ def acting(layout: Layout, rounds: int) -> None:
     )
     found = []
     for _ in range(rounds):
-        started = time.thread_time()
+        started = time.process_time()
         for _ in range(2000):
             run_act(params, layout.plan, *arrays)
-        found.append((time.thread_time() - started) / 2000)
-    print(f"act, one environment: {np.median(found) * 1e6:.1f} µs a call")
+        found.append((time.process_time() - started) / 2000)
+    return f"act, one environment: {np.median(found) * 1e6:.1f} µs a call"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.recorded_page import sections, write_between_marks
+from benchmarks.page_marks import write_between_marks
+from benchmarks.recorded_page import sections
 from benchmarks.recorded_runs import Benchmark, Choice, make_records, missing, runs_of
 from benchmarks.recorded_tables import read_entries
 from ppo_lab.commands.shared import CommandParser, checked_jobs, run_command

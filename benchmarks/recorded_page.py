@@ -15,7 +15,6 @@ from benchmarks.recorded_tables import (
     score_table,
 )
 from ppo_lab.commands.settings_source import OURS
-from ppo_lab.errors import CommandError
 
 BASE = f"{OURS} (default)"
 """What the presets are set against."""
@@ -72,17 +71,3 @@ def _threshold(task: str) -> float:
     threshold = gym.spec(task).reward_threshold
     assert threshold is not None, f"{task} has no threshold"
     return float(threshold)
-
-
-def write_between_marks(page: Path, name: str, text: str) -> None:
-    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->``.
-
-    Raises:
-        CommandError: the page has no such marks.
-    """
-    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise CommandError(f"{page} has no {begin.strip()} … {end} to write between")
-    page.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")

@@ -1,14 +1,17 @@
 """How long a whole report of many runs takes, and how much memory.
 
-``python benchmarks/report_speed.py`` writes synthetic run folders into a temporary folder, builds
+``python -m benchmarks.report_speed`` writes synthetic run folders into a temporary folder, builds
 the report of them in a process of its own, and prints seconds, peak memory and file sizes. Exits
 with 1 if a goal is missed: 60 seconds, 2 GB, for 2,000 runs of 100 evaluations.
 """
 
+from benchmarks import before_numpy  # noqa: F401 - first
+
+# isort: split
+
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -18,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.machine import described
 from reports.report import write_report
 
 GOAL_SECONDS, GOAL_GIGABYTES = 60, 2.0
@@ -101,18 +105,18 @@ def main() -> int:
         )
         command = (sys.executable, __file__, "--build", str(root / "logs"), str(root / "out"))
         home = str(Path(__file__).resolve().parents[1])
-        threads = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
         ran = subprocess.run(
             command,
-            env={**os.environ, **threads, "PYTHONPATH": home},
+            env={**os.environ, "PYTHONPATH": home},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
     cost = json.loads(ran.stdout)
+    print(*described(), sep="\n")
     print(
         f"{runs:,} runs ({options.labels} labels, {options.tasks} tasks, {options.seeds} seeds) of "
-        f"{options.points} evaluations; Python {platform.python_version()}, {os.cpu_count()} cores"
+        f"{options.points} evaluations"
     )
     print(
         f"{cost['seconds']:.1f} s (goal {GOAL_SECONDS}; {cost['cpu']:.1f} s of processor), peak "

@@ -8,24 +8,24 @@ probability of improvement with 2,000 draws: it is timed on one pair with fewer 
 Exits with 1 if a goal is missed.
 """
 
+from benchmarks import before_numpy  # noqa: F401 - first
+
+# isort: split
+
 import argparse
-import os
-import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable
-from importlib.metadata import version
 
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"  # read when numpy is imported
+import numpy as np
+from rliable import library, metrics
 
-import numpy as np  # noqa: E402
-from rliable import library, metrics  # noqa: E402
-
-from reports.statistics.aggregates import aggregate_points, aggregates, bootstrap_aggregates  # noqa: E402
-from reports.statistics.improvement import improvements, probability_of_improvement  # noqa: E402
-from reports.statistics.samples import Floats, generator, strata  # noqa: E402
+from benchmarks.clocks import cpu_seconds, ratio, ratio_of
+from benchmarks.comparison import verdict
+from benchmarks.machine import described
+from reports.statistics.aggregates import aggregate_points, aggregates, bootstrap_aggregates
+from reports.statistics.improvement import improvements, probability_of_improvement
+from reports.statistics.samples import Floats, generator, strata
 
 ALGORITHMS, RUNS, TASKS = "abcde", 20, 10
 PAIRS = len(ALGORITHMS) * (len(ALGORITHMS) - 1) // 2
@@ -39,13 +39,6 @@ def samples() -> dict[str, Floats]:
     """Random scores of every algorithm, (R, T)."""
     rng = np.random.default_rng(0)
     return {name: rng.gamma(2.0, 0.3, size=(RUNS, TASKS)) for name in ALGORITHMS}
-
-
-def seconds(of: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call."""
-    begin = time.perf_counter()
-    of()
-    return time.perf_counter() - begin
 
 
 def rliables_iqm(scores: Floats) -> Floats:
@@ -75,22 +68,23 @@ def compare_speed(rounds: int) -> bool:
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            taken[name].append(seconds(way))
+            taken[name].append(cpu_seconds(way))
     scale = PAIRS * PAIR_DRAWS / TIMED_PAIR_DRAWS
     taken["rliable pairs"] = [scale * spent for spent in taken["rliable pairs"]]
     met = True
     for what, draws, goal in (("IQM", IQM_DRAWS, GOAL_IQM), ("pairs", PAIR_DRAWS, GOAL_PAIRS)):
         theirs, ours = taken[f"rliable {what}"], taken[f"our {what}"]
-        ratio = statistics.median(there / here for there, here in zip(theirs, ours, strict=True))
-        met &= ratio >= goal
+        said = verdict(ratio_of(theirs, ours), goal)
+        met &= said == "met"
         print(
             f"{what:6} {draws:7,} draws: rliable {statistics.median(theirs):8.2f} s, "
-            f"ours {statistics.median(ours):6.2f} s, ratio {ratio:7.1f} (goal {goal:g})"
+            f"ours {statistics.median(ours):6.2f} s, ratio {ratio(theirs, ours, 1)}, "
+            f"goal ≥ {goal:g}: {said}"
         )
     print(
         f"Ours gives mean, median and optimality gap with the IQM. rliable's pairs: one pair with "
         f"{TIMED_PAIR_DRAWS} draws, times {scale:g} for {PAIRS} pairs and {PAIR_DRAWS:,} draws.\n"
-        f"Medians of {rounds} rounds, the two sides in turns."
+        f"CPU time, medians of {rounds} rounds, the two sides in turns."
     )
     return met
 
@@ -164,14 +158,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="timings of each side")
     arguments = parser.parse_args()
-    versions = ", ".join(
-        f"{name} {version(name)}" for name in ("numpy", "scipy", "rliable", "arch")
-    )
-    print(
-        f"Python {platform.python_version()}, {versions}; {platform.system()} "
-        f"{platform.machine()}, {os.cpu_count()} cores, one thread.\n"
-        f"{len(ALGORITHMS)} algorithms × {RUNS} runs × {TASKS} tasks.\n"
-    )
+    print(*described(("scipy", "rliable", "arch")), sep="\n")
+    print(f"{len(ALGORITHMS)} algorithms × {RUNS} runs × {TASKS} tasks.\n")
     fast = compare_speed(arguments.rounds)
     return 0 if compare_numbers() and fast else 1
 

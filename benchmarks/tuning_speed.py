@@ -1,6 +1,6 @@
 """Trials per hour and core: ``ppo_lab.tune`` against ``rl_zoo3.train --optimize-hyperparameters``.
 
-``python benchmarks/tuning_speed.py`` runs both commands, start-up and end included, one after the
+``python -m benchmarks.tuning_speed`` runs both commands, start-up and end included, one after the
 other on the same cores. The space and the shapes are the zoo's. Ours goes first, with settings
 drawn at random; the very same settings are queued in the zoo's study, so that trial by trial both
 do the same: steps, environments, minibatches, epochs, networks, one evaluation of as many
@@ -12,10 +12,13 @@ missed.
 Each side's time is kept in ``--log-folder``, and measured again only if its file is gone.
 """
 
+from benchmarks import before_numpy  # noqa: F401 - first
+
+# isort: split
+
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -23,14 +26,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import optuna
 import yaml
-from compiled import machine, verdict
 from optuna.trial import TrialState
+
+from benchmarks.comparison import verdict
+from benchmarks.machine import described
+from benchmarks.page_marks import Printed
 
 ROOT = Path(__file__).resolve().parent.parent
 GOALS = {"CartPole-v1": 15.0, "ppo_lab/GridWorld-v0": 30.0}
@@ -220,8 +225,7 @@ def _trials(plan: Plan, side: str) -> list[optuna.trial.FrozenTrial]:
 
 
 def _environment() -> dict[str, str]:
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**os.environ, **threads, "PYTHONPATH": str(ROOT)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), *filter(None, sys.path)))}
 
 
 def _cpu_of_children() -> float:
@@ -229,38 +233,38 @@ def _cpu_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def compare(plan: Plan) -> bool:
+def compare(plan: Plan, say: Printed) -> bool:
     """Measure and print both sides; whether the goal is met."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     sides = {side: measure(plan, side) for side in ("ours", "zoo", "own")}
-    print(
+    say(
         f"\n{plan.env}: {plan.trials} trials of {plan.timesteps:,} steps, {N_ENVS} environments, "
         f"1 evaluation of {EPISODES} episodes, {plan.jobs} worker(s)"
     )
     heads = ("trials/h/core", "s/trial", "wall s", "cpu s", "failed")
-    print(f"{'':42}" + "".join(f"{head:>15}" for head in heads))
+    say(f"{'':42}" + "".join(f"{head:>15}" for head in heads))
     for side, name in SIDES.items():
         timing = sides[side]
         each = timing.wall / timing.trials
-        print(
+        say(
             f"{name:42}{timing.rate:15,.0f}{each:15.2f}{timing.wall:15.1f}{timing.cpu:15.1f}"
             f"{timing.failed:15}"
         )
-    met = [ratio_met(plan, side, sides[side], sides["zoo"]) for side in ("ours", "own")]
+    met = [ratio_met(say, plan, side, sides[side], sides["zoo"]) for side in ("ours", "own")]
     same = all(timing.trials == plan.trials for timing in sides.values())
     if not same:
         counts = [timing.trials for timing in sides.values()]
-        print(f"not comparable: {counts} of {plan.trials} trials")
+        say(f"not comparable: {counts} of {plan.trials} trials")
     return same and all(met)
 
 
-def ratio_met(plan: Plan, side: str, ours: Timing, zoo: Timing) -> bool:
+def ratio_met(say: Printed, plan: Plan, side: str, ours: Timing, zoo: Timing) -> bool:
     """Print a side's ratio to the zoo; whether the goal is met."""
-    ratio, goal = ours.rate / zoo.rate, GOALS.get(plan.env)
-    told = f"goal ≥ {goal:.0f}: {verdict(ratio >= goal)}" if goal else "no goal"
-    print(
-        f"{SIDES[side]}: ratio {ratio:.1f} ({told}); "
-        f"by processor time {ours.cpu_rate / zoo.cpu_rate:.1f}"
+    ratio, goal = ours.cpu_rate / zoo.cpu_rate, GOALS.get(plan.env)
+    told = f"goal ≥ {goal:.0f}: {verdict(ratio, goal)}" if goal else "no goal"
+    say(
+        f"{SIDES[side]}: ratio of CPU time {ratio:.1f} ({told}); of wall time "
+        f"{ours.rate / zoo.rate:.1f}; one run of each side"
     )
     return goal is None or ratio >= goal
 
@@ -281,6 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--timesteps", type=int, default=20_000)
     parser.add_argument("--jobs", type=int, default=1, help="workers and cores of both sides")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put it on this page too")
     parser.add_argument("--log-folder", type=Path, default=Path("logs/tuning-speed"))
     options = parser.parse_args(arguments)
     if options.timesteps < N_ENVS * LARGEST_ROLLOUT:
@@ -291,26 +296,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))[-options.jobs :]
         os.sched_setaffinity(0, cores)
-    packages = ("ppo-lab", "rl_zoo3", "stable-baselines3", "gymnasium", "optuna", "torch", "numba")
-    print(f"{machine()}, {options.jobs} core(s); {platform.platform()}")
-    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
-    print(f"Python {platform.python_version()}, {versions}")
+    say = Printed()
+    for line in described(("rl_zoo3", "optuna")):
+        say(line)
     met = []
     for env in options.envs:
         folder = options.log_folder.resolve() / env.replace("/", "-")
         if not (folder / "ours.json").exists():
             _warm_up(env, folder, options.jobs)
-        met.append(compare(Plan(env, options.trials, options.timesteps, options.jobs, folder)))
-    print("\nEvery goal is met." if all(met) else "\nA goal is missed.")
+        met.append(compare(Plan(env, options.trials, options.timesteps, options.jobs, folder), say))
+    say("\nEvery goal is met." if all(met) else "\nA goal is missed.")
+    say.write(options.write, "tuning")
     return 0 if all(met) else 1
-
-
-def _version(package: str) -> str:
-    if package == "ppo-lab":
-        import ppo_lab
-
-        return ppo_lab.__version__
-    return version(package)
 
 
 if __name__ == "__main__":

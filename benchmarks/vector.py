@@ -1,34 +1,33 @@
 """How fast vector environments train: EnvPool's and Gymnasium's own CartPole beside SB3.
 
-``python benchmarks/vector.py`` trains on CartPole-v1 in the configurations of ``compiled.py``:
+``python -m benchmarks.vector`` trains on CartPole-v1 in the shapes of ``compiled.py``:
 SB3's PPO with ``DummyVecEnv``, and SpecPPO's kernels with EnvPool (the extra ``envpool``), with
 ``DummyVecEnv``, with Gymnasium's ``CartPoleVectorEnv``, whose resets are left out as no samples,
 and with its ``SyncVectorEnv``. Each side lives in a process of its own; all are pinned to one core
 and work in turns. What is compared is the processor time of all threads, which other processes on
-the core do not lengthen. Exits with 1 if the goal is missed.
+the core do not lengthen; a ratio whose rounds overlap is not told. Exits with 1 if the goal is
+missed or not shown.
 """
 
+from benchmarks import before_numpy  # noqa: F401 - first
+
+# isort: split
+
 import argparse
+import importlib
 import multiprocessing as mp
 import os
-import platform
 import statistics
 import sys
 import time
-from importlib.metadata import version
-from importlib.util import find_spec
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-# Some machines set these for old builds of NumPy, and then SB3 is slower than it need be.
-for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-    os.environ.pop(name, None)
+from benchmarks.cases import SHAPES
+from benchmarks.clocks import ranges, ratio_of
+from benchmarks.comparison import met, verdict
 
-CONFIGURATIONS = {
-    "a": {"n_envs": 1, "n_steps": 2048, "batch_size": 64, "n_epochs": 10},
-    "b": {"n_envs": 8, "n_steps": 256, "batch_size": 256, "n_epochs": 10},
-    "c": {"n_envs": 64, "n_steps": 128, "batch_size": 2048, "n_epochs": 4},
-}
 SIDES = {
     "sb3": "SB3's PPO, DummyVecEnv",
     "envpool": "SpecPPO compiled, EnvPool",
@@ -38,7 +37,7 @@ SIDES = {
     "sb3-envpool": "SB3's PPO, EnvPool",
 }
 GOALS = {"envpool": {"c": 4.7}}
-ROUND_SECONDS = 1.5
+ROUND_SECONDS = 0.8
 ENV_ID = "CartPole-v1"
 
 
@@ -116,9 +115,9 @@ class Side:
         self._process.join()
 
 
-def compare(name: str, sides: list[str], rounds: int, core: int | None) -> bool:
-    """Print all sides of one configuration; whether its goal is met."""
-    settings = CONFIGURATIONS[name]
+def compare(name: str, sides: list[str], rounds: int, core: int | None) -> list[str]:
+    """All sides of one configuration, in lines; a goal's verdict ends its own."""
+    settings = SHAPES[name]
     measured = {side: Side(side, settings, core) for side in sides}
     for _ in range(rounds):
         for each in measured.values():
@@ -126,40 +125,53 @@ def compare(name: str, sides: list[str], rounds: int, core: int | None) -> bool:
     for each in measured.values():
         each.end()
     shape = "{n_envs} × {n_steps}, minibatch {batch_size}, {n_epochs} epochs"
-    print(f"\n{ENV_ID}, {name}: {shape.format(**settings)}; median of {rounds} rounds")
-    print(f"{'':38} {'steps/s':>9} {'range':>17} {'ratio':>7} {'goal':>7}")
-    met, base = True, statistics.median(measured["sb3"].rates)
+    lines = [
+        f"\n{ENV_ID}, {name}: {shape.format(**settings)}; median of {rounds} rounds",
+        f"{'':38} {'steps/s':>9} {'range':>17} {'ratio':>8}",
+    ]
+    base = measured["sb3"].rates
+    goals = []
     for side, each in measured.items():
-        rate, goal = statistics.median(each.rates), GOALS.get(side, {}).get(name)
+        found = 1.0 if side == "sb3" else ratio_of(each.rates, base)
+        told = "overlap" if found is None else f"{found:.2f}"
         spread = f"{min(each.rates):,.0f}–{max(each.rates):,.0f}"
-        line = f"{SIDES[side]:38} {rate:9,.0f} {spread:>17} {rate / base:7.2f}"
-        if goal is not None:
-            met = met and rate / base >= goal
-            line += f" {'≥ ' + format(goal, '.1f'):>7} {'met' if rate / base >= goal else 'MISSED'}"
-        print(line, flush=True)
-    return met
+        lines.append(
+            f"{SIDES[side]:38} {statistics.median(each.rates):9,.0f} {spread:>17} {told:>8}"
+        )
+        if goal := GOALS.get(side, {}).get(name):
+            shown = ranges(each.rates, base) if found is None else told
+            goals.append(f"{SIDES[side]}: {shown}, goal ≥ {goal:g}: {verdict(found, goal)}")
+    return lines + goals
 
 
 def main() -> int:
     """Run what the arguments choose; 0 if the goal is met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--configurations", nargs="+", choices=CONFIGURATIONS, default=["b", "c"])
+    parser.add_argument("--configurations", nargs="+", choices=SHAPES, default=["b", "c"])
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put it on this page too")
     options = parser.parse_args()
+    from benchmarks.machine import described, last_core
+    from benchmarks.page_marks import Printed
+
+    say = Printed()
+    for line in described(("envpool",)):
+        say(line)
     sides = ["sb3", *(side for side in options.sides if side != "sb3")]
-    if find_spec("envpool") is None:
-        print('Without EnvPool: pip install "ppo-lab[envpool]"')
+    try:
+        importlib.import_module("envpool")
+    except ImportError as error:
+        say(f'EnvPool is left out: {error} (pip install "ppo-lab[envpool]")')
         sides = [side for side in sides if not side.endswith("envpool")]
-    core = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-    packages = ["stable-baselines3", "gymnasium", "torch", "numba", "numpy"]
-    packages += ["envpool"] if any(side.endswith("envpool") for side in sides) else []
-    print(f"Python {platform.python_version()}, {platform.platform()}, one core")
-    print(", ".join(f"{name} {version(name)}" for name in packages))
-    met = [compare(name, sides, options.rounds, core) for name in options.configurations]
-    return 0 if all(met) else 1
+    told: list[str] = []
+    for name in options.configurations:
+        lines = compare(name, sides, options.rounds, last_core())
+        for line in lines:
+            say(line)
+        told += lines
+    say.write(options.write, "vector environments")
+    return 0 if met(told) else 1
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
             (Spec 7.5); None: ε follows its schedule.
         mask_actions: act and learn under the masks of environments that have ``action_masks()``,
             as sb3-contrib's ``MaskablePPO`` (Spec 13).
-        backend: ``torch``; ``compiled`` for kernels of the same mathematics, many times faster,
+        backend: ``torch``; ``compiled`` for kernels of the same mathematics, faster (docs/speed),
             for MLP policies on the CPU; ``auto``: compiled where it applies. With the latter two
             ``device="auto"`` is the CPU for such a policy, also where there is a GPU.
 

@@ -12,8 +12,9 @@ import pytest
 
 from benchmarks import additions, atari, box2d, equivalence, mujoco
 from benchmarks import recorded_tables as tables
+from benchmarks.page_marks import write_between_marks
 from benchmarks.recorded_command import PUBLISHED, Plan, run_benchmark
-from benchmarks.recorded_page import sections, write_between_marks
+from benchmarks.recorded_page import sections
 from benchmarks.recorded_runs import RECORD, Benchmark, Choice, Settings, runs_of
 from benchmarks.recorded_tables import (
     Entries,
