@@ -1,11 +1,5 @@
-"""The pool of worker processes: DummyVecEnv's numbers in any space, and an end to every trouble."""
+"""The pool of worker processes: DummyVecEnv's numbers in any space, and what is refused."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,19 +11,15 @@ from gymnasium.wrappers import TimeLimit
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import load_results
-from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab import SpecPPO
 from ppo_lab.compiled.env_steps import PoolSteps, quickest_steps
-from ppo_lab.errors import ArgumentError, WorkerError
+from ppo_lab.errors import ArgumentError
 from ppo_lab.vec_env import make_pool_vec_env
 from ppo_lab.vec_env.pool import PoolVecEnv
-from tests.ppo_lab.vec_env import makers  # noqa: F401 - processes start with torch imported
-from tests.ppo_lab.vec_env.echo import Echo, Troubled
+from tests.ppo_lab.vec_env.echo import Echo
+from tests.ppo_lab.vec_env.pooled import IMAGE, N, assert_alike, assert_equal, both, drawn, pids
 
-N = 5
-HOME = Path(__file__).resolve().parents[3]
-IMAGE = spaces.Box(0, 255, (7, 5, 3), np.uint8)
 OBSERVATIONS = {
     "discrete": spaces.Discrete(5, start=2),
     "multi-discrete": spaces.MultiDiscrete([3, 4]),
@@ -48,77 +38,6 @@ ACTIONS = {
     "float64": spaces.Box(-1.0, 1.0, (2, 3), np.float64),
     "float32": spaces.Box(-1.0, 1.0, (1,), np.float32),
 }
-
-
-def both(n_workers: int = 2, **arguments: Any) -> tuple[PoolVecEnv, VecEnv]:
-    """The pool and the oracle, of the same environments and seeds."""
-    make = partial(Echo, **arguments)
-    return (
-        make_pool_vec_env(make, N, n_workers, seed=4),
-        make_vec_env(make, N, seed=4),  # type: ignore[arg-type]
-    )
-
-
-def assert_equal(ours: Any, theirs: Any) -> None:
-    """The same numbers of the same types, in whatever holds them."""
-    if isinstance(theirs, dict):
-        assert isinstance(ours, dict)
-        assert list(ours) == list(theirs)
-        for key in theirs:
-            if key != "t":  # Monitor's clock
-                assert_equal(ours[key], theirs[key])
-    elif isinstance(theirs, tuple | list):
-        assert type(ours) is type(theirs)
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            assert_equal(one, other)
-    else:
-        assert np.asarray(ours).dtype == np.asarray(theirs).dtype
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def assert_alike(ours: VecEnv, theirs: VecEnv, actions: Any, steps: int = 17) -> None:
-    """Both return the same from a reset on, infos and resets' infos included."""
-    assert_equal(ours.reset(), theirs.reset())
-    assert_equal(ours.reset_infos, theirs.reset_infos)
-    for _ in range(steps):
-        given = actions()
-        assert_equal(ours.step(given), theirs.step(given))
-        assert_equal(ours.reset_infos, theirs.reset_infos)
-
-
-def drawn(space: spaces.Space[Any]) -> Any:
-    space = deepcopy(space)
-    space.seed(1)
-    return lambda: np.stack([np.asarray(space.sample()) for _ in range(N)])
-
-
-def pids(env: VecEnv) -> list[int]:
-    return sorted(set(env.env_method("pid")))
-
-
-def are_gone(processes: list[int], seconds: float = 0.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while any(Path(f"/proc/{pid}").exists() for pid in processes):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def shared_memory() -> set[str]:
-    """What Python's own modules and ours might have left; other programs come and go."""
-    ours = ("psm_", "pym-", "ppo-lab", "sem.mp-")
-    return {file.name for file in Path("/dev/shm").iterdir() if file.name.startswith(ours)}
-
-
-def troubled(trouble: str, at: int = 3, at_once: bool = False, **arguments: Any) -> PoolVecEnv:
-    """Five environments in two processes, of which one has a trouble."""
-    each = [partial(Troubled, trouble if i == at else "", at_once and i == at) for i in range(N)]
-    return make_pool_vec_env(each, n_workers=2, seed=1, vec_env_kwargs=arguments)
-
-
-# ---------------------------------------------------------------------- the same numbers
 
 
 @pytest.mark.parametrize("name", OBSERVATIONS)
@@ -247,6 +166,15 @@ def _sampled(seed: int) -> Any:
     return space.sample().tolist()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_every_way_to_start_processes_gives_the_same_numbers(method: str) -> None:
+    ours = make_pool_vec_env(Echo, N, 2, seed=4, vec_env_kwargs={"start_method": method})
+    theirs = make_vec_env(Echo, N, seed=4)
+    assert_alike(ours, theirs, drawn(theirs.action_space))
+    ours.close()
+
+
 # ---------------------------------------------------------------------- what is refused
 
 
@@ -285,176 +213,3 @@ def test_steps_are_begun_and_waited_for_by_turns() -> None:
             env.step(wrong)  # type: ignore[arg-type]
     env.step(actions)
     env.close()
-
-
-# ---------------------------------------------------------------------- troubles
-
-
-@pytest.mark.parametrize(
-    ("trouble", "said"),
-    [
-        ("raise", "environment 3 raised ZeroDivisionError: the world has ended"),
-        ("interrupt", "environment 3 raised KeyboardInterrupt: raised without Ctrl-C"),
-        ("unsendable", "environment 3 raised TypeError: what the environment gave cannot be sent"),
-        ("kill", r"environment 3: its worker process \d+ was ended by SIGKILL while it was"),
-        ("exit", r"environment 3: its worker process \d+ left with exit code 7 while it was"),
-        ("hang", "environment 3 did not answer within timeout=1 seconds while it was stepped"),
-    ],
-)
-def test_an_environment_in_trouble_is_named_and_nothing_is_left(trouble: str, said: str) -> None:
-    memory = shared_memory()
-    env = troubled(trouble, timeout=1.0 if trouble == "hang" else None)
-    processes = pids(env)
-    env.reset()
-    for _ in range(2):
-        env.step(np.zeros((N, 3), np.float32))
-    with pytest.raises(WorkerError, match=said) as caught:
-        env.step(np.zeros((N, 3), np.float32))
-    assert caught.value.index == 3
-    assert are_gone(processes)
-    assert shared_memory() <= memory
-    if trouble == "raise":
-        assert 'raise ZeroDivisionError("the world has ended")' in str(caught.value.__cause__)
-    for use in (env.reset, lambda: env.get_attr("taken"), lambda: env.step(np.zeros((N, 3)))):
-        with pytest.raises(WorkerError, match=f"closed, because {said}"):
-            use()
-    env.close()
-    env.close()
-
-
-@pytest.mark.parametrize(
-    ("trouble", "said"),
-    [
-        ("raise", "environment 4 raised ZeroDivisionError"),
-        ("exit", r"environment 4: its worker process \d+ left with exit code 7 while it was made"),
-        ("hang", "environment 4 did not answer within timeout=3 seconds while it was made"),
-    ],
-)
-def test_an_environment_that_cannot_be_made_is_named(trouble: str, said: str) -> None:
-    before = _workers_of_this_process()
-    with pytest.raises(WorkerError, match=said):
-        troubled(trouble, 4, at_once=True, timeout=3.0 if trouble == "hang" else None)
-    assert are_gone([pid for pid in _workers_of_this_process() if pid not in before])
-
-
-def _workers_of_this_process() -> list[int]:
-    import multiprocessing
-
-    return [child.pid or 0 for child in multiprocessing.active_children()]
-
-
-def test_what_a_method_raises_is_raised_and_the_pool_goes_on() -> None:
-    env, _ = both()
-    with pytest.raises(KeyError, match="tea") as caught:
-        env.env_method("refuse", "tea", indices=[1, 2])
-    assert caught.value.__notes__ == ["raised in environment 1 of the pool"]
-    assert "in refuse" in str(caught.value.__cause__)
-    assert len(pids(env)) == 2
-    with pytest.raises(WorkerError, match=r"environment 4: .* left with exit code 5 in env_method"):
-        env.env_method("end", indices=4)
-
-
-def test_a_worker_that_dies_idle_is_named_with_its_environments() -> None:
-    env, _ = both()
-    env.reset()
-    first, *_, last = env.env_method("pid")
-    os.kill(last, signal.SIGKILL)
-    with pytest.raises(WorkerError, match=r"environments 2 to 4: .*SIGKILL, with no environment"):
-        env.step(np.zeros((N, 3), np.float32))
-    assert are_gone([first, last])
-
-
-def test_it_may_be_closed_or_forgotten_in_the_midst_of_a_step() -> None:
-    for forget in (False, True):
-        env, _ = both(observations=IMAGE)
-        processes = pids(env)
-        env.reset()
-        env.step_async(np.zeros((N, 3), np.float32))
-        if not forget:
-            env.close()
-        del env
-        assert are_gone(processes)
-
-
-def test_the_same_environment_twice_is_refused() -> None:
-    env = Echo()
-    made = PoolVecEnv([lambda: env] * 2, 1)  # cloudpickle has made two of it
-    made.close()
-    with pytest.raises(WorkerError, match=r"environment 1 raised ValueError: .* same one twice"):
-        PoolVecEnv([_shared] * 2, 1)
-
-
-_one: list[Echo] = []
-
-
-def _shared() -> Echo:
-    _one.append(Echo())
-    return _one[0]
-
-
-SCRIPT = """
-import sys, time
-from functools import partial
-import numpy as np
-from ppo_lab.vec_env import make_pool_vec_env
-from tests.ppo_lab.vec_env.echo import Troubled
-if __name__ == "__main__":
-    trouble, method = sys.argv[1:]
-    how = {"start_method": method}
-    env = make_pool_vec_env(partial(Troubled, trouble), 4, 2, vec_env_kwargs=how)
-    print(*set(env.env_method("pid")), flush=True)
-    env.reset()
-    while True:
-        env.step(np.zeros((4, 3), np.float32))
-        print("step", flush=True)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("method", "number", "trouble"),
-    [
-        ("forkserver", signal.SIGINT, ""),
-        ("forkserver", signal.SIGTERM, ""),
-        ("forkserver", signal.SIGKILL, ""),
-        ("forkserver", signal.SIGKILL, "hang"),
-        ("spawn", signal.SIGKILL, "hang"),
-        ("spawn", signal.SIGINT, ""),
-        ("fork", signal.SIGTERM, ""),
-        ("fork", signal.SIGKILL, "hang"),
-    ],
-)
-def test_nothing_outlives_its_parent(
-    method: str, number: signal.Signals, trouble: str, tmp_path: Path
-) -> None:
-    memory = shared_memory()
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(HOME), "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
-        [sys.executable, str(script), trouble, method],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    ) as parent:
-        assert parent.stdout is not None
-        processes = [int(word) for word in parent.stdout.readline().split()]
-        assert len(processes) == 2
-        assert parent.stdout.readline() == "step\n"
-        time.sleep(0.3)
-        parent.send_signal(number)
-        parent.wait(30.0)
-    assert are_gone(processes, 30.0)
-    assert shared_memory() <= memory
-    assert [file.name for file in tmp_path.iterdir() if "pymp" not in file.name] == ["script.py"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["spawn", "fork"])
-def test_every_way_to_start_processes_gives_the_same_numbers(method: str) -> None:
-    ours = make_pool_vec_env(Echo, N, 2, seed=4, vec_env_kwargs={"start_method": method})
-    theirs = make_vec_env(Echo, N, seed=4)
-    assert_alike(ours, theirs, drawn(theirs.action_space))
-    ours.close()
