@@ -32,7 +32,7 @@ def can_evaluate(model: BaseAlgorithm, eval_env: VecEnv, deterministic: bool) ->
 
 def _compiled(model: SpecPPO) -> "tuple[Layout, npt.NDArray[np.float32]] | None":
     """The policy as the kernels have it; None where ``predict`` may do something else."""
-    if type(model).predict is not BaseAlgorithm.predict or "predict" in vars(model):
+    if type(model).predict is not SpecPPO.predict or "predict" in vars(model):
         return None
     return model.compiled_parameters()
 

@@ -82,6 +82,7 @@ def inspect_environment(
     env_kwargs: Mapping[str, Any],
     algo: str = "ppo",
     wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None,
+    masked: bool = False,
 ) -> str:
     """Check that an algorithm can train on an environment and name its policy there.
 
@@ -90,6 +91,7 @@ def inspect_environment(
         env_kwargs: for ``gymnasium.make``.
         algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
         wrapper: put around it; None: nothing.
+        masked: whether the algorithm is told to ask which actions are possible.
 
     Returns:
         SB3's name of the policy: ``MlpPolicy``, ``CnnPolicy``, ``MultiInputPolicy``, or the
@@ -105,10 +107,12 @@ def inspect_environment(
             env = env if wrapper is None else wrapper(env)
             _check_starts(env, env_id)
             _check_actions(env, env_id, algorithm)
-            if algorithm.needs_masks and not has_masks(env):
+            if (masked or algorithm.needs_masks) and not has_masks(env):
+                how = " with mask_actions" if algorithm.mask_argument else ""
                 raise ArgumentError(
                     f"environment {env_id!r} has no method action_masks(), which "
-                    f"{algorithm.name} ({algo}) needs"
+                    f"{algorithm.name} ({algo}){how} needs: give it one, or wrap it in "
+                    "sb3-contrib's ActionMasker"
                 )
             if algorithm.tabular:
                 _check_states(env, env_id, algorithm)
