@@ -1,16 +1,17 @@
 """Microseconds a minibatch update: compiled beside eager torch, and beside np.dot of its shapes.
 
-    python benchmarks/kernels.py [--rounds 9] [--widths 64 64] [--head categorical]
+    python benchmarks/kernels.py [--rounds 9] [--inputs 4] [--widths 64 64] [--activation tanh]
+        [--head categorical] [--outputs 2]
 
-Every round times the three sides in turn, on one thread; medians over the rounds are printed. CPU
-time of the thread, so that other programs on the machine disturb less.
+Every round times the three sides in turn, on one thread; medians over the rounds are printed, and
+ratios only where the rounds do not overlap. CPU time of the thread, so that other programs on the
+machine disturb less. The share is of what a large sgemm makes on this core, in the same run.
 """
 
-import os
+# isort: off
+from clocks import blas_kernel, fma_rate, ratio, rounds_of, sgemm_rate  # before numpy
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads its BLAS
-os.environ.setdefault("MKL_NUM_THREADS", "1")
-
+# isort: on
 import argparse
 import platform
 import time
@@ -23,6 +24,7 @@ import torch as th
 from torch import nn
 
 from ppo_lab.kernels.acting import run_act
+from ppo_lab.kernels.alignment import aligned_zeros
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.losses import Memory
 from ppo_lab.kernels.settings import AdamSettings, UpdateSettings
@@ -32,8 +34,8 @@ from ppo_lab.kernels.warm_up import warm_up
 from ppo_lab.ppo import objectives as obj
 from ppo_lab.ppo.advantages import normalize_advantages
 
-MINIBATCHES = 16
-"""Per timing."""
+MINIBATCHES, EPOCHS = 16, 10
+"""Minibatches of an epoch, and epochs of one compiled update; the other sides do one epoch."""
 
 
 def rollout_of(layout: Layout, n: int, rng: np.random.Generator) -> Rollout:
@@ -48,30 +50,32 @@ def rollout_of(layout: Layout, n: int, rng: np.random.Generator) -> Rollout:
 
 
 def kernel_side(layout: Layout, rollout: Rollout, batch: int) -> Callable[[], None]:
-    """One epoch of the compiled update."""
+    """One compiled update of ten epochs."""
     rng = np.random.default_rng(0)
-    params = 0.1 * rng.standard_normal(layout.n_parameters).astype(np.float32)
-    order = rng.permutation(len(rollout.returns))[None]
+    params = aligned_zeros(layout.n_parameters)
+    params += 0.1 * rng.standard_normal(layout.n_parameters).astype(np.float32)
+    order = np.stack([rng.permutation(len(rollout.returns)) for _ in range(EPOCHS)])
     adam, memory, options = Adam.zeros(layout), Memory.of(layout, batch), UpdateSettings()
     rates = AdamSettings()
 
-    def epoch() -> None:
+    def epochs() -> None:
         done = update(layout, params, adam, rollout, order, batch, options, rates, rates, memory)
         assert done.failure is None
 
-    return epoch
+    return epochs
 
 
-def network(widths: tuple[int, ...]) -> nn.Sequential:
-    """Linear layers with tanh between them."""
-    layers = [m for pair in pairwise(widths) for m in (nn.Linear(*pair), nn.Tanh())]
+def network(widths: tuple[int, ...], activation: str) -> nn.Sequential:
+    """Linear layers with the activation between them."""
+    between = nn.Tanh if activation == "tanh" else nn.ReLU
+    layers = [m for pair in pairwise(widths) for m in (nn.Linear(*pair), between())]
     return nn.Sequential(*layers[:-1])
 
 
 def torch_side(layout: Layout, rollout: Rollout, batch: int) -> Callable[[], None]:
     """One epoch of the same in eager torch, without SB3's wrappers."""
-    actor = network((layout.inputs, *layout.actor, layout.n_outputs))
-    critic = network((layout.inputs, *layout.critic, 1))
+    actor = network((layout.inputs, *layout.actor, layout.n_outputs), layout.activation)
+    critic = network((layout.inputs, *layout.critic, 1), layout.activation)
     log_std = nn.Parameter(th.zeros(layout.n_outputs))
     parameters = [*actor.parameters(), log_std, *critic.parameters()]
     optimizer = th.optim.Adam(parameters, lr=3e-4, eps=1e-5)
@@ -129,43 +133,59 @@ def dot_side(layout: Layout, batch: int) -> tuple[Callable[[], None], float]:
     return lambda: dot_epoch(*arrays, MINIBATCHES), operations
 
 
-def seconds(side: Callable[[], None]) -> float:
-    """CPU seconds of a minibatch."""
-    started = time.thread_time()
-    side()
-    return (time.thread_time() - started) / MINIBATCHES
+def print_row(layout: Layout, batch: int, rounds: int, sgemm: float) -> None:
+    """Time the three sides at one size of minibatches, in turn, and print them."""
+    rollout = rollout_of(layout, batch * MINIBATCHES, np.random.default_rng(1))
+    dots, operations = dot_side(layout, batch)
+    sides = [kernel_side(layout, rollout, batch), torch_side(layout, rollout, batch), dots]
+    ours, torchs, numpys = (
+        [total / n for total in column]
+        for column, n in zip(
+            rounds_of(sides, rounds),
+            (MINIBATCHES * EPOCHS, MINIBATCHES, MINIBATCHES),
+            strict=True,
+        )
+    )
+    rates = [operations / np.median(side) / 1e9 for side in (ours, numpys)]
+    print(
+        f"{batch:9d} {np.median(ours) * 1e6:9.1f} {np.median(torchs) * 1e6:8.1f}"
+        f" {ratio(torchs, ours, 1):>15s} {rates[0]:9.1f} {rates[1]:7.1f}"
+        f" {rates[0] / sgemm:14.2f}  {ratio(numpys, ours)}"
+    )
 
 
 def main() -> None:
     """Time and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--inputs", type=int, default=4)
     parser.add_argument("--widths", type=int, nargs="*", default=[64, 64])
+    parser.add_argument("--activation", choices=["tanh", "relu"], default="tanh")
     parser.add_argument("--head", choices=["categorical", "gaussian"], default="categorical")
+    parser.add_argument("--outputs", type=int, default=2)
     arguments = parser.parse_args()
     th.set_num_threads(1)
     widths = tuple(arguments.widths)
-    layout = Layout(4, widths, widths, "tanh", arguments.head, (2,))
+    layout = Layout(
+        arguments.inputs,
+        widths,
+        widths,
+        arguments.activation,
+        arguments.head,
+        (arguments.outputs,),
+    )
     print(
         f"{platform.machine()}, Python {platform.python_version()}, numba {numba.__version__}, "
         f"numpy {np.__version__}, torch {th.__version__}; medians of {arguments.rounds} rounds"
     )
+    sgemm = sgemm_rate()
+    print(f"BLAS: {blas_kernel()}")
+    print(f"this core: multiply-adds {fma_rate():.1f} GFLOP/s, a large sgemm {sgemm:.1f}")
     print(f"kernels loaded or compiled in {warm_up(layout):.1f} s; {layout}")
-    print("           microseconds a minibatch        GFLOP/s of the products")
-    print("minibatch  compiled    torch  torch/compiled  compiled  np.dot  share")
+    print("           microseconds a minibatch        GFLOP/s of the products  of the")
+    print("minibatch  compiled    torch  torch/compiled  compiled  np.dot  core's sgemm  np.dot's")
     for batch in (64, 256, 2048):
-        rollout = rollout_of(layout, batch * MINIBATCHES, np.random.default_rng(1))
-        dots, operations = dot_side(layout, batch)
-        sides = [kernel_side(layout, rollout, batch), torch_side(layout, rollout, batch), dots]
-        for side in sides:
-            side()
-        timed = [[seconds(side) for side in sides] for _ in range(arguments.rounds)]
-        ours, torchs, numpys = np.median(timed, axis=0)
-        rates = operations / ours / 1e9, operations / numpys / 1e9
-        print(
-            f"{batch:9d} {ours * 1e6:9.1f} {torchs * 1e6:8.1f} {torchs / ours:15.1f} "
-            f"{rates[0]:9.1f} {rates[1]:7.1f} {rates[0] / rates[1]:6.2f}"
-        )
+        print_row(layout, batch, arguments.rounds, sgemm)
     acting(layout, arguments.rounds)
 
 

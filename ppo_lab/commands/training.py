@@ -144,7 +144,7 @@ def _plan_resumed(options: TrainOptions, source: Path) -> PlannedRun | FinishedR
     if not source.is_dir() and unfinished_folder(source).is_dir():
         source = unfinished_folder(source)
     config, record = read_run(source)
-    if options.vec_env not in ("dummy", config.vec_env):
+    if options.vec_env not in (None, config.vec_env):
         raise ArgumentError(f"--vec-env {options.vec_env} with --resume: the run has its own")
     if options.device != "auto":  # another machine may have no GPU
         config = replace(config, asked_device=options.device)

@@ -11,7 +11,14 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.compiled.callback_needs import needs_every_step, note_steps
-from ppo_lab.compiled.env_steps import is_untouched, quickest_steps
+from ppo_lab.compiled.env_steps import (
+    DirectSteps,
+    PoolSteps,
+    VecEnvSteps,
+    is_untouched,
+    quickest_steps,
+)
+from ppo_lab.compiled.normalized_steps import NormalizedSteps
 from ppo_lab.compiled.packed_policy import PackedPolicy
 from ppo_lab.compiled.player import Player
 from ppo_lab.compiled.watched_steps import WatchedSteps
@@ -78,20 +85,38 @@ def _pass_over(
     watched: WatchedSteps, player: Player, env: VecEnv, buffer: SpecRolloutBuffer, stop: int
 ) -> None:
     """Take the steps from 1 up to ``stop``, into which nobody looks."""
-    if is_untouched(env, CompiledVecEnv):
-        assert isinstance(env, CompiledVecEnv)
+    normalized = watched.normalized
+    if normalized is not None and normalized.begin() is None:
+        try:
+            if normalized.take_whole(watched.model._last_obs):
+                _roll_out(watched, player, normalized.venv, buffer, stop, normalized)
+            else:
+                _step_over(watched, player, normalized, buffer, stop)
+        finally:
+            normalized.end()
+    elif is_untouched(env, CompiledVecEnv):
         _roll_out(watched, player, env, buffer, stop)
     else:
-        _step_over(watched, player, env, buffer, stop)
+        _step_over(watched, player, quickest_steps(env), buffer, stop)
     buffer.pos = stop
 
 
 def _roll_out(
-    watched: WatchedSteps, player: Player, env: CompiledVecEnv, buffer: SpecRolloutBuffer, stop: int
+    watched: WatchedSteps,
+    player: Player,
+    env: VecEnv,
+    buffer: SpecRolloutBuffer,
+    stop: int,
+    normalized: NormalizedSteps | None = None,
 ) -> None:
+    assert isinstance(env, CompiledVecEnv)
     model, n_steps = watched.model, stop - 1
     arrays = RolloutArrays(*(array[1:stop] for array in RolloutArrays.of(buffer)))
-    outcome = player.roll_out(env, arrays, stop)
+    statistics = None if normalized is None else normalized.statistics
+    outcome = player.roll_out(env, arrays, stop, statistics)
+    last = outcome.last_observations
+    if normalized is not None:
+        last = normalized.rolled_out(outcome)
     if outcome.failure is not None:
         raise _not_finite(outcome.failure, model.num_timesteps, env.num_envs)
     model.num_timesteps += n_steps * env.num_envs
@@ -99,7 +124,7 @@ def _roll_out(
     model._update_info_buffer(infos)
     if outcome.cut is not None:
         watched.note_terminal(*outcome.cut)
-    model._last_obs, model._last_episode_starts = outcome.last_observations, outcome.dones
+    model._last_obs, model._last_episode_starts = last, outcome.dones
 
 
 def _not_finite(failure: RolloutFailure, taken: int, n_envs: int) -> NonFiniteError:
@@ -113,25 +138,29 @@ def _not_finite(failure: RolloutFailure, taken: int, n_envs: int) -> NonFiniteEr
 
 
 def _step_over(
-    watched: WatchedSteps, player: Player, env: VecEnv, buffer: SpecRolloutBuffer, stop: int
+    watched: WatchedSteps,
+    player: Player,
+    steps: DirectSteps | PoolSteps | VecEnvSteps | NormalizedSteps,
+    buffer: SpecRolloutBuffer,
+    stop: int,
 ) -> None:
-    model, steps = watched.model, quickest_steps(env)
+    model = watched.model
     observations, starts = model._last_obs, model._last_episode_starts
     assert isinstance(observations, np.ndarray)
     assert starts is not None
+    all_starts, all_rewards, n_envs = buffer.episode_starts, buffer.rewards, buffer.n_envs
     for t in range(1, stop):
-        buffer.episode_starts[t] = starts
-        step = steps.step(player.act(t, observations))
-        model.num_timesteps += env.num_envs
-        buffer.rewards[t] = step.rewards
+        all_starts[t] = starts
+        observations, rewards, starts, noted = steps.step(player.act(t, observations))
+        model.num_timesteps += n_envs
+        all_rewards[t] = rewards
         buffer.note_samples(t)
-        if step.noted:
-            ended = np.array([step.dones[index] for index, _ in step.noted])
-            model._update_info_buffer([info for _, info in step.noted], ended)
-            for index, info in step.noted:
-                if step.dones[index]:
-                    watched.add_terminal_value(index, info, buffer.rewards[t])
-        observations, starts = step.observations, step.dones
+        if noted:
+            ended = np.array([starts[index] for index, _ in noted])
+            model._update_info_buffer([info for _, info in noted], ended)
+            for index, info in noted:
+                if starts[index]:
+                    watched.add_terminal_value(index, info, all_rewards[t])
     # Copies: a DummyVecEnv stepped directly overwrites its arrays.
     model._last_obs, model._last_episode_starts = observations.copy(), starts.copy()
     buffer.actions[1:stop] = player.actions[1:stop]

@@ -33,14 +33,18 @@ class Step(NamedTuple):
 
 
 class VecEnvSteps:
-    """Any ``VecEnv``, by its ``step``."""
+    """Any ``VecEnv``, by its ``step``; a wrapped one by the two halves of it, as wrappers do."""
 
-    def __init__(self, env: VecEnv) -> None:
-        self._env = env
+    def __init__(self, env: VecEnv, is_wrapped: bool = False) -> None:
+        self._env, self._is_wrapped = env, is_wrapped
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Step with (K, …) actions within the bounds of the action space."""
-        observations, rewards, dones, infos = self._env.step(actions)
+        if self._is_wrapped:
+            self._env.step_async(actions)
+            observations, rewards, dones, infos = self._env.step_wait()
+        else:
+            observations, rewards, dones, infos = self._env.step(actions)
         noted = [
             (index, info)
             for index, info in enumerate(infos)
@@ -59,17 +63,20 @@ class DirectSteps:
     def __init__(self, env: DummyVecEnv) -> None:
         self._env = env
         self._observations = env.buf_obs[None]  # type: ignore[index]
+        self._some_ended = True
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Step with (K, …) actions within the bounds of the action space."""
         env, observations = self._env, self._observations
         envs, rewards, dones = env.envs, env.buf_rews, env.buf_dones
-        dones.fill(False)
+        if self._some_ended:
+            dones.fill(False)
+            self._some_ended = False
         noted: list[tuple[int, dict[str, Any]]] = []
         for index, action in enumerate(actions):
             observation, rewards[index], terminated, truncated, info = envs[index].step(action)
             if terminated or truncated:
-                dones[index] = True
+                dones[index] = self._some_ended = True
                 info["TimeLimit.truncated"] = truncated and not terminated
                 info["terminal_observation"] = observation
                 env.buf_infos[index] = info
@@ -122,8 +129,10 @@ def _is_as_written(kind: type[VecEnv]) -> bool:
     return True
 
 
-def quickest_steps(env: VecEnv) -> DirectSteps | PoolSteps | VecEnvSteps:
+def quickest_steps(env: VecEnv, is_wrapped: bool = False) -> DirectSteps | PoolSteps | VecEnvSteps:
     """How to step an environment, of arrays, at whose infos nobody looks at every step."""
     if is_untouched(env, PoolVecEnv):
         return PoolSteps(env)  # type: ignore[arg-type]
-    return DirectSteps(env) if is_untouched(env, DummyVecEnv) else VecEnvSteps(env)  # type: ignore[arg-type]
+    if is_untouched(env, DummyVecEnv):
+        return DirectSteps(env)  # type: ignore[arg-type]
+    return VecEnvSteps(env, is_wrapped)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ppo_lab.compiled.plain_policy import parameters_in_order
+from ppo_lab.kernels.alignment import aligned_zeros
 from ppo_lab.kernels.layout import Head, Layout
 from ppo_lab.kernels.settings import AdamSettings
 from ppo_lab.kernels.update import Adam
@@ -53,7 +54,7 @@ class PackedPolicy:
 
     def __init__(self, policy: SpecActorCriticPolicy) -> None:
         self.layout = layout_of(policy)
-        self.params = np.zeros(self.layout.n_parameters, np.float32)
+        self.params = aligned_zeros(self.layout.n_parameters)
         self.adam = Adam.zeros(self.layout)
         self._policy = policy
         self._parameters = _in_one_list(policy)

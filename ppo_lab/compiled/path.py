@@ -11,6 +11,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.compiled.collecting import collect
+from ppo_lab.compiled.normalized_steps import why_by_its_own_code
 from ppo_lab.compiled.packed_policy import PackedPolicy
 from ppo_lab.compiled.player import encode
 from ppo_lab.errors import ArgumentError, broken_update
@@ -46,6 +47,7 @@ class CompiledPath:
         self._packed = PackedPolicy(model.policy)
         self._work = self._packed.layout.workspace(PORTION)
         self._memory: tuple[int, Memory] | None = None
+        self._said: str | None = None
 
     def warm_up(self, measures_rollout_kl: bool) -> None:
         """Load the kernels, or compile them where this machine has not."""
@@ -86,6 +88,7 @@ class CompiledPath:
             NonFiniteError: see :func:`ppo_lab.compiled.collecting.collect`.
         """
         model = self.model
+        self._say_why_slower(env)
         self._packed.read()
         loop = collect(model, self._packed, env, callback, buffer, n_steps)
         if loop is None:
@@ -96,6 +99,12 @@ class CompiledPath:
         callback.update_locals(loop.names)
         callback.on_rollout_end()
         return True
+
+    def _say_why_slower(self, env: VecEnv) -> None:
+        reason = why_by_its_own_code(env)
+        if reason is not None and reason != self._said and self.model.verbose >= 1:
+            print(f"VecNormalize is stepped by its own code, because {reason}")
+        self._said = reason
 
     def _compute_targets(self, buffer: SpecRolloutBuffer, last_values: NDArray[np.float32]) -> None:
         """Fill ``returns`` and ``advantages`` as the buffer itself does, by the kernels.

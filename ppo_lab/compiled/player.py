@@ -17,6 +17,8 @@ from ppo_lab.errors import ArgumentError, broken_distribution
 from ppo_lab.kernels.acting import predict_values, run_act
 from ppo_lab.kernels.boundary import check_array, check_network
 from ppo_lab.kernels.boundary import check_indices as check_places
+from ppo_lab.kernels.compile_notice import announced
+from ppo_lab.kernels.stepping import SERVED, StepArrays, load_step, run_step, step_arrays
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import check_finite, check_rollout
 from ppo_lab.ppo.space_checks import check_indices, check_shape
@@ -55,7 +57,6 @@ class Player:
         self.noise = draw_noise(packed, n_steps, n_envs)
         self.actions = np.zeros(self.noise.shape, layout.action_dtype)
         self._params, self._layout, self._work = packed.params, layout, layout.workspace(n_envs)
-        # Once, so that every step's ``act`` may go without.
         check_network(layout, self._params, self._work)
         check_array("values", buffer.values, (buffer.buffer_size, n_envs), written=True)
         check_array("log_probs", buffer.log_probs, (buffer.buffer_size, n_envs), written=True)
@@ -63,27 +64,37 @@ class Player:
         self._counts = int(self._space.n) if isinstance(self._space, spaces.Discrete) else 0
         self._shape = (n_envs, *(self._space.shape or ()))
         self._dtype = buffer.observations.dtype
-        self._is_single = self._dtype == np.float32
-        if self._is_single:
-            flat = buffer.observations.reshape(len(buffer.observations), n_envs, -1)
-            check_array("observations", flat, (buffer.buffer_size, n_envs, layout.inputs))
         shape = () if isinstance(action_space, spaces.Discrete) else action_space.shape or ()
         self._moves = self.actions.reshape(n_steps, n_envs, *shape)
         self._box = action_space if isinstance(action_space, spaces.Box) else None
-        self._clipped = self._moves
+        self._clipped, self._bounds = self._moves, np.zeros((2, 0), layout.action_dtype)
         if self._box is not None:
             # A place for each step's: an environment may keep the action that it was given.
             dtype = np.result_type(np.float32, self._box.low)
             self._clipped = np.empty(self._moves.shape, dtype)
+            bounds = self._box.low.ravel(), self._box.high.ravel()
+            self._bounds = np.stack(bounds).astype(dtype)
 
     @cached_property
-    def _rows(self) -> list[Any]:
-        """Views of every step made at once: an index costs as much as a small layer."""
-        seen = self._buffer.observations
-        flat = seen.reshape(len(seen), self._buffer.n_envs, -1)
-        kept = self._buffer.values, self._buffer.log_probs
-        rows = zip(seen, flat, self.noise, self.actions, *kept, self._moves)  # noqa: B905 - first T
-        return list(rows)
+    def _arrays(self) -> StepArrays | None:
+        """What a step's one call takes, checked once; None where it does not serve the buffer."""
+        seen, layout = self._buffer.observations, self._layout
+        is_float = seen.dtype.kind == "f"
+        # One state alone would look like a number.
+        if seen.dtype not in SERVED or not (is_float or self._counts > 1):
+            return None
+        if not seen.flags.c_contiguous:
+            return None
+        n_envs = self._buffer.n_envs
+        arrays = StepArrays(
+            self._params, layout.plan, self._work,
+            seen.reshape(len(seen), n_envs, -1), np.zeros((n_envs, layout.inputs), np.float32),
+            self.noise, self.actions, self._buffer.values, self._buffer.log_probs,
+            self._bounds, self._clipped.reshape(self.actions.shape),
+        )  # fmt: skip
+        with announced("a rollout's step"):
+            load_step(arrays.seen.dtype, arrays.actions.dtype, arrays.bounds.dtype)
+        return step_arrays(layout, arrays)
 
     def read(self) -> None:
         """Take the parameters as they now are; other networks than the ones packed act by torch."""
@@ -104,17 +115,28 @@ class Player:
         Raises:
             NonFiniteError: see :func:`collect`; ObservationError: not of the space.
         """
-        seen, flat, noise, chosen, values, log_probs, moves = self._rows[step]
         if observations.shape != self._shape or self._counts:
             self._check(observations)
-        seen[:] = observations if seen.shape == observations.shape else observations[:, None]
-        as_kept = self._is_single and observations.dtype == self._dtype
-        inputs = flat if as_kept else self._encoded(observations)
-        plan = self._layout.plan
-        bad = run_act(self._params, plan, inputs, noise, self._work, chosen, values, log_probs)
+        # NumPy's own cast into the buffer's dtype, as by RolloutBuffer.add.
+        seen = self._buffer.observations
+        is_row = observations.ndim < seen.ndim - 1
+        seen[step] = observations[:, np.newaxis] if is_row else observations
+        arrays = self._arrays
+        if arrays is not None and (not self._counts or observations.dtype == seen.dtype):
+            bad = run_step(step, *arrays)
+        else:
+            bad = self._act_on(step, self._encoded(observations))
+            self.for_the_environment(step)
         if bad >= 0:
             self._refuse(step, observations)
-        return moves if self._box is None else self.for_the_environment(step)
+        moves: NDArray[Any] = self._clipped[step]
+        return moves
+
+    def _act_on(self, step: int, inputs: NDArray[np.float32]) -> int:
+        """Choose the actions of a step for (K, I) ``inputs``, whatever the buffer holds."""
+        kept = self._buffer.values[step], self._buffer.log_probs[step]
+        rows = self.noise[step], self._work, self.actions[step], *kept
+        return run_act(self._params, self._layout.plan, inputs, *rows)
 
     def choose(
         self, step: int, observations: NDArray[Any]
@@ -160,13 +182,19 @@ class Player:
         predict_values(self._params, self._layout, inputs, self._work, values)
         return values
 
-    def roll_out(self, env: CompiledVecEnv, arrays: RolloutArrays, stop: int) -> RolloutOutcome:
+    def roll_out(
+        self,
+        env: CompiledVecEnv,
+        arrays: RolloutArrays,
+        stop: int,
+        normalized: tuple[NDArray[np.float64], NDArray[np.float32]] | None = None,
+    ) -> RolloutOutcome:
         """Steps 1 to ``stop`` of a compiled environment in one call, into ``arrays`` of these."""
         model, starts = self._model, self._model._last_episode_starts
         assert starts is not None
         layout, noise = self._packed.layout, self.noise[1:stop]
         outcome: RolloutOutcome = env.rollout(
-            layout, self._params, arrays, starts, noise, model.gamma
+            layout, self._params, arrays, starts, noise, model.gamma, normalized
         )
         return outcome
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from ppo_lab.compiled.normalized_steps import NormalizedSteps
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import check_finite
 from ppo_lab.ppo.space_checks import check_indices
@@ -40,6 +41,7 @@ class WatchedSteps:
         model: the model.
         player: who acts.
         names: the local variables of SB3's loop.
+        normalized: the steps of a ``VecNormalize``; None: the environment is no such.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class WatchedSteps:
     ) -> None:
         self.model, self.player, self._env = model, player, env
         self._callback, self._buffer = callback, buffer
+        self.normalized = NormalizedSteps(env) if isinstance(env, VecNormalize) else None
         self.names: dict[str, Any] = {
             "self": model,
             "env": env,
@@ -78,7 +81,8 @@ class WatchedSteps:
         actions, clipped, values, log_probs = self.player.choose(t, observations)
         names["actions"], names["clipped_actions"] = actions, clipped
         names["values"], names["log_probs"] = values, log_probs
-        new_obs, rewards, dones, infos = self._env.step(clipped)
+        step = self._env.step if self.normalized is None else self.normalized.step_watched
+        new_obs, rewards, dones, infos = step(clipped)
         names |= {"new_obs": new_obs, "rewards": rewards, "dones": dones, "infos": infos}
         model.num_timesteps += self._env.num_envs
         if ask:

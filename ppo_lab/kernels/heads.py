@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from ppo_lab.kernels.compiling import inlined_kernel, kernel
+from ppo_lab.kernels.elementary import exp, log
 from ppo_lab.kernels.layout import N_ACTIONS, SIZES
 from ppo_lab.kernels.typing import Actions, Doubles, Floats, Floats2D, Integers
 
@@ -20,6 +21,7 @@ __all__ = [
     "categorical_log_probs",
     "draw_categorical",
     "draw_gaussian",
+    "exponentials",
     "gaussian_entropy",
     "gaussian_gradient",
     "gaussian_log_probs",
@@ -49,23 +51,32 @@ def log_softmax(plan: Integers, logits: Floats2D, probabilities: Floats2D, scrat
         for j in range(start + 1, stop):
             for i in range(n):
                 scratch[i] = max(scratch[i], logits[i, j])
-        exponentials(logits, start, stop, scratch, probabilities)
+        subtract(logits, start, stop, scratch)
+        start = stop
+    exponentials(logits.reshape(logits.size), probabilities.reshape(logits.size))
+    start = 0
+    for sub in range(plan[N_ACTIONS]):
+        stop = start + plan[plan[SIZES] + sub]
         divide_by_sums(probabilities, start, stop, scratch)
         for i in range(n):
-            scratch[i] = math.log(scratch[i])
-        for j in range(start, stop):
-            for i in range(n):
-                logits[i, j] -= scratch[i]
+            scratch[i] = log(scratch[i])
+        subtract(logits, start, stop, scratch)
         start = stop
 
 
 @inlined_kernel
-def exponentials(z: Floats2D, start: int, stop: int, highest: Floats, into: Floats2D) -> None:
-    """Columns of z ← z − max, and e^z beside them."""
+def subtract(z: Floats2D, start: int, stop: int, numbers: Floats) -> None:
+    """Columns of z ← z − numbers."""
     for j in range(start, stop):
         for i in range(z.shape[0]):
-            z[i, j] -= highest[i]
-            into[i, j] = math.exp(z[i, j])
+            z[i, j] -= numbers[i]
+
+
+@kernel
+def exponentials(z: Floats, into: Floats) -> None:
+    """e^z of every number."""
+    for i in range(z.size):
+        into[i] = exp(z[i])
 
 
 @inlined_kernel

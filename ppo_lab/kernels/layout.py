@@ -3,7 +3,7 @@
 One flat float32 vector holds all parameters: the actor's layers in order (weight, then bias), its
 output layer, ``log_std`` if the head is Gaussian, then the critic's layers and its output layer.
 Weights are (out, in) row by row, as ``torch.nn.Linear`` has them. Gradients and both moments of
-Adam have the same layout. Knows only numpy.
+Adam have the same layout.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.kernels.alignment import aligned_zeros
 
 __all__ = ["Activation", "Head", "Layout", "Place"]
 
@@ -47,15 +48,18 @@ UNITS = 12
 """Floats of workspace for one sample; FIXED more serve all."""
 PROBABILITIES = 13
 """Offset of the softmax, in floats for one sample; as are all offsets of the workspace."""
-DELTA = 14
-"""Offset of the gradient that flows back from one layer to the one before."""
+SPARE = 14
+"""Offset of two columns that no network uses."""
 PACK = 15
 """Offset of the panels that the matrix products copy; they run to the workspace's end."""
 FIXED = 16
 HEADER = 17
-PANEL = 16
-"""Columns of a panel of ``products.multiply``, which asks for PANEL · k + TILE floats."""
-TILE = 96
+PANEL = 64
+"""Columns of the widest panel of ``products.multiply``.
+
+It asks for PANEL · (k + 1) + TILE floats.
+"""
+TILE = 6 * PANEL
 
 LAYER_INPUTS, LAYER_OUTPUTS, LAYER_WEIGHT, LAYER_UNITS, LAYER_FIELDS = 0, 1, 2, 3, 4
 
@@ -199,11 +203,11 @@ class Layout:
         header[N_PARAMETERS] = self.n_parameters
         header[SIZES] = HEADER + len(layers)
         header[PROBABILITIES] = units
-        header[DELTA] = units + self.n_outputs
-        header[PACK] = header[DELTA] + max((*self.actor, *self.critic, 2))
+        header[SPARE] = units + self.n_outputs
+        header[PACK] = header[SPARE] + 2
         header[UNITS] = header[PACK] + PANEL
         widest = max((self.inputs, *self.actor, self.n_outputs, *self.critic))
-        header[FIXED] = PANEL * widest + TILE
+        header[FIXED] = PANEL * (widest + 2) + TILE
         return np.array([*header, *layers, *self.action_sizes], dtype=np.int64)
 
     def workspace(self, rows: int) -> NDArray[np.float32]:
@@ -219,7 +223,7 @@ class Layout:
             (rows × floats of one sample + a fixed part,) float32 zeros.
         """
         size = max(1, rows) * int(self.plan[UNITS]) + int(self.plan[FIXED])
-        return np.zeros(size, dtype=np.float32)
+        return aligned_zeros(size)
 
 
 def _n_weights(widths: tuple[int, ...]) -> int:

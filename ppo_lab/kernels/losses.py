@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ppo_lab.kernels.alignment import LINE, aligned_zeros
 from ppo_lab.kernels.compiling import inlined_kernel, kernel
+from ppo_lab.kernels.heads import exponentials
 from ppo_lab.kernels.layout import ACTOR, CRITIC, INPUTS, Layout
 from ppo_lab.kernels.network import backward, forward, spare_columns, view
 from ppo_lab.kernels.policy_head import action_log_probs, output_gradient, total_entropy
@@ -60,11 +62,12 @@ class Memory(NamedTuple):
     @classmethod
     def of(cls, layout: Layout, batch_size: int) -> "Memory":
         """Memory for updates of a layout with minibatches of this size."""
-        rows = min(batch_size, PORTION)
+        # A multiple of a line, so that every layer's activations start where one does.
+        rows = min((batch_size + LINE - 1) // LINE * LINE, PORTION)
         return cls(
             layout.workspace(rows),
             np.zeros((rows, layout.n_actions), layout.action_dtype),
-            np.zeros((2, layout.n_parameters), np.float32),
+            aligned_zeros(2 * layout.n_parameters).reshape(2, -1),
             np.zeros(N_SUMS),
         )
 
@@ -111,11 +114,12 @@ def advantage_moments(
 def policy_term(
     log_prob: np.float32,
     old_log_prob: np.float32,
+    ratio: np.float32,
     advantage: np.float32,
     settings: Doubles,
     sums: Doubles,
-) -> tuple[np.float32, np.float32]:
-    """One sample's part of the objective and of the diagnostics; returns (r, ∂objective/∂ log π).
+) -> np.float32:
+    """One sample's part of the objective and of the diagnostics; returns ∂objective/∂ log π.
 
     With ρ = log π − log π_old and r = e^ρ:
 
@@ -127,12 +131,12 @@ def policy_term(
     Args:
         log_prob: log π(a|s).
         old_log_prob: log π_old(a|s).
+        ratio: r.
         advantage: Â.
         settings: packed settings.
         sums: (N_SUMS,) over the minibatch; this sample's part is added.
     """
     log_ratio = log_prob - old_log_prob
-    ratio = np.float32(math.exp(log_ratio))
     kl = (np.float64(ratio) - 1.0) - np.float64(log_ratio)
     clip_range = np.float32(settings[CLIP_RANGE])
     if settings[OBJECTIVE] == VANILLA:
@@ -156,7 +160,7 @@ def policy_term(
     sums[SUM_CLIPPED] += 1.0 if abs(ratio - ONE) > clip_range else 0.0
     sums[SUM_RATIO] += ratio
     sums[SUM_SQUARE] += np.float64(ratio) * np.float64(ratio)
-    return ratio, slope
+    return slope
 
 
 @kernel
@@ -199,13 +203,17 @@ def actor_portion(
     log_probs, scratch = spare_columns(networks, n)
     action_log_probs(networks, outputs, actions, log_probs, scratch)
     sums[SUM_ENTROPY] += total_entropy(networks, outputs)
+    for i in range(n):
+        scratch[i] = log_probs[i] - old_log_probs[indices[i]]
+    exponentials(scratch, scratch)
+    if ratios.size > 0:
+        for i in range(n):
+            ratios[i] = scratch[i]
     by_log_prob = log_probs  # each takes the place of its sample's log-probability
     for i in range(n):
         row = indices[i]
         advantage = np.float32((advantages[row] - moments[0]) / moments[1])
-        ratio, slope = policy_term(log_probs[i], old_log_probs[row], advantage, settings, sums)
-        if ratios.size > 0:
-            ratios[i] = ratio
+        slope = policy_term(log_probs[i], old_log_probs[row], scratch[i], advantage, settings, sums)
         by_log_prob[i] = -slope / np.float32(portion.n_batch)
     by_entropy = np.float32(-settings[ENT_COEF] / portion.n_batch)
     output_gradient(networks, outputs, actions, by_log_prob, by_entropy, scratch, gradient)

@@ -8,9 +8,9 @@ holds every a_l (``layout.py`` says where).
 import numpy as np
 
 from ppo_lab.kernels.compiling import kernel
+from ppo_lab.kernels.finishing import PLAIN, SLOPE
 from ppo_lab.kernels.layout import (
     ACTIVATION,
-    DELTA,
     FIRST_LAYER,
     LAYER_FIELDS,
     LAYER_INPUTS,
@@ -19,38 +19,12 @@ from ppo_lab.kernels.layout import (
     LAYER_WEIGHT,
     N_LAYERS,
     PACK,
-    RELU,
+    SPARE,
 )
-from ppo_lab.kernels.products import input_gradient, outputs, weight_gradient
+from ppo_lab.kernels.products import input_gradient, outputs, sum_rows, weight_gradient
 from ppo_lab.kernels.typing import Floats, Floats2D, Networks
 
-__all__ = ["backward", "forward", "spare_columns", "tanh", "view"]
-
-SATURATION = np.float32(8.0)
-"""From here on tanh is 1 to within 2.3e-7."""
-P0, P1, P2, P3, P4 = (
-    np.float32(value)
-    for value in (0.999999994, 0.134445056, 0.00357160713, 2.18948136e-05, 1.5230633e-08)
-)
-Q1, Q2, Q3, Q4 = (
-    np.float32(value) for value in (0.467778329, 0.0261644775, 0.000341130697, 8.52253355e-07)
-)
-ONE, ZERO = np.float32(1.0), np.float32(0.0)
-
-
-@kernel
-def tanh(x: np.float32) -> np.float32:
-    """The function tanh x ≈ x P(x²) / Q(x²), |x| cut at 8, right to 4e-7; without branches.
-
-    So it vectorises. P and Q of degree 4 minimise the largest relative error on [0, 8]
-    (docs/kernels.md). NaN stays NaN.
-    """
-    x = -SATURATION if x < -SATURATION else x
-    x = SATURATION if x > SATURATION else x
-    t = x * x
-    p = (((P4 * t + P3) * t + P2) * t + P1) * t + P0
-    q = (((Q4 * t + Q3) * t + Q2) * t + Q1) * t + ONE
-    return x * p / q
+__all__ = ["backward", "forward", "spare_columns", "view"]
 
 
 @kernel
@@ -62,9 +36,9 @@ def view(networks: Networks, offset: int, n: int, width: int) -> Floats2D:
 
 @kernel
 def spare_columns(networks: Networks, n: int) -> tuple[Floats, Floats]:
-    """Two vectors (n,) of the workspace that :func:`forward` leaves alone, until backward."""
-    first = networks.rows * networks.plan[DELTA]
-    second = networks.rows * (networks.plan[DELTA] + 1)
+    """Two vectors (n,) of the workspace that the networks leave alone."""
+    first = networks.rows * networks.plan[SPARE]
+    second = networks.rows * (networks.plan[SPARE] + 1)
     return networks.work[first : first + n], networks.work[second : second + n]
 
 
@@ -91,28 +65,10 @@ def forward(networks: Networks, network: np.int64, inputs: Floats2D) -> Floats2D
         weight = params[start : start + n_in * n_out].reshape(n_out, n_in)
         bias = params[start + n_in * n_out : start + n_in * n_out + n_out]
         above = view(networks, plan[layer + LAYER_UNITS], n, n_out)
-        outputs(below, weight, above, pack)
-        kind = -1 if index == n_layers - 1 else plan[ACTIVATION]
-        add_bias_and_activate(above, bias, kind)
+        kind = plan[ACTIVATION] if index < n_layers - 1 else PLAIN
+        outputs(below, weight, bias, above, kind, pack)
         below = above
     return below
-
-
-@kernel
-def add_bias_and_activate(above: Floats2D, bias: Floats, kind: int) -> None:
-    """Z ← f(Z + b), in place; ``kind`` −1 is the identity."""
-    for i in range(above.shape[0]):
-        row = above[i]
-        if kind < 0:
-            for j in range(bias.size):
-                row[j] += bias[j]
-        elif kind == RELU:
-            for j in range(bias.size):
-                z = row[j] + bias[j]
-                row[j] = ZERO if z < ZERO else z
-        else:
-            for j in range(bias.size):
-                row[j] = tanh(row[j] + bias[j])
 
 
 @kernel
@@ -141,30 +97,6 @@ def backward(networks: Networks, network: np.int64, inputs: Floats2D, gradient: 
         if index > 0:
             below = view(networks, plan[layer - LAYER_FIELDS + LAYER_UNITS], n, n_in)
         weight_gradient(delta, below, gradient[start:stop].reshape(n_out, n_in), pack)
-        sum_rows(delta, gradient[stop : stop + n_out])
+        sum_rows(delta, gradient[stop : stop + n_out], pack)
         if index > 0:
-            flow = view(networks, plan[DELTA], n, n_in)
-            input_gradient(delta, weight, flow, pack)
-            through_activation(flow, below, plan[ACTIVATION])
-
-
-@kernel
-def sum_rows(delta: Floats2D, into: Floats) -> None:
-    """∂b = Σ_n δ_n."""
-    into[:] = ZERO
-    for i in range(delta.shape[0]):
-        row = delta[i]
-        for j in range(into.size):
-            into[j] += row[j]
-
-
-@kernel
-def through_activation(flow: Floats2D, below: Floats2D, kind: int) -> None:
-    """A ← ∂ ⊙ f′ in place, with f′ from the activations A themselves."""
-    values, gradients = below.reshape(below.size), flow.reshape(flow.size)
-    if kind == RELU:
-        for j in range(values.size):
-            values[j] = gradients[j] if values[j] > ZERO else ZERO
-    else:
-        for j in range(values.size):
-            values[j] = gradients[j] * (ONE - values[j] * values[j])
+            input_gradient(delta, weight, below, plan[ACTIVATION] + SLOPE, pack)

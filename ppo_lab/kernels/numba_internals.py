@@ -14,9 +14,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numba
+
 from ppo_lab.kernels.compiling_apart import compiled_apart, end_compiler
 
-__all__ = ["keep_on_disk", "on_compiling", "options_of_inner", "refuse_python"]
+__all__ = [
+    "instruction_sets",
+    "keep_on_disk",
+    "on_compiling",
+    "options_of_inner",
+    "refuse_python",
+]
 
 
 def internal(module: str, name: str) -> Any:
@@ -31,8 +39,20 @@ FunctionCache: Any = internal("caching", "FunctionCache") or object
 IndexDataCacheFile: Any = internal("caching", "IndexDataCacheFile")
 RUNTIME: Any = internal("runtime", "rtsys")
 CPUDispatcher: Any = internal("registry", "CPUDispatcher") or object
+host_features: Any = internal("codegen", "get_host_cpu_features")
 
 _listeners: list[Callable[[Path], None]] = []
+
+
+def instruction_sets() -> frozenset[str]:
+    """The instruction sets that numba compiles for, by LLVM's names, as ``avx2`` or ``neon``.
+
+    This CPU's, or those of ``NUMBA_CPU_FEATURES``; empty where this numba does not tell.
+    """
+    features = getattr(numba.config, "CPU_FEATURES", None)
+    if features is None:
+        features = host_features() if host_features is not None else ""
+    return frozenset(name[1:] for name in features.split(",") if name.startswith("+"))
 
 
 def keep_on_disk(compiled: Any, function: Callable[..., Any], is_entry: bool) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.kernels.alignment import LINE, aligned_zeros
 from ppo_lab.kernels.boundary import check_actions, check_array, check_indices, check_work
 from ppo_lab.kernels.compiling import entry_kernel, kernel
 from ppo_lab.kernels.layout import ACTOR, CRITIC, FIXED, N_ACTOR, UNITS, Layout
@@ -66,7 +67,7 @@ class Adam(NamedTuple):
     def zeros(cls, layout: Layout) -> "Adam":
         """The state before the first step."""
         n = layout.n_parameters
-        return cls(np.zeros(n, np.float32), np.zeros(n, np.float32), np.zeros(2, np.int64))
+        return cls(aligned_zeros(n), aligned_zeros(n), np.zeros(2, np.int64))
 
 
 class Report(NamedTuple):
@@ -292,11 +293,15 @@ def clip_and_step(
     else:
         actor_factor = clip_factor(row[ACTOR_NORM], settings[MAX_GRAD_NORM])
         critic_factor = clip_factor(row[CRITIC_NORM], settings[CRITIC_MAX_GRAD_NORM])
+    adam.steps[ACTOR] += 1
+    adam.steps[CRITIC] += 1
+    # The critic's first numbers alone, so that the others start where a cache line does.
+    line = min((split + LINE - 1) // LINE * LINE, np.int64(params.size))
     for network, first, stop, factor in (
         (ACTOR, np.int64(0), split, actor_factor),
-        (CRITIC, split, np.int64(params.size), critic_factor),
+        (CRITIC, split, line, critic_factor),
+        (CRITIC, line, np.int64(params.size), critic_factor),
     ):
-        adam.steps[network] += 1
         adam_step(
             params[first:stop],
             gradient[first:stop],

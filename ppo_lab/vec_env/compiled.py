@@ -214,11 +214,12 @@ class CompiledVecEnv(CopiesOfOne):
         episode_starts: npt.NDArray[Any],
         noise: npt.NDArray[np.float64],
         gamma: float,
+        normalized: tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]] | None = None,
     ) -> Any:
         """Roll out T steps of all copies in one compiled call.
 
-        The copies go on from where they stand and end where stepping them would. The observations
-        are taken as they are: not for use under ``VecNormalize`` or another wrapper.
+        The copies go on from where they stand and end where stepping them would. Without
+        ``normalized`` observations are taken as they are: not for use under a wrapper.
 
         Args:
             layout: of ``params``.
@@ -228,6 +229,8 @@ class CompiledVecEnv(CopiesOfOne):
             noise: (T, K, ``layout.n_actions``) float64: uniforms in [0, 1), or standard normals
                 for a Gaussian.
             gamma: γ, of the terminal values.
+            normalized: the statistics of a ``VecNormalize`` around this and what it now shows, of
+                :class:`~ppo_lab.worlds.normalized_rollout.Normalization`; both are moved on.
 
         Returns:
             :class:`~ppo_lab.worlds.rollout.RolloutOutcome`.
@@ -248,24 +251,21 @@ class CompiledVecEnv(CopiesOfOne):
         arrays.check(copies, layout, starts, noise)
         ended, failure = np.empty((T * K, 5)), np.empty(3, np.int64)
         cut, cut_value = np.zeros_like(self._observations[:1]), np.empty(1, np.float32)
+        rules = copies, policy, arrays, starts, noise, float(gamma), self._is_index
+        written = ended, cut, cut_value, failure
         with self._announced(self._what):
-            n_ended = whole.roll_out(
-                copies,
-                policy,
-                arrays,
-                starts,
-                noise,
-                float(gamma),
-                self._is_index,
-                ended,
-                cut,
-                cut_value,
-                failure,
-            )
+            if normalized is None:
+                n_ended, rewards = whole.roll_out(*rules, *written), None
+            else:
+                from ppo_lab.worlds.normalized_rollout import Normalization, roll_out_normalized
+
+                moved = Normalization.of(*normalized, self._observations)
+                n_ended, rewards = roll_out_normalized(*rules, *written, moved), moved.rewards
         seconds, rows = self._seconds(), ended[:n_ended]
         cause, step, copy = failure.tolist()
         return whole.RolloutOutcome(
             last_observations=self._shown(self._observations),
+            last_rewards=rewards,
             dones=self._dones.copy(),
             episodes=[
                 self._noted(int(copy), total, length, seconds)

@@ -105,6 +105,8 @@ class RolloutOutcome:
 
     Attributes:
         last_observations: as ``VecEnv.step`` would have returned at the last step.
+        last_rewards: (K,) float32, as the environments paid them at the last step, where they were
+            normalised; None elsewhere.
         dones: (K,) bool, of the last step.
         episodes: one per episode that ended, in the order of ``VecEnv.step``'s infos: Monitor's
             ``{"r": …, "l": …, "t": …}``.
@@ -116,6 +118,7 @@ class RolloutOutcome:
     """
 
     last_observations: npt.NDArray[Any]
+    last_rewards: SingleArray | None
     dones: npt.NDArray[np.bool_]
     episodes: list[dict[str, Any]]
     ended_at: npt.NDArray[np.int64]

@@ -136,7 +136,7 @@ def test_a_memory_with_room_for_fewer_actions_than_its_workspace_is_refused() ->
     with pytest.raises(ArgumentError, match=r"memory\.actions"):
         updating(
             arguments()
-            | {"memory": Memory(LAYOUT.workspace(8), small.actions, small.gradients, small.sums)}
+            | {"memory": small._replace(work=LAYOUT.workspace(8), actions=small.actions[:1])}
         )
 
 

@@ -1,84 +1,23 @@
-"""The parts below the losses: tanh, the products, Adam."""
+"""The parts below the losses: Adam, and what lies where."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch as th
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.kernels import network, optimizer, products
-from ppo_lab.kernels.layout import Layout
+from ppo_lab.kernels import optimizer
+from ppo_lab.kernels.layout import FIXED, UNITS, Layout
+from ppo_lab.kernels.losses import Memory
 from ppo_lab.kernels.numba_internals import on_compiling
+from ppo_lab.kernels.update import Adam
 from ppo_lab.kernels.warm_up import warm_up
 from tests.ppo_lab.kernels.calling import from_python
 
-add_bias_and_activate = from_python(network.add_bias_and_activate)
 adam_step, clip_factor, norm = map(
     from_python, (optimizer.adam_step, optimizer.clip_factor, optimizer.norm)
 )
-input_gradient, outputs, weight_gradient = map(
-    from_python, (products.input_gradient, products.outputs, products.weight_gradient)
-)
-
-
-def compiled_tanh(x: np.ndarray) -> np.ndarray:
-    row = x.astype(np.float32)[None].copy()
-    add_bias_and_activate(row, np.zeros(row.shape[1], np.float32), 0)
-    return row[0]
-
-
-def test_tanh_is_right_to_four_ten_millionths_everywhere() -> None:
-    x = np.concatenate([np.linspace(-12, 12, 400_001), np.geomspace(1e-30, 3e38, 10_000)])
-    x = np.concatenate([x, -x]).astype(np.float32)
-    assert np.abs(compiled_tanh(x) - np.tanh(x.astype(np.float64))).max() <= 4e-7
-    assert np.abs(compiled_tanh(x)).max() <= 1.0
-    small = np.geomspace(1e-30, 0.5, 1000).astype(np.float32)
-    np.testing.assert_allclose(compiled_tanh(small), np.tanh(small), rtol=5e-7)
-
-
-def test_tanh_of_nan_and_infinities() -> None:
-    found = compiled_tanh(np.array([np.nan, np.inf, -np.inf]))
-    assert np.isnan(found[0])
-    np.testing.assert_allclose(found[1:], [1.0, -1.0], atol=3e-7)
-
-
-SIZE = st.integers(1, 40)
-
-
-@given(SIZE, SIZE, SIZE, st.integers(0, 10**6))
-def test_products_of_any_shape_are_numpys(n: int, n_in: int, n_out: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-
-    def draw(*shape: int) -> np.ndarray:
-        return rng.standard_normal(shape).astype(np.float32)
-
-    below, weight, delta = draw(n, n_in), draw(n_out, n_in), draw(n, n_out)
-    pack = np.full(16 * 40 + 96, np.nan, np.float32)
-    above, w_gradient, b_gradient = (
-        np.full_like(array, np.nan) for array in (delta, weight, below)
-    )
-    outputs(below, weight, above, pack)
-    weight_gradient(delta, below, w_gradient, pack)
-    input_gradient(delta, weight, b_gradient, pack)
-    np.testing.assert_allclose(above, below @ weight.T, atol=1e-4)
-    np.testing.assert_allclose(w_gradient, delta.T @ below, atol=1e-4)
-    np.testing.assert_allclose(b_gradient, delta @ weight, atol=1e-4)
-
-
-def test_a_wide_layer_goes_through_the_copied_panels() -> None:
-    rng = np.random.default_rng(0)
-    below, weight = (rng.standard_normal(s).astype(np.float32) for s in ((300, 200), (130, 200)))
-    delta = rng.standard_normal((300, 130)).astype(np.float32)
-    pack = np.zeros(16 * 300 + 96, np.float32)
-    into = np.empty((130, 200), np.float32)
-    weight_gradient(delta, below, into, pack)
-    np.testing.assert_allclose(into, delta.T @ below, atol=1e-3)
-    into = np.empty((300, 200), np.float32)
-    input_gradient(delta, weight, into, pack)
-    np.testing.assert_allclose(into, delta @ weight, atol=1e-3)
 
 
 @pytest.mark.parametrize(("beta1", "beta2", "eps"), [(0.9, 0.999, 1e-5), (0.5, 0.9, 1e-8)])
@@ -138,6 +77,17 @@ def test_a_layout_that_cannot_be_is_refused(changes: dict[str, object], words: s
     }
     with pytest.raises(ArgumentError, match=words):
         Layout(**{**arguments, **changes})  # type: ignore[arg-type]
+
+
+def test_what_minibatches_go_through_starts_where_a_cache_line_of_64_bytes_does() -> None:
+    layout = Layout(3, (5,), (7,), "tanh", "gaussian", (2,))
+    for batch_size in (1, 50, 300):
+        memory, adam = Memory.of(layout, batch_size), Adam.zeros(layout)
+        for array in (memory.work, memory.gradients, adam.m, adam.v):
+            assert array.ctypes.data % 64 == 0
+        rows = (memory.work.size - layout.plan[FIXED]) // layout.plan[UNITS]
+        assert rows * 4 % 64 == 0  # so every layer's activations do too
+        assert len(memory.actions) == rows
 
 
 def test_once_warm_a_layout_of_other_sizes_compiles_nothing() -> None:
