@@ -90,7 +90,8 @@ def asks_for_masks(algo: str, hyperparameters: Mapping[str, object]) -> bool:
         hyperparameters: its keyword arguments.
     """
     algorithm = ALGORITHMS[algo]
-    return algorithm.needs_masks or hyperparameters.get(algorithm.mask_argument) is True
+    argument = algorithm.mask_argument
+    return algorithm.needs_masks or (argument != "" and hyperparameters.get(argument) is True)
 
 
 def closest(name: str, names: Iterable[str]) -> str:

@@ -12,11 +12,12 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import ALGORITHMS, Algorithm, ObservationKind, known_algorithm
 from ppo_lab.vec_env.making import faults_in_one_line, make_checked
+from ppo_lab.vec_env.random_actions import has_masks
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
-__all__ = ["exported_mdp", "has_masks", "inspect_environment", "make_copies"]
+__all__ = ["exported_mdp", "inspect_environment", "make_copies"]
 
 
 def make_copies(
@@ -142,14 +143,6 @@ def _check_actions(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) ->
             f"environment {env_id!r} has an unbounded action space {action}; "
             "wrap it in gymnasium.wrappers.RescaleAction or give it finite bounds"
         )
-
-
-def has_masks(env: gym.Env[Any, Any]) -> bool:
-    """Whether the environment says which actions are possible, as sb3-contrib asks it."""
-    try:
-        return callable(env.get_wrapper_attr("action_masks"))
-    except AttributeError:
-        return False
 
 
 def _check_states(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) -> None:
