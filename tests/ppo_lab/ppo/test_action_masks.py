@@ -157,6 +157,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: masked_model().predict(np.zeros((3, 3), np.float32), action_masks=np.ones((5, 3))),
         "5 × 5 truth values",
     ),
+    "turned, from the environments": (
+        lambda: check_masks(np.ones((5, 2)), VECTOR, 2),
+        r"shape \(5, 2\): expected 2 × 5 truth values",
+    ),
     "of another number": (
         lambda: masked_model().predict(np.zeros((3, 3), np.float32), action_masks=np.ones((2, 5))),
         r"shape \(2, 5\) for 3 observations",
