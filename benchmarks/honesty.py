@@ -28,7 +28,7 @@ from honesty_synthetic import Budget, Finding, exactly
 from rich.console import Console
 from scipy import stats
 
-from ppo_lab.runs.workers import default_jobs
+from ppo_lab.cores import usable_cores
 
 BETTER_BY, OVERSTATED_BY = 0.25, 0.1
 """The goals, in standard deviations of the seed noise."""
@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--sampler", choices=("random", "tpe"), default="random", help="of the real ones"
     )
-    parser.add_argument("--jobs", type=int, default=default_jobs())
+    parser.add_argument("--jobs", type=int, default=usable_cores())
     parser.add_argument("--log-folder", type=Path, default=Path("logs/honesty"))
     parser.add_argument("--write", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)

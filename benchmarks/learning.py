@@ -24,9 +24,9 @@ from loky import ProcessPoolExecutor
 
 import ppo_lab
 from envs.planning import optimal_return, policy_return, random_return
+from ppo_lab.cores import usable_cores
 from ppo_lab.exact import model_policy
 from ppo_lab.hyperparams.sources import committed_settings
-from ppo_lab.runs.workers import default_jobs
 from ppo_lab.vec_env import make_native_vec_env
 from reports.statistics.aggregates import aggregates
 
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10, help="runs of each environment")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="the runs' seeds from")
-    parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes")
+    parser.add_argument("--jobs", type=int, default=usable_cores(), help="processes")
     parser.add_argument("--envs", nargs="+", default=ENV_IDS, metavar="ID")
     chosen = parser.parse_args(arguments)
     seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)

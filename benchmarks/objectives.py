@@ -25,9 +25,10 @@ from scipy import stats
 
 from envs.finite import finite_task
 from envs.planning import random_return
+from ppo_lab.cores import usable_cores
 from ppo_lab.runs.execution import Evaluation, RunConfig
 from ppo_lab.runs.references import play_randomly
-from ppo_lab.runs.workers import default_jobs, execute_runs
+from ppo_lab.runs.workers import execute_runs
 
 SEEDS = range(2_000, 2_500, 100)
 """Five that no setting below was chosen on; a run's environments take those that follow its own."""
@@ -255,7 +256,7 @@ def main() -> int:
     """Train, print, and write if asked; 0 if every row learns."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--write", type=Path, help="write the page to this file")
-    parser.add_argument("--jobs", type=int, default=default_jobs(), help="worker processes")
+    parser.add_argument("--jobs", type=int, default=usable_cores(), help="worker processes")
     parser.add_argument("--only", default="", help="only the environments with this in their name")
     parser.add_argument("--rows", default="", help="only the rows with this in their name")
     arguments = parser.parse_args()

@@ -24,8 +24,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
+from ppo_lab.cores import usable_cores
 from ppo_lab.vec_env import make_pool_vec_env
-from ppo_lab.vec_env.pool import usable_cores
 
 N_ENVS = 16
 ROUNDS = 7

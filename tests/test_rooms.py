@@ -11,7 +11,7 @@ import pytest
 HOME = Path(__file__).resolve().parents[1]
 PACKAGES = ("envs", "ppo_lab", "reports", "tuning")
 
-BOTTOM = {"ppo_lab.errors", "ppo_lab.interruption"}
+BOTTOM = {"ppo_lab.errors", "ppo_lab.interruption", "ppo_lab.cores"}
 FORMULAS = {*BOTTOM, "ppo_lab.ppo"}
 NAMES = {"ppo_lab.registry", "ppo_lab.environment_classes"}
 STEPPING = {*BOTTOM, *NAMES, "envs", "ppo_lab.kernels", "ppo_lab.worlds"}
@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab._moved": set(),
     "ppo_lab.errors": set(),
     "ppo_lab.interruption": set(),
+    "ppo_lab.cores": set(),
     "ppo_lab.registry": BOTTOM,
     "ppo_lab.environment_classes": BOTTOM,
     "ppo_lab.ppo": BOTTOM,

@@ -211,11 +211,11 @@ def checked_jobs(jobs: int | None) -> int:
     Raises:
         ArgumentError: below 1.
     """
+    from ppo_lab.cores import usable_cores
     from ppo_lab.errors import ArgumentError
-    from ppo_lab.runs.workers import default_jobs
 
     if jobs is None:
-        return default_jobs()
+        return usable_cores()
     if jobs < 1:
         raise ArgumentError(f"--jobs {jobs}: expected at least 1")
     return jobs

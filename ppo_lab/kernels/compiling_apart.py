@@ -19,6 +19,8 @@ __all__ = ["compiled_apart", "end_compiler", "serve"]
 HERE = "PPO_LAB_COMPILE_HERE"
 """Set in the environment of a process that compiles for others."""
 START = "from ppo_lab.kernels.compiling_apart import serve; serve()"
+ENDING_SECONDS = 10.0
+"""A compiler that takes longer to end is killed: what it compiled is on disk."""
 _compiler: subprocess.Popen[bytes] | None = None
 
 
@@ -61,8 +63,8 @@ def end_compiler() -> None:
     global _compiler
     if _compiler is None:
         return
-    with contextlib.suppress(OSError, ValueError):
-        _compiler.communicate(timeout=10)
+    with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
+        _compiler.communicate(timeout=ENDING_SECONDS)
     if _compiler.poll() is None:
         _compiler.kill()
         _compiler.wait()

@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from ppo_lab.algorithm import SpecPPO
 from ppo_lab.compiled.env_steps import is_untouched
 from ppo_lab.ppo.callbacks import AfterUpdateEvalCallback, UnplayedEvalCallback
+from ppo_lab.ppo.masked_algorithm import MaskingAlgorithm
 from ppo_lab.vec_env.compiled import CompiledVecEnv
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def can_evaluate(model: BaseAlgorithm, eval_env: VecEnv, deterministic: bool) ->
 
 def _compiled(model: SpecPPO) -> "tuple[Layout, npt.NDArray[np.float32]] | None":
     """The policy as the kernels have it; None where ``predict`` may do something else."""
-    if type(model).predict is not SpecPPO.predict or "predict" in vars(model):
+    if type(model).predict is not MaskingAlgorithm.predict or "predict" in vars(model):
         return None
     return model.compiled_parameters()
 

@@ -9,8 +9,6 @@ import gymnasium as gym
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import (
-    DummyVecEnv,
-    SubprocVecEnv,
     VecEnv,
     VecFrameStack,
     VecNormalize,
@@ -19,12 +17,12 @@ from stable_baselines3.common.vec_env import (
 )
 
 from ppo_lab.environment_classes import gymnasium_id
-from ppo_lab.errors import ArgumentError, NoWorldError
+from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import entry_point
 from ppo_lab.hyperparams.sources import TrainingSettings
 from ppo_lab.registry import ALGORITHMS, ObservationKind
-from ppo_lab.runs.config import VEC_ENVS, VecEnvKind
-from ppo_lab.runs.environments import inspect_environment, make_copies
+from ppo_lab.runs.config import VecEnvKind
+from ppo_lab.runs.environments import inspect_environment
 from ppo_lab.runs.named_code import (
     Loaded,
     Named,
@@ -33,12 +31,7 @@ from ppo_lab.runs.named_code import (
     load_named,
     named_in_words,
 )
-from ppo_lab.vec_env.compiled import CompiledVecEnv
-from ppo_lab.vec_env.gymnasium import GymnasiumVecEnv, over_singles
-from ppo_lab.vec_env.in_cpp import make_envpool_vec_env
-from ppo_lab.vec_env.native import own_vector_form
-from ppo_lab.vec_env.pool import PoolVecEnv, usable_cores
-from ppo_lab.vec_env.stepping_choice import Choice, choose
+from ppo_lab.runs.stepping import Copies
 
 __all__ = [
     "EnvironmentRecipe",
@@ -47,20 +40,6 @@ __all__ = [
 
 GOALS = ("gym.envs.robotics", "gymnasium_robotics", "panda_gym.envs")
 """Packages whose environments say ``is_success``, which the zoo lets Monitor note."""
-
-STEPPED_BY: Mapping[str, Callable[..., VecEnv]] = {
-    "dummy": DummyVecEnv,
-    "subproc": SubprocVecEnv,
-    "pool": PoolVecEnv,
-    "vector": over_singles,
-}
-"""What steps environments that are made one by one."""
-APART = ("subproc", "pool")
-"""Those that are made in other processes."""
-
-_choices: dict[str, Choice] = {}
-"""What ``auto`` has chosen in this process."""
-_said: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -180,137 +159,27 @@ class EnvironmentRecipe:
         Raises:
             ArgumentError: a wrapper cannot be loaded, or does not fit.
         """
-        env = self._stepped(n_envs, seed, monitor_dir, verbose, make_one)
+        import_packages(self.packages, self.env)
+        copies = Copies(
+            env=self.env,
+            env_kwargs=self.env_kwargs,
+            make_one=make_one or self.make_one,
+            watched=make_one is not None,
+            layers=self.env_wrapper,
+            wrapper=self.wrapper(),
+            monitor_kwargs=self._monitor_arguments(),
+            compiled=self.compiled,
+            count=n_envs,
+            seed=seed,
+            monitor_dir=monitor_dir,
+            verbose=verbose,
+        )
+        env = copies.stepped(self.vec_env)
         try:
             return self._wrapped(env, training, normalized)
         except BaseException:
             env.close()
             raise
-
-    def _stepped(
-        self,
-        n_envs: int,
-        seed: int | None,
-        monitor_dir: str | None,
-        verbose: int,
-        make_one: Callable[[], gym.Env[Any, Any]] | None,
-    ) -> VecEnv:
-        import_packages(self.packages, self.env)
-        if self.vec_env not in VEC_ENVS:
-            raise ArgumentError(
-                f"vec_env {self.vec_env!r:.50}: expected one of {', '.join(VEC_ENVS)}"
-            )
-        if make_one is None and self.vec_env == "envpool":
-            return self._in_cpp(n_envs, seed, monitor_dir)
-        if make_one is None and self.vec_env == "vector":
-            own = self._own_vector_form(n_envs, seed, monitor_dir, verbose)
-            if own is not None:
-                return own
-        reason = self._why_in_python() if make_one is None else "it is watched"
-        if reason is None:
-            try:
-                env = CompiledVecEnv(
-                    self.env, n_envs, seed, monitor_dir=monitor_dir, **self.env_kwargs
-                )
-            except NoWorldError as error:
-                reason = error.reason
-            else:
-                if self.vec_env == "auto":
-                    self._say_once("in compiled code, as dummy does")
-                return env
-        if verbose >= 1 and self.vec_env != "vector":
-            print(f"Stepping {self.env} in Python, because {reason}")
-        kind, workers = self._stepped_by(n_envs, make_one)
-        return make_copies(
-            make_one or self.make_one,
-            n_envs,
-            seed,
-            monitor_dir=monitor_dir,
-            wrapper=self.wrapper(),
-            monitor_kwargs=self._monitor_arguments(),
-            kind=partial(PoolVecEnv, n_workers=workers) if workers else STEPPED_BY[kind],
-            apart=kind in APART,
-        )
-
-    def _stepped_by(
-        self, n_envs: int, make_one: Callable[[], gym.Env[Any, Any]] | None
-    ) -> tuple[str, int | None]:
-        """Which of ``STEPPED_BY``, and the workers of a pool where ``auto`` chose them."""
-        if make_one is not None and self.vec_env != "subproc":
-            return "dummy", None  # whoever watches them is in this process
-        if self.vec_env != "auto":
-            return self.vec_env, None
-        choice = self._choice(n_envs)
-        return ("pool", choice.n_workers) if choice.n_workers else ("dummy", None)
-
-    def _choice(self, n_envs: int) -> Choice:
-        """What ``auto`` chooses, which is said once."""
-        from ppo_lab.runs.worker_pool import is_worker
-
-        key = repr((self.env, self.env_kwargs, self.env_wrapper, n_envs))
-        if key not in _choices:
-            wrapper = self.wrapper()
-            _choices[key] = choice = choose(
-                lambda: self.make_one() if wrapper is None else wrapper(self.make_one()),
-                n_envs,
-                # Many runs are many processes, one core each.
-                1 if is_worker() else usable_cores(),
-            )
-            which = f"pool of {choice.n_workers} processes" if choice.n_workers else "dummy"
-            self._say_once(f"as {which}, because {choice.reason}")
-        return _choices[key]
-
-    def _say_once(self, how: str) -> None:
-        """Say what ``auto`` took: the training's, before an evaluation's that may be another."""
-        if self.env not in _said:
-            print(f"--vec-env auto steps {self.env} {how}", flush=True)
-        _said.add(self.env)
-
-    def _in_cpp(self, n_envs: int, seed: int | None, monitor_dir: str | None) -> VecEnv:
-        """EnvPool's copies, which show the spaces of Gymnasium's environment."""
-        reason = self._why_not_bare()
-        if reason is not None:
-            raise ArgumentError(
-                f"--vec-env envpool steps {self.env} in C++, and {reason}: use --vec-env dummy"
-            )
-        single = self.make_one()
-        try:
-            return make_envpool_vec_env(
-                self.env.rpartition(":")[2],
-                n_envs,
-                seed,
-                monitor_dir=monitor_dir,
-                like=single,
-                **self.env_kwargs,
-            )
-        finally:
-            single.close()
-
-    def _own_vector_form(
-        self, n_envs: int, seed: int | None, monitor_dir: str | None, verbose: int
-    ) -> VecEnv | None:
-        """The environment's own vector form; None where it has none that fits."""
-        reason = self._why_not_bare()
-        if reason is None:
-            try:
-                own = own_vector_form(self.env, n_envs, **self.env_kwargs)
-            except ArgumentError as error:
-                reason = str(error)
-            else:
-                env = GymnasiumVecEnv(own, monitor_dir=monitor_dir)
-                env.seed(seed)
-                return env
-        if verbose >= 1:
-            print(f"Stepping {self.env} by Gymnasium's SyncVectorEnv, because {reason}")
-        return None
-
-    def _why_not_bare(self) -> str | None:
-        """Why copies that are one object cannot stand for it; None where they can."""
-        if not self.compiled:
-            return "the algorithm asks each environment for its masks"
-        if self.env_wrapper:
-            return f"it has {named_in_words(self.env_wrapper)} around each"
-        return "its monitor has arguments" if self._monitor_arguments() else None
 
     def why_not_plain(self) -> str | None:
         """Why an episode of it is not one of ``make_one``'s; None where it is."""
@@ -318,15 +187,6 @@ class EnvironmentRecipe:
         if layers:
             return f"it has {named_in_words(layers)} around it"
         return f"its frames are stacked by {self.frame_stack}" if self.frame_stack else None
-
-    def _why_in_python(self) -> str | None:
-        if not self.compiled:
-            return "the algorithm asks each environment for its masks"
-        if self.env_wrapper:
-            return f"it has {named_in_words(self.env_wrapper)} around it"
-        if self.vec_env not in ("dummy", "auto"):
-            return f"--vec-env {self.vec_env} was asked for"
-        return "its monitor has arguments" if self.monitor_kwargs else None
 
     def wrapper(self) -> Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None:
         """What ``env_wrapper`` puts around each environment and its monitor; None: nothing.

@@ -1,6 +1,5 @@
 """Many runs over processes: one core and one torch thread each, nothing shared."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +22,6 @@ from ppo_lab.runs.worker_pool import WorkerPool, time_limit
 
 __all__ = [
     "check_survives",
-    "default_jobs",
     "execute_run_within",
     "execute_runs",
     "local_executor",
@@ -31,11 +29,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-
-def default_jobs() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def local_executor(jobs: int, run_timeout: float | None = None) -> Executor[T]:

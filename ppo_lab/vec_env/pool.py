@@ -1,6 +1,5 @@
 """Environments in worker processes, several a process, with arrays that all of them share."""
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -14,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 from stable_baselines3.common.vec_env.util import dict_to_obs
 
+from ppo_lab.cores import usable_cores
 from ppo_lab.errors import ArgumentError
 from ppo_lab.vec_env.pool_arrays import ActionForm, SharedArrays, SharedFile
 from ppo_lab.vec_env.pool_crew import Crew
@@ -21,15 +21,10 @@ from ppo_lab.vec_env.pool_processes import WorkerProcess, start_method_of
 from ppo_lab.vec_env.pool_worker import STEP, STEP_NOTED
 from ppo_lab.vec_env.shared import chosen_copies
 
-__all__ = ["Noted", "PoolVecEnv", "usable_cores"]
+__all__ = ["Noted", "PoolVecEnv"]
 
 Noted = list[tuple[int, dict[str, Any]]]
 """(environment, info) each."""
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class PoolVecEnv(VecEnv):

@@ -100,12 +100,16 @@ def test_compare_takes_the_same_flags(tmp_path: Path) -> None:
     assert {run["status"] for run in runs} == {"completed"}
 
 
-def test_a_resumed_run_takes_its_statistics_through_stacked_frames(tmp_path: Path) -> None:
+def test_a_resumed_run_takes_its_statistics_through_stacked_frames(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--conf", written(tmp_path, {}), "--frame-stack", "2", "--normalize", "true"]
     logs = ["--log-folder", str(tmp_path / "logs")]
     assert train([*words, *SMALL, *logs]) == 0
     runs = tmp_path / "logs" / "spec_ppo"
     more = ["--resume", str(runs / "CartPole-v1_1"), "--timesteps", "128", *logs]
+    assert train([*more, "--vec-env", "subproc"]) == 2
+    assert "--vec-env subproc with --resume: the run has its own" in capsys.readouterr().err
     assert train([*more, "--eval-freq", "0"]) == 0
     first, second = (
         VecNormalize.load(

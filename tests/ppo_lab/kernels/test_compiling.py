@@ -1,12 +1,14 @@
 """The cache on disk: used, and rebuilt where it is broken, stale or cannot be written."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ppo_lab.kernels import compiling_apart
 from ppo_lab.kernels.compiling import kernel
 
 CALL = """
@@ -154,3 +156,14 @@ def test_the_first_training_on_a_machine_gives_the_bits_of_the_next(tmp_path: Pa
         for _ in range(2)
     ]
     assert lines[0] == lines[1]
+
+
+def test_a_compiler_that_does_not_end_is_killed_and_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    endless = [sys.executable, "-c", "import time; time.sleep(20)"]
+    with subprocess.Popen(endless, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        monkeypatch.setattr(compiling_apart, "_compiler", process)
+        monkeypatch.setattr(compiling_apart, "ENDING_SECONDS", 0.1)
+        compiling_apart.end_compiler()
+        assert process.returncode == -signal.SIGKILL
