@@ -25,9 +25,15 @@ from ppo_lab.errors import broken_update
 from ppo_lab.kernels.settings import UpdateSettings
 from ppo_lab.model_files import check_algorithm
 from ppo_lab.ppo import objectives as obj
-from ppo_lab.ppo.action_masks import with_masks, with_stored_masks
+from ppo_lab.ppo.action_masks import (
+    check_has_masks,
+    with_masks,
+    with_stored_masks,
+    without_masks,
+    without_stored_masks,
+)
 from ppo_lab.ppo.advantages import normalize_advantages
-from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer, with_estimators
+from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import FiniteGuard, named_refusal
 from ppo_lab.ppo.diagnostics import UpdateDiagnostics, record_fit, record_spreads
 from ppo_lab.ppo.masked_algorithm import MaskingAlgorithm
@@ -198,8 +204,12 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         self.policy_class = with_two_optimizers(self.policy_class)
         if self.mask_actions:
             self.policy_class = with_masks(self.policy_class, self.action_space)
+            if self.env is not None:
+                check_has_masks(self.env)
+        else:  # also where ``load`` was told so of a model that was trained with masks
+            self.policy_class = without_masks(self.policy_class)
         is_dict = isinstance(self.observation_space, spaces.Dict)
-        buffer_class_of = with_stored_masks if self.mask_actions else with_estimators
+        buffer_class_of = with_stored_masks if self.mask_actions else without_stored_masks
         self.rollout_buffer_class = buffer_class_of(self.rollout_buffer_class, is_dict)
         # Again: ``load`` sets attributes past the constructor.
         check_arguments(vars(self))

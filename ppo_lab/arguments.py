@@ -66,6 +66,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         _require(name, given, lambda value: _is_real(value) and value >= 0, "a number ≥ 0")
     for name in _POSITIVE:
         _require(name, given, lambda value: _is_real(value) and value > 0, "a number > 0")
+    _require("mask_actions", given, lambda value: isinstance(value, bool), "True or False")
     for name in _SCHEDULES:
         if name in given:
             _check_schedule(name, given[name])

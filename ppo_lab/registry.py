@@ -13,7 +13,14 @@ from ppo_lab.errors import ArgumentError
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
-__all__ = ["ALGORITHMS", "Algorithm", "algorithm_class", "closest", "known_algorithm"]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "algorithm_class",
+    "asks_for_masks",
+    "closest",
+    "known_algorithm",
+]
 
 ActionSpaces = tuple[type[spaces.Space], ...]  # type: ignore[type-arg]
 ObservationKind = Literal["Mlp", "Cnn", "MultiInput"]
@@ -32,6 +39,7 @@ class Algorithm:
         policy: SB3's policy name with ``{}`` in the place of Mlp, Cnn or MultiInput.
         settings_of: the algorithm whose settings in RL Zoo fit it; empty if the zoo has none.
         needs_masks: whether its environment has to say which actions are possible.
+        mask_argument: its argument that says whether it does; empty where it has none.
     """
 
     module: str
@@ -40,6 +48,7 @@ class Algorithm:
     policy: str = "{}Policy"
     settings_of: str = ""
     needs_masks: bool = False
+    mask_argument: str = ""
 
     @property
     def tabular(self) -> bool:
@@ -56,7 +65,9 @@ _EVERY: ActionSpaces = (spaces.Box, *_COUNTED)
 
 ALGORITHMS: Mapping[str, Algorithm] = {
     # Every setting of PPO's is one of SpecPPO's and means the same.
-    "spec_ppo": Algorithm("ppo_lab.algorithm", "SpecPPO", _EVERY, settings_of="ppo"),
+    "spec_ppo": Algorithm(
+        "ppo_lab.algorithm", "SpecPPO", _EVERY, settings_of="ppo", mask_argument="mask_actions"
+    ),
     "ppo": Algorithm("stable_baselines3", "PPO", _EVERY, settings_of="ppo"),
     "a2c": Algorithm("stable_baselines3", "A2C", _EVERY, settings_of="a2c"),
     "dqn": Algorithm("stable_baselines3", "DQN", (spaces.Discrete,), settings_of="dqn"),
@@ -69,6 +80,18 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "optimal": Algorithm("", "dynamic programming", (spaces.Discrete,)),
 }
 """By name in the zoo's sense."""
+
+
+def asks_for_masks(algo: str, hyperparameters: Mapping[str, object]) -> bool:
+    """Whether a run acts under the masks of its environments' ``action_masks()`` (Spec 13).
+
+    Args:
+        algo: a name in :data:`ALGORITHMS`.
+        hyperparameters: its keyword arguments.
+    """
+    algorithm = ALGORITHMS[algo]
+    argument = algorithm.mask_argument
+    return algorithm.needs_masks or (argument != "" and hyperparameters.get(argument) is True)
 
 
 def closest(name: str, names: Iterable[str]) -> str:

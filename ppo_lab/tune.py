@@ -69,7 +69,7 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["spec_ppo", "ppo"],
         metavar="NAME",
-        help="algorithms to compare: spec_ppo, ppo, a2c, trpo, ppo_lstm",
+        help="algorithms to compare: spec_ppo, ppo, a2c, trpo, ppo_lstm, ppo_mask",
     )
     parser.add_argument(
         "--base",
@@ -199,13 +199,14 @@ def _guarded(options: TuneOptions) -> None:
 
 def _tune(options: TuneOptions) -> None:
     from ppo_lab.commands.base_settings import base_settings
+    from ppo_lab.commands.environment_flags import check_mask_flag
     from ppo_lab.registry import known_algorithm
     from ppo_lab.runs.device import check_device
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
     from ppo_lab.runs.named_code import import_packages
-    from tuning.search import Search, check_base
+    from tuning.search import Search, check_base, check_masks
     from tuning.space_files import spaces_for
     from tuning.spaces import fit_to_budget
     from tuning.storage import is_shared
@@ -216,12 +217,16 @@ def _tune(options: TuneOptions) -> None:
     check_device(options.device)
     import_packages(options.env_packages, options.env)
     protocols = _protocols(options, base_settings(options, algos))
-    spaces = spaces_for(algos, options.space, options.set)
+    check_mask_flag(options, algos)
+    masks = ["mask_actions=true"] if options.mask_actions else []
+    spaces = spaces_for(algos, options.space, [*options.set, *masks])
     check_least(options, {"grace": SHORTEST_GRACE})
     checked_jobs(options.jobs)
     for algo, protocol in protocols.items():
         spaces[algo] = fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps)
-        check_base(Search(algo, protocol, spaces[algo]))
+        search = Search(algo, protocol, spaces[algo])
+        check_masks(search)
+        check_base(search)
     name = options.study_name or f"tune-{environment_folder_name(options.env)}"
     folder = writable_folder(options.log_folder, name, "--study-name")
     # Machines that share a database may share the folder too; a file is one command's at a time.

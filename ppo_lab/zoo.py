@@ -162,7 +162,7 @@ def _call(script: str, flags: Sequence[str]) -> None:
     with as_file(files("ppo_lab") / "hyperparams" / f"{ALGORITHM}.yml") as packaged:
         if script == "train":
             flags = [*flags, *_settings_flags(flags, packaged)]
-        with _command_line(f"python -m {PROGRAM} {script}", *flags):
+        with _command_line(f"python -m {PROGRAM} {script}", *flags), _masks_where_asked_for():
             if function is None:
                 runpy.run_module(module, run_name="__main__")
             else:
@@ -175,6 +175,25 @@ def _plays_another_moment(flags: Sequence[str]) -> bool:
     wanted = ("--load-best", "--load-checkpoint", "--load-last-checkpoint")
     given = [flag.partition("=")[0] for flag in flags]
     return any(len(f) > len("--load-") and w.startswith(f) for f in given for w in wanted)
+
+
+@contextmanager
+def _masks_where_asked_for() -> "Iterator[None]":
+    """Let ``EvalCallback``, which the zoo's two evaluations are, play masked models under masks."""
+    from sb3_contrib.common.maskable.evaluation import evaluate_policy as evaluate_masked
+    from stable_baselines3.common import callbacks
+
+    plain: Any = vars(callbacks)["evaluate_policy"]  # SB3 does not export it from there
+
+    def evaluate(model: Any, *arguments: Any, **options: Any) -> Any:
+        play: Any = evaluate_masked if getattr(model, "mask_actions", False) else plain
+        return play(model, *arguments, **options)
+
+    vars(callbacks)["evaluate_policy"] = evaluate
+    try:
+        yield
+    finally:
+        vars(callbacks)["evaluate_policy"] = plain
 
 
 @contextmanager

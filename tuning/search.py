@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ppo_lab.registry import asks_for_masks
 from ppo_lab.runs.execution import RunConfig, check_run
+from ppo_lab.runs.recipe import EnvironmentRecipe
 from tuning.base import check_rollout, first_trial, missing, nearest, surroundings
 from tuning.protocol import TuningProtocol
 from tuning.spaces import Space, convert, default_suggestion, defaults, own_shape
 
-__all__ = ["Search", "check_base"]
+__all__ = ["Search", "check_base", "check_masks"]
 
 _LSTM_POLICIES = {
     "MlpPolicy": "MlpLstmPolicy",
@@ -108,6 +110,17 @@ class Search:
             stage=stage,
             **protocol.environment,
         )
+
+
+def check_masks(search: Search) -> None:
+    """Check that the environment says which actions are possible, where the first trial asks.
+
+    Raises:
+        ArgumentError: it does not.
+    """
+    if asks_for_masks(search.algo, search.default_hyperparameters):
+        recipe = EnvironmentRecipe.of_words(search.protocol.env, search.protocol.environment)
+        recipe.fitting_policy(search.algo, masked=True)
 
 
 def check_base(search: Search) -> None:

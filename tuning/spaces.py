@@ -63,6 +63,7 @@ SPACES: Mapping[str, Mapping[str, Space]] = {
         "a2c": (_A2C_LAMBDA, _RATE),
         "trpo": (_TRPO_KL, _LAMBDA, _RATE),
         "ppo_lstm": _CORE_PPO,
+        "ppo_mask": _CORE_PPO,
     },
     "wide": {
         "spec_ppo": (*_SHAPE, *_CORE_PPO, _CRITIC_RATE, _GAMMA, *_LOSS, _KL),
@@ -76,6 +77,7 @@ SPACES: Mapping[str, Mapping[str, Space]] = {
             *(Whole("n_critic_updates", 5, 30), Choice("cg_max_steps", (5, 10, 15, 20))),
         ),
         "ppo_lstm": _WIDE_PPO,
+        "ppo_mask": _WIDE_PPO,
     },
 }
 """Name of the space → algorithm → parameters."""

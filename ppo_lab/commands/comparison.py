@@ -15,7 +15,7 @@ from ppo_lab.commands.shared import writable_folder
 from ppo_lab.environment_classes import file_digest, plain_id
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
-from ppo_lab.registry import ALGORITHMS, known_algorithm
+from ppo_lab.registry import ALGORITHMS, asks_for_masks, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
 from ppo_lab.runs.device import check_device
 from ppo_lab.runs.execution import RunResult, check_run, finished_run
@@ -184,7 +184,9 @@ def run_groups(
             seed=0,
             timesteps=timesteps,
             n_envs=1 if tabular else settings.n_envs,
-            policy=recipe.fitting_policy(algo, settings.policy),
+            policy=recipe.fitting_policy(
+                algo, settings.policy, asks_for_masks(algo, settings.hyperparameters)
+            ),
             hyperparameters=settings.hyperparameters,
             evaluation=replace(evaluation, deterministic=not (is_atari(env) or is_minigrid(env))),
             settings=settings.word,
@@ -327,6 +329,7 @@ def notes(
     return (
         protocol,
         *_settings_notes(plan.groups),
+        *_mask_notes(plan.groups),
         *(f"{g.run.algo} on {g.run.env}: {said}" for g in plan.groups for said in g.warnings),
         *_overshoot_notes(results),
         *_failure_notes(results),
@@ -344,6 +347,16 @@ def _settings_notes(groups: Sequence[RunGroup]) -> list[str]:
         parts = [f"{source} ({', '.join(envs)})" for source, envs in environments.items()]
         lines.append(f"Settings of {label}: {'; '.join(parts)}.")
     return lines
+
+
+def _mask_notes(groups: Sequence[RunGroup]) -> list[str]:
+    """Who was told which actions are possible, where anybody was."""
+    told = dict.fromkeys(group.label for group in groups if group.run.masks)
+    others = dict.fromkeys(group.label for group in groups if group.label not in told)
+    if not told:
+        return []
+    rest = f"; {', '.join(others)} may take every action" if others else ""
+    return [f"Under the masks of the environments' action_masks(): {', '.join(told)}{rest}."]
 
 
 def _overshoot_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:

@@ -9,8 +9,9 @@ from ppo_lab.commands.options import EnvironmentOptions
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.reading import keyword_text
 from ppo_lab.hyperparams.sources import TrainingSettings
+from ppo_lab.registry import ALGORITHMS
 
-__all__ = ["packages_of", "with_environment_flags"]
+__all__ = ["check_mask_flag", "packages_of", "with_environment_flags", "with_mask_flag"]
 
 
 def with_environment_flags(
@@ -32,6 +33,29 @@ def with_environment_flags(
     # What is empty takes the settings' own away.
     kept = {key: value for key, value in settings.environment.items() if key not in given}
     return replace(settings, environment=kept).overlaid(given, word, f"on top: {names}")
+
+
+def with_mask_flag(
+    settings: TrainingSettings, algo: str, options: EnvironmentOptions
+) -> TrainingSettings:
+    """Settings with ``--mask-actions`` on top, for an algorithm that has such an argument."""
+    argument = ALGORITHMS[algo].mask_argument
+    if not options.mask_actions or not argument or settings.hyperparameters.get(argument) is True:
+        return settings
+    return settings.overlaid({argument: True}, f"{settings.word}-masked", "on top: --mask-actions")
+
+
+def check_mask_flag(options: EnvironmentOptions, algos: Sequence[str]) -> None:
+    """Check that ``--mask-actions`` is for one of the algorithms.
+
+    Raises:
+        ArgumentError: it is for none.
+    """
+    able = [name for name, algorithm in ALGORITHMS.items() if algorithm.mask_argument]
+    if options.mask_actions and not set(able) & set(algos):
+        raise ArgumentError(
+            f"--mask-actions with {', '.join(algos)}: only {', '.join(able)} takes it"
+        )
 
 
 def _given(options: EnvironmentOptions, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:

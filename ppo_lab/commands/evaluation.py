@@ -24,7 +24,6 @@ from ppo_lab.environment_classes import check_unchanged, environment_file
 from ppo_lab.errors import ArgumentError, CommandError, EndlessEpisodeError, NonFiniteError
 from ppo_lab.interruption import by_user, one_line
 from ppo_lab.ppo.episode_bound import check_length, longest_episode
-from ppo_lab.registry import ALGORITHMS
 from ppo_lab.runs.config import environment_folder_name
 from ppo_lab.runs.device import check_device
 from ppo_lab.runs.exact_evaluation import can_solve, expected_outcome
@@ -183,7 +182,7 @@ def _expected(
     run: SavedRun, model: BaseAlgorithm | BasePolicy, options: EvaluateOptions
 ) -> float | None:
     """The exact expected return, where the environment is a small finite MDP."""
-    if not isinstance(model, BaseAlgorithm) or run.recipe.why_not_plain():
+    if not isinstance(model, BaseAlgorithm) or run.masks or run.recipe.why_not_plain():
         return None
     deterministic = not options.stochastic
     single = make_checked(run.env, run.env_kwargs)
@@ -258,7 +257,7 @@ def _episodes(
             successes.append(bool(local["info"]["is_success"]))
 
     play: Any = evaluate_policy
-    if ALGORITHMS[run.algo].needs_masks:
+    if run.masks:
         from sb3_contrib.common.maskable.evaluation import evaluate_policy as play
     set_random_seed(options.seed)
     policy: Any = getattr(model, "policy", model)

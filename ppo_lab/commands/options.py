@@ -35,6 +35,7 @@ class EnvironmentOptions:
     vec_env: "VecEnvKind | None"
     env_packages: Sequence[str]
     device: str
+    mask_actions: bool | None
 
 
 @dataclass(frozen=True)

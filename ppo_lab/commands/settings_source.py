@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ppo_lab.commands.environment_flags import packages_of, with_environment_flags
+from ppo_lab.commands.environment_flags import (
+    check_mask_flag,
+    packages_of,
+    with_environment_flags,
+    with_mask_flag,
+)
 from ppo_lab.commands.options import CompareOptions, EnvironmentOptions
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.presets import preset
@@ -29,6 +34,7 @@ def settings_source(options: CompareOptions, algos: Sequence[str]) -> "SettingsS
     Raises:
         ArgumentError: a file or a preset for an algorithm that is not compared, or an unknown one.
     """
+    check_mask_flag(options, algos)
     files: dict[str, Path] = {}
     for given in options.conf:
         name, equals, file = given.rpartition("=")
@@ -87,7 +93,9 @@ class SettingsSource:
             if self.preset is not None:
                 what = f"on top, preset {self.preset!r}"
                 settings = settings.overlaid(preset(self.preset), self.preset, what)
-        return settings if self.flags is None else with_environment_flags(settings, self.flags)
+        if self.flags is None:
+            return settings
+        return with_mask_flag(with_environment_flags(settings, self.flags), algo, self.flags)
 
     def _base(self, algo: str, env_id: str) -> TrainingSettings:
         if self.files and algo in self.files:

@@ -191,6 +191,13 @@ def add_environment_flags(parser: argparse.ArgumentParser) -> None:
         help="packages that register environments, and whose code settings may name",
     )
     add(
+        "--mask-actions",
+        action="store_true",
+        default=None,
+        help="spec_ppo acts and learns under the masks of the environments' action_masks(), as "
+        "ppo_mask always does; None: the settings decide",
+    )
+    add(
         "--device",
         default="auto",
         help="where networks are trained: SB3's cpu, cuda, cuda:1, …; auto: the CPU for MLP "

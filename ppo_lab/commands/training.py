@@ -7,7 +7,12 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
 
-from ppo_lab.commands.environment_flags import packages_of, with_environment_flags
+from ppo_lab.commands.environment_flags import (
+    check_mask_flag,
+    packages_of,
+    with_environment_flags,
+    with_mask_flag,
+)
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TrainOptions
 from ppo_lab.environment_classes import check_unchanged, file_digest, plain_id
@@ -23,7 +28,7 @@ from ppo_lab.hyperparams.sources import (
     file_settings,
     within_rollout,
 )
-from ppo_lab.registry import ALGORITHMS, known_algorithm
+from ppo_lab.registry import ALGORITHMS, asks_for_masks, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
 from ppo_lab.runs.device import check_device
 from ppo_lab.runs.execution import check_run
@@ -69,7 +74,7 @@ LARGEST_SEED = 2**32 - EVALUATION_STRIDE
 """Seeds fit 32 bits."""
 FIXED = (
     *("env", "algo", "seed", "n_envs", "conf", "preset", "hyperparams", "eval_episodes"),
-    *("env_kwargs", "eval_env_kwargs", "wrapper", "frame_stack", "normalize"),
+    *("env_kwargs", "eval_env_kwargs", "wrapper", "frame_stack", "normalize", "mask_actions"),
 )
 """Options that a run which goes on has already."""
 
@@ -289,10 +294,13 @@ def configuration(options: TrainOptions) -> RunConfig:
         raise ArgumentError(f"--algo {algo} has no network: python -m ppo_lab.compare runs it")
     env_id = plain_id(options.env or "CartPole-v1")
     import_packages(options.env_packages, env_id)
+    check_mask_flag(options, [algo])
     settings = with_environment_flags(_settings(options, algo, env_id), options)
+    settings = with_mask_flag(settings, algo, options)
     packages = packages_of(options)
     recipe = EnvironmentRecipe.of_settings(env_id, settings, packages)
-    policy = recipe.fitting_policy(algo, settings.policy)
+    masked = asks_for_masks(algo, settings.hyperparameters)
+    policy = recipe.fitting_policy(algo, settings.policy, masked)
     timesteps = options.timesteps or settings.n_timesteps or TIMESTEPS
     seed = options.seed or 0
     config = RunConfig(

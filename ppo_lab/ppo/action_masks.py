@@ -1,5 +1,6 @@
 """Policies and buffers that know which actions are allowed (Spec 13), on sb3-contrib's parts."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,14 +22,29 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.ppo.buffers import SpecRolloutBuffer
+from ppo_lab.ppo.buffers import SpecDictRolloutBuffer, SpecRolloutBuffer, with_estimators
 from ppo_lab.ppo.policies import (
     SpecActorCriticCnnPolicy,
     SpecActorCriticPolicy,
     SpecMultiInputActorCriticPolicy,
 )
 
-__all__ = ["MaskSource", "MasksActions", "check_masks", "with_masks", "with_stored_masks"]
+__all__ = [
+    "MaskSource",
+    "MasksActions",
+    "check_has_masks",
+    "check_masks",
+    "with_masks",
+    "with_stored_masks",
+    "without_masks",
+    "without_stored_masks",
+]
+
+WITHOUT_MASKS = (
+    "a policy with mask_actions=True was asked without masks: predict(observations, "
+    "action_masks=get_action_masks(env)), and evaluate_policy and EvalCallback of "
+    "sb3_contrib.common.maskable"
+)
 
 
 class MaskSource:
@@ -37,26 +53,57 @@ class MaskSource:
     Args:
         env: whose environments have ``action_masks()``.
         action_space: of each.
-        steps: how many steps were taken, for the error's words.
+        steps: how many steps were taken.
 
     Raises:
         ArgumentError: they have no such method.
     """
 
     def __init__(self, env: VecEnv, action_space: spaces.Space[Any], steps: Callable[[], int]):
-        if not is_masking_supported(env):
-            raise ArgumentError(
-                "mask_actions=True on environments without action_masks(): give them the method, "
-                "or wrap them in sb3-contrib's ActionMasker"
-            )
+        check_has_masks(env)
         self._env, self._space, self._steps = env, action_space, steps
-        self.latest: NDArray[np.bool_] | None = None
+        self._acted_under: NDArray[np.bool_] | None = None
+        self._at = -1
 
     def __call__(self) -> NDArray[np.bool_]:
-        """The masks (N, A) of the states that the environments are in now."""
-        masks = get_action_masks(self._env)
-        self.latest = check_masks(masks, self._space, self._env.num_envs, self._steps())
-        return self.latest
+        """The masks (N, A) of the states that the environments are in now.
+
+        Raises:
+            ArgumentError: :func:`check_masks` refuses them, or the step that they acted under the
+                last ones in is not kept yet: whoever asks has other states in mind.
+        """
+        step = self._steps()
+        if self._acted_under is not None and step != self._at:
+            raise ArgumentError(WITHOUT_MASKS)
+        try:
+            masks = get_action_masks(self._env)
+        except ValueError as error:  # numpy's: rows of different lengths
+            raise ArgumentError(
+                f"action_masks of different lengths at step {step}: expected a flat list of "
+                f"{sum(_sizes(self._space))} truth values of each environment"
+            ) from error
+        self._at = step
+        self._acted_under = check_masks(masks, self._space, self._env.num_envs, step)
+        return self._acted_under
+
+    def take(self) -> NDArray[np.bool_]:
+        """The masks (N, A) that the latest actions were taken under, once."""
+        masks, self._acted_under = self._acted_under, None
+        assert masks is not None  # a rollout acts before it keeps
+        return masks
+
+
+def check_has_masks(env: VecEnv) -> None:
+    """Check that environments say which actions are allowed.
+
+    Raises:
+        ArgumentError: they have no method ``action_masks``.
+    """
+    if not is_masking_supported(env):
+        raise ArgumentError(
+            "mask_actions=True on environments without action_masks(): give them the method, "
+            "or wrap them in sb3-contrib's ActionMasker"
+        )
 
 
 def check_masks(
@@ -80,7 +127,8 @@ def check_masks(
     sizes = _sizes(space)
     table = np.asarray(masks)
     at = "" if step is None else f" at step {step}"
-    if table.size != rows * sum(sizes) or table.dtype == object:
+    rowwise = rows == 1 or table.shape[:1] == (rows,)
+    if table.size != rows * sum(sizes) or not rowwise or table.dtype == object:
         raise ArgumentError(
             f"action_masks of shape {table.shape}{at}: expected {rows} × {sum(sizes)} truth "
             f"values, one for each action of {space}"
@@ -109,6 +157,15 @@ def _sizes(space: spaces.Space[Any]) -> list[int]:
     )
 
 
+def _check_rows(masks: NDArray[np.bool_] | th.Tensor, rows: int, each: int) -> None:
+    """Check that there are masks for each observation; torch would reshape any other table."""
+    shape = tuple(masks.shape)
+    if math.prod(shape) != rows * each or (rows > 1 and shape[0] != rows):
+        raise ArgumentError(
+            f"action_masks of shape {shape} for {rows} observations: expected ({rows}, {each})"
+        )
+
+
 class MasksActions(SpecActorCriticPolicy):
     """A policy π(a|s, m) ∝ exp(logit_a) over the actions that the mask m allows (Spec 13.1).
 
@@ -130,13 +187,14 @@ class MasksActions(SpecActorCriticPolicy):
         distribution = self.action_dist.proba_distribution(self.action_net(latent_pi))
         assert isinstance(distribution, MaskableDistribution)
         if self._masks is None:
-            raise ArgumentError(
-                "a policy with mask_actions=True was asked without masks: predict(observations, "
-                "action_masks=get_action_masks(env)), and evaluate_policy and EvalCallback of "
-                "sb3_contrib.common.maskable"
-            )
+            raise ArgumentError(WITHOUT_MASKS)
+        _check_rows(self._masks, len(latent_pi), sum(_sizes(self.action_space)))
         distribution.apply_masking(self._masks)
         return distribution
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy or a pickle in the midst of a rollout goes without the environments."""
+        return {**vars(self), "mask_source": None, "_masks": None}
 
     @contextmanager
     def _under(self, masks: NDArray[np.bool_] | th.Tensor | None) -> Iterator[None]:
@@ -195,7 +253,8 @@ class MasksActions(SpecActorCriticPolicy):
         """
         if action_masks is not None:
             table = np.asarray(action_masks)
-            rows = max(1, table.size // sum(_sizes(self.action_space)))
+            of_one = table.size == sum(_sizes(self.action_space))
+            rows = 1 if of_one or table.ndim == 0 else len(table)
             action_masks = check_masks(table, self.action_space, rows)
         with self._under(action_masks):
             return super().predict(observation, state, episode_start, deterministic)
@@ -237,16 +296,35 @@ def with_masks(policy_class: type[BasePolicy], action_space: spaces.Space[Any]) 
     return _MASKED[policy_class]
 
 
+def without_masks(policy_class: type[BasePolicy]) -> type[BasePolicy]:
+    """What :func:`with_masks` made its class of; every other class as it is.
+
+    Raises:
+        ArgumentError: a subclass of the user's that takes masks.
+    """
+    plain: dict[type[BasePolicy], type[BasePolicy]] = {own: of for of, own in _MASKED.items()}
+    if policy_class not in plain and issubclass(policy_class, MasksActions):
+        raise ArgumentError(
+            f"the policy {policy_class.__name__} needs masks: expected mask_actions=True with it"
+        )
+    return plain.get(policy_class, policy_class)
+
+
 class _StoresMasks(SpecRolloutBuffer):
     """Keeps with each step the masks that the policy acted under."""
 
     mask_source: MaskSource | None = None
+    flattened = (*SpecRolloutBuffer.flattened, "action_masks")
 
     def add(self, *args: Any, **kwargs: Any) -> None:
         """SB3's ``add``, with the masks of the step where no others are given."""
         if self.mask_source is not None:
-            kwargs.setdefault("action_masks", self.mask_source.latest)
+            kwargs.setdefault("action_masks", self.mask_source.take())
         super().add(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy or a pickle in the midst of a rollout goes without the environments."""
+        return {**vars(self), "mask_source": None}
 
 
 class MaskedRolloutBuffer(_StoresMasks, MaskableRolloutBuffer):
@@ -257,16 +335,21 @@ class MaskedDictRolloutBuffer(_StoresMasks, MaskableDictRolloutBuffer):
     """The same for dictionary observations."""
 
 
+_PLAIN_BUFFERS = (
+    *(None, RolloutBuffer, DictRolloutBuffer, SpecRolloutBuffer, SpecDictRolloutBuffer),
+    *(MaskableRolloutBuffer, MaskableDictRolloutBuffer),
+)
+
+
 def with_stored_masks(
     buffer_class: type[RolloutBuffer] | None, is_dict: bool
 ) -> type[RolloutBuffer]:
-    """Our class for None and for SB3's and sb3-contrib's own.
+    """Our class for None and for SB3's, sb3-contrib's and our own.
 
     Raises:
         ArgumentError: a class of the user's that keeps no masks.
     """
-    plain = (None, RolloutBuffer, DictRolloutBuffer, MaskableRolloutBuffer)
-    if buffer_class in (*plain, MaskableDictRolloutBuffer):
+    if buffer_class in _PLAIN_BUFFERS:
         return MaskedDictRolloutBuffer if is_dict else MaskedRolloutBuffer
     assert buffer_class is not None
     if not issubclass(buffer_class, _StoresMasks):
@@ -275,3 +358,11 @@ def with_stored_masks(
             "or a subclass of ppo_lab.ppo.action_masks.MaskedRolloutBuffer"
         )
     return buffer_class
+
+
+def without_stored_masks(
+    buffer_class: type[RolloutBuffer] | None, is_dict: bool
+) -> type[RolloutBuffer]:
+    """:func:`with_estimators`, also for what :func:`with_stored_masks` gave."""
+    ours = buffer_class in (MaskedRolloutBuffer, MaskedDictRolloutBuffer)
+    return with_estimators(None if ours else buffer_class, is_dict)

@@ -1,7 +1,7 @@
 """SB3's rollout buffers with the targets and advantages of the specification (Spec 3, 4)."""
 
 from collections.abc import Callable, Generator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +27,14 @@ class SpecRolloutBuffer(RolloutBuffer):
         use_baseline: False leaves V out of the advantage (REINFORCE, Spec 5.1).
         sampled: (n_steps, n_envs) bool, False where an environment spent the step on its reset,
             which is no sample and in no minibatch; None: all are samples.
+        flattened: the arrays that minibatches are taken from.
     """
 
     advantage_estimator: AdvantageEstimator = "gae"
     n_step: int = 5
     use_baseline: bool = True
     sampled: npt.NDArray[np.bool_] | None = None
+    flattened: ClassVar[tuple[str, ...]] = FLATTENED
     _sampled_rows: Callable[[], npt.NDArray[np.bool_]] | None = None
 
     def leave_out(self, sampled_rows: Callable[[], npt.NDArray[np.bool_]] | None) -> None:
@@ -115,7 +117,7 @@ class SpecRolloutBuffer(RolloutBuffer):
         if self.generator_ready:
             return
         kept = None if self.sampled is None else self.swap_and_flatten(self.sampled).ravel()
-        for name in FLATTENED:
+        for name in self.flattened:
             array = getattr(self, name)
             if isinstance(array, dict):
                 setattr(self, name, {key: self._flat(part, kept) for key, part in array.items()})

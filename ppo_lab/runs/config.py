@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from ppo_lab.registry import asks_for_masks
+
 __all__ = [
     "NO_PART",
     "VEC_ENVS",
@@ -115,6 +117,11 @@ class RunConfig:
     def evaluation_kwargs(self) -> Mapping[str, Any]:
         """For ``gymnasium.make`` in evaluation."""
         return self.env_kwargs if self.eval_env_kwargs is None else self.eval_env_kwargs
+
+    @property
+    def masks(self) -> bool:
+        """Whether it acts under the masks of its environments (Spec 13)."""
+        return asks_for_masks(self.algo, self.hyperparameters)
 
     def as_dict(self) -> dict[str, Any]:
         """As ``run.json`` holds it."""

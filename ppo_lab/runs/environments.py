@@ -12,11 +12,12 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import ALGORITHMS, Algorithm, ObservationKind, known_algorithm
 from ppo_lab.vec_env.making import faults_in_one_line, make_checked
+from ppo_lab.vec_env.random_actions import has_masks
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
-__all__ = ["exported_mdp", "has_masks", "inspect_environment", "make_copies"]
+__all__ = ["exported_mdp", "inspect_environment", "make_copies"]
 
 
 def make_copies(
@@ -82,6 +83,7 @@ def inspect_environment(
     env_kwargs: Mapping[str, Any],
     algo: str = "ppo",
     wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None = None,
+    masked: bool = False,
 ) -> str:
     """Check that an algorithm can train on an environment and name its policy there.
 
@@ -90,6 +92,7 @@ def inspect_environment(
         env_kwargs: for ``gymnasium.make``.
         algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
         wrapper: put around it; None: nothing.
+        masked: whether the algorithm is told to ask which actions are possible.
 
     Returns:
         SB3's name of the policy: ``MlpPolicy``, ``CnnPolicy``, ``MultiInputPolicy``, or the
@@ -105,10 +108,12 @@ def inspect_environment(
             env = env if wrapper is None else wrapper(env)
             _check_starts(env, env_id)
             _check_actions(env, env_id, algorithm)
-            if algorithm.needs_masks and not has_masks(env):
+            if (masked or algorithm.needs_masks) and not has_masks(env):
+                how = " with mask_actions" if algorithm.mask_argument else ""
                 raise ArgumentError(
                     f"environment {env_id!r} has no method action_masks(), which "
-                    f"{algorithm.name} ({algo}) needs"
+                    f"{algorithm.name} ({algo}){how} needs: give it one, or wrap it in "
+                    "sb3-contrib's ActionMasker"
                 )
             if algorithm.tabular:
                 _check_states(env, env_id, algorithm)
@@ -138,14 +143,6 @@ def _check_actions(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) ->
             f"environment {env_id!r} has an unbounded action space {action}; "
             "wrap it in gymnasium.wrappers.RescaleAction or give it finite bounds"
         )
-
-
-def has_masks(env: gym.Env[Any, Any]) -> bool:
-    """Whether the environment says which actions are possible, as sb3-contrib asks it."""
-    try:
-        return callable(env.get_wrapper_attr("action_masks"))
-    except AttributeError:
-        return False
 
 
 def _check_states(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) -> None:

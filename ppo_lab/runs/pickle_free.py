@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from ppo_lab.errors import ArgumentError, CommandError
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.model_files import MAX_ENTRIES_BYTES
+from ppo_lab.ppo.action_masks import with_masks
 from ppo_lab.registry import algorithm_class
 from ppo_lab.runs.named_code import load_class
 from ppo_lab.runs.saved_model import SavedRun, check_kind, zero_rate
@@ -77,6 +78,8 @@ def load_policy(run: SavedRun, env: VecEnv, file: Path, device: str = "cpu") -> 
     if run.hyperparameters.get("use_sde"):
         keywords = {**keywords, "use_sde": True}
     kind = algorithm_class(run.algo).policy_aliases[POLICY]
+    if run.masks and run.algo == "spec_ppo":  # the other's takes masks by itself
+        kind = with_masks(kind, env.action_space)
     try:
         policy: BasePolicy = kind(env.observation_space, env.action_space, zero_rate, **keywords)
         policy.load_state_dict(_parameters(file))

@@ -107,13 +107,14 @@ class EnvironmentRecipe:
         import_packages(self.packages, self.env)
         return gym.make(gymnasium_id(self.env), disable_env_checker=True, **self.env_kwargs)
 
-    def fitting_policy(self, algo: str, stated: str = "") -> str:
+    def fitting_policy(self, algo: str, stated: str = "", masked: bool = False) -> str:
         """Check that an algorithm can train in it, and name its policy there.
 
         Args:
             algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
             stated: SB3's name of a policy that settings ask for, of this algorithm or another;
                 empty: none.
+            masked: whether it is told to ask which actions are possible.
 
         Returns:
             The policy for its observations; where they allow another kind, the kind stated.
@@ -122,7 +123,7 @@ class EnvironmentRecipe:
             ArgumentError: unknown, cannot be made, or the algorithm cannot use it; says why.
         """
         import_packages(self.packages, self.env)
-        needed = inspect_environment(self.env, self.env_kwargs, algo, self.wrapper())
+        needed = inspect_environment(self.env, self.env_kwargs, algo, self.wrapper(), masked)
         algorithm = ALGORITHMS[algo]
         if "." in stated and not algorithm.tabular:  # a class of a user's own
             return stated

@@ -17,13 +17,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
 from envs.finite import finite_task
 from envs.planning import optimal_return, random_return
-from ppo_lab.runs.environments import has_masks
 from ppo_lab.vec_env.making import make_checked
+from ppo_lab.vec_env.random_actions import has_masks, random_action
 
 __all__ = [
     "ReferenceScores",
@@ -290,9 +289,7 @@ def play_randomly(
     for episode in range(RANDOM_EPISODES):
         env.reset(seed=episode)
         for _ in range(RANDOM_STEPS):
-            space = env.action_space
-            action = space.sample(_mask(env)) if masked else space.sample()
-            _, _, terminated, truncated, _ = env.step(action)
+            _, _, terminated, truncated, _ = env.step(random_action(env, masked))
             if counted.over or time.monotonic() > deadline:
                 break
             if terminated or truncated:  # a wrapper's ending, such as that of a life
@@ -304,16 +301,3 @@ def play_randomly(
         return f"no random episode ended within {seconds:.0f} s"
     mean = float(np.mean(returns))
     return (mean, len(returns)) if np.isfinite(mean) else f"it pays a random policy {mean}"
-
-
-def _mask(env: gym.Env[Any, Any]) -> Any:
-    """The possible actions as ``Space.sample`` takes them, from the flat form of sb3-contrib's."""
-    flat = np.asarray(env.get_wrapper_attr("action_masks")(), np.int8).ravel()
-    space = env.action_space
-    if isinstance(space, spaces.MultiDiscrete):
-        return tuple(np.split(flat, np.cumsum(space.nvec.ravel())[:-1]))
-    if isinstance(space, spaces.MultiBinary):
-        off, on = flat.reshape(-1, 2).T
-        either = np.where(on & off, 2, on)  # 0 and 1 are forced, 2 is drawn
-        return either.astype(np.int8).reshape(space.shape)
-    return flat

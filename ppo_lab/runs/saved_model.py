@@ -16,7 +16,7 @@ from ppo_lab.hyperparams.environment_words import take_environment
 from ppo_lab.hyperparams.reading import keyword_text
 from ppo_lab.model_files import kind_of_model, model_entries
 from ppo_lab.ppo.space_checks import check_spaces
-from ppo_lab.registry import ALGORITHMS, algorithm_class, closest
+from ppo_lab.registry import ALGORITHMS, algorithm_class, asks_for_masks, closest
 from ppo_lab.runs.config import RunConfig, environment_folder_name
 from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.session import statistics_of
@@ -75,6 +75,11 @@ class SavedRun:
         return EnvironmentRecipe(
             self.env, self.env_kwargs, packages=self.packages, **self.environment
         )
+
+    @property
+    def masks(self) -> bool:
+        """Whether it acts under the masks of its environments (Spec 13)."""
+        return asks_for_masks(self.algo, self.hyperparameters)
 
     @property
     def name(self) -> str:

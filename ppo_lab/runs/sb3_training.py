@@ -19,7 +19,7 @@ from ppo_lab.environment_classes import check_unchanged
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.ppo.space_checks import check_spaces
-from ppo_lab.registry import ALGORITHMS, algorithm_class
+from ppo_lab.registry import algorithm_class
 from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
 from ppo_lab.runs.device import training_device
@@ -123,7 +123,7 @@ def training_recipe(config: RunConfig) -> EnvironmentRecipe:
         monitor_kwargs=config.monitor_kwargs,
         vec_env=config.vec_env,
         packages=config.env_packages,
-        compiled=not ALGORITHMS[config.algo].needs_masks,
+        compiled=not config.masks,
     )
 
 
@@ -181,7 +181,8 @@ def _evaluation_environments(
     recipe = evaluation_recipe(config)
     single = recipe.make_one()
     closing.callback(single.close)
-    task = finite_task(single) if recipe.why_not_plain() is None else None
+    plain = recipe.why_not_plain() is None and not config.masks
+    task = finite_task(single) if plain else None
     if task is None or not can_solve(
         config.algo,
         task,
@@ -206,7 +207,7 @@ def _evaluator(
     kind: Callable[..., AfterUpdateEvalCallback] = AfterUpdateEvalCallback
     if task is not None:
         kind = partial(ExactEvalCallback, task)
-    elif ALGORITHMS[config.algo].needs_masks:
+    elif config.masks:
         from ppo_lab.runs.masked_evaluation import MaskedAfterUpdateEvalCallback
 
         kind = MaskedAfterUpdateEvalCallback

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from ppo_lab.interruption import by_user, one_line
+from ppo_lab.vec_env.random_actions import has_masks, random_action
 
 __all__ = ["Choice", "StepTime", "choose", "measured_step"]
 
@@ -98,11 +99,12 @@ def measured_step(make: Callable[[], gym.Env[Any, Any]]) -> StepTime:
     try:
         env.action_space.seed(0)
         env.reset(seed=0)
+        masked = has_masks(env)
         # Loading what the first step needs is not the steps' time.
-        _step(env)
+        _step(env, masked)
         steps, began, cpu, left = 0, time.perf_counter(), time.process_time(), _times_left()
         while steps < STEPS and time.perf_counter() - began < SECONDS:
-            _step(env)
+            _step(env, masked)
             steps += 1
         wall, cpu = time.perf_counter() - began, time.process_time() - cpu
         # A core that other processes took is no waiting: then it was not left.
@@ -117,8 +119,8 @@ def measured_step(make: Callable[[], gym.Env[Any, Any]]) -> StepTime:
     return StepTime(cpu / steps, max(0.0, wall - cpu) / steps if waits else 0.0, drew)
 
 
-def _step(env: gym.Env[Any, Any]) -> None:
-    *_, terminated, truncated, _ = env.step(env.action_space.sample())
+def _step(env: gym.Env[Any, Any], masked: bool) -> None:
+    *_, terminated, truncated, _ = env.step(random_action(env, masked))
     if terminated or truncated:
         env.reset()
 

@@ -35,6 +35,8 @@ _TUNING = {
     "tuned": "tuned by the study that the run belongs to",
     "default": "none: default settings",
 }
+MASKED = "-masked"
+"""What the settings' name of a run ends with that acts under masks and would not by itself."""
 _CIRCUMSTANCES = (
     ("git_commit", "commit"),
     ("device", "device"),
@@ -78,6 +80,7 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
     _check_score(record, score)
     budget = _integer(record, "timesteps")
     settings = named(_text(record, "settings"), "")
+    tuned = settings.removesuffix(MASKED)
     evaluation, evaluation_seed = _evaluation(record)
     measure = EXACT if record.get("score_source") == "exact" else EVALUATION
     return Run(
@@ -99,7 +102,7 @@ def to_run(record: Mapping[str, object], folder: Path, name: str) -> Run:
         measure=measure,
         budget=budget,
         success_rate=evaluations.success_rate,
-        tuning=_TUNING.get(settings, f"{settings or UNKNOWN}: what tuning, is not stated"),
+        tuning=_TUNING.get(tuned, f"{tuned or UNKNOWN}: what tuning, is not stated"),
         versions=_pairs(record.get("versions")),
         circumstances=tuple(
             (what, brief(record[key]))

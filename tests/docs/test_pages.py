@@ -8,6 +8,9 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
+from sb3_contrib.common.wrappers import ActionMasker
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -90,6 +93,10 @@ def test_the_metrics_page_defines_exactly_what_is_logged() -> None:
     assert writer.names == documented - {"train/ratio", "rollout/success_rate"}
 
 
+def _all_allowed() -> gym.Env[Any, Any]:
+    return ActionMasker(gym.make("CartPole-v1"), lambda _: np.ones(2, np.bool_))
+
+
 def test_the_ppo_page_shows_every_new_argument_in_an_example_that_works() -> None:
     documented = {code(row[0])[0]: code(row[1])[0] for row in rows("ppo.md")}
     parameters = inspect.signature(SpecPPO).parameters.values()
@@ -100,4 +107,4 @@ def test_the_ppo_page_shows_every_new_argument_in_an_example_that_works() -> Non
         assert isinstance(call, ast.Call)
         arguments = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
         assert name in arguments
-        SpecPPO("MlpPolicy", make_vec_env("CartPole-v1", 1), n_steps=64, device="cpu", **arguments)
+        SpecPPO("MlpPolicy", make_vec_env(_all_allowed, 1), n_steps=64, device="cpu", **arguments)

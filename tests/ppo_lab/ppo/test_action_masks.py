@@ -19,43 +19,11 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from ppo_lab import SpecPPO
 from ppo_lab.errors import ArgumentError
-from ppo_lab.ppo.action_masks import MaskSource, check_masks
-
-BOX = spaces.Box(-1.0, 1.0, (3,))
-DICT = spaces.Dict({"a": BOX, "b": spaces.Discrete(4)})
-VECTOR = spaces.MultiDiscrete([3, 2])
-BITS = spaces.MultiBinary(2)
-
-
-class Masked(gym.Env[Any, Any]):
-    """7 steps; forbids what a counter says, and raises where it is done all the same."""
-
-    def __init__(self, actions: spaces.Space[Any], observations: spaces.Space[Any] = BOX) -> None:
-        self.action_space, self.observation_space = actions, observations
-        self.clock = 0
-
-    def action_masks(self) -> list[bool]:
-        count = {spaces.Discrete: 5, spaces.MultiDiscrete: 5, spaces.MultiBinary: 4}
-        mask = [True] * count[type(self.action_space)]
-        mask[self.clock % 2] = False  # of each part at least one is left
-        return mask
-
-    def _observation(self) -> Any:
-        low = self.np_random.uniform(-1, 1, 3).astype(np.float32)
-        return {"a": low, "b": self.clock % 4} if self.observation_space is DICT else low
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        super().reset(seed=seed)
-        self.clock = 0
-        return self._observation(), {}
-
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        first = int(np.ravel(action)[0])
-        assert first != self.clock % 2, "a forbidden action"
-        self.clock += 1
-        reward = float(np.sum(action)) - self.clock % 3
-        return self._observation(), reward, self.clock == 7, False, {}
-
+from ppo_lab.ppo.action_masks import MasksActionsMlp, MaskSource, check_masks
+from ppo_lab.ppo.buffers import SpecRolloutBuffer
+from ppo_lab.ppo.policies import SpecActorCriticPolicy
+from ppo_lab.vec_env.compiled import CompiledVecEnv
+from tests.ppo_lab.ppo.masked import BITS, DICT, SETTINGS, VECTOR, Masked, masked_model
 
 CASES: dict[str, tuple[Callable[[], gym.Env[Any, Any]], str, dict[str, Any]]] = {
     "Discrete": (lambda: Masked(spaces.Discrete(5)), "MlpPolicy", {}),
@@ -68,7 +36,6 @@ CASES: dict[str, tuple[Callable[[], gym.Env[Any, Any]], str, dict[str, Any]]] = 
         {"policy_kwargs": {"net_arch": [16]}},
     ),
 }
-SETTINGS: dict[str, Any] = {"n_steps": 64, "batch_size": 32, "n_epochs": 3, "seed": 5}
 
 
 @pytest.mark.parametrize(("make", "policy", "options"), CASES.values(), ids=CASES.keys())
@@ -86,13 +53,8 @@ def test_three_rollouts_are_maskable_ppos_bit_for_bit(
         assert th.equal(tensor, ours.policy.state_dict()[name]), name
 
 
-def _model(actions: spaces.Space[Any] = VECTOR, **kwargs: Any) -> SpecPPO:
-    env = make_vec_env(lambda: Masked(actions), 2, seed=1)
-    return SpecPPO("MlpPolicy", env, device="cpu", mask_actions=True, **SETTINGS, **kwargs)
-
-
 def test_what_is_predicted_is_allowed_also_where_the_policy_would_rather_not() -> None:
-    model = _model(spaces.Discrete(5))
+    model = masked_model(spaces.Discrete(5))
     with th.no_grad():
         model.policy.get_parameter("action_net.bias").copy_(th.tensor([50.0, 0, 0, 0, 0]))
     observations = np.zeros((5, 3), np.float32)
@@ -104,7 +66,7 @@ def test_what_is_predicted_is_allowed_also_where_the_policy_would_rather_not() -
 
 
 def test_entropy_is_that_of_the_allowed_actions() -> None:
-    model = _model(spaces.Discrete(5))
+    model = masked_model(spaces.Discrete(5))
     with th.no_grad():
         model.policy.get_parameter("action_net.weight").zero_()
     mask = np.array([[True, True, False, False, True]])
@@ -113,7 +75,7 @@ def test_entropy_is_that_of_the_allowed_actions() -> None:
 
 
 def test_a_model_that_was_saved_goes_on_under_masks(tmp_path: Path) -> None:
-    model = _model().learn(128)
+    model = masked_model().learn(128)
     model.save(tmp_path / "model")
     env = make_vec_env(lambda: Masked(VECTOR), 2, seed=1)
     loaded = SpecPPO.load(tmp_path / "model", env=env, device="cpu")
@@ -137,22 +99,48 @@ def test_masks_are_read_through_wrappers_and_statistics() -> None:
     SpecPPO("MlpPolicy", env, device="cpu", mask_actions=True, **SETTINGS).learn(128)
 
 
+class Bare(Masked):
+    action_masks = property()  # type: ignore[assignment]  # raises AttributeError
+
+
+class Ragged(Masked):
+    def action_masks(self) -> Any:
+        return [[True] * 3, [True] * 2]
+
+
+class MasksOwn(MasksActionsMlp):
+    """A policy of a user's own."""
+
+
+def _moved(env: gym.Env[Any, Any]) -> None:
+    model = SpecPPO("MlpPolicy", make_vec_env(lambda: Masked(VECTOR), 1), mask_actions=True)
+    model.set_env(make_vec_env(lambda: env, 1))
+    model.learn(8)
+
+
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "no method": (
-        lambda: SpecPPO("MlpPolicy", "CartPole-v1", mask_actions=True, n_steps=8, batch_size=8)
-        .learn(8),
+        lambda: SpecPPO("MlpPolicy", "CartPole-v1", mask_actions=True),
         "environments without action_masks",
+    ),
+    "no method afterwards": (
+        lambda: _moved(Bare(VECTOR)),
+        "environments without action_masks",
+    ),
+    "no truth value": (
+        lambda: SpecPPO("MlpPolicy", "CartPole-v1", mask_actions="yes"),  # type: ignore[arg-type]
+        "mask_actions='yes': expected True or False",
     ),
     "continuous": (
         lambda: SpecPPO("MlpPolicy", "Pendulum-v1", mask_actions=True),
         "expected Discrete",
     ),
     "asked without": (
-        lambda: _model().predict(np.zeros((1, 3), np.float32)),
+        lambda: masked_model().predict(np.zeros((1, 3), np.float32)),
         "asked without masks",
     ),
     "evaluated without": (
-        lambda: plain_evaluate_policy(_model(), make_vec_env(lambda: Masked(VECTOR), 1)),
+        lambda: plain_evaluate_policy(masked_model(), make_vec_env(lambda: Masked(VECTOR), 1)),
         "asked without masks",
     ),
     "masks for none": (
@@ -165,7 +153,27 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: check_masks([[1] * 5, [1, 1, 1, 0, 0]], VECTOR, 2, step=7),
         "environment 1 allows no action in part 1 of its action at step 7",
     ),
-    "another compiled": (lambda: _model(backend="compiled"), "the kernels know no masks"),
+    "turned": (
+        lambda: masked_model().predict(np.zeros((3, 3), np.float32), action_masks=np.ones((5, 3))),
+        "5 × 5 truth values",
+    ),
+    "turned, from the environments": (
+        lambda: check_masks(np.ones((5, 2)), VECTOR, 2),
+        r"shape \(5, 2\): expected 2 × 5 truth values",
+    ),
+    "of another number": (
+        lambda: masked_model().predict(np.zeros((3, 3), np.float32), action_masks=np.ones((2, 5))),
+        r"shape \(2, 5\) for 3 observations",
+    ),
+    "of rows of other lengths": (
+        lambda: _moved(Ragged(VECTOR)),
+        "action_masks of different lengths at step 0",
+    ),
+    "needs masks": (
+        lambda: SpecPPO(MasksOwn, make_vec_env(lambda: Masked(VECTOR), 1)),
+        "MasksOwn needs masks",
+    ),
+    "another compiled": (lambda: masked_model(backend="compiled"), "the kernels know no masks"),
 }  # fmt: skip
 
 
@@ -183,3 +191,49 @@ def test_no_mask_of_an_earlier_step_is_acted_on() -> None:
     assert source()[:, 0].tolist() == [False, False]
     env.step(np.array([2, 2]))
     assert source()[:, :2].tolist() == [[True, False], [True, False]]
+
+
+def test_a_model_is_loaded_with_masks_or_without(tmp_path: Path) -> None:
+    env = make_vec_env(lambda: Masked(VECTOR), 2, seed=1)
+    plain = SpecPPO("MlpPolicy", env, device="cpu", n_steps=64, batch_size=32)
+    observations = np.zeros((2, 3), np.float32)
+    plain.save(tmp_path / "plain")
+    masked = SpecPPO.load(tmp_path / "plain", env=env, device="cpu", mask_actions=True)
+    masked.learn(128)
+    masked.save(tmp_path / "masked")
+    again = SpecPPO.load(tmp_path / "masked", env=env, device="cpu", mask_actions=False)
+    everything = np.ones((2, 5), bool)
+    expected = masked.predict(observations, action_masks=everything, deterministic=True)[0]
+    assert again.predict(observations, deterministic=True)[0].tolist() == expected.tolist()
+    assert type(again.policy) is SpecActorCriticPolicy
+    assert type(again.rollout_buffer) is SpecRolloutBuffer
+
+
+def test_a_policy_saved_alone_needs_masks_again(tmp_path: Path) -> None:
+    model = masked_model()
+    model.policy.save(str(tmp_path / "policy"))
+    policy = MasksActionsMlp.load(str(tmp_path / "policy"), device="cpu")
+    observations, masks = np.zeros((2, 3), np.float32), [[1, 0, 0, 1, 0], [0, 0, 1, 0, 1]]
+    asked = {"action_masks": np.array(masks), "deterministic": True}
+    expected = [[0, 0], [2, 1]]
+    assert policy.predict(observations, **asked)[0].tolist() == expected  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="asked without masks"):
+        policy.predict(observations)
+
+
+def test_a_million_drawn_actions_are_allowed() -> None:
+    model = masked_model(spaces.Discrete(5))
+    with th.no_grad():
+        model.policy.get_parameter("action_net.bias").copy_(th.tensor([30.0, 30, 0, -30, 0]))
+    masks = np.random.default_rng(0).integers(0, 2, (200_000, 5)).astype(bool)
+    masks[:, 4] |= ~masks.any(axis=1)
+    distribution = model.policy.get_distribution(th.zeros(200_000, 3), action_masks=masks)
+    rows = np.arange(200_000)
+    assert all(masks[rows, distribution.sample().numpy()].all() for _ in range(5))
+
+
+def test_compiled_copies_of_one_environment_have_no_masks_of_their_own() -> None:
+    env = CompiledVecEnv("ppo_lab/GridWorld-v0", 2, 0)
+    env.env.unwrapped.action_masks = lambda: [True] * 4  # type: ignore[attr-defined]
+    with pytest.raises(ArgumentError, match="acts on one environment's state"):
+        env.env_method("action_masks")

@@ -35,7 +35,7 @@ class Hidden(gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        self.luck, self.clock = float(self.np_random.choice([-8.0, 8.0])), 0
+        self.luck, self.clock = float(self.np_random.choice([-2.0, 2.0])), 0
         return self._observation(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -160,7 +160,8 @@ def test_what_cannot_work_is_said_in_a_sentence(make: Callable[[], object], word
 
 @pytest.mark.slow
 def test_where_luck_is_hidden_a_critic_that_sees_it_learns_faster() -> None:
-    # Luck of ±64 an episode drowns the 8 that an actor can earn, for whoever does not see it.
+    # Luck of ±16 an episode drowns the 8 that an actor can earn, for whoever does not see it.
+    # A rate at which the critic reaches 16 within the budget: at 3e-4 neither side learns.
     def blind_env() -> gym.Env[Any, Any]:
         return gym.wrappers.FilterObservation(Hidden(), ["clue", "kind"])
 
@@ -171,10 +172,12 @@ def test_where_luck_is_hidden_a_critic_that_sees_it_learns_faster() -> None:
             env,
             n_steps=64,
             batch_size=64,
+            n_epochs=5,
+            learning_rate=3e-3,
             seed=seed,
             device="cpu",
             policy_kwargs={"critic_only": ["state"]} if sees_luck else {},
-        ).learn(6000)
+        ).learn(4000)
         observations = _observation(200)
         del observations["state"]
         actions = model.predict(observations, deterministic=True)[0]

@@ -84,7 +84,7 @@ def replayed(folder: Path, checkpoint: str, episodes: int = 3) -> float:
     model = load_model(run, env, run.model_file(checkpoint))
     env.seed(7)
     play: Any = evaluate_policy
-    if run.algo == "ppo_mask":
+    if run.masks:
         from sb3_contrib.common.maskable.evaluation import evaluate_policy as play
     mean, _ = play(model, env, n_eval_episodes=episodes)
     return float(mean)
@@ -92,9 +92,18 @@ def replayed(folder: Path, checkpoint: str, episodes: int = 3) -> float:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"algo": "ppo"}, {"algo": "ppo_mask", "env": "Choose-v0"}],
-    ids=lambda changes: changes.get("algo", "spec_ppo"),
-)
+    [
+        {},
+        {"algo": "ppo"},
+        {"algo": "ppo_mask", "env": "Choose-v0"},
+        {
+            "env": "Choose-v0",
+            "hyperparameters": {"n_steps": 64, "batch_size": 32, "n_epochs": 4,
+                                "learning_rate": 0.05, "mask_actions": True},
+        },
+    ],
+    ids=["spec_ppo", "ppo", "ppo_mask", "spec_ppo masked"],
+)  # fmt: skip
 def test_best_model_is_played_with_the_statistics_that_it_was_chosen_with(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:

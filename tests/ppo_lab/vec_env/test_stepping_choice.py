@@ -1,6 +1,7 @@
 """``auto``: a pool where steps are long, and no number depends on it."""
 
 import random
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -58,3 +59,24 @@ def test_what_cannot_be_measured_is_stepped_in_this_process() -> None:
     assert "cannot be measured (ZeroDivisionError: the world has ended)" in choice.reason
     assert choose(lambda: gym.make("nonsense"), 1, 2) == Choice(0, "there is one environment")
     assert "random generator of the whole process" in choose(Careless, 4, 2).reason
+
+
+class Guarded(gym.Env[Any, Any]):
+    """Forbids its first action, and raises where it is done all the same."""
+
+    observation_space, action_space = gym.spaces.Discrete(1), gym.spaces.Discrete(2)
+
+    def action_masks(self) -> list[bool]:
+        return [False, True]
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed)
+        return 0, {}
+
+    def step(self, action: Any) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        assert action == 1, "a forbidden action"
+        return 0, 0.0, False, False, {}
+
+
+def test_no_forbidden_action_is_taken_to_measure_a_step() -> None:
+    assert measured_step(Guarded).cpu > 0

@@ -1,0 +1,41 @@
+"""The uniformly random policy, which takes no action that an environment forbids."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+__all__ = ["has_masks", "random_action"]
+
+
+def has_masks(env: gym.Env[Any, Any]) -> bool:
+    """Whether the environment says which actions are possible, as sb3-contrib asks it."""
+    try:
+        return callable(env.get_wrapper_attr("action_masks"))
+    except AttributeError:
+        return False
+
+
+def random_action(env: gym.Env[Any, Any], masked: bool) -> Any:
+    """An action of the environment's own generator, each that is possible equally likely.
+
+    Args:
+        env: the environment.
+        masked: :func:`has_masks` of it.
+    """
+    space = env.action_space
+    return space.sample(_mask(env)) if masked else space.sample()
+
+
+def _mask(env: gym.Env[Any, Any]) -> Any:
+    """The possible actions as ``Space.sample`` takes them, from the flat form of sb3-contrib's."""
+    flat = np.asarray(env.get_wrapper_attr("action_masks")(), np.int8).ravel()
+    space = env.action_space
+    if isinstance(space, spaces.MultiDiscrete):
+        return tuple(np.split(flat, np.cumsum(space.nvec.ravel())[:-1]))
+    if isinstance(space, spaces.MultiBinary):
+        off, on = flat.reshape(-1, 2).T
+        either = np.where(on & off, 2, on)  # 0 and 1 are forced, 2 is drawn
+        return either.astype(np.int8).reshape(space.shape)
+    return flat
