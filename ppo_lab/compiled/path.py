@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from ppo_lab.compiled.collecting import collect
 from ppo_lab.compiled.normalized_steps import why_by_its_own_code
 from ppo_lab.compiled.packed_policy import PackedPolicy
-from ppo_lab.compiled.player import encode
+from ppo_lab.compiled.player import encode, step_types
 from ppo_lab.errors import ArgumentError, broken_update
 from ppo_lab.kernels.advantages import estimate_advantages
 from ppo_lab.kernels.compile_notice import announced
@@ -54,7 +54,12 @@ class CompiledPath:
         with announced("the kernels of PPO"):
             buffer = self.model.rollout_buffer
             assert isinstance(buffer, SpecRolloutBuffer)
-            warm_up(self._packed.layout, buffer.advantage_estimator, measures_rollout_kl)
+            warm_up(
+                self._packed.layout,
+                buffer.advantage_estimator,
+                measures_rollout_kl,
+                step_types(self.model, self._packed.layout),
+            )
 
     def is_of(self, model: OnPolicyAlgorithm) -> bool:
         """Whether this path was made for this model, whose networks are still the same."""

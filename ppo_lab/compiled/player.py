@@ -18,6 +18,7 @@ from ppo_lab.kernels.acting import predict_values, run_act
 from ppo_lab.kernels.boundary import check_array, check_network
 from ppo_lab.kernels.boundary import check_indices as check_places
 from ppo_lab.kernels.compile_notice import announced
+from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.stepping import SERVED, StepArrays, load_step, run_step, step_arrays
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import check_finite, check_rollout
@@ -26,7 +27,7 @@ from ppo_lab.ppo.torch_internals import copy_all, live_parts
 from ppo_lab.vec_env.compiled import CompiledVecEnv
 from ppo_lab.worlds.rollout import RolloutArrays, RolloutOutcome
 
-__all__ = ["Player", "encode"]
+__all__ = ["Player", "encode", "step_types"]
 
 
 class Player:
@@ -70,7 +71,7 @@ class Player:
         self._clipped, self._bounds = self._moves, np.zeros((2, 0), layout.action_dtype)
         if self._box is not None:
             # A place for each step's: an environment may keep the action that it was given.
-            dtype = np.result_type(np.float32, self._box.low)
+            dtype = bounds_type(self._box)
             self._clipped = np.empty(self._moves.shape, dtype)
             bounds = self._box.low.ravel(), self._box.high.ravel()
             self._bounds = np.stack(bounds).astype(dtype)
@@ -225,6 +226,27 @@ class Player:
         check_rollout(buffer, step, model.num_timesteps - step * buffer.n_envs)
         check_finite("observation", observations, model.num_timesteps)
         raise broken_distribution(model.num_timesteps)
+
+
+def bounds_type(space: spaces.Box) -> np.dtype[Any]:
+    """The dtype in which actions are clipped to their space."""
+    return np.result_type(np.float32, space.low)
+
+
+def step_types(
+    model: OnPolicyAlgorithm, layout: Layout
+) -> tuple[np.dtype[Any], np.dtype[Any]] | None:
+    """The dtypes by which ``run_step`` will be compiled; None: it is not for this model.
+
+    A rollout of compiled environments takes its steps in a kernel of their own.
+    """
+    seen, space = model.rollout_buffer.observations, model.action_space
+    env = model.get_env()
+    if seen.dtype not in SERVED or (env is not None and isinstance(env.unwrapped, CompiledVecEnv)):
+        return None
+    if isinstance(space, spaces.Box):
+        return seen.dtype, bounds_type(space)
+    return seen.dtype, np.dtype(layout.action_dtype)
 
 
 def _within(indices: NDArray[Any], counts: int) -> bool:

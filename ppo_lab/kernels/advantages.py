@@ -6,7 +6,8 @@ or, in the last step, ``last_values``; a truncated step has γ V(s_{t+1}) in its
 that every end is a termination.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from ppo_lab.kernels.boundary import check_trajectories
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
 from ppo_lab.kernels.typing import Floats, Floats2D, Trajectories
 
-__all__ = ["estimate_advantages"]
+__all__ = ["estimate_advantages", "kernel_call"]
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 
@@ -43,16 +44,31 @@ def estimate_advantages(
         ArgumentError: an array of another shape or type.
     """
     check_trajectories(trajectories, advantages=advantages, returns=returns)
+    kernel, args = kernel_call(
+        estimator, trajectories, gamma, gae_lambda, n_step, advantages, returns
+    )
+    kernel(*args)
+    if estimator != "gae":
+        np.subtract(returns, trajectories.values, out=advantages)
+
+
+def kernel_call(
+    estimator: Literal["gae", "mc", "td0", "nstep"],
+    trajectories: Trajectories,
+    gamma: float,
+    gae_lambda: float,
+    n_step: int,
+    advantages: Floats2D,
+    returns: Floats2D,
+) -> tuple[Callable[..., None], tuple[Any, ...]]:
+    """The kernel of an estimator and what it is called with; see :func:`estimate_advantages`."""
     if estimator == "gae":
-        run_gae(trajectories, gamma, gae_lambda, advantages, returns)
-        return
+        return run_gae, (trajectories, gamma, gae_lambda, advantages, returns)
     if estimator == "mc":
-        run_monte_carlo(trajectories, gamma, returns)
-    elif estimator == "td0":
-        run_td0(trajectories, gamma, returns)
-    else:
-        run_n_step(trajectories, gamma, n_step, returns)
-    np.subtract(returns, trajectories.values, out=advantages)
+        return run_monte_carlo, (trajectories, gamma, returns)
+    if estimator == "td0":
+        return run_td0, (trajectories, gamma, returns)
+    return run_n_step, (trajectories, gamma, n_step, returns)
 
 
 @exact_kernel

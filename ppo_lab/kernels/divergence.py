@@ -11,7 +11,7 @@ from ppo_lab.kernels.network import forward, spare_columns
 from ppo_lab.kernels.policy_head import action_log_probs
 from ppo_lab.kernels.typing import Actions, Floats, Floats2D, Networks
 
-__all__ = ["rollout_kl"]
+__all__ = ["rollout_kl", "run_rollout_kl"]
 
 
 def rollout_kl(

@@ -7,24 +7,36 @@ memory only: it is compiled anew in every process, and is right.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numba
 
-from ppo_lab.kernels.compiling_apart import compiled_apart, end_compiler
+from ppo_lab.kernels.compiling_apart import (
+    Request,
+    compiled_apart,
+    end_compilers,
+    expected,
+    is_expecting,
+)
 
 __all__ = [
+    "Call",
+    "compile_without_calling",
+    "compiled_together",
     "instruction_sets",
     "keep_on_disk",
     "on_compiling",
     "options_of_inner",
     "refuse_python",
 ]
+
+Call: TypeAlias = tuple[Any, tuple[Any, ...]]
+"""A kernel for Python to call, and its arguments."""
 
 
 def internal(module: str, name: str) -> Any:
@@ -39,6 +51,8 @@ FunctionCache: Any = internal("caching", "FunctionCache") or object
 IndexDataCacheFile: Any = internal("caching", "IndexDataCacheFile")
 RUNTIME: Any = internal("runtime", "rtsys")
 CPUDispatcher: Any = internal("registry", "CPUDispatcher") or object
+JITCodeLibrary: Any = internal("codegen", "JITCodeLibrary") or object
+CPU_TARGET: Any = internal("registry", "cpu_target")
 host_features: Any = internal("codegen", "get_host_cpu_features")
 
 _listeners: list[Callable[[Path], None]] = []
@@ -81,6 +95,49 @@ def refuse_python(compiled: Any) -> None:
         compiled.__class__ = InnerDispatcher
 
 
+class LateLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """A kernel's code where nothing is called: machine code is made of entries only, when saved.
+
+    Callers have a kernel's code inside in LLVM's language, so that its own machine code, a sixth of
+    the time, is for none but Python to call.
+    """
+
+    is_entry = False
+
+    def _finalize_final_module(self) -> None:
+        if not self._object_caching_enabled:  # numba's own, which kernels refer to
+            super()._finalize_final_module()
+            return
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Zero, as of what is not defined, where there is no machine code."""
+        self._ensure_finalized()
+        return 0 if self._object_caching_enabled else super().get_pointer_to_function(name)
+
+    def serialize_using_object_code(self) -> tuple[str, str, Any]:
+        """As numba's, but machine code of an entry only."""
+        if not self.is_entry:
+            return self.serialize_using_bitcode()  # type: ignore[no-any-return]
+        self._ensure_finalized()
+        machine_code = self._codegen._tm.emit_object(self._final_module)
+        return self.name, "object", (machine_code, self._get_module_for_linking().as_bitcode())
+
+
+def compile_without_calling() -> None:
+    """From here on kernels are compiled to be saved, and this process can call none."""
+    try:
+        codegen = CPU_TARGET.target_context.codegen()
+        if JITCodeLibrary is object or codegen._library_class is not JITCodeLibrary:
+            return
+    except AttributeError:
+        return
+    codegen._library_class = LateLibrary
+    codegen.set_env = lambda *_: None  # it is written into the machine code
+
+
 class InnerDispatcher(CPUDispatcher):  # type: ignore[misc]
     """A compiled function without the wrapper that Python's calls need."""
 
@@ -105,7 +162,32 @@ def on_compiling(call: Callable[[Path], None]) -> Iterator[None]:
     finally:
         _listeners.remove(call)
         if not _listeners:
-            end_compiler()
+            end_compilers()
+
+
+@contextmanager
+def compiled_together(*lanes: Sequence[Call]) -> Iterator[None]:
+    """Within the block, the first call that must be compiled has all of these compiled with it.
+
+    Args:
+        lanes: calls that the block makes; those of a lane share most of their helpers, and other
+            lanes are compiled at the same time, if there is a core for each.
+    """
+    requests = [[_request(*call) for call in lane] for lane in lanes]
+    with expected([[each for each in lane if each is not None] for lane in requests]):
+        try:
+            yield
+        finally:
+            if not _listeners:
+                end_compilers()
+
+
+def _request(compiled: Any, args: tuple[Any, ...]) -> Request | None:
+    """What compiles a kernel for these arguments; None: it has no cache, so is compiled here."""
+    cache = getattr(compiled, "_cache", None)
+    if not isinstance(cache, MendingCache):
+        return None
+    return (*cache.place, tuple(numba.typeof(arg) for arg in args))
 
 
 class MendingCache(FunctionCache):  # type: ignore[misc]
@@ -118,7 +200,7 @@ class MendingCache(FunctionCache):  # type: ignore[misc]
 
     def __init__(self, function: Callable[..., Any], is_entry: bool) -> None:
         super().__init__(function)
-        self._place = function.__module__, function.__qualname__
+        self.place = function.__module__, function.__qualname__
         self._is_entry = is_entry and function.__qualname__ == function.__name__
         digest = sources_digest(Path(function.__code__.co_filename).parent)
         self._cache_file = IndexDataCacheFile(
@@ -136,10 +218,10 @@ class MendingCache(FunctionCache):  # type: ignore[misc]
             # A listener may have waited for a process that compiled it.
             loaded = self._load(sig, target_context)
         # What only kernels call is compiled where its callers are.
-        if loaded is None and self._is_entry and compiled_apart(*self._place, tuple(sig)):
+        if loaded is None and self._is_entry and compiled_apart(*self.place, tuple(sig)):
             loaded = self._load(sig, target_context)
-            if not _listeners:
-                end_compiler()
+            if not (_listeners or is_expecting()):
+                end_compilers()
         return loaded
 
     def _load(self, sig: Any, target_context: Any) -> Any:
@@ -167,6 +249,8 @@ class MendingCache(FunctionCache):  # type: ignore[misc]
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function, if the disk lets us."""
         try:
+            if isinstance(data.library, LateLibrary):
+                data.library.is_entry = self._is_entry
             super().save_overload(sig, data)
         except Exception:  # a broken file, a full disk, what cannot be pickled, another numba
             self._drop()

@@ -15,7 +15,7 @@ from ppo_lab.kernels.compiling import entry_kernel
 from ppo_lab.kernels.layout import Head, Layout
 from ppo_lab.kernels.typing import Doubles, Floats, Floats2D, Integers
 
-__all__ = ["SERVED", "StepArrays", "load_step", "run_step", "step_arrays"]
+__all__ = ["SERVED", "StepArrays", "load_step", "run_step", "step_arrays", "step_call"]
 
 SERVED = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64))
 """What a rollout buffer's observations may be; whole numbers are those of a Discrete space."""
@@ -77,9 +77,16 @@ def step_arrays(layout: Layout, arrays: StepArrays) -> StepArrays:
 @cache
 def load_step(seen: np.dtype[Any], actions: np.dtype[Any], bounds: np.dtype[Any]) -> None:
     """Load :func:`run_step` for arrays of these types, or compile it where it is not on disk."""
+    run_step(*step_call(seen, actions, bounds))
+
+
+def step_call(
+    seen: np.dtype[Any], actions: np.dtype[Any], bounds: np.dtype[Any]
+) -> tuple[Any, ...]:
+    """Arguments of :func:`run_step` of these types, for one step of the smallest networks."""
     head: Head = "gaussian" if actions == np.float32 else "categorical"
     layout, table = Layout(1, (), (), "tanh", head, (1,)), np.zeros((1, 1), np.float32)
-    run_step(
+    return (
         0, np.zeros(layout.n_parameters, np.float32), layout.plan, layout.workspace(1),
         np.zeros((1, 1, 1), seen), table.copy(), np.zeros((1, 1, 1)), np.zeros((1, 1, 1), actions),
         table.copy(), table.copy(), np.zeros((2, 0), bounds), np.zeros((1, 1, 1), bounds),

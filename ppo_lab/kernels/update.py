@@ -30,7 +30,7 @@ from ppo_lab.kernels.settings import (
 )
 from ppo_lab.kernels.typing import Doubles, Floats, Integers, Networks, Rollout
 
-__all__ = ["DIAGNOSTICS", "Adam", "Failure", "UpdateResult", "update"]
+__all__ = ["DIAGNOSTICS", "Adam", "Failure", "UpdateResult", "new_report", "run_update", "update"]
 
 DIAGNOSTICS = (
     "policy_gradient_loss",
@@ -155,11 +155,7 @@ def update(
         memory = Memory.of(layout, batch_size)
     _check_memory(layout, memory, batch_size)
     n_minibatches = n_epochs * math.ceil(n_samples / batch_size)
-    report = Report(
-        np.full((n_minibatches, N_DIAGNOSTICS), np.nan),
-        np.empty(n_epochs * n_samples if keep_ratios else 0, np.float32),
-        np.zeros(3, np.int64),
-    )
+    report = new_report(n_minibatches, n_epochs * n_samples if keep_ratios else 0)
     run_update(
         Networks.of(layout, params, memory.work),
         adam,
@@ -181,6 +177,15 @@ def update(
     n_seen = _samples_in(n_evaluated, n_samples, batch_size)
     return UpdateResult(
         report.diagnostics[:n_evaluated], report.ratios[:n_seen], epochs, status == STOPPED, failure
+    )
+
+
+def new_report(n_minibatches: int, n_ratios: int) -> Report:
+    """Room for the report of so many minibatches."""
+    return Report(
+        np.full((n_minibatches, N_DIAGNOSTICS), np.nan),
+        np.empty(n_ratios, np.float32),
+        np.zeros(3, np.int64),
     )
 
 

@@ -1,15 +1,20 @@
 """The cache on disk: used, and rebuilt where it is broken, stale or cannot be written."""
 
+import importlib
 import os
-import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
+import numba
 import pytest
 
 from ppo_lab.kernels import compiling_apart
 from ppo_lab.kernels.compiling import kernel
+from ppo_lab.kernels.numba_internals import compiled_together
 
 CALL = """
 import sys; sys.path.insert(0, sys.argv[1])
@@ -37,6 +42,18 @@ def write_helper(room: Path, added: int) -> None:
         "from ppo_lab.kernels.compiling import kernel\n\n"
         f"@kernel\ndef helper(x: int) -> int:\n    return x + {added}\n"
     )
+
+
+@pytest.fixture
+def kernels(room: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """Two kernels with one helper, and nothing compiled."""
+    with (room / "kernels.py").open("a") as file:
+        file.write("\n@entry_kernel\ndef thrice(x: int) -> int:\n    return 3 * helper(x)\n")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.syspath_prepend(str(room))
+    yield importlib.import_module("kernels")
+    for name in ("kernels", "helpers"):
+        del sys.modules[name]
 
 
 def call(room: Path, **environment: str) -> str:
@@ -137,6 +154,49 @@ def test_the_process_that_is_first_to_use_a_kernel_loads_it_as_all_later_ones_do
         assert done.stdout.split()[-1] == "1"  # by what the disk holds, in both
 
 
+@pytest.mark.parametrize(("n_cores", "n_processes"), [(2, 2), (1, 1)])
+def test_kernels_needed_together_are_compiled_by_a_process_for_each_core(
+    kernels: ModuleType, n_cores: int, n_processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling_apart, "_usable_cores", lambda: n_cores)
+    with compiled_together([(kernels.twice, (3,))], [(kernels.thrice, (3,))]):
+        assert kernels.twice(3) == 8
+        processes = [compiler._process for compiler in compiling_apart._compilers]
+        assert kernels.thrice(3) == 12
+    assert len(processes) == n_processes
+    assert all(process.returncode == 0 for process in processes)  # none is left behind
+    # By what the disk holds, as all later uses.
+    assert [sum(each.stats.cache_hits.values()) for each in (kernels.twice, kernels.thrice)] == [
+        1,
+        1,
+    ]
+
+
+def test_where_a_compiler_dies_a_kernel_is_compiled_here(
+    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling_apart, "START", "raise SystemExit")
+    with compiled_together([(kernels.twice, (3,))], [(kernels.thrice, (3,))]):
+        assert (kernels.twice(3), kernels.thrice(3)) == (8, 12)
+    assert compiling_apart._compilers == []
+
+
+def test_an_interrupted_wait_leaves_no_process_behind(
+    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> bool:
+        processes.extend(compiler._process for compiler in compiling_apart._compilers)
+        raise KeyboardInterrupt
+
+    processes: list[subprocess.Popen[bytes]] = []
+    monkeypatch.setattr(compiling_apart, "_usable_cores", lambda: 2)
+    monkeypatch.setattr(compiling_apart.Compiler, "answer", interrupted)
+    lanes = [(kernels.twice, (3,))], [(kernels.thrice, (3,))]
+    with pytest.raises(KeyboardInterrupt), compiled_together(*lanes):
+        kernels.twice(3)
+    assert [process.poll() is None for process in processes] == [False, False]
+
+
 @pytest.mark.slow  # compiles every kernel
 def test_the_first_training_on_a_machine_gives_the_bits_of_the_next(tmp_path: Path) -> None:
     code = (
@@ -161,9 +221,10 @@ def test_the_first_training_on_a_machine_gives_the_bits_of_the_next(tmp_path: Pa
 def test_a_compiler_that_does_not_end_is_killed_and_stops_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    endless = [sys.executable, "-c", "import time; time.sleep(20)"]
-    with subprocess.Popen(endless, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        monkeypatch.setattr(compiling_apart, "_compiler", process)
-        monkeypatch.setattr(compiling_apart, "ENDING_SECONDS", 0.1)
-        compiling_apart.end_compiler()
-        assert process.returncode == -signal.SIGKILL
+    monkeypatch.setattr(compiling_apart, "START", "import time; time.sleep(20)")
+    monkeypatch.setattr(compiling_apart, "ENDING_SECONDS", 0.1)
+    compiler = compiling_apart.Compiler()
+    begun = time.monotonic()
+    compiler.end()
+    assert not compiler.is_alive
+    assert time.monotonic() - begun < 10

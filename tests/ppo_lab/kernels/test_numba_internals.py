@@ -8,7 +8,7 @@ from typing import Any
 
 import numba
 import pytest
-from numba.core import caching, registry, runtime
+from numba.core import caching, codegen, registry, runtime
 
 from ppo_lab.kernels import compiling, numba_internals
 
@@ -73,3 +73,18 @@ def test_without_a_name_of_numbas_a_kernel_computes_the_same(
 def test_a_name_that_is_not_there_is_none() -> None:
     assert numba_internals.internal("runtime", "gone") is None
     assert numba_internals.internal("gone", "rtsys") is None
+
+
+@pytest.mark.parametrize(
+    ("holder", "name"), [(codegen, "JITCodeLibrary"), (registry, "cpu_target")]
+)
+def test_without_numbas_library_of_code_a_compiler_makes_machine_code_of_all(
+    holder: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_by = registry.cpu_target.target_context.codegen()
+    with monkeypatch.context() as without:
+        without.delattr(holder, name)
+        module = made_anew()
+    module.compile_without_calling()
+    assert made_by._library_class is codegen.JITCodeLibrary
+    assert "set_env" not in vars(made_by)
