@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.content.arrangement import GRID_POINTS, Arrangement
-from reports.content.document import Aggregate, ReportSettings
+from reports.content.document import Aggregate, Interval, ReportSettings
 from reports.content.numbers import percent, scale_end, shown
 from reports.content.verdicts import Verdict
 from reports.logs.records import LoadedRuns
@@ -56,17 +56,12 @@ def find(
     improvement = challenger.improvement
     if improvement is None:
         raise ValueError(f"{challenger.label} was not compared with {baseline}")
-    detail += (
-        f" A run of {challenger.label} scores above a run of {baseline} with probability "
-        f"{shown(improvement)}."
+    pair, verdict = (challenger.label, baseline), judged[challenger.label]
+    told = _told(verdict, improvement)
+    sentences = [detail, *_described(pair, improvement, told=told), _tested(verdict, told=told)]
+    return Finding(
+        _headline(pair, verdict, told=told), " ".join([*sentences, *_failed(pair, failed)])
     )
-    verdict = judged[challenger.label]
-    told = verdict.told and improvement.value is not None and improvement.value != 0.5
-    # With unequal numbers of runs the tasks weigh differently in the two; both must say the same.
-    told = told and ((improvement.value or 0.0) > 0.5) == verdict.higher
-    pair = (challenger.label, baseline)
-    detail += " ".join(["", _tested(verdict, told=told), *_failed(pair, failed)])
-    return Finding(_headline(pair, verdict, told=told), detail)
 
 
 def footer(
@@ -90,7 +85,7 @@ def footer(
         "P(better than …) is the probability that a run of the row scores above a run of the "
         "baseline, ties counting half.",
         "p is that of the exact rank test over the tasks against the baseline, after Holm's "
-        "correction over the labels.",
+        "correction over the labels; it asks whether the runs of both have one distribution.",
         "Two labels count as practically equal on a task where means within ± "
         f"{settings.equivalence_margin:g} of its normalised scale are shown, and failures not seen "
         "cannot make up that much.",
@@ -130,6 +125,27 @@ def _headline(pair: tuple[str, str], verdict: Verdict, *, told: bool) -> str:
     return undecided
 
 
+def _told(verdict: Verdict, improvement: Interval) -> bool:
+    """Whether test and estimate say the same of the two, and the test is significant.
+
+    With unequal numbers of runs the tasks weigh differently in the two.
+    """
+    rate = improvement.value
+    return verdict.told and rate not in (None, 0.5) and ((rate or 0.0) > 0.5) == verdict.higher
+
+
+def _described(pair: tuple[str, str], improvement: Interval, *, told: bool) -> list[str]:
+    label, baseline = pair
+    probability = f"with probability {shown(improvement)}."
+    sentences = [f"A run of {label} scores above a run of {baseline} {probability}"]
+    low, high = improvement.low, improvement.high
+    if told and low is not None and high is not None and low <= 0.5 <= high:
+        sentences.append(
+            "The interval of the probability is wider than the test and only describes."
+        )
+    return sentences
+
+
 def _tested(verdict: Verdict, *, told: bool) -> str:
     """What the rank test says, and what it would need where it does not tell the two apart."""
     name = "The exact rank test" if verdict.test.exact else "The rank test, by its normal limit,"
@@ -139,8 +155,9 @@ def _tested(verdict: Verdict, *, told: bool) -> str:
     sentence = f"{name} gives p {_p(verdict.p)}{corrected}"
     if verdict.remedy:
         return (
-            f"{sentence}; with so few runs no scores could give less than {_p(verdict.least)}. "
-            f"At least {verdict.remedy} would be needed. {verdict.seeds.sentence}"
+            f"{sentence}; with so few runs no scores could give less than "
+            f"{shown(verdict.least, 'p')}. At least {verdict.remedy} would be needed. "
+            f"{verdict.seeds.sentence}"
         )
     return f"{sentence}." if told else f"{sentence}. {verdict.seeds.sentence}"
 

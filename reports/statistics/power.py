@@ -105,8 +105,9 @@ def rate_interval(rate: float, sizes: Sequence[tuple[int, int]]) -> tuple[float,
 def rate_variance(rate: float, sizes: Sequence[tuple[int, int]]) -> float:
     """Variance of an estimated P(better), averaged over tasks that all have the same.
 
-    Hanley and McNeil's (1982) for exponential scores, near that of normal ones: of one task with m
-    and n runs, θ(1 − θ)/(m n) · (1 + ((m + n)/2 − 1)((1 − θ)/(2 − θ) + θ/(1 + θ))).
+    Hanley and McNeil's (1982), exact for exponential scores and equal numbers of runs, near that of
+    normal ones. Of one task with m and n runs
+    θ(1 − θ)/(m n) · (1 + ((m + n)/2 − 1)((1 − θ)/(2 − θ) + θ/(1 + θ))).
 
     Args:
         rate: θ, in [0, 1].
