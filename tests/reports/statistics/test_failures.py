@@ -58,6 +58,7 @@ def test_a_failure_not_seen_is_worked_out_by_hand() -> None:
     assert unseen_failures_p(x, x, 0.05) == pytest.approx(0.95**10)
     # A difference of 0.02 leaves 0.03 of the margin to the label that is lower already.
     assert unseen_failures_p(x, x - 0.02, 0.05) == pytest.approx((1 - 0.03 / 0.98) ** 10)
+    assert unseen_failures_p(x - 0.02, x, 0.05) == unseen_failures_p(x, x - 0.02, 0.05)
     assert unseen_failures_p(x, x - 0.06, 0.05) == 1
     # Scores below 0 were seen: a fall to −1 from 1 needs one half of the share.
     y = np.array([1.0] * 9 + [-1.0])
