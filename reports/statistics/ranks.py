@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 
 from reports.statistics.samples import Floats, Scores, ScoresError, strata
 
-EXACT_WORK = 2**29
+EXACT_WORK = 2**28
 """Multiplications up to which the distribution is counted; beyond, its normal limit serves."""
 
 
@@ -218,7 +218,7 @@ def _work(tasks: Sequence[_Ranks]) -> float:
     """About how many multiplications counting takes."""
     widths = [2 * task.farthest + 1 for task in tasks]
     counting = sum(
-        len(task.doubled) * task.runs * width / 4 for task, width in zip(tasks, widths, strict=True)
+        len(task.doubled) * task.runs * width for task, width in zip(tasks, widths, strict=True)
     )
     return counting + sum(
         sum(half[:place]) * half[place]
