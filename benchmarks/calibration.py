@@ -254,7 +254,7 @@ def main() -> int:
         mark, met = VERDICTS, met and reached
         print(verdicts)
     if written is not None:
-        end = f"\n{mark}\n{verdicts.strip()}\n" if verdicts else "\n"
+        end = f"\n{mark}\n\n{verdicts.strip()}\n" if verdicts else "\n"
         written.write_text(intervals.rstrip() + "\n" + end, encoding="utf-8")
     return 0 if met else 1
 
