@@ -1,10 +1,12 @@
-"""How often nominal 95 % intervals cover the truth, by method, seeds, tasks and distribution.
+"""How often intervals cover the truth, and how often the report's verdicts are right.
 
     python -m benchmarks.calibration                              # a few minutes on two cores
     python -m benchmarks.calibration --write docs/calibration.md  # keeps the tables as a page
+    python -m benchmarks.calibration --part verdicts --write docs/calibration.md  # that part anew
 
 Exits with 1 if the default interval of the IQM covers less than 0.93, by more than two standard
-errors of the measurement, in a cell of normal or skewed scores.
+errors of the measurement, in a cell of normal or skewed scores, or if a table of verdicts
+(``benchmarks/verdict_tables.py``) misses a goal by as much.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from loky import get_reusable_executor
 from scipy import special
 
 from benchmarks.interval_candidates import CANDIDATES, of_iqm, of_mean
+from benchmarks.verdict_tables import measured_tables, section
 from reports.statistics.intervals import DEFAULT_METHOD
 from reports.statistics.iqm import MiddleHalf, interquartile_mean
 from reports.statistics.resampling import resampled_counts, task_means
@@ -34,6 +37,8 @@ TASKS = (1, 10)
 STATISTICS = ("IQM", "mean")
 BASELINE = "percentile"
 GOAL = 0.93
+VERDICTS = "<!-- verdicts -->"
+"""Where the page's second part begins, which is measured and written by itself too."""
 _GRID = 200_000
 
 
@@ -229,13 +234,33 @@ def row_of(results: Sequence[Result], name: str, seeds: int, tasks: int) -> Resu
 
 
 def main() -> int:
-    """Measure, print, and write if asked; 0 if the default reaches its goal."""
+    """Measure, print, and write if asked; 0 if every goal is reached."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--write", type=Path, help="write the page to this file")
+    parser.add_argument("--part", choices=("all", "intervals", "verdicts"), default="all")
     parser.add_argument("--repetitions", type=int, default=2_000, help="samples in each cell")
     parser.add_argument("--draws", type=int, default=600, help="bootstrap draws of each sample")
     parser.add_argument("--jobs", type=int, default=2, help="worker processes")
     arguments = parser.parse_args()
+    written: Path | None = arguments.write
+    before = written.read_text(encoding="utf-8") if written and written.exists() else ""
+    intervals, mark, verdicts = before.partition(VERDICTS)
+    met = True
+    if arguments.part != "verdicts":
+        intervals, met = _measured_intervals(arguments)
+        print(intervals)
+    if arguments.part != "intervals":
+        verdicts, reached = _measured_verdicts(arguments.repetitions)
+        mark, met = VERDICTS, met and reached
+        print(verdicts)
+    if written is not None:
+        end = f"\n{mark}\n\n{verdicts.strip()}\n" if verdicts else "\n"
+        written.write_text(intervals.rstrip() + "\n" + end, encoding="utf-8")
+    return 0 if met else 1
+
+
+def _measured_intervals(arguments: argparse.Namespace) -> tuple[str, bool]:
+    """The page up to the verdicts, and whether the default interval reaches its goal."""
     started = time.perf_counter()
     with get_reusable_executor(max_workers=arguments.jobs) as executor:
         futures = [
@@ -244,10 +269,15 @@ def main() -> int:
         ]
         results = [future.result() for future in futures]
     text = page(results, arguments, time.perf_counter() - started)
-    print(text)
-    if arguments.write is not None:
-        arguments.write.write_text(text, encoding="utf-8")
-    return 1 if missed(results, arguments.repetitions) else 0
+    return text, not missed(results, arguments.repetitions)
+
+
+def _measured_verdicts(repetitions: int) -> tuple[str, bool]:
+    """The section of verdicts, and whether every row reaches its goal."""
+    started = time.perf_counter()
+    tables = measured_tables(repetitions)
+    met = all(row.met is not False for table in tables for row in table.rows)
+    return section(tables, repetitions, time.perf_counter() - started), met
 
 
 def page(results: Sequence[Result], arguments: argparse.Namespace, seconds: float) -> str:

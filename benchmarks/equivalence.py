@@ -154,7 +154,7 @@ def page(tests: Sequence[PairTest], seeds: int, tasks: Sequence[Task]) -> str:
     ]
     for test in tests:
         span = "–" if test.low is None else f"[{test.low:z.3f}, {test.high:z.3f}]"
-        p = "–" if test.equivalence_p is None else f"{test.equivalence_p:.2g}"
+        p = "–" if test.tost_p is None else f"{test.tost_p:.2g}"
         verdict = "yes" if equivalent(test) else "not shown"
         lines.append(f"| {test.task} | {test.difference:z.3f} | {span} | {p} | {verdict} |")
     return "\n".join(lines) + "\n"
@@ -162,9 +162,9 @@ def page(tests: Sequence[PairTest], seeds: int, tasks: Sequence[Task]) -> str:
 
 def equivalent(test: PairTest) -> bool:
     """Shown to differ by less than the margin; equal constants are."""
-    if test.equivalence_p is None:
+    if test.tost_p is None:
         return test.difference == 0
-    return test.equivalence_p < LEVEL
+    return test.tost_p < LEVEL
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,6 +20,7 @@ from reports.output.page import render_page
 from reports.output.tables import TABLE_NAMES, Table, brief_main_table, report_tables
 from reports.output.terminal import TerminalTable
 from reports.statistics import aggregates, bands
+from reports.statistics.failures import FAILED_BELOW
 from reports.whole_files import write_all_whole
 
 TABLE_DRAWS = aggregates.DRAWS
@@ -67,6 +68,7 @@ def write_report(
     curve_draws: int = CURVE_DRAWS,
     margin: float = MARGIN,
     threshold: float = THRESHOLD,
+    failed_below: float = FAILED_BELOW,
     formats: Collection[Format] = FORMATS,
     best: bool = False,
     title: str | None = None,
@@ -92,17 +94,21 @@ def write_report(
         curve_draws: bootstrap draws for each other interval and each band, at least 1.
         margin: means closer than this share of a task's normalised scale are practically equal.
         threshold: normalised return that the steps to the threshold are counted up to.
+        failed_below: a run failed whose normalised score is below this share, in (0, 1), of its
+            label's upper quartile on the task.
         formats: which of ``html``, ``md``, ``csv``, ``tex`` to write.
         best: judge the best checkpoints in place of the final policies; the report says so.
         title: of the pages; None: the main result alone.
 
     Raises:
         NoRunsError: no run can be used.
-        ValueError: a format that there is not.
+        ValueError: a format that there is not, a share of failed runs outside (0, 1).
         OSError: the folder cannot be written to.
     """
     if unknown := set(formats) - set(FORMATS):
         raise ValueError(f"formats {sorted(unknown)}: expected of {', '.join(FORMATS)}")
+    if not 0 < failed_below < 1:
+        raise ValueError(f"failed_below={failed_below}: expected a share between 0 and 1")
     loaded = source if isinstance(source, LoadedRuns) else load_runs(source)
     loaded = replace(loaded, runs=fill_references(loaded.runs))
     baseline, remarks = chosen_baseline(loaded.runs, baseline)
@@ -113,6 +119,7 @@ def write_report(
         curve_draws=curve_draws,
         equivalence_margin=margin,
         threshold=threshold,
+        failed_below=failed_below,
         best_checkpoints=best,
     )
     document = assemble(

@@ -9,7 +9,13 @@ from reports.content.curves import curve_rows, profile_rows
 from reports.content.document import FORMAT, Document, ReportSettings, RunRow, SetAsideRow, TaskRow
 from reports.content.findings import find, footer
 from reports.content.protocol import protocol_rows
-from reports.content.scores import aggregate_rows, task_score_rows
+from reports.content.scores import (
+    aggregate_rows,
+    failed_by_label,
+    failure_rows,
+    task_score_rows,
+)
+from reports.content.verdicts import verdicts
 from reports.logs.records import LoadedRuns, Run
 
 BEST_CHECKPOINTS = (
@@ -41,8 +47,10 @@ def assemble(
         remarks: what was not done as the caller asked, as sentences; the first of the cautions.
     """
     pairs = pair_rows(arrangement, settings)
-    rows = aggregate_rows(arrangement, settings, pairs)
-    finding = find(rows, settings.baseline)
+    judged = verdicts(arrangement, settings)
+    rows = aggregate_rows(arrangement, settings, pairs, judged)
+    failed = failed_by_label(arrangement, settings)
+    finding = find(rows, settings.baseline, judged, failed)
     return Document(
         format=FORMAT,
         title=title,
@@ -53,6 +61,7 @@ def assemble(
         tasks=tuple(_task_row(arrangement, task) for task in arrangement.tasks),
         aggregates=rows,
         task_scores=task_score_rows(arrangement, settings),
+        failures=failure_rows(arrangement, settings),
         tests=test_rows(arrangement, settings),
         pairs=pairs,
         curves=curve_rows(arrangement, settings),
@@ -61,7 +70,7 @@ def assemble(
         cautions=(
             *remarks,
             *_on_choices(arrangement, settings),
-            *cautions(arrangement, rows, loaded),
+            *cautions(arrangement, rows, loaded, failed),
         ),
         footer=footer(arrangement, loaded, settings),
         notes=tuple(notes),

@@ -1,12 +1,13 @@
 """What a reader should not conclude from a table, as plain sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reports.content.arrangement import Arrangement
 from reports.content.document import Aggregate
 from reports.content.protocol import mixes_hyperparameters
 from reports.logs.records import LoadedRuns, Run
 from reports.logs.references import FALLBACK
+from reports.statistics.failures import Failures
 from reports.statistics.summaries import doubts
 from reports.text import clause, counted
 
@@ -15,10 +16,13 @@ _STATED_ELSEWHERE = ("step budget", "kind of score")
 
 
 def cautions(
-    arrangement: Arrangement, rows: Sequence[Aggregate], loaded: LoadedRuns
+    arrangement: Arrangement,
+    rows: Sequence[Aggregate],
+    loaded: LoadedRuns,
+    failed: Mapping[str, Failures],
 ) -> tuple[str, ...]:
     """List every reason to doubt the numbers that can be seen in the runs themselves."""
-    sentences = [*_doubts(arrangement), *_on_settings(arrangement)]
+    sentences = [*_doubts(arrangement), *_on_failures(failed), *_on_settings(arrangement)]
     if any(row.improvement is not None and row.improvement.value in (0, 1) for row in rows):
         sentences.append(
             "A probability of 0 or 1 says that no run of the one beat a run of the other here; "
@@ -46,6 +50,15 @@ def _doubts(arrangement: Arrangement) -> list[str]:
     return [
         f"{_named(labels, arrangement.labels)}: {clause(sentence)}"
         for sentence, labels in about.items()
+    ]
+
+
+def _on_failures(failed: Mapping[str, Failures]) -> list[str]:
+    return [
+        f"{found.failed} of {found.runs} runs of {label} failed: an interval of the mean covers "
+        "too rarely where failures are few and large, and the IQM may leave them out altogether."
+        for label, found in failed.items()
+        if found.failed
     ]
 
 

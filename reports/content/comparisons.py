@@ -2,26 +2,30 @@
 
 from reports.content.arrangement import Arrangement
 from reports.content.document import Interval, Pair, ReportSettings, TaskTest
+from reports.content.verdicts import matrix_p
 from reports.statistics import significance
 from reports.statistics.improvement import improvements
+from reports.statistics.power import ALPHA
 
 MOST_PAIRED = 24
 """Labels of which every two are compared; their pairs grow with the square."""
 
 
 def pair_rows(arrangement: Arrangement, settings: ReportSettings) -> tuple[Pair, ...]:
-    """Return the probability of improvement of every two labels, over the tasks of all."""
+    """Return the probability of improvement and the rank test of every two labels, tasks of all."""
     labels = arrangement.labels
     if not arrangement.shared_tasks or len(labels) < 2:
         return ()
+    over = _over(arrangement, settings)
     estimates = improvements(
         {label: arrangement.shared(label, best=settings.best_checkpoints) for label in labels},
         seed=settings.seed,
         draws=settings.curve_draws,
-        over=_over(arrangement, settings),
+        over=over,
     )
+    tests = matrix_p(arrangement, settings, over)
     return tuple(
-        Pair(label, other, Interval.of(estimates[label, other]))
+        Pair(label, other, Interval.of(estimates[label, other]), *tests[label, other])
         for label in labels
         for other in labels
         if (label, other) in estimates
@@ -45,6 +49,7 @@ def test_rows(arrangement: Arrangement, settings: ReportSettings) -> tuple[TaskT
             seed=settings.seed,
             margin=settings.equivalence_margin,
             over=_over(arrangement, settings),
+            failed_below=settings.failed_below,
         )
     return tuple(_task_test(arrangement, test) for test in significance.corrected(tests))
 
@@ -69,7 +74,10 @@ def _task_test(arrangement: Arrangement, test: significance.PairTest) -> TaskTes
         effect=test.hedges_g,
         superiority=test.a12,
         equivalence=test.equivalence_p,
+        equivalence_holm=test.equivalence_holm,
+        equal=test.equivalence_holm is not None and test.equivalence_holm <= ALPHA,
         margin=test.margin * scale,
-        seeds_needed=test.seeds.runs,
+        seeds_low=test.seeds.low,
+        seeds_high=test.seeds.high,
         seeds_sentence=test.seeds.sentence,
     )

@@ -9,8 +9,9 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 
 from reports.statistics.intervals import LEVEL, Estimate
+from reports.statistics.power import ALPHA
 
-FORMAT = 1
+FORMAT = 2
 INTERVALS = "stratified-bootstrap intervals, stretched for few runs"
 
 
@@ -27,10 +28,6 @@ class Interval:
         """Make one of what the statistics estimated."""
         return cls(estimate.value, estimate.low, estimate.high)
 
-    def leaves_out(self, value: float) -> bool:
-        """Whether there is an interval, and this value lies outside it."""
-        return self.low is not None and self.high is not None and not self.low <= value <= self.high
-
 
 @dataclass(frozen=True, kw_only=True)
 class ReportSettings:
@@ -46,6 +43,7 @@ class ReportSettings:
         equivalence_margin: half-width of "practically equal", as a share of a task's scale from 0
             to 1.
         threshold: normalised score that the steps to the threshold are counted up to.
+        failed_below: a run failed below this share of its label's upper quartile, normalised.
         best_checkpoints: whether the best checkpoints are judged in place of the final policies.
     """
 
@@ -57,6 +55,7 @@ class ReportSettings:
     interval_method: str = field(default=INTERVALS, init=False)
     equivalence_margin: float
     threshold: float
+    failed_below: float
     best_checkpoints: bool
 
 
@@ -89,9 +88,10 @@ class Aggregate:
         score: mean score in the environment's own units; None with several tasks.
         mean: mean of the normalised scores.
         iqm: interquartile mean of the normalised scores.
-        median: median over tasks of the mean normalised score.
         optimality_gap: 1 − mean(min(normalised score, 1)).
         improvement: P(a run scores above a run of the baseline); None for the baseline.
+        rank_p: p of the rank test against the baseline, after Holm's correction over the labels;
+            None for the baseline.
         best_checkpoint: IQM of the best evaluation of each run, an optimistic number.
         area: IQM of the mean height of the learning curve, normalised.
     """
@@ -101,9 +101,9 @@ class Aggregate:
     score: float | None
     mean: Interval
     iqm: Interval
-    median: Interval
     optimality_gap: Interval
     improvement: Interval | None
+    rank_p: float | None
     best_checkpoint: Interval | None
     area: Interval | None
 
@@ -128,7 +128,6 @@ class TaskScore:
     label: str
     runs: int
     mean: Interval
-    median: float | None
     iqm: Interval
     std: float | None
     minimum: float | None
@@ -153,10 +152,13 @@ class TaskTest:
         permutation: p-value of the permutation test; ``permutation_holm`` after the correction.
         effect: standardised difference (Hedges' g).
         superiority: P(a run of ``label`` scores above one of ``other``), ties counting half.
-        equivalence: p-value of the two one-sided tests at ``margin``.
+        equivalence: p-value of the two one-sided tests at ``margin``, or that of unseen failures
+            that would make it up if it is larger; ``equivalence_holm`` after the correction.
+        equal: whether the two are practically equal: ``equivalence_holm`` is at most 0.05.
         margin: the equivalence margin in the task's own units.
-        seeds_needed: runs of each that Welch's test needs to tell a difference of the observed
-            size four times in five; None where there is no such number.
+        seeds_low: runs of each that the rank test needs on this task to tell the two apart four
+            times in five, if they are as far apart as the runs allow; None: more than 1,000.
+        seeds_high: runs that are enough with 80 % assurance; None where no number is.
         seeds_sentence: the same in words, with what it rests on.
     """
 
@@ -171,18 +173,57 @@ class TaskTest:
     effect: float | None
     superiority: float | None
     equivalence: float | None
+    equivalence_holm: float | None
+    equal: bool
     margin: float
-    seeds_needed: int | None
+    seeds_low: int | None
+    seeds_high: int | None
     seeds_sentence: str
 
 
 @dataclass(frozen=True)
 class Pair:
-    """P(a run of ``label`` scores above a run of ``other``), averaged over the tasks of both."""
+    """P(a run of ``label`` scores above a run of ``other``), averaged over the tasks of all.
+
+    Attributes:
+        rank_p: p of the rank test over those tasks.
+        rank_p_holm: the same after Holm's correction over all pairs of the report.
+    """
 
     label: str
     other: str
     improvement: Interval
+    rank_p: float
+    rank_p_holm: float
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the rank test tells the two apart, with all other pairs looked at."""
+        return self.rank_p_holm <= ALPHA
+
+
+@dataclass(frozen=True)
+class FailureRow:
+    """How many runs of a label failed on a task, and how many may.
+
+    Attributes:
+        threshold: score below which a run failed, own units; None where no run worked.
+        failed: how many did; None without a threshold.
+        bound: with 95 % confidence at most this share of all possible runs fails.
+        worst: the least score, own units.
+        worst_seed: the seed of its run.
+        above_worst: with 95 % confidence at least this share of all possible runs scores no less.
+    """
+
+    task: str
+    label: str
+    runs: int
+    threshold: float | None
+    failed: int | None
+    bound: float | None
+    worst: float
+    worst_seed: int | None
+    above_worst: float
 
 
 @dataclass(frozen=True)
@@ -289,6 +330,7 @@ class Document:
     tasks: tuple[TaskRow, ...]
     aggregates: tuple[Aggregate, ...]
     task_scores: tuple[TaskScore, ...]
+    failures: tuple[FailureRow, ...]
     tests: tuple[TaskTest, ...]
     pairs: tuple[Pair, ...]
     curves: tuple[Curve, ...]

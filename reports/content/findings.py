@@ -1,12 +1,14 @@
 """The report's words: what was found, and what the numbers rest on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.content.arrangement import GRID_POINTS, Arrangement
 from reports.content.document import Aggregate, Interval, ReportSettings
 from reports.content.numbers import percent, scale_end, shown
+from reports.content.verdicts import Verdict
 from reports.logs.records import LoadedRuns
+from reports.statistics.failures import Failures
 from reports.statistics.summaries import ENOUGH_RUNS
 from reports.text import counted, ranges
 
@@ -19,15 +21,23 @@ class Finding:
     detail: str
 
 
-def find(rows: Sequence[Aggregate], baseline: str) -> Finding:
+def find(
+    rows: Sequence[Aggregate],
+    baseline: str,
+    judged: Mapping[str, Verdict],
+    failed: Mapping[str, Failures],
+) -> Finding:
     """Say which label leads, and whether the runs tell it from the baseline.
 
     The baseline meets the label with the highest IQM among the others. The two are told apart
-    where the interval of the probability of improvement leaves out one half.
+    where the stratified rank test's p is at most 0.05 after Holm's correction over all those that
+    could have been the best; the probability of improvement describes.
 
     Args:
         rows: one per label; none where no task was run by every label.
         baseline: the label that ``improvement`` is over.
+        judged: every other label against the baseline.
+        failed: every label's failed runs.
     """
     if not rows:
         return Finding(
@@ -46,12 +56,12 @@ def find(rows: Sequence[Aggregate], baseline: str) -> Finding:
     improvement = challenger.improvement
     if improvement is None:
         raise ValueError(f"{challenger.label} was not compared with {baseline}")
-    detail += (
-        f" A run of {challenger.label} scores above a run of {baseline} with probability "
-        f"{shown(improvement)}."
+    pair, verdict = (challenger.label, baseline), judged[challenger.label]
+    told = _told(verdict, improvement)
+    sentences = [detail, *_described(pair, improvement, told=told), _tested(verdict, told=told)]
+    return Finding(
+        _headline(pair, verdict, told=told), " ".join([*sentences, *_failed(pair, failed)])
     )
-    fewest = min(row.runs for row in rows if row.label in (challenger.label, baseline))
-    return Finding(_headline(challenger.label, baseline, improvement, fewest), detail)
 
 
 def footer(
@@ -66,7 +76,7 @@ def footer(
         f"{counted(len(arrangement.tasks), 'task')}{shared}: {names}. The column counts runs per "
         "task.",
         *_measures(arrangement, settings),
-        "Mean, IQM, median and optimality gap are of the normalised score (score − low)/(high − "
+        "Mean, IQM and optimality gap are of the normalised score (score − low)/(high − "
         f"low); {'; '.join(_scales(arrangement))}.",
         *_seeds(arrangement),
         f"[…, …] are {percent(settings.level)} {settings.interval_method}: "
@@ -74,16 +84,19 @@ def footer(
         f"others, the curves and the pairs, seed {settings.seed}.",
         "P(better than …) is the probability that a run of the row scores above a run of the "
         "baseline, ties counting half.",
-        "Two means count as practically equal within ± "
-        f"{settings.equivalence_margin:g} of a task's normalised scale.",
+        "p is that of the exact rank test over the tasks against the baseline, after Holm's "
+        "correction over the labels; it asks whether the runs of both have one distribution.",
+        "Two labels count as practically equal on a task where means within ± "
+        f"{settings.equivalence_margin:g} of its normalised scale are shown, and failures not seen "
+        "cannot make up that much.",
+        f"A run failed below {settings.failed_below:g} of its label's upper quartile on the task, "
+        "normalised.",
     ]
     if any(len(run.evaluation_steps) > GRID_POINTS for run in runs):
         lines.append(
             f"Of a curve with more evaluation points than {GRID_POINTS}, that many are shown, "
             "evenly spread, the first and the last among them."
         )
-    if len(tasks) == 1:
-        lines.append("The median is over tasks, so with one task it equals the mean.")
     if loaded.tuning_runs:
         lines.append(
             f"{counted(loaded.tuning_runs, 'tuning run')} left out: seeds that chose "
@@ -100,13 +113,70 @@ def _iqm(row: Aggregate) -> float:
     return -float("inf") if row.iqm.value is None else row.iqm.value
 
 
-def _headline(challenger: str, baseline: str, improvement: Interval, fewest: int) -> str:
-    if not improvement.leaves_out(0.5):
-        return f"These runs do not tell {challenger} from {baseline}"
-    ahead = improvement.low is not None and improvement.low > 0.5
-    better, worse = (challenger, baseline) if ahead else (baseline, challenger)
-    verb = "seems to score" if fewest < ENOUGH_RUNS else "scores"
-    return f"{better} {verb} higher than {worse}"
+def _headline(pair: tuple[str, str], verdict: Verdict, *, told: bool) -> str:
+    label, baseline = pair
+    if told:
+        better, worse = (label, baseline) if verdict.higher else (baseline, label)
+        verb = "seems to score" if min(verdict.runs) < ENOUGH_RUNS else "scores"
+        return f"{better} {verb} higher than {worse}"
+    undecided = f"These runs do not tell {label} from {baseline}"
+    if verdict.remedy:
+        return f"{undecided}: so few never could, {verdict.remedy} might"
+    return undecided
+
+
+def _told(verdict: Verdict, improvement: Interval) -> bool:
+    """Whether test and estimate say the same of the two, and the test is significant.
+
+    With unequal numbers of runs the tasks weigh differently in the two.
+    """
+    rate = improvement.value
+    return verdict.told and rate not in (None, 0.5) and ((rate or 0.0) > 0.5) == verdict.higher
+
+
+def _described(pair: tuple[str, str], improvement: Interval, *, told: bool) -> list[str]:
+    label, baseline = pair
+    probability = f"with probability {shown(improvement)}."
+    sentences = [f"A run of {label} scores above a run of {baseline} {probability}"]
+    low, high = improvement.low, improvement.high
+    if told and low is not None and high is not None and low <= 0.5 <= high:
+        sentences.append(
+            "The interval of the probability is wider than the test and only describes."
+        )
+    return sentences
+
+
+def _tested(verdict: Verdict, *, told: bool) -> str:
+    """What the rank test says, and what it would need where it does not tell the two apart."""
+    name = "The exact rank test" if verdict.test.exact else "The rank test, by its normal limit,"
+    corrected = ""
+    if verdict.pairs > 1:
+        corrected = f" after Holm's correction over {verdict.pairs} labels"
+    sentence = f"{name} gives p {_p(verdict.p)}{corrected}"
+    if verdict.remedy:
+        return (
+            f"{sentence}; with so few runs no scores could give less than "
+            f"{shown(verdict.least, 'p')}. At least {verdict.remedy} would be needed. "
+            f"{verdict.seeds.sentence}"
+        )
+    return f"{sentence}." if told else f"{sentence}. {verdict.seeds.sentence}"
+
+
+def _p(p: float) -> str:
+    text = shown(p, "p")
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _failed(labels: Sequence[str], failed: Mapping[str, Failures]) -> list[str]:
+    """How many runs of these labels failed, and how many may."""
+    known = [(label, failed[label]) for label in labels if failed[label].runs]
+    if not known:
+        return []
+    listed = "; ".join(
+        f"{label}: {found.failed} of {found.runs}, up to {100 * found.bound:.0f} % may"
+        for label, found in known
+    )
+    return [f"Failed runs of {listed}."]
 
 
 def _measures(arrangement: Arrangement, settings: ReportSettings) -> list[str]:

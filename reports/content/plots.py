@@ -14,7 +14,6 @@ _NEAR = 0.5
 _MEASURES = (
     ("iqm", "IQM"),
     ("mean", "Mean"),
-    ("median", "Median"),
     ("optimality_gap", "Optimality gap"),
 )
 
@@ -119,7 +118,7 @@ def profiles(document: Document) -> LinePlot | None:
 
 
 def interval_panels(document: Document) -> tuple[Panel, ...]:
-    """Return a panel for each of IQM, mean, median and optimality gap; none without aggregates."""
+    """Return a panel for each of IQM, mean and optimality gap; none without aggregates."""
     if not document.aggregates:
         return ()
     return tuple(

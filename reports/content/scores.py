@@ -1,11 +1,19 @@
 """Scores summed up: over tasks for each label, and on each task for each label."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from reports.content.arrangement import Arrangement, RunGroup, shared_steps
-from reports.content.document import Aggregate, Interval, Pair, ReportSettings, TaskScore
+from reports.content.document import (
+    Aggregate,
+    FailureRow,
+    Interval,
+    Pair,
+    ReportSettings,
+    TaskScore,
+)
+from reports.content.verdicts import Verdict
 from reports.logs.records import Steps
 from reports.statistics.aggregates import aggregates
 from reports.statistics.efficiency import (
@@ -14,12 +22,16 @@ from reports.statistics.efficiency import (
     threshold_times,
     time_to_threshold,
 )
+from reports.statistics.failures import Failures, above_worst, failures
 from reports.statistics.samples import Floats
 from reports.statistics.summaries import task_summary
 
 
 def aggregate_rows(
-    arrangement: Arrangement, settings: ReportSettings, pairs: Sequence[Pair]
+    arrangement: Arrangement,
+    settings: ReportSettings,
+    pairs: Sequence[Pair],
+    judged: Mapping[str, Verdict],
 ) -> tuple[Aggregate, ...]:
     """Sum every label up over the tasks that all labels ran; none where there is no such task.
 
@@ -27,12 +39,20 @@ def aggregate_rows(
         arrangement: normalised runs.
         settings: the report's.
         pairs: probabilities of improvement, those over the baseline among them.
+        judged: every other label against the baseline.
     """
     if not arrangement.shared_tasks:
         return ()
     over = {pair.label: pair.improvement for pair in pairs if pair.other == settings.baseline}
     return tuple(
-        _aggregate(arrangement, label, settings, over.get(label)) for label in arrangement.labels
+        _aggregate(
+            arrangement,
+            label,
+            settings,
+            over.get(label),
+            judged[label].p if label in judged else None,
+        )
+        for label in arrangement.labels
     )
 
 
@@ -46,8 +66,51 @@ def task_score_rows(arrangement: Arrangement, settings: ReportSettings) -> tuple
     return tuple(rows)
 
 
+def failed_by_label(arrangement: Arrangement, settings: ReportSettings) -> dict[str, Failures]:
+    """Count every label's failed runs over the tasks of all labels; none without such a task."""
+    if not arrangement.shared_tasks:
+        return {}
+    best = settings.best_checkpoints
+    return {
+        label: failures(arrangement.shared(label, best=best), settings.failed_below)
+        for label in arrangement.labels
+    }
+
+
+def failure_rows(arrangement: Arrangement, settings: ReportSettings) -> tuple[FailureRow, ...]:
+    """Count every label's failed runs on every task that it ran."""
+    return tuple(
+        _failure_row(group, settings)
+        for task in arrangement.tasks
+        for group in arrangement.on_task(task)
+    )
+
+
+def _failure_row(group: RunGroup, settings: ReportSettings) -> FailureRow:
+    normalised = group.best_scores if settings.best_checkpoints else group.scores
+    found = failures([normalised], settings.failed_below)
+    (threshold,) = found.thresholds
+    raw = _raw(group, settings)
+    first = group.runs[0]
+    return FailureRow(
+        task=group.task,
+        label=group.label,
+        runs=len(group.runs),
+        threshold=None if threshold is None else first.low + threshold * (first.high - first.low),
+        failed=None if threshold is None else found.failed,
+        bound=None if threshold is None else found.bound,
+        worst=float(raw.min()),
+        worst_seed=group.runs[int(raw.argmin())].seed,
+        above_worst=above_worst(len(group.runs)),
+    )
+
+
 def _aggregate(
-    arrangement: Arrangement, label: str, settings: ReportSettings, improvement: Interval | None
+    arrangement: Arrangement,
+    label: str,
+    settings: ReportSettings,
+    improvement: Interval | None,
+    rank_p: float | None,
 ) -> Aggregate:
     scores = arrangement.shared(label, best=settings.best_checkpoints)
     estimates = aggregates(
@@ -67,9 +130,9 @@ def _aggregate(
         score=float(_raw(groups[0], settings).mean()) if len(groups) == 1 else None,
         mean=Interval.of(estimates.mean),
         iqm=Interval.of(estimates.iqm),
-        median=Interval.of(estimates.median),
         optimality_gap=Interval.of(estimates.optimality_gap),
         improvement=improvement,
+        rank_p=rank_p,
         best_checkpoint=Interval.of(best.iqm),
         area=_area(areas, label, settings),
     )
@@ -87,7 +150,6 @@ def _task_score(group: RunGroup, steps: Steps, settings: ReportSettings) -> Task
         label=group.label,
         runs=len(group.runs),
         mean=Interval.of(summary.mean),
-        median=summary.median,
         iqm=Interval.of(summary.iqm),
         std=summary.std,
         minimum=summary.min,

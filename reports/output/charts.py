@@ -75,7 +75,7 @@ def profile_chart(document: Document) -> Chart | None:
 
 
 def interval_chart(document: Document) -> Chart | None:
-    """Return IQM, mean, median and optimality gap of every label with their intervals."""
+    """Return IQM, mean and optimality gap of every label with their intervals."""
     panels = interval_panels(document)
     if not panels:
         return None
@@ -105,7 +105,7 @@ def matrix_chart(document: Document) -> Chart | None:
     caption = (
         "Probability that a run of the row scores above a run of the column, ties counting half; "
         "below it the interval. Blue: the row is better; orange: the column. Faint text: the "
-        "interval holds one half, so these runs do not tell the two apart."
+        "rank test, corrected for all pairs, does not tell the two apart."
     )
     drawings = _both(lambda form: matrix_drawing(document, form))
     return Chart(

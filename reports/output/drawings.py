@@ -5,7 +5,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from reports.content.document import Document, Interval
+from reports.content.document import Document, Interval, Pair
 from reports.content.numbers import pair_texts, shown
 from reports.content.plots import Line, LinePlot, Panel, interval_ends
 from reports.output import svg
@@ -197,7 +197,7 @@ def matrix_drawing(document: Document, form: Form) -> Markup:
     side, head = 62, 26
     room = 30 if form == "wide" else 15
     names = 7.0 * min(max(len(one_line(label)) for label in labels), room) + 34
-    improvements = {(pair.label, pair.other): pair.improvement for pair in document.pairs}
+    pairs = {(pair.label, pair.other): pair for pair in document.pairs}
     pieces: list[Markup] = []
     for number, label in enumerate(labels):
         short = shortened(one_line(label), room)
@@ -206,24 +206,24 @@ def matrix_drawing(document: Document, form: Form) -> Markup:
         pieces.append(svg.text(names + side * (number + 0.5), 16, str(number + 1), anchor="middle"))
     for row, label in enumerate(labels):
         for column, other in enumerate(labels):
-            improvement = improvements.get((label, other))
             corner = (names + side * column, head + side * row)
-            pieces.append(_square(label, other, improvement, corner, side))
+            pieces.append(_square(label, other, pairs.get((label, other)), corner, side))
     width, height = int(names + side * len(labels)), head + side * len(labels)
     described = "Probabilities of improvement; the numbers stand in the table below."
     return svg.drawing(form, width, height, svg.join(pieces), described=described)
 
 
 def _square(
-    label: str, other: str, improvement: Interval | None, corner: tuple[float, float], side: int
+    label: str, other: str, pair: Pair | None, corner: tuple[float, float], side: int
 ) -> Markup:
     x, y = corner
-    if improvement is None or improvement.value is None:
+    if pair is None or pair.improvement.value is None:
         fill = svg.MUTED if label == other else "none"
         return Markup(
             '<rect x="{}" y="{}" width="{}" height="{}" rx="4" fill="{}" fill-opacity="0.08"/>'
         ).format(x + 1, y + 1, side - 2, side - 2, fill)
-    better = improvement.value > 0.5
+    improvement, rate = pair.improvement, pair.improvement.value
+    better = rate > 0.5
     rect = Markup(
         '<rect class="{}" x="{}" y="{}" width="{}" height="{}" rx="4" fill="{}" fill-opacity="{}"/>'
     ).format(
@@ -233,10 +233,10 @@ def _square(
         side - 2,
         side - 2,
         svg.PALETTE[0] if better else svg.PALETTE[1],
-        round(min(abs(improvement.value - 0.5) * 1.3, 0.65), 3),
+        round(min(abs(rate - 0.5) * 1.3, 0.65), 3),
     )
     value, ends = pair_texts(improvement)
-    kind = "ink" if improvement.leaves_out(0.5) else "muted"
+    kind = "ink" if pair.told_apart else "muted"
     texts = [svg.text(x + side / 2, y + 28, value, anchor="middle", size=14, kind=kind)]
     if ends:
         texts.append(svg.text(x + side / 2, y + 44, ends, anchor="middle", size=10.5, kind=kind))

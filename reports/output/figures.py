@@ -122,7 +122,7 @@ def line_figure(plot: LinePlot) -> Figure:
 
 
 def interval_figure(panels: Sequence[Panel]) -> Figure:
-    """Draw IQM, mean, median and optimality gap of every label with their intervals.
+    """Draw IQM, mean and optimality gap of every label with their intervals.
 
     Args:
         panels: at least one, of the same labels.
@@ -162,7 +162,7 @@ def pair_figure(pairs: Sequence[Pair], labels: Sequence[str]) -> Figure:
             # Half as strong as the map's ends: the text stays readable.
             color=colours(0.5 + (pair.improvement.value - 0.5) * 0.6),
         )
-        colour = "black" if pair.improvement.leaves_out(0.5) else _GREY
+        colour = "black" if pair.told_apart else _GREY
         value, ends = pair_texts(pair.improvement)
         axes.text(column, row - 0.08, value, ha="center", va="center", color=colour)
         if ends:

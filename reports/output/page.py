@@ -72,6 +72,7 @@ class _TaskSection:
     anchor: str
     scale: str
     scores: _Shown
+    failures: _Shown
     tests: _Shown
     effects: _Shown
     speed: _Shown
@@ -149,6 +150,7 @@ def _task_tables(task: str, tables: Mapping[str, Table]) -> dict[str, Table]:
     tests, effects = split_tests(tables["tests"].where(task))
     return {
         "scores": tables["tasks"].where(task),
+        "failures": tables["failures"].where(task),
         "tests": tests,
         "effects": effects,
         "speed": tables["efficiency"].where(task),
@@ -162,7 +164,7 @@ def _embedded_tables(
     embedded = {
         name: table
         for name, table in tables.items()
-        if name not in ("tasks", "tests", "efficiency")
+        if name not in ("tasks", "failures", "tests", "efficiency")
     }
     for section in sections:
         for name, table in _task_tables(section.name, tables).items():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter, itemgetter
 from typing import Any, Literal
 
-from reports.content.document import Document, Interval
+from reports.content.document import Document, Interval, TaskTest
 from reports.content.numbers import Cell, CellKind, percent
 
 Mark = Literal["", "best", "tied"]
@@ -102,7 +102,6 @@ def main_table(document: Document) -> Table:
         Column("score", "score", "score"),
         Column("mean", "mean", "unit", 1, True),
         Column("iqm", "IQM", "unit", 1, True),
-        Column("median", "median", "unit", 1, True),
         Column("optimality_gap", "optimality gap", "unit", -1, True),
         Column(
             "p_better",
@@ -111,6 +110,7 @@ def main_table(document: Document) -> Table:
             interval=True,
             value=attrgetter("improvement"),
         ),
+        Column("rank_p", "p", "p"),
         Column("best_checkpoint", "best checkpoint", "unit", interval=True),
         Column("area", "area under the curve", "unit", 1, True),
         Column("baseline", "baseline", value=lambda _: baseline),
@@ -129,7 +129,7 @@ def brief_main_table(document: Document) -> Table:
     if all(row.score is None for row in document.aggregates):
         hidden.add("score")
     if len(document.labels) == 1:
-        hidden.add("p_better")
+        hidden |= {"p_better", "rank_p"}
     return table.without(hidden)
 
 
@@ -153,7 +153,6 @@ def task_table(document: Document) -> Table:
         Column("label", "label"),
         Column("runs", "runs", "whole"),
         Column("mean", "mean", "score", 1, True),
-        Column("median", "median", "score"),
         Column("iqm", "IQM", "score", 1, True),
         Column("std", "std", "score"),
         Column("min", "min", "score", value=attrgetter("minimum")),
@@ -182,8 +181,11 @@ def test_table(document: Document) -> Table:
         Column("effect", "Hedges' g", "unit"),
         Column("superiority", "P(better)", "unit"),
         Column("equivalence", "equivalence p", "p"),
+        Column("equivalence_holm", "equivalence p, Holm", "p"),
         Column("margin", "margin", "score"),
-        Column("seeds_needed", "seeds needed", "whole"),
+        Column("equal", "practically equal", value=_equal),
+        Column("seeds_low", "seeds needed, from", "whole"),
+        Column("seeds_high", "to", "whole"),
     )
     caption = (
         "Difference of the mean scores, first minus second, with Welch's interval. Holm's "
@@ -198,9 +200,10 @@ def split_tests(table: Table) -> tuple[Table, Table]:
     names = {"task", "label", "other"}
     caption = (
         "Hedges' g: the difference in pooled standard deviations. A small equivalence p says that "
-        "the difference lies within ± margin; a large one says nothing. Seeds needed: runs of "
-        "each that Welch's test needs to tell a difference of the observed size four times in "
-        "five, if the true one is as large; a dash where there is no such number below 1,000."
+        "the difference lies within ± margin, whatever failures were not seen; a large one says "
+        "nothing. Seeds needed: runs of each with which the rank test tells the two apart on this "
+        "task four times in five, the second number with 80 % assurance; a dash where no number "
+        "below 1,000 is enough."
     )
     others = {column.key for column in table.columns} - tests - names
     return table.without(others), replace(table.without(tests), caption=caption)
@@ -212,12 +215,39 @@ def pair_table(document: Document) -> Table:
         Column("label", "label"),
         Column("other", "over"),
         Column("p_better", "P(better)", "unit", interval=True, value=attrgetter("improvement")),
+        Column("rank_p", "p", "p"),
+        Column("rank_p_holm", "p, Holm", "p"),
     )
     caption = (
         "Probability that a run of the first scores above a run of the second, ties counting half, "
-        "averaged over tasks."
+        "averaged over tasks; p of the rank test over them, Holm's correction over all pairs here."
     )
     return _table("pairs", "Probability of improvement", caption, columns, document.pairs)
+
+
+def failure_table(document: Document) -> Table:
+    """One row a task and label: runs that failed, and how many may."""
+    columns = (
+        Column("task", "task"),
+        Column("label", "label"),
+        Column("runs", "runs", "whole"),
+        Column("threshold", "failed below", "score"),
+        Column("failed", "failed", "whole"),
+        Column("bound", "at most", "share"),
+        Column("worst", "worst run", "score"),
+        Column("worst_seed", "its seed", "id"),
+        Column("above_worst", "no worse than it", "share"),
+    )
+    caption = (
+        f"A run failed below {document.settings.failed_below:g} of its label's upper quartile, "
+        "normalised. With 95 % confidence at most this share of all possible runs fails, and at "
+        "least that share scores no less than the worst run seen."
+    )
+    return _table("failures", "Failed runs", caption, columns, document.failures, grouped=True)
+
+
+def _equal(test: TaskTest) -> str:
+    return "yes" if test.equal else "not shown"
 
 
 def efficiency_table(document: Document) -> Table:
@@ -322,6 +352,7 @@ _TABLES: Mapping[str, Callable[[Document], Table]] = {
     "tasks": task_table,
     "tests": test_table,
     "pairs": pair_table,
+    "failures": failure_table,
     "efficiency": efficiency_table,
     "protocol": protocol_table,
     "scores": score_table,

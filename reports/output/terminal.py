@@ -1,4 +1,4 @@
-"""The main table on a terminal."""
+"""The verdict and the main table on a terminal."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _MOST_CAUTIONS = 8
 
 @dataclass(frozen=True)
 class TerminalTable:
-    """The main table with what it rests on.
+    """The verdict, and the main table with what it rests on.
 
     Attributes:
         document: the report that it is of.
@@ -26,9 +26,11 @@ class TerminalTable:
     document: Document
 
     def rich(self) -> Group:
-        """Return the table for ``rich.print``; no name is read as markup."""
+        """Return verdict and table for ``rich.print``; no name is read as markup."""
         document = self.document
-        pieces: list[RenderableType] = [self._table()] if document.aggregates else []
+        pieces: list[RenderableType] = [Text(one_line(document.headline), style="bold")]
+        pieces += [self._table()] if document.aggregates else []
+        pieces.append(Text(one_line(document.detail)))
         cautions = [f"! {line}" for line in document.cautions[:_MOST_CAUTIONS]]
         if len(document.cautions) > _MOST_CAUTIONS:
             cautions.append(f"! {len(document.cautions) - _MOST_CAUTIONS} more in the report")

@@ -1,4 +1,4 @@
-"""Mean, median, interquartile mean and optimality gap over runs and tasks, with intervals.
+"""Mean, interquartile mean and optimality gap over runs and tasks, with intervals.
 
 The definitions are rliable's (Agarwal et al. 2021, section 4.3), carried over to uneven numbers
 of runs so that every task counts alike.
@@ -31,20 +31,18 @@ class Aggregates:
     Attributes:
         iqm: interquartile mean, see ``reports.statistics.iqm``.
         mean: mean over tasks of the mean over runs.
-        median: median over tasks of the mean over runs.
         optimality_gap: 1 − the mean over tasks and runs of min(score, 1), 0 is best.
     """
 
     iqm: Estimate
     mean: Estimate
-    median: Estimate
     optimality_gap: Estimate
 
 
 def aggregates(
     scores: Scores, *, seed: int, key: str, draws: int = DRAWS, method: Method = DEFAULT_METHOD
 ) -> Aggregates:
-    """Estimate the four aggregates with 95 % stratified-bootstrap intervals.
+    """Estimate the three aggregates with 95 % stratified-bootstrap intervals.
 
     Args:
         scores: one array of runs per task, or (R, T).
@@ -67,14 +65,14 @@ def aggregates(
 
 
 def aggregate_points(tasks: Strata) -> Floats:
-    """Return IQM, mean, median and optimality gap, (4,), of checked scores."""
+    """Return IQM, mean and optimality gap, (3,), of checked scores."""
     means = np.array([task.mean() for task in tasks])
     gap = 1 - np.mean([np.minimum(task, 1).mean() for task in tasks])
-    return np.array([interquartile_mean(tasks), means.mean(), np.median(means), gap])
+    return np.array([interquartile_mean(tasks), means.mean(), gap])
 
 
 def bootstrap_aggregates(tasks: Strata, draws: int, rng: np.random.Generator) -> Floats:
-    """Return the aggregates of resamples, (draws, 4): IQM, mean, median, optimality gap.
+    """Return the aggregates of resamples, (draws, 3): IQM, mean, optimality gap.
 
     Args:
         tasks: checked scores.
@@ -85,17 +83,15 @@ def bootstrap_aggregates(tasks: Strata, draws: int, rng: np.random.Generator) ->
     capped = tuple(np.minimum(task, 1) for task in tasks)
     drawn = []
     for counts in resampled_counts([len(task) for task in tasks], draws, rng):
-        means = task_means(tasks, counts)
+        means = task_means(tasks, counts).mean(axis=0)
         gaps = 1 - task_means(capped, counts).mean(axis=0)
-        drawn.append(
-            np.stack([quartiles(counts), means.mean(axis=0), np.median(means, axis=0), gaps])
-        )
+        drawn.append(np.stack([quartiles(counts), means, gaps]))
     return np.concatenate(drawn, axis=1).T
 
 
 def _stretches(tasks: Strata, method: Method) -> Stretch | None:
-    """What the runs ask of the intervals of IQM, mean, median and optimality gap."""
+    """What the runs ask of the intervals of IQM, mean and optimality gap."""
     raw = [task.var(ddof=1) for task in tasks]
     capped = [np.minimum(task, 1).var(ddof=1) for task in tasks]
-    variances = np.array([middle_half_variances(tasks), raw, raw, capped]).T
+    variances = np.array([middle_half_variances(tasks), raw, capped]).T
     return stretch(list(variances), [len(task) for task in tasks], method)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, stdtr, stdtrit
 
+from reports.statistics.failures import FAILED_BELOW, unseen_failures_p
 from reports.statistics.intervals import LEVEL
 from reports.statistics.power import SeedsNeeded, seeds_needed
 from reports.statistics.samples import Floats, Scores, ScoresError, constant, generator, strata
@@ -42,8 +43,11 @@ class PairTest:
         hedges_g: difference in pooled standard deviations, corrected for few runs.
         a12: P(X > Y) + P(X = Y)/2, Vargha and Delaney's A.
         margin: differences smaller than this count as none.
-        equivalence_p: p of two one-sided Welch tests of |difference| ≥ margin.
-        seeds: runs of each that would separate the two.
+        tost_p: p of two one-sided Welch tests of |difference| ≥ margin, of what was seen.
+        equivalence_p: the same, or that of failures not seen that would make up the margin, if it
+            is larger: see ``reports.statistics.failures.unseen_failures_p``.
+        equivalence_holm: the same after Holm's correction.
+        seeds: runs of each with which the rank test would separate the two on this task.
     """
 
     task: str
@@ -59,7 +63,9 @@ class PairTest:
     hedges_g: float | None
     a12: float
     margin: float
+    tost_p: float | None
     equivalence_p: float | None
+    equivalence_holm: float | None
     seeds: SeedsNeeded
 
 
@@ -82,6 +88,7 @@ def pair_tests(
     seed: int,
     margin: float,
     over: str | None = None,
+    failed_below: float = FAILED_BELOW,
 ) -> tuple[PairTest, ...]:
     """Compare every two algorithms on every task.
 
@@ -92,6 +99,8 @@ def pair_tests(
         margin: a difference of means smaller than this counts as none; in the scores' units,
             above 0.
         over: the algorithm that every pair must hold; None: all pairs.
+        failed_below: what counts as a failed run, see ``reports.statistics.failures``; the scores
+            must then be normalised, 0 being a failed run's.
 
     Raises:
         ScoresError: an algorithm with another number of tasks, a margin that is not positive.
@@ -103,7 +112,7 @@ def pair_tests(
         if len(scores) != len(tasks):
             raise ScoresError(f"{label}: scores of {len(scores)} tasks; expected {len(tasks)}")
     raw = [
-        _pair_test(task, (x, checked[x][index]), (y, checked[y][index]), seed, margin)
+        _pair_test(task, (x, checked[x][index]), (y, checked[y][index]), seed, margin, failed_below)
         for x, y in combinations(checked, 2)
         if over in (None, x, y)
         for index, task in enumerate(tasks)
@@ -115,9 +124,10 @@ def corrected(tests: Sequence[PairTest]) -> tuple[PairTest, ...]:
     """Return the tests with Holm's correction over them all, whatever it was over before."""
     welch = holm([test.welch_p for test in tests])
     permutation = holm([test.permutation_p for test in tests])
+    equivalence = holm([test.equivalence_p for test in tests])
     return tuple(
-        replace(test, welch_holm=first, permutation_holm=second)
-        for test, first, second in zip(tests, welch, permutation, strict=True)
+        replace(test, welch_holm=first, permutation_holm=second, equivalence_holm=third)
+        for test, first, second, third in zip(tests, welch, permutation, equivalence, strict=True)
     )
 
 
@@ -195,7 +205,7 @@ def cliffs_delta(x: Floats, y: Floats) -> float:
     return float((below + upto - len(y)).sum() / (len(x) * len(y)))
 
 
-def equivalence_p(welch: Welch | None, margin: float) -> float | None:
+def tost_p(welch: Welch | None, margin: float) -> float | None:
     """The larger p of two one-sided Welch tests of difference ≤ −margin and ≥ margin (TOST).
 
     A small p says that the true difference lies within ± margin; a large one says nothing. None
@@ -208,8 +218,25 @@ def equivalence_p(welch: Welch | None, margin: float) -> float | None:
     return float(max(above, below))
 
 
+def equivalence_p(
+    x: Floats, y: Floats, margin: float, failed_below: float = FAILED_BELOW
+) -> float | None:
+    """The larger of ``tost_p`` and ``reports.statistics.failures.unseen_failures_p``.
+
+    Two one-sided tests take what was seen for all that there is: of few runs they call a label that
+    collapses now and then equal to one that never does. None where they are undefined.
+    """
+    seen = tost_p(welch_test(x, y), margin)
+    return None if seen is None else max(seen, unseen_failures_p(x, y, margin, failed_below))
+
+
 def _pair_test(
-    task: str, first: tuple[str, Floats], second: tuple[str, Floats], seed: int, margin: float
+    task: str,
+    first: tuple[str, Floats],
+    second: tuple[str, Floats],
+    seed: int,
+    margin: float,
+    failed_below: float,
 ) -> PairTest:
     (x_label, x), (y_label, y) = first, second
     welch = welch_test(x, y)
@@ -229,8 +256,10 @@ def _pair_test(
         hedges_g=hedges_g(x, y),
         a12=(cliffs_delta(x, y) + 1) / 2,
         margin=margin,
-        equivalence_p=equivalence_p(welch, margin),
-        seeds=seeds_needed(x, y),
+        tost_p=tost_p(welch, margin),
+        equivalence_p=equivalence_p(x, y, margin, failed_below),
+        equivalence_holm=None,
+        seeds=seeds_needed([x], [y]),
     )
 
 

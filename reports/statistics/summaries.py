@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from reports.statistics.aggregates import DRAWS, aggregates
 from reports.statistics.intervals import DEFAULT_METHOD, Estimate, Method
 from reports.statistics.samples import Floats, Scores, constant, strata
@@ -20,7 +18,6 @@ class TaskSummary:
         runs: how many.
         mean: their mean, with its interval.
         iqm: their interquartile mean, with its interval.
-        median: the middle score.
         std: standard deviation with divisor R − 1; None of one run.
         min: the least score.
         max: the greatest.
@@ -29,7 +26,6 @@ class TaskSummary:
     runs: int
     mean: Estimate
     iqm: Estimate
-    median: float
     std: float | None
     min: float
     max: float
@@ -45,7 +41,6 @@ def task_summary(
         runs=len(runs),
         mean=estimates.mean,
         iqm=estimates.iqm,
-        median=float(np.median(runs)),
         std=float(runs.std(ddof=1)) if len(runs) > 1 else None,
         min=float(runs.min()),
         max=float(runs.max()),

@@ -17,7 +17,7 @@ from reports.report import write_report
 from tests.reports.conftest import MakeRun, write_four_labels, write_run
 
 FIGURES = ("learning_curves", "intervals", "profiles", "pairs")
-TABLES = ("table", "tasks", "tests", "pairs", "efficiency", "protocol")
+TABLES = ("table", "tasks", "tests", "pairs", "failures", "efficiency", "protocol")
 FILES = (
     *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("png", "svg")),
     *(f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")),

@@ -15,6 +15,7 @@ SETTINGS = ReportSettings(
     curve_draws=10,
     equivalence_margin=0.05,
     threshold=0.9,
+    failed_below=0.5,
     best_checkpoints=False,
 )
 
@@ -33,7 +34,7 @@ def test_an_area_covers_the_steps_that_every_label_was_watched_for(
 ) -> None:
     # Up to step 20, where b ends: (0 + 1)/2. Over all of a's own steps it would be 0.75.
     arrangement = arranged(logs, make_run)
-    (first, second) = aggregate_rows(arrangement, SETTINGS, ())
+    (first, second) = aggregate_rows(arrangement, SETTINGS, (), {})
     assert first.area
     assert second.area
     assert (first.area.value, second.area.value) == (0.5, 0.25)
@@ -43,6 +44,6 @@ def test_an_area_covers_the_steps_that_every_label_was_watched_for(
 
 
 def test_a_row_states_the_fewest_runs_of_any_task(logs: Path, make_run: MakeRun) -> None:
-    rows = aggregate_rows(arranged(logs, make_run), SETTINGS, ())
+    rows = aggregate_rows(arranged(logs, make_run), SETTINGS, (), {})
     assert [row.runs for row in rows] == [1, 1]
     assert [row.score for row in rows] == [None, None]  # of several tasks there is none

@@ -21,8 +21,8 @@ def test_a_square_is_blue_where_its_row_is_better_and_faint_where_that_is_not_to
     document: Document,
 ) -> None:
     pairs = (
-        Pair("a", "b", Interval(0.75, 0.6, 0.9)),
-        Pair("b", "a", Interval(0.25, 0.1, 0.5)),
+        Pair("a", "b", Interval(0.75, 0.6, 0.9), 0.01, 0.05),
+        Pair("b", "a", Interval(0.25, 0.1, 0.4), 0.02, 0.051),
     )
     drawing = matrix_drawing(replace(document, labels=("a", "b"), pairs=pairs), "wide")
     squares = {}
@@ -38,9 +38,9 @@ def test_a_square_is_blue_where_its_row_is_better_and_faint_where_that_is_not_to
             blue,
             [("0.75", "ink"), ("0.60–0.90", "ink")],
         ),
-        "b over a: 0.250 [0.100, 0.500]": (
+        "b over a: 0.250 [0.100, 0.400]": (
             "below",
             orange,
-            [("0.25", "muted"), ("0.10–0.50", "muted")],
+            [("0.25", "muted"), ("0.10–0.40", "muted")],
         ),
     }

@@ -64,7 +64,7 @@ def test_tables_have_a_row_for_each_record(document: Document) -> None:
     rows = {of.name: len(of.rows) for of in report_tables(document)}
     labels, tasks = len(document.labels), len(document.tasks)
     assert rows["table"] == labels == 3
-    assert rows["tasks"] == rows["efficiency"] == labels * tasks == 6
+    assert rows["tasks"] == rows["efficiency"] == rows["failures"] == labels * tasks == 6
     assert rows["tests"] == 3 * tasks  # pairs of three labels
     assert rows["pairs"] == labels * (labels - 1)
     assert rows["scores"] == len(document.runs) == 2 * (6 + 5 + 4)
@@ -74,7 +74,7 @@ def test_tables_have_a_row_for_each_record(document: Document) -> None:
 
 def test_the_brief_table_drops_what_says_nothing(document: Document) -> None:
     keys = [column.key for column in brief_main_table(document).columns]
-    assert keys == ["label", "runs", "mean", "iqm", "median", "optimality_gap", "p_better"]
+    assert keys == ["label", "runs", "mean", "iqm", "optimality_gap", "p_better", "rank_p"]
 
 
 def test_the_tests_split_in_two_keep_every_column(document: Document) -> None:

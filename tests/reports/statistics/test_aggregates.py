@@ -25,7 +25,6 @@ def rliables(scores: Floats) -> Floats:
         [
             metrics.aggregate_iqm(scores),
             metrics.aggregate_mean(scores),
-            metrics.aggregate_median(scores),
             metrics.aggregate_optimality_gap(scores),
         ]
     )
@@ -78,10 +77,9 @@ def test_uneven_runs_are_worked_out_by_hand() -> None:
     # 1 2 3 | 4 5: 1/6 1/6 1/6 1/4 1/4. From the low end 1/5 takes the 1 whole and 1/30 of the 2,
     # from the high end 1/5 of the 5's 1/4, which leaves 1/20. Left over, times 60:
     # 2 × 8, 3 × 10, 4 × 15, 5 × 3, sum of weights 36.
-    iqm, mean, median, gap = aggregate_points(strata([[1, 2, 3], [4, 5]]))
+    iqm, mean, gap = aggregate_points(strata([[1, 2, 3], [4, 5]]))
     assert iqm == pytest.approx((2 * 8 + 3 * 10 + 4 * 15 + 5 * 3) / 36)
     assert mean == pytest.approx((2 + 4.5) / 2)
-    assert median == pytest.approx((2 + 4.5) / 2)
     assert gap == pytest.approx(0.0)  # every score is at least 1, and counts as 1
 
 
@@ -132,7 +130,7 @@ def test_each_run_is_drawn_equally_often() -> None:
 
 def test_constant_scores_have_intervals_without_width() -> None:
     found = aggregates(np.full((7, 3), 0.1), seed=0, key="k", draws=300)
-    for estimate in (found.iqm, found.mean, found.median):
+    for estimate in (found.iqm, found.mean):
         assert estimate.value == pytest.approx(0.1, abs=1e-15)
         assert estimate.low is not None
         assert estimate.high is not None

@@ -11,7 +11,7 @@ SCORES = np.array([0.0, 1.0, 2.0, 3.0, 10.0])
 
 def test_a_summary_is_worked_out_by_hand() -> None:
     found = task_summary(SCORES, seed=0, key="k", draws=500)
-    assert (found.runs, found.min, found.max, found.median) == (5, 0.0, 10.0, 2.0)
+    assert (found.runs, found.min, found.max) == (5, 0.0, 10.0)
     assert found.mean.value == pytest.approx(16 / 5)
     assert found.iqm.value == pytest.approx((1 + 2 + 3) / 3)  # one of five cut at each end
     # Squared deviations from 3.2: 10.24 + 4.84 + 1.44 + 0.04 + 46.24 = 62.8, over 4.
