@@ -201,7 +201,7 @@ def equivalence_table(entries: Entries, tasks: Sequence[str], ours: str, theirs:
     rows = []
     for task in tasks:
         if test := equivalence(entries, task, ours, theirs):
-            p = test.equivalence_p
+            p = test.tost_p
             times = [
                 np.median([run.cpu_seconds for run in entries.row(label, task)])
                 for label in (theirs, ours)

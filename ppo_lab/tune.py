@@ -260,12 +260,14 @@ def _protocols(
         if not alike:
             check_survives(options.env, environment.get("env_kwargs", {}), options.run_timeout)
         recipe = EnvironmentRecipe.of_words(options.env, environment)
+        is_default = options.base == "default"
+        policy = (
+            recipe.fitting_policy("ppo") if is_default else recipe.fitting_policy(algo, own.policy)
+        )
         recipe.make(1).close()  # an error now rather than one of every trial
-        if options.base == "default":
-            policy = recipe.fitting_policy("ppo")
+        if is_default:
             protocols[algo] = _protocol(options, policy, timesteps, n_envs, environment)
             continue
-        policy = recipe.fitting_policy(algo, own.policy)
         protocols[algo] = _protocol(
             options,
             policy,

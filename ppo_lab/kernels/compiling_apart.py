@@ -81,7 +81,7 @@ class Compiler:
             self._process.communicate(timeout=ENDING_SECONDS)
         if self.is_alive:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
 
 
 _compilers: list[Compiler] = []

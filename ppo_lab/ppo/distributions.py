@@ -17,8 +17,8 @@ from torch.distributions import Categorical, Normal
 
 __all__ = ["CheckedOnceCategorical", "CheckedOnceGaussian", "checked_once"]
 
-TORCH_CHECKS = None
-"""``validate_args`` that leaves the choice with torch, whose default is to check."""
+TORCH_CHECKS = True
+"""``validate_args``, whatever torch's default was set to: workers of ours set it to False."""
 
 
 class CheckedOnceCategorical(CategoricalDistribution):

@@ -246,7 +246,7 @@ def test_equivalence_is_welchs_against_the_stated_part_of_the_way() -> None:
     assert test.difference == -1
     # Variances 2 of two runs each: error √(1 + 1), ν = 2, whose t has F(t) = ½ + t/(2√(2 + t²)).
     t = (15.15 - 1) / np.sqrt(2)
-    assert test.equivalence_p == pytest.approx(0.5 - t / (2 * np.sqrt(2 + t**2)))
+    assert test.tost_p == pytest.approx(0.5 - t / (2 * np.sqrt(2 + t**2)))
     # t(0.975, 2) = 4.302653, in every table: −1 ± 4.302653 √2. CPU time 10/2.
     (row,) = equivalence_table(Entries(FOUR), [TASK], OURS, THEIRS).splitlines()[2:]
     assert row == f"| {TASK} | -1.000 [-7.085, 5.085] | 15.15 | 0.0049 | yes | 5.0 |"

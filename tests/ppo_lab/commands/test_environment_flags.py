@@ -209,7 +209,7 @@ def test_a_default_entrys_policy_is_not_forced_on_other_observations(tmp_path: P
         ("acme/Reach-v0", "write PACKAGE:acme/Reach-v0, or give --env-packages PACKAGE"),
         ("ppo_lab/Grid-v0", "closest: ppo_lab/GridWorld-v0"),
         ("CartPol-v1", "closest: CartPole-v1"),
-        ("Qxyz-v0", "write PACKAGE:Qxyz-v0, or give --env-packages PACKAGE"),
+        ("QQQQQQ-v0", "write PACKAGE:QQQQQQ-v0, or give --env-packages PACKAGE"),
     ],
 )
 def test_an_unknown_id_says_what_brings_it(

@@ -12,7 +12,7 @@ from types import ModuleType
 import numba
 import pytest
 
-from ppo_lab.kernels import compiling_apart
+from ppo_lab.kernels import compiling_apart, numba_internals
 from ppo_lab.kernels.compiling import kernel
 from ppo_lab.kernels.numba_internals import compiled_together
 
@@ -154,6 +154,14 @@ def test_the_process_that_is_first_to_use_a_kernel_loads_it_as_all_later_ones_do
         assert done.stdout.split()[-1] == "1"  # by what the disk holds, in both
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the compiler that the whole session of tests shares."""
+    monkeypatch.setattr(numba_internals, "_listeners", [])
+    monkeypatch.setattr(compiling_apart, "_compilers", [])
+
+
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(("n_cores", "n_processes"), [(2, 2), (1, 1)])
 def test_kernels_needed_together_are_compiled_by_a_process_for_each_core(
     kernels: ModuleType, n_cores: int, n_processes: int, monkeypatch: pytest.MonkeyPatch
@@ -172,6 +180,7 @@ def test_kernels_needed_together_are_compiled_by_a_process_for_each_core(
     ]
 
 
+@pytest.mark.usefixtures("alone")
 def test_where_a_compiler_dies_a_kernel_is_compiled_here(
     kernels: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +190,7 @@ def test_where_a_compiler_dies_a_kernel_is_compiled_here(
     assert compiling_apart._compilers == []
 
 
+@pytest.mark.usefixtures("alone")
 def test_an_interrupted_wait_leaves_no_process_behind(
     kernels: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

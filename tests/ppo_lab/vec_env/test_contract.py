@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
-from gymnasium.wrappers import ClipReward, TimeLimit
+from gymnasium.wrappers import ClipReward, OrderEnforcing
 from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecMonitor, VecNormalize
@@ -306,7 +306,7 @@ class TestVecEnvContract:
         assert env.env_is_wrapped(Monitor, indices=[0, 2]) == [True] * 2
         assert env.env_is_wrapped(ClipReward, indices=1) == [False]
         if case.maker not in (over_arrays, over_pool) and env.get_attr("render_mode") == [None] * K:
-            assert env.env_is_wrapped(TimeLimit) == [True] * K
+            assert env.env_is_wrapped(OrderEnforcing) == [True] * K
 
     @over(GRIDS)
     def test_pictures_are_those_of_the_single_environments_or_refused(self, case: Case) -> None:
