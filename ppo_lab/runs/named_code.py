@@ -84,9 +84,14 @@ def import_packages(packages: Sequence[str], *env_ids: str) -> None:
         except BaseException as error:
             if by_user(error):
                 raise KeyboardInterrupt from error
+            from ppo_lab.vec_env.making import why_not_imported  # with torch: for the error alone
+
+            reason = one_line(error)
+            if isinstance(error, ModuleNotFoundError):
+                reason = why_not_imported(error)
             raise ArgumentError(
                 f"the package (--env-packages, or of --wrapper) {package} cannot be imported: "
-                f"{one_line(error)}"
+                f"{reason}"
             ) from error
 
 

@@ -15,7 +15,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.interruption import by_user, one_line
 from ppo_lab.registry import closest
 
-__all__ = ["faults_in_one_line", "make_checked"]
+__all__ = ["faults_in_one_line", "make_checked", "why_not_imported"]
 
 LIKENESS = 0.5
 """How alike two ids are, at least, for the one to be meant by the other; 1: the same."""
@@ -42,10 +42,25 @@ def make_checked(env_id: str, env_kwargs: Mapping[str, Any]) -> gym.Env[Any, Any
         return gym.make(known, disable_env_checker=True, **env_kwargs)
     except gym.error.UnregisteredEnv as error:
         raise ArgumentError(f"unknown environment {env_id!r}{_way_to(env_id)}") from error
+    except ModuleNotFoundError as error:
+        reason = why_not_imported(error)
+        raise ArgumentError(f"environment {env_id!r} cannot be made: {reason}") from error
     except BaseException as error:
         if by_user(error):
             raise KeyboardInterrupt from error
         raise ArgumentError(f"environment {env_id!r} cannot be made: {one_line(error)}") from error
+
+
+def why_not_imported(error: ModuleNotFoundError) -> str:
+    """One line of a module that is missing, and what ``pip install`` brings it where that is known.
+
+    Gymnasium raises an error of its own from that of the module, which alone has the name.
+    """
+    cause = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
+    for _, package, wheel in SOURCES:
+        if cause.name == package or f"'{package}'" in str(error):
+            return f"the module {package} is missing: pip install {wheel}"
+    return one_line(error)
 
 
 def _way_to(env_id: str) -> str:

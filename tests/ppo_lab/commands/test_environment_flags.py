@@ -228,6 +228,29 @@ def test_an_unknown_id_says_what_brings_it(
     assert len(said) < 200
 
 
+@pytest.mark.parametrize(
+    ("module", "env", "brings"),
+    [
+        ("ale_py", "ale_py:ALE/Pong-v5", '"ppo-lab[atari]"'),
+        ("panda_gym", "panda_gym:PandaReach-v3", "panda-gym"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_with_what_brings_it(
+    module: str,
+    env: str,
+    brings: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)  # as where it is not installed
+    for named in ([env], ["CartPole-v1", "--env-packages", module]):
+        assert train(["--env", *named, "--log-folder", str(tmp_path)]) == 2
+        said = capsys.readouterr().err
+        assert f"the module {module} is missing: pip install {brings}" in said
+        assert said.count("\n") == 1
+
+
 def test_tune_takes_the_same_flags_and_a_study_of_others_is_another(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
