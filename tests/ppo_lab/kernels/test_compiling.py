@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGKILL
 from types import ModuleType
 
 import numba
@@ -172,7 +173,8 @@ def test_kernels_needed_together_are_compiled_by_a_process_for_each_core(
         processes = [compiler._process for compiler in compiling_apart._compilers]
         assert kernels.thrice(3) == 12
     assert len(processes) == n_processes
-    assert all(process.returncode == 0 for process in processes)  # none is left behind
+    # None is left behind; one whose kernel was found on disk before it answered is killed.
+    assert all(process.returncode in (0, -SIGKILL) for process in processes)
     # By what the disk holds, as all later uses.
     assert [sum(each.stats.cache_hits.values()) for each in (kernels.twice, kernels.thrice)] == [
         1,
