@@ -261,6 +261,8 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
 
     def train(self) -> None:
         """Update actor and critic on the rollout that is in the buffer (Spec 6.3)."""
+        if not self._has_samples():
+            return
         self.policy.set_training_mode(True)
         path = self._compiled_path()
         self._update_learning_rates(path is None and has_joint_optimizer(self.policy))
@@ -275,6 +277,11 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
             path.update(settings, self.n_epochs, self.batch_size, diagnostics)
         self._adapt_trust_region(diagnostics, clip_range, path)
         self._record(diagnostics, clip_range, clip_range_vf)
+
+    def _has_samples(self) -> bool:
+        """Whether the rollout holds any: of agents that have all left a game there are none."""
+        sampled = getattr(self.rollout_buffer, "sampled", None)
+        return sampled is None or bool(sampled.any())
 
     def _update_by_torch(
         self, clip_range: float, clip_range_vf: float | None, diagnostics: UpdateDiagnostics
@@ -379,7 +386,11 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
             buffer.flatten()  # drops what is no sample
         advantages = self.rollout_buffer.advantages
         diagnostics.add_advantages(advantages)
-        if self.normalize_advantage and self.normalize_advantage_over == "rollout":
+        if (
+            self.normalize_advantage
+            and self.normalize_advantage_over == "rollout"
+            and advantages.size > 1
+        ):
             normalized = normalize_advantages(th.as_tensor(advantages))
             self.rollout_buffer.advantages = normalized.numpy()
 

@@ -71,7 +71,7 @@ class Game:
         self._check_unchanged()
         for agent in self.env.agents:
             self.live[self._number(agent)] = True
-        if not self.live.any():
+        if not self.live.any() and not self._goes_on:
             raise ArgumentError(f"{self} began an episode without agents: expected at least one")
         seen = [
             self._observation(observations, index) if self.live[index] else None
@@ -79,8 +79,8 @@ class Game:
         ]
         return seen, [infos.get(agent) or {} for agent in self.agents]
 
-    def step(self, actions: npt.NDArray[Any]) -> GameStep:
-        """Step with (A, …) actions, of which those of live agents are taken."""
+    def step(self, actions: npt.NDArray[Any] | Mapping[int, Any]) -> GameStep:
+        """Step with (A, …) actions, or by agent's number, of which the live agents' are taken."""
         if not self._has_begun:
             raise ResetNeeded(f"{self} was stepped before the first reset")
         acting = np.flatnonzero(self.live).tolist()
@@ -107,7 +107,7 @@ class Game:
         self._left |= ended
         self.live &= ~ended
         self._let_in(observations, step)
-        return step._replace(is_over=not self.live.any())
+        return step._replace(is_over=not (self.live.any() or self._goes_on))
 
     def state(self) -> Any:
         """The game's state, of which every agent's part is seen.
@@ -123,6 +123,11 @@ class Game:
                 f"({type(error).__name__}): give it a method state() and an attribute state_space, "
                 "or take critic='own'"
             ) from error
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether others play on; a ``GroupGame`` says so."""
+        return bool(getattr(self.env, "goes_on", False))
 
     def __str__(self) -> str:
         return f"the game {self.env}"

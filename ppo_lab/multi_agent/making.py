@@ -15,7 +15,7 @@ from ppo_lab.multi_agent.game import check_parallel
 from ppo_lab.multi_agent.vec_env import ParallelVecEnv
 from ppo_lab.multi_agent.views import Critic
 
-__all__ = ["PREFIX", "game_maker", "make_parallel_vec_env"]
+__all__ = ["PREFIX", "copies_of", "game_maker", "make_parallel_vec_env"]
 
 PREFIX = "pettingzoo:"
 """What the id of a game begins with where Gymnasium's ids may stand as well."""
@@ -71,7 +71,7 @@ def make_parallel_vec_env(
     """
     if not isinstance(n_envs, int) or n_envs < 1:
         raise ArgumentError(f"n_envs={n_envs!r}: expected a number of copies ≥ 1")
-    games = _copies(game, n_envs, env_kwargs)
+    games = copies_of(game, n_envs, env_kwargs)
     try:
         env = ParallelVecEnv(
             games,
@@ -89,7 +89,8 @@ def make_parallel_vec_env(
     return env
 
 
-def _copies(game: Any, n_envs: int, env_kwargs: dict[str, Any]) -> list[Any]:
+def copies_of(game: Any, n_envs: int, env_kwargs: dict[str, Any]) -> list[Any]:
+    """Copies of what :func:`make_parallel_vec_env` takes for a game."""
     if isinstance(game, str):
         game = game_maker(game)
     if hasattr(game, "agent_iter") or hasattr(game, "possible_agents"):

@@ -52,6 +52,7 @@ class ParallelVecEnv(PartlySampledVecEnv):
 
     Attributes:
         agents: the names of the A agents.
+        view: how what a game shows becomes rows.
         games: the copies' environments.
         reset_infos: the info of each column's latest reset.
 
@@ -82,12 +83,12 @@ class ParallelVecEnv(PartlySampledVecEnv):
         n_agents = len(self.agents)
         self._columns = [slice(k * n_agents, (k + 1) * n_agents) for k in range(len(games))]
         observation, action = common_spaces(first)
-        self._view = View(first, observation, critic, agent_indicator)
-        super().__init__(len(games) * n_agents, self._view.space, action)
+        self.view = View(first, observation, critic, agent_indicator)
+        super().__init__(len(games) * n_agents, self.view.space, action)
         self.metadata = {**getattr(first.env, "metadata", {}), **self.metadata}
         name = str(first.env)
         self._files = MonitorFiles(Path(monitor_dir), self.num_envs, name) if monitor_dir else None
-        self._rows = self._view.blank(self.num_envs)
+        self._rows = self.view.blank(self.num_envs)
         self._actions: npt.NDArray[Any] | None = None
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
@@ -130,7 +131,7 @@ class ParallelVecEnv(PartlySampledVecEnv):
         if not self._has_begun and all(seed is None for seed in self._seeds):
             # Copies of one environment would else play one and the same game.
             self.seed(int(np.random.SeedSequence().generate_state(1)[0] >> 1))
-        rows = self._view.blank(self.num_envs)
+        rows = self.view.blank(self.num_envs)
         for copy, columns in enumerate(self._columns):
             options = self._options[columns.start]
             if any(other != options for other in self._options[columns]):
@@ -195,10 +196,10 @@ class ParallelVecEnv(PartlySampledVecEnv):
         columns, took_part = self._columns[copy], np.zeros(len(self.agents), np.bool_)
         for agent, observation in enumerate(seen):
             if observation is not None:
-                self._view.put(rows, columns.start + agent, agent, observation)
+                self.view.put(rows, columns.start + agent, agent, observation)
                 took_part[agent] = True
-        if self._view.has_state:
-            self._view.put_state(rows, columns, self._games[copy], took_part)
+        if self.view.has_state:
+            self.view.put_state(rows, columns, self._games[copy], took_part)
 
     def _count(self, copy: int, columns: slice, step: GameStep) -> None:
         self._returns[columns] += step.rewards

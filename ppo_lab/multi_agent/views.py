@@ -76,6 +76,15 @@ class View:
         if AGENT in rows and self._indicated:
             rows[AGENT][row] = agent
 
+    def of_actor(self, agent: int, seen: Any) -> Any:
+        """What a policy is given for one observation of an agent, without the critic's state."""
+        if not isinstance(self.space, spaces.Dict):
+            return np.asarray(self._flat(agent, seen), self.space.dtype)
+        own = dict(seen) if self._is_dict else {OBSERVATION: self._flat(agent, seen)}
+        if AGENT in self.space.spaces and not self._one_hot:
+            own[AGENT] = agent
+        return {key: np.asarray(part, self.space[key].dtype) for key, part in own.items()}
+
     def put_state(self, rows: Any, row: slice, game: Game, live: npt.NDArray[np.bool_]) -> None:
         """Write the game's state into the rows of those who act."""
         state = np.asarray(game.state())
