@@ -49,6 +49,7 @@ from ppo_lab.ppo.policies import (
 from ppo_lab.ppo.schedules import as_schedule
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.ppo.trust_region import adapt_clip_range, adapt_kl_coef, kl_limit
+from ppo_lab.ppo.value_scale import ScaledValue
 
 if TYPE_CHECKING:
     from ppo_lab.compiled.path import CompiledPath
@@ -83,6 +84,9 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         desired_kl: the KL that adaptive β and adaptive ε steer to.
         adaptive_clip_range: (lowest, highest) ε; ε starts at ``clip_range`` and follows the KL
             (Spec 7.5); None: ε follows its schedule.
+        normalize_value: the critic regresses on (R̂ − μ)/σ, with the mean and standard deviation of
+            all targets so far, and V is read as μ + σ times what it says (Spec 14.4).
+            ``clip_range_vf`` is then in units of σ. By torch alone.
         mask_actions: act and learn under the masks of environments that have ``action_masks()``,
             as sb3-contrib's ``MaskablePPO`` (Spec 13).
         backend: ``torch``; ``compiled`` for kernels of the same mathematics, faster (docs/speed),
@@ -143,6 +147,7 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         desired_kl: float = 0.01,
         adaptive_clip_range: tuple[float, float] | None = None,
         mask_actions: bool = False,
+        normalize_value: bool = False,
         backend: Backend = "auto",
     ) -> None:
         check_arguments(locals())
@@ -192,6 +197,7 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         self.adaptive_clip_range = adaptive_clip_range
         self._adapted_clip_range: float | None = None
         self.mask_actions = mask_actions
+        self.normalize_value = normalize_value
         self.backend = backend
         self._asked_device = device
         self._backend_choice = BackendChoice()
@@ -214,8 +220,12 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         # Again: ``load`` sets attributes past the constructor.
         check_arguments(vars(self))
         check_policy(self.policy_class, vars(self))
+        given = self.policy_kwargs
+        if self.normalize_value:
+            self.policy_kwargs = {**given, "normalize_value": True}
         self._choose_device()
         super()._setup_model()
+        self.policy_kwargs = given
         if isinstance(self.rollout_buffer, SpecRolloutBuffer):
             self.rollout_buffer.advantage_estimator = self.advantage_estimator
             self.rollout_buffer.n_step = self.n_step
@@ -269,6 +279,10 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         clip_range, clip_range_vf = self._clip_ranges()
         diagnostics = UpdateDiagnostics(self.logger)
         self._prepare_advantages(diagnostics)
+        if self.normalize_value:
+            scale = self._value_scale
+            scale.update(th.as_tensor(self.rollout_buffer.returns))
+            diagnostics.add(target_mean=scale.mean.item(), target_std=scale.std.item())
         if path is None:
             self._gradient_step = GradientStep(self.policy)
             self._update_by_torch(clip_range, clip_range_vf, diagnostics)
@@ -277,6 +291,12 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
             path.update(settings, self.n_epochs, self.batch_size, diagnostics)
         self._adapt_trust_region(diagnostics, clip_range, path)
         self._record(diagnostics, clip_range, clip_range_vf)
+
+    @property
+    def _value_scale(self) -> ScaledValue:
+        scale = self.policy.value_net
+        assert isinstance(scale, ScaledValue)
+        return scale
 
     def _has_samples(self) -> bool:
         """Whether the rollout holds any: of agents that have all left a game there are none."""
@@ -327,9 +347,11 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         else:
             penalty = self.kl_coef * obj.kl_k3(log_ratio)
             objective = obj.surrogate(ratio, advantages) - penalty
-        value_loss = obj.value_loss(
-            values.flatten(), batch.returns, batch.old_values, clip_range_vf
-        )
+        targets, old_values = batch.returns, batch.old_values
+        if self.normalize_value:
+            scaled = map(self._value_scale.normalize, (values, targets, old_values))
+            values, targets, old_values = scaled
+        value_loss = obj.value_loss(values.flatten(), targets, old_values, clip_range_vf)
         entropy = obj.entropy_estimate(entropies, log_prob)
         total = obj.total_loss(objective, value_loss, entropy, self.vf_coef, self.ent_coef)
         return obj.Losses(objective, value_loss, entropy, total, log_ratio, ratio)

@@ -66,7 +66,8 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         _require(name, given, lambda value: _is_real(value) and value >= 0, "a number ≥ 0")
     for name in _POSITIVE:
         _require(name, given, lambda value: _is_real(value) and value > 0, "a number > 0")
-    _require("mask_actions", given, lambda value: isinstance(value, bool), "True or False")
+    for name in ("mask_actions", "normalize_value"):
+        _require(name, given, lambda value: isinstance(value, bool), "True or False")
     for name in _SCHEDULES:
         if name in given:
             _check_schedule(name, given[name])
@@ -167,6 +168,11 @@ def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -
     Raises:
         ArgumentError: an argument of the critic's alone, for a policy with one optimiser.
     """
+    if "normalize_value" in (arguments["policy_kwargs"] or {}):
+        raise ArgumentError(
+            "policy_kwargs has normalize_value, of which the loss would not know: pass it to "
+            "SpecPPO itself"
+        )
     if issubclass(policy_class, SpecActorCriticPolicy):
         return
     for name in ("critic_learning_rate", "critic_max_grad_norm"):
@@ -175,6 +181,11 @@ def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -
                 f"{name} with policy {policy_class.__name__}, whose one optimiser moves actor and "
                 "critic alike: derive the policy from SpecActorCriticPolicy"
             )
+    if arguments["normalize_value"]:
+        raise ArgumentError(
+            f"normalize_value=True with policy {policy_class.__name__}, whose values are not read "
+            "through μ and σ: derive the policy from SpecActorCriticPolicy"
+        )
 
 
 def check_rollout_shape(

@@ -111,6 +111,7 @@ def may_serve(
         actions: likewise.
     """
     changed = any(name.startswith("features_extractor") for name in policy_kwargs)
+    changed |= bool(policy_kwargs.get("normalize_value"))
     plain = policy_class is SpecActorCriticPolicy and not changed
     return plain and _spaces_reason(observations, actions) is None
 
@@ -129,6 +130,8 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
     if getattr(model, "mask_actions", False):
         return "mask_actions=True, and the kernels know no masks"
+    if getattr(model, "normalize_value", False):
+        return "normalize_value=True, and the kernels regress on the targets as they are"
     if model.device.type != "cpu":
         return f"the model is on {model.device}, and the kernels run on the CPU"
     if type(model.rollout_buffer) is not SpecRolloutBuffer:
