@@ -1,8 +1,8 @@
 """IPPO and MAPPO in games with an exact team optimum: what docs/multi_agent.md shows.
 
 Ten seeds each on the reference map, which both are to solve, and on ``luck``, which is built so
-that a critic of an agent's own observation learns from noise. Scores are exact: 0 is the random team, 1
-the team's optimum.
+that a critic of an agent's own observation learns from noise. Scores are exact: 0 is the random
+team, 1 the team's optimum.
 
     taskset -c 0 python -m benchmarks.teams
 """

@@ -23,6 +23,7 @@ from ppo_lab.hyperparams.sources import TrainingSettings
 from ppo_lab.registry import ALGORITHMS, ObservationKind
 from ppo_lab.runs.config import VecEnvKind
 from ppo_lab.runs.environments import inspect_environment
+from ppo_lab.runs.games import is_game, make_games
 from ppo_lab.runs.named_code import (
     Loaded,
     Named,
@@ -32,6 +33,8 @@ from ppo_lab.runs.named_code import (
     named_in_words,
 )
 from ppo_lab.runs.stepping import Copies
+from ppo_lab.vec_env.partly_sampled import PartlySampledVecEnv
+from ppo_lab.vec_env.sampled_normalize import SampledVecNormalize
 
 __all__ = [
     "EnvironmentRecipe",
@@ -160,6 +163,8 @@ class EnvironmentRecipe:
             ArgumentError: a wrapper cannot be loaded, or does not fit.
         """
         import_packages(self.packages, self.env)
+        if is_game(self.env):
+            return self._make_games(n_envs, seed, monitor_dir, training, normalized)
         copies = Copies(
             env=self.env,
             env_kwargs=self.env_kwargs,
@@ -175,6 +180,30 @@ class EnvironmentRecipe:
             verbose=verbose,
         )
         env = copies.stepped(self.vec_env)
+        try:
+            return self._wrapped(env, training, normalized)
+        except BaseException:
+            env.close()
+            raise
+
+    def _make_games(
+        self,
+        n_envs: int,
+        seed: int | None,
+        monitor_dir: str | None,
+        training: bool,
+        normalized: Callable[[VecEnv], VecEnv] | None,
+    ) -> VecEnv:
+        env = make_games(
+            self.env,
+            self.env_kwargs,
+            n_envs,
+            seed,
+            words={"env_wrapper": self.env_wrapper, "monitor_kwargs": self.monitor_kwargs},
+            vec_env=self.vec_env,
+            monitor_dir=monitor_dir,
+            training=training,
+        )
         try:
             return self._wrapped(env, training, normalized)
         except BaseException:
@@ -258,8 +287,10 @@ def expected(made: Any, kind: type[Any], what: str, name: str) -> Any:
 
 
 def _normalized(env: VecEnv, arguments: Mapping[str, Any]) -> VecEnv:
+    # Of a game's agents those that have left are in no statistics.
+    kind = SampledVecNormalize if isinstance(env.unwrapped, PartlySampledVecEnv) else VecNormalize
     try:
-        return VecNormalize(env, **arguments)
+        return kind(env, **arguments)
     except (AssertionError, ValueError, TypeError, NotImplementedError) as error:
         raise ArgumentError(
             f"normalize does not fit the observations {env.observation_space}: "

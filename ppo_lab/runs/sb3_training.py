@@ -24,6 +24,7 @@ from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
 from ppo_lab.runs.device import training_device
 from ppo_lab.runs.exact_evaluation import ExactEvalCallback, can_solve
+from ppo_lab.runs.games import check_critic, columns_a_game
 from ppo_lab.runs.named_code import environment_packages, load_class, load_named
 from ppo_lab.runs.recipe import EnvironmentRecipe, expected
 from ppo_lab.runs.session import Session
@@ -164,6 +165,7 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     # A copy: SB3's A2C writes into the policy_kwargs that it is given.
     named = partial(load_class, _packages(config))
     arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)), named)
+    check_critic(env, arguments.get("policy_kwargs"))
     return algorithm_class(config.algo)(
         named("policy", config.policy) if "." in config.policy else config.policy,
         env,
@@ -217,7 +219,7 @@ def _evaluator(
         eval_env,
         eval_seed=evaluation.seed,
         at_start=evaluation.points > 1,
-        n_eval_episodes=evaluation.episodes,
+        n_eval_episodes=evaluation.episodes * columns_a_game(eval_env),
         eval_freq=-(-config.timesteps // max(1, evaluation.points - 1)),
         log_path=str(folder),
         best_model_save_path=str(folder) if evaluation.points > 1 else None,
