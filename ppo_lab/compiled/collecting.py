@@ -21,6 +21,7 @@ from ppo_lab.compiled.env_steps import (
 from ppo_lab.compiled.normalized_steps import NormalizedSteps
 from ppo_lab.compiled.packed_policy import PackedPolicy
 from ppo_lab.compiled.player import Player
+from ppo_lab.compiled.rows import copied
 from ppo_lab.compiled.watched_steps import WatchedSteps
 from ppo_lab.errors import NonFiniteError, broken_distribution
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
@@ -146,7 +147,6 @@ def _step_over(
 ) -> None:
     model = watched.model
     observations, starts = model._last_obs, model._last_episode_starts
-    assert isinstance(observations, np.ndarray)
     assert starts is not None
     all_starts, all_rewards, n_envs = buffer.episode_starts, buffer.rewards, buffer.n_envs
     for t in range(1, stop):
@@ -162,5 +162,5 @@ def _step_over(
                 if starts[index]:
                     watched.add_terminal_value(index, info, all_rewards[t])
     # Copies: a DummyVecEnv stepped directly overwrites its arrays.
-    model._last_obs, model._last_episode_starts = observations.copy(), starts.copy()
+    model._last_obs, model._last_episode_starts = copied(observations), starts.copy()
     buffer.actions[1:stop] = player.actions[1:stop]

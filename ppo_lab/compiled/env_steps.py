@@ -19,14 +19,15 @@ class Step(NamedTuple):
     """What one step of K environments returned.
 
     Attributes:
-        observations: (K, …), the first of the next episode where one ended.
+        observations: (K, …), the first of the next episode where one ended; of a Dict an array
+            a key.
         rewards: (K,) float32.
         dones: (K,) bool.
         noted: (environment, info) of every episode that ended, and of every info that brings the
             statistics of an episode in the midst of another.
     """
 
-    observations: NDArray[Any]
+    observations: Any
     rewards: NDArray[np.float32]
     dones: NDArray[np.bool_]
     noted: Sequence[tuple[int, dict[str, Any]]]
@@ -50,7 +51,7 @@ class VecEnvSteps:
             for index, info in enumerate(infos)
             if info is not GOING_ON and (dones[index] or "episode" in info)
         ]
-        return Step(observations, rewards, dones, noted)  # type: ignore[arg-type]
+        return Step(observations, rewards, dones, noted)
 
 
 class DirectSteps:
@@ -62,7 +63,10 @@ class DirectSteps:
 
     def __init__(self, env: DummyVecEnv) -> None:
         self._env = env
-        self._observations = env.buf_obs[None]  # type: ignore[index]
+        is_dict = env.keys != [None]
+        # The index type of SB3's is a string, and None where there is one array.
+        self._observations: Any = dict(env.buf_obs) if is_dict else env.buf_obs[None]  # type: ignore[index]
+        self._keys = env.keys if is_dict else ()
         self._some_ended = True
 
     def step(self, actions: NDArray[Any]) -> Step:
@@ -84,7 +88,11 @@ class DirectSteps:
                 observation, env.reset_infos[index] = envs[index].reset()
             elif "episode" in info:
                 noted.append((index, _kept(info)))
-            observations[index] = observation
+            if self._keys:
+                for key in self._keys:
+                    observations[key][index] = observation[key]
+            else:
+                observations[index] = observation
         return Step(observations, rewards, dones, noted)
 
 
