@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from ppo_lab.compiled.collecting import collect
 from ppo_lab.compiled.normalized_steps import why_by_its_own_code
 from ppo_lab.compiled.packed_policy import PackedPolicy
-from ppo_lab.compiled.player import encode, step_types
+from ppo_lab.compiled.player import step_types
 from ppo_lab.errors import ArgumentError, broken_update
 from ppo_lab.kernels.advantages import estimate_advantages
 from ppo_lab.kernels.compile_notice import announced
@@ -100,7 +100,7 @@ class CompiledPath:
             return False
         if loop.normalized is not None:
             self._say_why_slower(loop.normalized.unfit)
-        last_values = loop.player.value(model._last_obs)  # type: ignore[arg-type]  # an array
+        last_values = loop.player.value(model._last_obs)
         self._compute_targets(buffer, last_values)
         loop.names["values"] = th.from_numpy(last_values).reshape(-1, 1)
         callback.update_locals(loop.names)
@@ -214,7 +214,7 @@ class CompiledPath:
             self._packed.layout.action_dtype, copy=False
         )
         return Rollout(
-            encode(buffer.observations, self.model.observation_space),
+            self._packed.rows(buffer.observations, getattr(buffer, "action_masks", None)),
             actions,
             # A callback may have put numbers of another type in an array's place.
             *(

@@ -34,6 +34,7 @@ __all__ = [
     "SpecActorCriticCnnPolicy",
     "SpecActorCriticPolicy",
     "SpecMultiInputActorCriticPolicy",
+    "critic_only_of",
     "critic_optimizer_of",
     "has_joint_optimizer",
     "join_optimizer_states",
@@ -177,6 +178,12 @@ class SpecMultiInputActorCriticPolicy(
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {**super()._get_constructor_parameters(), "critic_only": self.critic_only}
+
+
+def critic_only_of(policy: BasePolicy) -> tuple[str, ...]:
+    """The keys that only the critic sees; none of a policy that has no such argument."""
+    keys: tuple[str, ...] = getattr(policy, "critic_only", ())
+    return keys
 
 
 def _checked_keys(critic_only: Sequence[str], observations: spaces.Space[Any]) -> tuple[str, ...]:
