@@ -3,12 +3,11 @@
 import math
 from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.type_aliases import (
     GymEnv,
@@ -34,8 +33,8 @@ from ppo_lab.ppo.action_masks import (
 )
 from ppo_lab.ppo.advantages import normalize_advantages
 from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer
-from ppo_lab.ppo.callbacks import FiniteGuard, named_refusal
-from ppo_lab.ppo.diagnostics import UpdateDiagnostics, record_fit, record_spreads
+from ppo_lab.ppo.callbacks import named_refusal
+from ppo_lab.ppo.diagnostics import UpdateDiagnostics
 from ppo_lab.ppo.masked_algorithm import MaskingAlgorithm
 from ppo_lab.ppo.optimizers import GradientStep, TwoOptimizerAlgorithm
 from ppo_lab.ppo.policies import (
@@ -48,10 +47,9 @@ from ppo_lab.ppo.policies import (
 )
 from ppo_lab.ppo.schedules import as_schedule
 from ppo_lab.ppo.space_checks import check_spaces
-from ppo_lab.ppo.trust_region import adapt_clip_range, adapt_kl_coef, kl_limit
-
-if TYPE_CHECKING:
-    from ppo_lab.compiled.path import CompiledPath
+from ppo_lab.ppo.trust_region import kl_limit
+from ppo_lab.ppo.trust_region_algorithm import TrustRegionAlgorithm
+from ppo_lab.ppo.watched_algorithm import WatchedAlgorithm
 
 __all__ = ["SpecPPO"]
 
@@ -60,7 +58,13 @@ SelfSpecPPO = TypeVar("SelfSpecPPO", bound="SpecPPO")
 ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
+class SpecPPO(
+    WatchedAlgorithm,
+    TrustRegionAlgorithm,
+    MaskingAlgorithm,
+    TwoBackendAlgorithm,
+    TwoOptimizerAlgorithm,
+):
     """Proximal policy optimisation as Spec 2–8 states it; a drop-in for SB3's ``PPO``.
 
     Every argument of ``PPO`` is here with its meaning and default. With ``backend="torch"`` and
@@ -250,13 +254,6 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
     def _maybe_recommend_cpu(self, mlp_class_name: str = SpecActorCriticPolicy.__name__) -> None:
         super()._maybe_recommend_cpu(mlp_class_name)
 
-    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
-        if isinstance(callback, list):
-            callback = CallbackList(callback)
-        elif not isinstance(callback, BaseCallback):
-            callback = ConvertCallback(callback)
-        return super()._init_callback([FiniteGuard(), callback], progress_bar)
-
     # ------------------------------------------------------------------ the update (Spec 6.3)
 
     def train(self) -> None:
@@ -273,7 +270,8 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         else:
             settings = self._update_settings(clip_range, clip_range_vf)
             path.update(settings, self.n_epochs, self.batch_size, diagnostics)
-        self._adapt_trust_region(diagnostics, clip_range, path)
+        measure_kl = self._rollout_kl if path is None else path.rollout_kl
+        self._adapt_trust_region(diagnostics, clip_range, measure_kl)
         self._record(diagnostics, clip_range, clip_range_vf)
 
     def _update_by_torch(
@@ -357,16 +355,6 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
 
     # ------------------------------------------------------------------ around the update
 
-    def _clip_ranges(self) -> tuple[float, float | None]:
-        """ε of this update, and the value's clip range: schedules, or the adapted ε (Spec 7.5)."""
-        progress = self._current_progress_remaining
-        clip_range = self.clip_range(progress)  # type: ignore[operator]
-        if self.adaptive_clip_range is not None and self._adapted_clip_range is not None:
-            clip_range = self._adapted_clip_range
-        if self.clip_range_vf is None:
-            return clip_range, None
-        return clip_range, self.clip_range_vf(progress)  # type: ignore[operator]
-
     @property
     def normalizes_minibatch(self) -> bool:
         """Whether advantages are normalised over each minibatch (Spec 4.3)."""
@@ -383,28 +371,6 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
             normalized = normalize_advantages(th.as_tensor(advantages))
             self.rollout_buffer.advantages = normalized.numpy()
 
-    @property
-    def measures_rollout_kl(self) -> bool:
-        """Whether β or ε follows the KL of whole updates (Spec 7.2, 7.5)."""
-        return self.objective == "adaptive_kl" or self.adaptive_clip_range is not None
-
-    def _adapt_trust_region(
-        self, diagnostics: UpdateDiagnostics, clip_range: float, path: "CompiledPath | None"
-    ) -> None:
-        """Move β and ε by the KL of the whole update (Spec 7.2, 7.5)."""
-        if self.objective in ("kl", "adaptive_kl"):
-            diagnostics.add(kl_coef=self.kl_coef)
-        if not self.measures_rollout_kl:
-            return
-        kl = self._rollout_kl() if path is None else path.rollout_kl()
-        diagnostics.add(rollout_kl=kl)
-        if self.objective == "adaptive_kl":
-            self.kl_coef = adapt_kl_coef(self.kl_coef, kl, self.desired_kl)
-        if self.adaptive_clip_range is not None:
-            self._adapted_clip_range = adapt_clip_range(
-                clip_range, kl, self.desired_kl, self.adaptive_clip_range
-            )
-
     @th.no_grad()
     def _rollout_kl(self) -> float:
         """k3 of the policy as it now is, over every sample of the rollout (Spec 7.6)."""
@@ -414,21 +380,6 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
             total += obj.kl_k3(log_ratio).item() * len(log_ratio)
             count += len(log_ratio)
         return total / count
-
-    def _record(
-        self, diagnostics: UpdateDiagnostics, clip_range: float, clip_range_vf: float | None
-    ) -> None:
-        diagnostics.record()
-        record_fit(self.logger, self.rollout_buffer, self.policy)
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/clip_range", clip_range)
-        if clip_range_vf is not None:
-            self.logger.record("train/clip_range_vf", clip_range_vf)
-
-    def dump_logs(self, iteration: int = 0) -> None:
-        """SB3's log of a rollout, with the spread of the returns and lengths beside their means."""
-        record_spreads(self.logger, self.ep_info_buffer or ())
-        super().dump_logs(iteration)
 
     def learn(
         self: SelfSpecPPO,

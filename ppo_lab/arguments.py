@@ -10,6 +10,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer
+from ppo_lab.ppo.objectives import Objective
 from ppo_lab.ppo.policies import SpecActorCriticPolicy
 from ppo_lab.ppo.schedules import LinearAnnealing, as_schedule
 from ppo_lab.ppo.trust_region import KL_COEF_BOUNDS
@@ -25,8 +26,6 @@ __all__ = [
 
 Backend = Literal["auto", "torch", "compiled"]
 BACKENDS = get_args(Backend)
-
-Objective = Literal["clip", "kl", "adaptive_kl", "vanilla"]
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "objective": get_args(Objective),
