@@ -11,7 +11,6 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.type_aliases import (
     GymEnv,
-    MaybeCallback,
     RolloutBufferSamples,
     Schedule,
 )
@@ -33,7 +32,6 @@ from ppo_lab.ppo.action_masks import (
 )
 from ppo_lab.ppo.advantages import normalize_advantages
 from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer
-from ppo_lab.ppo.callbacks import named_refusal
 from ppo_lab.ppo.diagnostics import UpdateDiagnostics
 from ppo_lab.ppo.masked_algorithm import MaskingAlgorithm
 from ppo_lab.ppo.optimizers import GradientStep, TwoOptimizerAlgorithm
@@ -47,9 +45,9 @@ from ppo_lab.ppo.policies import (
 )
 from ppo_lab.ppo.schedules import as_schedule
 from ppo_lab.ppo.space_checks import check_spaces
+from ppo_lab.ppo.streams_algorithm import StreamsAlgorithm
 from ppo_lab.ppo.trust_region import kl_limit
 from ppo_lab.ppo.trust_region_algorithm import TrustRegionAlgorithm
-from ppo_lab.ppo.watched_algorithm import WatchedAlgorithm
 
 __all__ = ["SpecPPO"]
 
@@ -59,7 +57,7 @@ ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.Multi
 
 
 class SpecPPO(
-    WatchedAlgorithm,
+    StreamsAlgorithm,
     TrustRegionAlgorithm,
     MaskingAlgorithm,
     TwoBackendAlgorithm,
@@ -89,6 +87,11 @@ class SpecPPO(
             (Spec 7.5); None: ε follows its schedule.
         mask_actions: act and learn under the masks of environments that have ``action_masks()``,
             as sb3-contrib's ``MaskablePPO`` (Spec 13).
+        intrinsic_coef, intrinsic_gamma, rnd_kwargs: a bonus for what is new, by random network
+            distillation with a value head of its own (Spec 15.1, docs/rnd).
+        cost_limit, cost_gamma, cost_learning_rate, lambda_lr, lagrangian_multiplier_init: the
+            expected sum of ``info["cost"]`` over an episode is kept to ``cost_limit`` by a
+            Lagrange multiplier (Spec 15.2, docs/constrained).
         backend: ``torch``; ``compiled`` for kernels of the same mathematics, faster (docs/speed),
             for MLP policies on the CPU; ``auto``: compiled where it applies. With the latter two
             ``device="auto"`` is the CPU for such a policy, also where there is a GPU.
@@ -147,6 +150,14 @@ class SpecPPO(
         desired_kl: float = 0.01,
         adaptive_clip_range: tuple[float, float] | None = None,
         mask_actions: bool = False,
+        intrinsic_coef: float = 0.0,
+        intrinsic_gamma: float = 0.99,
+        rnd_kwargs: dict[str, Any] | None = None,
+        cost_limit: float | None = None,
+        cost_gamma: float | None = None,
+        cost_learning_rate: float | str | Schedule | None = None,
+        lambda_lr: float = 0.05,
+        lagrangian_multiplier_init: float = 0.0,
         backend: Backend = "auto",
     ) -> None:
         check_arguments(locals())
@@ -196,6 +207,14 @@ class SpecPPO(
         self.adaptive_clip_range = adaptive_clip_range
         self._adapted_clip_range: float | None = None
         self.mask_actions = mask_actions
+        self.intrinsic_coef = intrinsic_coef
+        self.intrinsic_gamma = intrinsic_gamma
+        self.rnd_kwargs = rnd_kwargs
+        self.cost_limit = cost_limit
+        self.cost_gamma = cost_gamma
+        self.cost_learning_rate = cost_learning_rate
+        self.lambda_lr = lambda_lr
+        self.lagrangian_multiplier_init = lagrangian_multiplier_init
         self.backend = backend
         self._asked_device = device
         self._backend_choice = BackendChoice()
@@ -220,6 +239,7 @@ class SpecPPO(
         check_policy(self.policy_class, vars(self))
         self._choose_device()
         super()._setup_model()
+        self._setup_streams()
         if isinstance(self.rollout_buffer, SpecRolloutBuffer):
             self.rollout_buffer.advantage_estimator = self.advantage_estimator
             self.rollout_buffer.n_step = self.n_step
@@ -272,6 +292,7 @@ class SpecPPO(
             path.update(settings, self.n_epochs, self.batch_size, diagnostics)
         measure_kl = self._rollout_kl if path is None else path.rollout_kl
         self._adapt_trust_region(diagnostics, clip_range, measure_kl)
+        self._fit_streams(diagnostics, self.n_epochs, self.batch_size)
         self._record(diagnostics, clip_range, clip_range_vf)
 
     def _update_by_torch(
@@ -355,22 +376,6 @@ class SpecPPO(
 
     # ------------------------------------------------------------------ around the update
 
-    @property
-    def normalizes_minibatch(self) -> bool:
-        """Whether advantages are normalised over each minibatch (Spec 4.3)."""
-        return self.normalize_advantage and self.normalize_advantage_over == "minibatch"
-
-    def _prepare_advantages(self, diagnostics: UpdateDiagnostics) -> None:
-        """Log the rollout's advantages as they are, then normalise them if asked (Spec 4.3)."""
-        buffer = self.rollout_buffer
-        if isinstance(buffer, SpecRolloutBuffer) and buffer.sampled is not None:
-            buffer.flatten()  # drops what is no sample
-        advantages = self.rollout_buffer.advantages
-        diagnostics.add_advantages(advantages)
-        if self.normalize_advantage and self.normalize_advantage_over == "rollout":
-            normalized = normalize_advantages(th.as_tensor(advantages))
-            self.rollout_buffer.advantages = normalized.numpy()
-
     @th.no_grad()
     def _rollout_kl(self) -> float:
         """k3 of the policy as it now is, over every sample of the rollout (Spec 7.6)."""
@@ -380,26 +385,6 @@ class SpecPPO(
             total += obj.kl_k3(log_ratio).item() * len(log_ratio)
             count += len(log_ratio)
         return total / count
-
-    def learn(
-        self: SelfSpecPPO,
-        total_timesteps: int,
-        callback: MaybeCallback = None,
-        log_interval: int = 1,
-        tb_log_name: str = "SpecPPO",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-    ) -> SelfSpecPPO:
-        """Train for at least ``total_timesteps``, in whole rollouts; SB3's arguments."""
-        with named_refusal(self):
-            return super().learn(
-                total_timesteps,
-                callback,
-                log_interval,
-                tb_log_name,
-                reset_num_timesteps,
-                progress_bar,
-            )
 
 
 SpecPPO.as_written = {

@@ -127,6 +127,8 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     """
     if overridden is not None:
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
+    if (reason := getattr(model, "torch_only_reason", None)) is not None:
+        return str(reason)
     if getattr(model, "mask_actions", False):
         return "mask_actions=True, and the kernels know no masks"
     if model.device.type != "cpu":
