@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.registry": BOTTOM,
     "ppo_lab.environment_classes": BOTTOM,
     "ppo_lab.ppo": BOTTOM,
+    "ppo_lab.rnd": {"ppo_lab.ppo"},
     "ppo_lab.kernels": BOTTOM,
     "ppo_lab.model_files": BOTTOM,
     "ppo_lab.exact": {*FORMULAS, "envs"},

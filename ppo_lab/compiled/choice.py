@@ -140,6 +140,8 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     """
     if overridden is not None:
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
+    if (reason := getattr(model, "torch_only_reason", None)) is not None:
+        return str(reason)
     if model.device.type != "cpu":
         return f"the model is on {model.device}, and the kernels run on the CPU"
     if type(model.rollout_buffer) not in BUFFERS:
