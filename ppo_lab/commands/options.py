@@ -57,6 +57,7 @@ class TrainOptions(EnvironmentOptions):
     eval_freq: int | None
     eval_episodes: int | None
     save_freq: int | None
+    save_replay_buffer: bool
     resume: Path | None
 
 

@@ -12,19 +12,27 @@ from typing import Any
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from envs.finite import FiniteTask, finite_task
 from ppo_lab.environment_classes import check_unchanged
+from ppo_lab.errors import ArgumentError, NonFiniteError
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.ppo.space_checks import check_spaces
-from ppo_lab.registry import algorithm_class
+from ppo_lab.registry import ALGORITHMS, algorithm_class
 from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
 from ppo_lab.runs.device import training_device
 from ppo_lab.runs.exact_evaluation import ExactEvalCallback, can_solve
 from ppo_lab.runs.named_code import environment_packages, load_class, load_named
+from ppo_lab.runs.off_policy import (
+    FINAL_BUFFER,
+    check_environment,
+    warn_if_nothing_is_learnt,
+    with_action_noise,
+)
 from ppo_lab.runs.recipe import EnvironmentRecipe, expected
 from ppo_lab.runs.session import Session
 from ppo_lab.runs.watching import StoppedError, Watcher
@@ -78,7 +86,10 @@ def train(
             CallbackList([FiniteGuard(), evaluator, *callbacks, *session.callbacks]),
             reset_num_timesteps=session.start is None,
         )
+        _check_parameters(model)
         model.save(folder / f"{name}.zip")
+        if session.keep_replay_buffer and isinstance(model, OffPolicyAlgorithm):
+            model.save_replay_buffer(folder / FINAL_BUFFER)
         statistics = model.get_vec_normalize_env()
         if statistics is not None:
             statistics.save(str(folder / name / "vecnormalize.pkl"))
@@ -108,6 +119,7 @@ def check(config: RunConfig) -> None:
         env = _made(closing, recipe, config.n_envs, seed=config.seed)
         _build(config, env, Session())
         _named_callbacks(config)
+    warn_if_nothing_is_learnt(config)
 
 
 def training_recipe(config: RunConfig) -> EnvironmentRecipe:
@@ -161,9 +173,16 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     check_spaces(env.observation_space, env.action_space)
     if session.start is not None:
         return session.loaded(config, env)
+    if ALGORITHMS[config.algo].one_environment and config.n_envs > 1:
+        raise ArgumentError(
+            f"{config.algo} is trained in one environment, and n_envs is {config.n_envs}: leave "
+            "--n-envs out"
+        )
     # A copy: SB3's A2C writes into the policy_kwargs that it is given.
     named = partial(load_class, _packages(config))
     arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)), named)
+    arguments = with_action_noise(config.algo, arguments, env.action_space)
+    check_environment(config.algo, arguments, env)
     return algorithm_class(config.algo)(
         named("policy", config.policy) if "." in config.policy else config.policy,
         env,
@@ -172,6 +191,17 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
         **session.arguments,
         **arguments,
     )
+
+
+def _check_parameters(model: BaseAlgorithm) -> None:
+    """Check that training has left numbers: a value of NaN has a likeliest action, too.
+
+    Raises:
+        NonFiniteError: a parameter is NaN or infinite.
+    """
+    for name, value in model.policy.state_dict().items():
+        if value.is_floating_point() and not bool(th.isfinite(value).all()):
+            raise NonFiniteError(f"parameters of {name} are NaN or infinite: training diverged")
 
 
 def _evaluation_environments(

@@ -8,6 +8,7 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from ppo_lab.errors import ArgumentError
@@ -15,6 +16,7 @@ from ppo_lab.ppo.callbacks import BEST_STATISTICS
 from ppo_lab.registry import algorithm_class
 from ppo_lab.runs.config import RunConfig
 from ppo_lab.runs.device import training_device
+from ppo_lab.runs.off_policy import take_buffer
 from reports.whole_files import whole_file
 
 __all__ = ["CheckpointAfterUpdate", "Session", "statistics_of"]
@@ -30,6 +32,7 @@ class Session:
         verbose: 1 prints SB3's table of every rollout.
         start: a model's file to go on from (it is unpickled); None: from scratch.
         origin: what ``run.json`` says of where the run goes on from; empty: ``start``.
+        keep_replay_buffer: put it beside every checkpoint and the final model.
     """
 
     callbacks: Sequence[BaseCallback] = ()
@@ -37,6 +40,7 @@ class Session:
     verbose: int = 0
     start: Path | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
+    keep_replay_buffer: bool = False
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -55,7 +59,7 @@ class Session:
         model.set_logger(configure(self.tensorboard_log, formats))
 
     def loaded(self, config: RunConfig, env: VecEnv) -> BaseAlgorithm:
-        """The model of ``start``: weights, optimisers and step count go on.
+        """The model of ``start``: weights, optimisers, step count, a kept replay buffer go on.
 
         The environments start anew, and the random numbers are not the ones that training began
         with: their seed is the run's plus the steps already taken.
@@ -76,6 +80,7 @@ class Session:
             device=training_device(config.asked_device, config.policy),
             **self.arguments,
         )
+        take_buffer(model, config, self.start)
         model.set_random_seed(config.seed + model.num_timesteps)
         return model
 
@@ -117,13 +122,15 @@ class CheckpointAfterUpdate(BaseCallback):
         every: timesteps between two checkpoints, at least 1.
         folder: where they go; made.
         keep: False leaves the newest one only.
+        replay_buffer: whether it is saved too, beside the model.
     """
 
-    def __init__(self, every: int, folder: Path, keep: bool) -> None:
+    def __init__(self, every: int, folder: Path, keep: bool, replay_buffer: bool = False) -> None:
         super().__init__()
         self.every = every
         self.folder = folder
         self.keep = keep
+        self.replay_buffer = replay_buffer
         self._saved_at: int | None = None
 
     def _on_rollout_start(self) -> None:
@@ -139,6 +146,9 @@ class CheckpointAfterUpdate(BaseCallback):
         if statistics is not None:
             with whole_file(self.folder / f"rl_model_vecnormalize_{steps}_steps.pkl") as pickled:
                 statistics.save(str(pickled))
+        if self.replay_buffer and isinstance(self.model, OffPolicyAlgorithm):
+            with whole_file(self.folder / f"rl_model_replay_buffer_{steps}_steps.pkl") as buffer:
+                self.model.save_replay_buffer(buffer)
         with whole_file(self.folder / f"rl_model_{steps}_steps.zip") as model:
             self.model.save(model)
         if not self.keep:
