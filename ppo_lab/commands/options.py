@@ -108,6 +108,9 @@ class TuneOptions(EnvironmentOptions):
     env: str
     algo: Sequence[str]
     base: str
+    strategy: str
+    population: int
+    generations: int
     trials: int
     timesteps: int | None
     n_envs: int | None

@@ -1,5 +1,6 @@
 """``ppo_lab.train`` as functions of its options: which run it is, how it begins or goes on."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -331,7 +332,11 @@ def configuration(options: TrainOptions) -> RunConfig:
         env_sha256=file_digest(env_id),
         **settings.environment,
     )
-    check_run(config)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_run(config)
+    for said in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
+        print(f"! {said}")
     return config
 
 

@@ -3,7 +3,7 @@
 import copy
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from ppo_lab.runs.off_policy import (
     with_action_noise,
 )
 from ppo_lab.runs.recipe import EnvironmentRecipe, expected
-from ppo_lab.runs.session import Session
+from ppo_lab.runs.session import PauseAt, PausedError, Session
 from ppo_lab.runs.watching import StoppedError, Watcher
 
 __all__ = ["check", "evaluation_recipe", "train", "training_recipe"]
@@ -81,11 +81,19 @@ def train(
         model, callbacks = _build(config, env, session), _named_callbacks(config)
         session.set_logger(model)
         evaluator = _evaluator(config, model, eval_env, task, folder, watcher)
-        model.learn(
-            config.timesteps - model.num_timesteps,
-            CallbackList([FiniteGuard(), evaluator, *callbacks, *session.callbacks]),
-            reset_num_timesteps=session.start is None,
-        )
+        horizon = session.horizon or config.timesteps
+        with suppress(PausedError):
+            model.learn(
+                horizon - model.num_timesteps,
+                CallbackList(
+                    [
+                        *(FiniteGuard(), evaluator, *callbacks, *session.callbacks),
+                        *([PauseAt(config.timesteps)] if config.timesteps < horizon else []),
+                    ]
+                ),
+                reset_num_timesteps=session.start is None,
+            )
+        evaluator.on_training_end()  # nothing is left to do where ``learn`` has come to its end
         _check_parameters(model)
         model.save(folder / f"{name}.zip")
         if session.keep_replay_buffer and isinstance(model, OffPolicyAlgorithm):

@@ -19,7 +19,7 @@ from ppo_lab.runs.device import training_device
 from ppo_lab.runs.off_policy import take_buffer
 from reports.whole_files import whole_file
 
-__all__ = ["CheckpointAfterUpdate", "Session", "statistics_of"]
+__all__ = ["CheckpointAfterUpdate", "PauseAt", "PausedError", "Session", "statistics_of"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Session:
         start: a model's file to go on from (it is unpickled); None: from scratch.
         origin: what ``run.json`` says of where the run goes on from; empty: ``start``.
         keep_replay_buffer: put it beside every checkpoint and the final model.
+        horizon: steps of the whole training of which the run is a part, which schedules refer to;
+            None: the run is the whole.
     """
 
     callbacks: Sequence[BaseCallback] = ()
@@ -41,6 +43,7 @@ class Session:
     start: Path | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
     keep_replay_buffer: bool = False
+    horizon: int | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -62,7 +65,7 @@ class Session:
         """The model of ``start``: weights, optimisers, step count, a kept replay buffer go on.
 
         The environments start anew, and the random numbers are not the ones that training began
-        with: their seed is the run's plus the steps already taken.
+        with: their seed is the run's plus the steps already taken; a part's seed is its own.
 
         Raises:
             ArgumentError: its statistics are missing.
@@ -81,7 +84,8 @@ class Session:
             **self.arguments,
         )
         take_buffer(model, config, self.start)
-        model.set_random_seed(config.seed + model.num_timesteps)
+        taken = model.num_timesteps if self.horizon is None else 0
+        model.set_random_seed(config.seed + taken)
         return model
 
 
@@ -154,6 +158,34 @@ class CheckpointAfterUpdate(BaseCallback):
         if not self.keep:
             for outdated in before:
                 outdated.unlink(missing_ok=True)
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class PausedError(Exception):
+    """Training has come to the step where it is to stop; the last update is done."""
+
+
+class PauseAt(BaseCallback):
+    """Ends training between two updates, the first time that a step is reached.
+
+    A budget of fewer steps would end it too, but every schedule would come to its end there.
+
+    Args:
+        step: of all environments together.
+
+    Raises:
+        PausedError: from ``learn``, at that step.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self._step = step
+
+    def _on_rollout_start(self) -> None:
+        if self.model.num_timesteps >= self._step:
+            raise PausedError
 
     def _on_step(self) -> bool:
         return True
