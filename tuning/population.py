@@ -20,7 +20,7 @@ from ppo_lab.runs.executor import Death, Executor, as_completed
 from ppo_lab.runs.generation import Part, execute_part
 from ppo_lab.runs.scheduled_settings import CHANGEABLE, NAME
 from ppo_lab.runs.seeds import BLOCK_SIZE, Block
-from ppo_lab.runs.workers import local_executor, record_death
+from ppo_lab.runs.workers import record_death
 from tuning.exploration import exploited, perturbed, random_suggestions
 from tuning.parameters import Fixed
 from tuning.search import Search
@@ -188,8 +188,7 @@ class Population:
 
 def train_population(
     population: Population,
-    jobs: int,
-    run_timeout: float | None,
+    executor: Executor[RunResult],
     told: Callable[[RunResult], None],
     waiting: Callable[[str, float], None],
 ) -> list[Generation]:
@@ -197,8 +196,7 @@ def train_population(
 
     Args:
         population: the plan.
-        jobs: worker processes.
-        run_timeout: seconds of one part; None: no limit.
+        executor: carries the parts out; it is closed.
         told: of every part's result.
         waiting: told which part has been at work for longest, and for how many seconds.
 
@@ -209,7 +207,6 @@ def train_population(
     """
     trained: list[Generation] = []
     members = population.first()
-    executor: Executor[RunResult] = local_executor(jobs, run_timeout)
     with closing(executor):
         for number in range(population.generations):
             results: dict[int, RunResult] = {}

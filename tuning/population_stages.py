@@ -16,8 +16,9 @@ import numpy as np
 
 from ppo_lab.runs.config import RunConfig, environment_folder_name
 from ppo_lab.runs.execution import RunResult
+from ppo_lab.runs.executor import Executor
 from ppo_lab.runs.references import as_record, stored_reference
-from ppo_lab.runs.workers import execute_runs
+from ppo_lab.runs.workers import execute_runs, local_executor
 from reports.text import counted
 from reports.whole_files import write_whole
 from tuning.candidates import Tuned
@@ -91,7 +92,8 @@ def run_population(
         def told(result: RunResult) -> None:
             shown.advance(result, population.search.algo)
 
-        trained = train_population(population, jobs, run_timeout, told, shown.waiting)
+        executor: Executor[RunResult] = local_executor(jobs, run_timeout)
+        trained = train_population(population, executor, told, shown.waiting)
     schedules = best_schedules(population, trained, population.search.protocol.finalists)
     fresh = _replayed(population, schedules, execute)
     schedule = min(schedules, key=lambda each: (-fresh.get(each.member, -np.inf), each.member))

@@ -13,7 +13,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from torch.nn.utils import parameters_to_vector
 
 from envs.gridworld import GridWorld
-from ppo_lab.compare import main as compare
+from ppo_lab.commands.comparison import run_groups
+from ppo_lab.commands.settings_source import SettingsSource
 from ppo_lab.errors import ArgumentError
 from ppo_lab.runs.config import Evaluation, RunConfig
 from ppo_lab.runs.execution import check_run, execute_run
@@ -100,15 +101,12 @@ def test_a_reward_that_is_no_number_fails_the_run(tmp_path: Path) -> None:
     assert "reward is nan at step 1 in environment 0" in result.reason
 
 
-def test_several_environments_are_refused_and_a_comparison_gives_it_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_several_environments_are_refused_and_a_comparison_gives_it_one() -> None:
     with pytest.raises(ArgumentError, match=r"ars is trained in one environment, and n_envs is 2"):
         check_run(configuration(GRID, n_envs=2))
-    arguments = ["--algos", "ars", "--envs", GRID, "--seeds", "1", "--timesteps", "50"]
-    arguments += ["--episodes", "1", "--points", "1", "--jobs", "1", "--settings", "default"]
-    assert compare([*arguments, "--n-envs", "2", "--log-folder", str(tmp_path)]) == 0
-    assert "ars took" in capsys.readouterr().out  # 16 episodes are more than 50 steps
+    source = SettingsSource("default", n_envs=2)
+    [group] = run_groups(["ars"], [GRID], source, 50, Evaluation(1, 0))
+    assert group.run.n_envs == 1
 
 
 def test_a_run_goes_on_from_the_policy_that_it_ended_with(tmp_path: Path) -> None:
