@@ -91,7 +91,11 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
     )
     whole: dict[str, tuple[int | None, str]] = {
         "population": (8, "members of --strategy pbt, each trained for --timesteps"),
-        "generations": (10, "parts of their training, between which the worst copy the best"),
+        "generations": (
+            None,
+            "parts of their training, between which the worst copy the best; None: 10, or as many "
+            "as there are rollouts",
+        ),
         "trials": (24, "settings that Optuna proposes, per algorithm; more of them go on later"),
         "timesteps": (None, "environment steps of each training run; None: the base's, or 3000"),
         "n-envs": (None, "parallel environments of each training run; None: the base's, or 8"),

@@ -5,6 +5,7 @@ the study's seed and from what the parts before came to. So a population that wa
 from its folders, and neither the number of processes nor who is quicker changes anything.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -27,7 +28,15 @@ from tuning.search import Search
 from tuning.spaces import known_names
 from tuning.stages import StudyError
 
-__all__ = ["Generation", "Member", "Population", "Schedule", "best_schedules", "train_population"]
+__all__ = [
+    "Generation",
+    "Member",
+    "Population",
+    "Schedule",
+    "best_schedules",
+    "rollouts",
+    "train_population",
+]
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class Population:
         search: the algorithm, the budget of each member, and what is searched.
         folder: the study's.
         size: members, ≥ 2.
-        generations: parts of equal length, ≥ 2; between them the worst copy the best.
+        generations: parts of nearly equal length, ≥ 2; between them the worst copy the best.
 
     Raises:
         ArgumentError: a count is too small or leaves too few seeds, a part holds no rollout, or
@@ -103,18 +112,12 @@ class Population:
                 f"{', '.join(fixed) or 'nothing of it is searched'}"
                 + (f" cannot: --set {leave}" if fixed else "")
             )
-        self._check_rollout()
-
-    def _check_rollout(self) -> None:
-        protocol, search = self.search.protocol, self.search
-        settings = {**known_names(search.algo), **search.default_hyperparameters}
-        rollout = settings.get("n_steps", 1) * protocol.n_envs
-        part = protocol.timesteps // self.generations
-        if rollout > part:
+        if self.generations > rollouts(self.search):
             raise ArgumentError(
-                f"--generations {self.generations}: a part of {part} steps holds no rollout, "
-                f"n_steps {settings['n_steps']} × {protocol.n_envs} environments; raise "
-                "--timesteps, or lower --generations or n_steps (--set n_steps=…)"
+                f"--generations {self.generations}: {self.search.protocol.timesteps} steps are "
+                f"{rollouts(self.search)} rollouts of {rollout_size(self.search)}, and each "
+                "generation takes one at least; raise --timesteps, or lower --generations or "
+                "n_steps (--set n_steps=…)"
             )
 
     @property
@@ -124,9 +127,11 @@ class Population:
 
     @property
     def ends(self) -> list[int]:
-        """The steps at which the generations end, or a little later: rollouts are whole."""
-        steps = self.search.protocol.timesteps
-        return [steps * number // self.generations for number in range(1, self.generations + 1)]
+        """The steps at which the generations end: whole rollouts, as evenly as they go."""
+        all_of_them, size = rollouts(self.search), rollout_size(self.search)
+        between = range(1, self.generations)
+        whole = [size * (all_of_them * number // self.generations) for number in between]
+        return [*whole, self.search.protocol.timesteps]
 
     @property
     def _first_seed(self) -> int:
@@ -184,6 +189,17 @@ class Population:
             origin=where,
         )
         return config, Part(protocol.timesteps, start, changes)
+
+
+def rollout_size(search: Search) -> int:
+    """The steps of one rollout of the default settings, which no member's differs from."""
+    settings = {**known_names(search.algo), **search.default_hyperparameters}
+    return int(settings.get("n_steps", 1)) * search.protocol.n_envs
+
+
+def rollouts(search: Search) -> int:
+    """How many of them a run takes."""
+    return math.ceil(search.protocol.timesteps / rollout_size(search))
 
 
 def train_population(

@@ -42,6 +42,7 @@ class PopulationOutcome:
     Attributes:
         algo: the algorithm's name.
         schedule: of the best mean over the fresh seeds.
+        fresh: that mean.
         settings: the file with it, in the zoo's format.
         notes: plain sentences, the same for the same seed.
         failed: the reasons of the judged runs that failed.
@@ -49,6 +50,7 @@ class PopulationOutcome:
 
     algo: str
     schedule: Schedule
+    fresh: float
     settings: Path
     notes: tuple[str, ...]
     failed: tuple[str, ...] = ()
@@ -105,7 +107,12 @@ def run_population(
     write_whole(settings, _yaml(population, schedule, notes[-1]))
     reasons = [result.reason for result in judged.values() if result.reason]
     return PopulationOutcome(
-        population.search.algo, schedule, settings, tuple(notes), tuple(reasons)
+        population.search.algo,
+        schedule,
+        fresh[schedule.member],
+        settings,
+        tuple(notes),
+        tuple(reasons),
     )
 
 

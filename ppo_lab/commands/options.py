@@ -110,7 +110,7 @@ class TuneOptions(EnvironmentOptions):
     base: str
     strategy: str
     population: int
-    generations: int
+    generations: int | None
     trials: int
     timesteps: int | None
     n_envs: int | None

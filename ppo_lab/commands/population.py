@@ -10,7 +10,7 @@ from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.progress import StageProgress
 from ppo_lab.commands.shared import checked_jobs
 from ppo_lab.errors import ArgumentError
-from tuning.population import Population
+from tuning.population import Population, rollouts
 from tuning.population_stages import PopulationOutcome, run_population
 from tuning.protocol import TuningProtocol
 from tuning.run_study import Outcome
@@ -21,6 +21,8 @@ __all__ = ["as_many_trials", "check_populations", "run_populations"]
 
 STRATEGY = "pbt"
 DEFAULT_TRIALS = 24
+MOST_GENERATIONS = 10
+"""Where none are asked for; fewer where a training has fewer rollouts."""
 
 
 def as_many_trials(options: TuneOptions) -> TuneOptions:
@@ -98,4 +100,7 @@ def _population(
 ) -> Population:
     fitted = fit_to_budget(space, protocol.n_envs, protocol.timesteps)
     search = Search(algo, protocol, fitted)
-    return Population(search, folder, options.population, options.generations)
+    generations = options.generations
+    if generations is None:
+        generations = max(2, min(MOST_GENERATIONS, rollouts(search)))
+    return Population(search, folder, options.population, generations)

@@ -112,7 +112,7 @@ def test_killed_command_goes_on_and_ends_with_the_same_bytes(
         (["--storage", "sqlite:///x.db"], r"--storage with --strategy pbt: a population goes on"),
         (["--population", "1"], r"--population 1: expected at least 2"),
         (["--population", "0"], r"--population 0: expected at least 2"),
-        (["--generations", "9"], r"a part of 10 steps holds no rollout, n_steps 16 × 2 env"),
+        (["--generations", "9"], r"--generations 9: 96 steps are 3 rollouts of 32"),
         (["--set", "net_arch=8x8,16x16"], r"net_arch cannot: --set net_arch=default"),
         (["--strategy", "pb2"], r"argument --strategy: invalid choice: 'pb2'"),
     ],

@@ -89,6 +89,11 @@ def test_every_member_is_trained_in_every_generation_to_where_that_ends(
     assert {record["stage"] for record in records(finished)} == {"population"}
 
 
+def test_rollouts_that_do_not_divide_are_shared_out_whole(tmp_path: Path) -> None:
+    plan = population(tmp_path, timesteps=250)  # eight rollouts of 32, the last of which overruns
+    assert plan.ends == [64, 160, 250]
+
+
 def test_no_part_has_a_seed_that_another_part_or_stage_has(finished: Population) -> None:
     protocol = finished.search.protocol
     seeds = [record["seed"] for record in records(finished)]
@@ -209,7 +214,7 @@ def test_the_schedule_is_along_the_line_of_the_weights(tmp_path: Path) -> None:
         (1, 3, {}, SPACE, r"--population 1: expected at least 2"),
         (3, 1, {}, SPACE, r"--generations 1: expected at least 2"),
         (40, 30, {}, SPACE, r"--population 40 × --generations 30: .*1203 are more than the 1000"),
-        (3, 6, {}, SPACE, r"a part of 16 steps holds no rollout, n_steps 16 × 2 environments"),
+        (3, 6, {}, SPACE, r"--generations 6: 96 steps are 3 rollouts of 32, and each"),
         (3, 3, {}, SPACE[3:], r"and nothing of it is searched"),
         (
             3,
