@@ -53,7 +53,8 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["spec_ppo", "ppo"],
         metavar="NAME",
-        help="spec_ppo, ppo, a2c, dqn, trpo, ppo_lstm, ppo_mask, q_learning, optimal",
+        help="spec_ppo, ppo, a2c, trpo, ppo_lstm, ppo_mask, dqn, qrdqn, sac, td3, ddpg, tqc, "
+        "crossq, ars, q_learning, optimal",
     )
     add(
         "--envs",

@@ -176,14 +176,14 @@ def run_groups(
     groups = []
     for algo, env in product(algos, envs):
         settings = source.settings(algo, env)
-        tabular = ALGORITHMS[algo].tabular
+        algorithm = ALGORITHMS[algo]
         recipe = EnvironmentRecipe.of_settings(env, settings, source.packages)
         run = RunConfig(
             algo=algo,
             env=env,
             seed=0,
             timesteps=timesteps,
-            n_envs=1 if tabular else settings.n_envs,
+            n_envs=1 if algorithm.one_environment else settings.n_envs,
             policy=recipe.fitting_policy(
                 algo, settings.policy, asks_for_masks(algo, settings.hyperparameters)
             ),
@@ -195,7 +195,7 @@ def run_groups(
             origin=settings.origin,
             env_packages=source.packages,
             env_sha256=file_digest(env),
-            asked_device="auto" if tabular else source.device,
+            asked_device="auto" if algorithm.tabular else source.device,
             **settings.environment,
         )
         with warnings.catch_warnings(record=True) as caught:

@@ -57,6 +57,7 @@ class TrainOptions(EnvironmentOptions):
     eval_freq: int | None
     eval_episodes: int | None
     save_freq: int | None
+    save_replay_buffer: bool
     resume: Path | None
 
 
@@ -107,6 +108,9 @@ class TuneOptions(EnvironmentOptions):
     env: str
     algo: Sequence[str]
     base: str
+    strategy: str
+    population: int
+    generations: int | None
     trials: int
     timesteps: int | None
     n_envs: int | None
