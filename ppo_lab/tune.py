@@ -4,12 +4,19 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import ppo_lab  # registers the environments
+from ppo_lab.commands.executors import (
+    SHORTEST_GRACE,
+    add_cluster_flags,
+    check_cluster,
+    make_executor,
+)
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.shared import (
     CommandParser,
@@ -38,7 +45,6 @@ __all__ = ["main"]
 
 PROGRAM = "ppo_lab.tune"
 DEFAULT_ENV = "CartPole-v1"
-SHORTEST_GRACE = 4
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_search(parser)
     _add_where(parser)
     add_environment_flags(parser)
+    add_cluster_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
 
@@ -193,22 +200,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _guarded(options: TuneOptions) -> None:
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
-    from optuna.exceptions import OptunaError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from ppo_lab.runs.storage_url import without_password
-    from tuning.patience import cause_of
     from tuning.stages import StudyError
+    from tuning.storage_failures import storage_failures
 
     try:
-        _tune(options)
+        with storage_failures(options.storage):
+            _tune(options)
     except StudyError as error:
         raise CommandError(str(error)) from error
-    except (OptunaError, SQLAlchemyError) as error:
-        reason = without_password(cause_of(error), options.storage or "")
-        raise CommandError(
-            f"the study's storage failed: {reason[:300]}; the same command goes on from here"
-        ) from None  # a traceback would show the URL
 
 
 def _tune(options: TuneOptions) -> None:
@@ -229,6 +228,7 @@ def _tune(options: TuneOptions) -> None:
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     checked_run_timeout(options.run_timeout)
+    check_cluster(options)
     check_device(options.device)
     import_packages(options.env_packages, options.env)
     options = as_many_trials(options)
@@ -336,28 +336,39 @@ def _run(
     from ppo_lab.commands.population import run_populations
     from ppo_lab.commands.progress import StageProgress
     from tuning.run_study import run_study
+    from tuning.search import Search
 
     console = make_console()
     jobs = checked_jobs(options.jobs)
-    console.print(
-        f"Tuning {' and '.join(protocols)} on {options.env} with {jobs} processes, into {folder}/"
-    )
+    where = f"with {jobs} processes" if options.cluster is None else "on a cluster"
+    console.print(f"Tuning {' and '.join(protocols)} on {options.env} {where}, into {folder}/")
     for algo, protocol in protocols.items():
         if protocol.base is not None:
             console.print(
                 f"From {protocol.base.origin}: {algo}, {protocol.timesteps:,} steps a run"
             )
-    outcome = run_study(
-        protocols,
-        folder,
-        storage=options.storage,
-        jobs=jobs,
-        progress=StageProgress(console),
-        say=console.print,
-        spaces=spaces,
-        grace=options.grace,
-        run_timeout=options.run_timeout,
+    runs = [
+        Search(algo, protocol, spaces[algo]).run("screen", 0, {})
+        for algo, protocol in protocols.items()
+    ]
+    progress = StageProgress(console)
+    executor = make_executor(
+        options, folder, runs, options.jobs, options.run_timeout, console.print
     )
+    progress.watch(executor)
+    with closing(executor):
+        outcome = run_study(
+            protocols,
+            folder,
+            storage=options.storage,
+            jobs=jobs,
+            progress=progress,
+            say=console.print,
+            spaces=spaces,
+            grace=options.grace,
+            run_timeout=options.run_timeout,
+            executor=executor,
+        )
     populations = run_populations(options, protocols, spaces, folder, outcome, console)
     outcome = replace(
         outcome,

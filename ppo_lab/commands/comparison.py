@@ -19,6 +19,7 @@ from ppo_lab.registry import ALGORITHMS, asks_for_masks, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
 from ppo_lab.runs.device import check_device
 from ppo_lab.runs.execution import RunResult, check_run, finished_run
+from ppo_lab.runs.executor import Executor
 from ppo_lab.runs.folder import to_json
 from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.recipe import EnvironmentRecipe
@@ -294,9 +295,20 @@ def _entries(file: Path) -> Mapping[str, object]:
 
 
 def execute(
-    plan: ComparisonPlan, jobs: int, run_timeout: float | None, progress: StageProgress
+    plan: ComparisonPlan,
+    jobs: int,
+    run_timeout: float | None,
+    progress: StageProgress,
+    executor: Executor[RunResult] | None = None,
 ) -> list[tuple[RunConfig, RunResult]]:
     """Make the runs that are not made yet, and give each run with its result.
+
+    Args:
+        plan: the runs.
+        jobs: worker processes.
+        run_timeout: seconds of one run; None: no limit.
+        progress: told of every result.
+        executor: see :func:`~ppo_lab.runs.workers.execute_runs`.
 
     Raises:
         ArgumentError: a folder holds a finished run of another configuration.
@@ -304,8 +316,10 @@ def execute(
     """
     runs, results = plan.runs, []
     with progress.stage("train", len(runs)):
-        for folder, result in execute_runs(runs, jobs, run_timeout, progress.waiting):
-            progress.advance(result)
+        progress.watch(executor)
+        made = execute_runs(runs, jobs, run_timeout, progress.waiting, executor)
+        for folder, result in made:
+            progress.advance(result, elsewhere=result.elsewhere)
             results.append((runs[folder], result))
     return results
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reports.report import Format
 
 __all__ = [
+    "ClusterOptions",
     "CompareOptions",
     "EnvironmentOptions",
     "EvaluateOptions",
@@ -36,6 +37,16 @@ class EnvironmentOptions:
     env_packages: Sequence[str]
     device: str
     mask_actions: bool | None
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Which Ray cluster makes the runs, and what of it each takes; no ``cluster``: this machine."""
+
+    cluster: str | None
+    cpus_per_run: float
+    gpus_per_run: float
+    py_modules: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
-class CompareOptions(EnvironmentOptions):
+class CompareOptions(EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.compare``."""
 
     algos: Sequence[str]
@@ -99,10 +110,12 @@ class CompareOptions(EnvironmentOptions):
     baseline: str | None
     name: str | None
     log_folder: Path
+    storage: str | None
+    grace: int
 
 
 @dataclass(frozen=True)
-class TuneOptions(EnvironmentOptions):
+class TuneOptions(EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.tune``."""
 
     env: str
