@@ -20,15 +20,22 @@ from ppo_lab.commands.shared import (
     parse,
     run_command,
 )
-from ppo_lab.errors import CommandError
+from ppo_lab.commands.until_clear import add_until_clear_flags
+from ppo_lab.errors import ArgumentError, CommandError
 from reports.text import duration
 
 if TYPE_CHECKING:
     from ppo_lab.commands.comparison import ComparisonPlan
+    from ppo_lab.runs.config import RunConfig
+    from ppo_lab.runs.execution import RunResult
+    from reports.statistics.sequential import UntilClear
+
+    Results = list[tuple[RunConfig, RunResult]]
 
 __all__ = ["main"]
 
 PROGRAM = "ppo_lab.compare"
+SEEDS = 10
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_runs(parser)
     _add_report(parser)
+    add_until_clear_flags(parser)
     add_environment_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
@@ -62,7 +70,12 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         metavar="ENV",
         help="Gymnasium's ids, module:id, file.py:Class",
     )
-    add("--seeds", type=int, default=10, help="test seeds of each algorithm and environment")
+    add(
+        "--seeds",
+        type=int,
+        default=None,
+        help="test seeds of each algorithm and environment; None: 10, or as --until-clear finds",
+    )
     add("--timesteps", type=int, required=True, help="environment steps of each run")
     add("--seed", type=int, default=0, help="decides every other seed")
     add("--jobs", type=int, default=None, help="processes, one core each; None: all cores")
@@ -115,40 +128,76 @@ def _compare(options: CompareOptions) -> None:
     check_least(options, {"episodes": 1, "points": 1, "n_envs": 1})
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
     from ppo_lab.commands.comparison import plan_comparison
+    from ppo_lab.commands.until_clear import checked_design
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
     from tuning.protocol import TuningProtocol
 
     started = time.perf_counter()
-    protocol = TuningProtocol("", "", options.timesteps, seeds=options.seeds, seed=options.seed)
+    design = checked_design(options, options.seeds)
+    seeds = SEEDS if options.seeds is None else options.seeds
+    seeds = seeds if design is None else design.max_seeds
+    protocol = TuningProtocol("", "", options.timesteps, seeds=seeds, seed=options.seed)
     jobs = checked_jobs(options.jobs)
     checked_run_timeout(options.run_timeout)
     plan = plan_comparison(options, protocol.judge_seeds, protocol.judge_evaluation_seeds)
+    if design is not None and len(plan.labels) < 2:
+        raise ArgumentError(
+            f"--until-clear with {', '.join(plan.labels)} alone: expected at least two --algos to "
+            "tell apart"
+        )
     folder = plan.folder.parent
     with folder_lock(folder):
         sweep(folder)
-        _run(options, plan, jobs, folder, started)
+        _run(options, plan, design, jobs, folder, started)
 
 
 def _run(
-    options: CompareOptions, plan: "ComparisonPlan", jobs: int, folder: Path, started: float
+    options: CompareOptions,
+    plan: "ComparisonPlan",
+    design: "UntilClear | None",
+    jobs: int,
+    folder: Path,
+    started: float,
 ) -> None:
     from ppo_lab.commands.comparison import execute, notes, with_references
     from ppo_lab.commands.progress import StageProgress
+    from ppo_lab.commands.until_clear import (
+        count_look,
+        execute_until_clear,
+        looks_before,
+        plan_record,
+    )
+    from ppo_lab.runs.until_clear import kept_looks
+    from reports.logs.looks_file import LOOKS
     from reports.report import write_report
 
     console = make_console()
+    progress = StageProgress(console)
+    if design is None:
+        looks = looks_before(plan)
+    else:
+        looks = kept_looks(plan.folder / LOOKS, plan_record(plan, design, options.seed))
     plan = with_references(plan, console.print)
-    labels = dict.fromkeys(group.label for group in plan.groups)
+    most = "" if design is None else "at most "
     console.print(
-        f"Comparing {', '.join(labels)} on {', '.join(plan.envs)}: {len(plan.runs)} runs with "
-        f"{jobs} processes, into {folder}/"
+        f"Comparing {', '.join(plan.labels)} on {', '.join(plan.envs)}: {most}{len(plan.runs)} "
+        f"runs with {jobs} processes, into {folder}/"
     )
-    results = execute(plan, jobs, options.run_timeout, StageProgress(console))
+
+    def make(part: "ComparisonPlan") -> "Results":
+        return execute(part, jobs, options.run_timeout, progress)
+
+    if design is None:
+        results = make(plan)
+    else:
+        results = execute_until_clear(plan, design, options.seed, make, console.print)
     failed = [result.reason for _, result in results if result.reason]
     if len(failed) == len(results):
         raise CommandError(f"all {len(failed)} runs failed, the first: {failed[0]}")
-    said = notes(plan, results, options.seed)
+    if design is None:
+        count_look(plan, looks)
+    said = notes(plan, results, options.seed, until_clear=design is not None)
     baseline = plan.baseline(options.baseline)
     report = write_report(plan.folder, folder, baseline=baseline, seed=options.seed, notes=said)
     console.print(report.table.rich())

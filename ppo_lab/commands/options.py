@@ -19,6 +19,7 @@ __all__ = [
     "ReportOptions",
     "TrainOptions",
     "TuneOptions",
+    "UntilClearOptions",
     "ZooOptions",
 ]
 
@@ -79,12 +80,24 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
-class CompareOptions(EnvironmentOptions):
+class UntilClearOptions:
+    """When a comparison ends; None: the default of ``UntilClear``."""
+
+    until_clear: bool
+    max_seeds: int | None
+    first: int | None
+    step: int | None
+    error: float | None
+    futility: float | None
+
+
+@dataclass(frozen=True)
+class CompareOptions(UntilClearOptions, EnvironmentOptions):
     """Of ``ppo_lab.compare``."""
 
     algos: Sequence[str]
     envs: Sequence[str]
-    seeds: int
+    seeds: int | None
     timesteps: int
     seed: int
     jobs: int | None
@@ -101,7 +114,7 @@ class CompareOptions(EnvironmentOptions):
 
 
 @dataclass(frozen=True)
-class TuneOptions(EnvironmentOptions):
+class TuneOptions(UntilClearOptions, EnvironmentOptions):
     """Of ``ppo_lab.tune``."""
 
     env: str
@@ -113,7 +126,7 @@ class TuneOptions(EnvironmentOptions):
     screen_seeds: int
     finalists: int
     replicas: int
-    seeds: int
+    seeds: int | None
     episodes: int
     seed: int
     window: int
