@@ -224,4 +224,5 @@ def count_look(plan: "ComparisonPlan", looks: "Looks") -> None:
 
     now = {label: len(plan.seeds) for label in plan.labels}
     if any(seeds > looks.seeds.get(label, 0) for label, seeds in now.items()):
+        plan.folder.mkdir(parents=True, exist_ok=True)
         write_whole(plan.folder / LOOKS, looks_text(looks.with_look(NotedLook(now))))
