@@ -29,6 +29,7 @@ from ppo_lab.commands.shared import (
     run_command,
     writable_folder,
 )
+from ppo_lab.commands.until_clear import add_until_clear_flags
 from ppo_lab.environment_classes import plain_id
 from ppo_lab.errors import CommandError
 from reports.text import duration
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_budget(parser)
     _add_search(parser)
     _add_where(parser)
+    add_until_clear_flags(parser)
     add_environment_flags(parser)
     add_cluster_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
@@ -113,7 +115,10 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
             "settings, which always are",
         ),
         "replicas": (10, "fresh tuning seeds of each finalist"),
-        "seeds": (10, "test seeds behind each row of the table"),
+        "seeds": (
+            None,
+            "test seeds behind each row of the table; None: 10, or as --until-clear finds",
+        ),
         "episodes": (100, "evaluation episodes behind each score"),
         "seed": (0, "decides every seed of the study"),
         "window": (8, "trial n knows the trials up to n - WINDOW; as many can run at once"),
@@ -214,6 +219,7 @@ def _tune(options: TuneOptions) -> None:
     from ppo_lab.commands.base_settings import base_settings
     from ppo_lab.commands.environment_flags import check_mask_flag
     from ppo_lab.commands.population import as_many_trials, check_populations
+    from ppo_lab.commands.until_clear import checked_design
     from ppo_lab.registry import known_algorithm
     from ppo_lab.runs.device import check_device
     from ppo_lab.runs.execution import environment_folder_name
@@ -226,6 +232,7 @@ def _tune(options: TuneOptions) -> None:
     from tuning.storage import is_shared
 
     started = time.perf_counter()
+    checked_design(options, options.seeds)
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     checked_run_timeout(options.run_timeout)
     check_cluster(options)
@@ -304,14 +311,17 @@ def _protocol(
     environment: Mapping[str, Any],
     base: "Base | None" = None,
 ) -> "TuningProtocol":
+    from ppo_lab.commands.until_clear import checked_design
     from tuning.protocol import TuningProtocol
 
+    design = checked_design(options, options.seeds)
+    seeds = TuningProtocol.seeds if options.seeds is None else options.seeds
     return TuningProtocol(
         env=options.env,
         policy=policy,
         timesteps=timesteps,
         trials=options.trials,
-        seeds=options.seeds,
+        seeds=seeds if design is None else design.max_seeds,
         episodes=options.episodes,
         seed=options.seed,
         n_envs=n_envs,
@@ -323,6 +333,7 @@ def _protocol(
         pruner=cast("Pruner", options.pruner),
         environment=environment,
         base=base,
+        until_clear=design,
     )
 
 

@@ -42,11 +42,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.compiled": {*FORMULAS, *STEPPING, "ppo_lab.vec_env", "ppo_lab.arguments"},
     "ppo_lab.algorithm": {*MODEL, "ppo_lab.compiled"},
     "ppo_lab.multi_agent": {*MODEL, "ppo_lab.compiled", "ppo_lab.algorithm"},
-    "ppo_lab.runs": {*TRAINING, *READING, "ppo_lab"},
+    "ppo_lab.runs": {*TRAINING, *READING, "reports.statistics", "ppo_lab"},
     "ppo_lab.commands": {*TRAINING, *REPORT, "ppo_lab", "ppo_lab.runs"},
     "tuning": {
         *BOTTOM,
         *READING,
+        "reports.statistics",
         "ppo_lab",
         "ppo_lab.registry",
         "ppo_lab.hyperparams",

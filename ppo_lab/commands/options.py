@@ -20,6 +20,7 @@ __all__ = [
     "ReportOptions",
     "TrainOptions",
     "TuneOptions",
+    "UntilClearOptions",
     "ZooOptions",
 ]
 
@@ -91,12 +92,24 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
-class CompareOptions(EnvironmentOptions, ClusterOptions):
+class UntilClearOptions:
+    """When a comparison ends; None: the default of ``UntilClear``."""
+
+    until_clear: bool
+    max_seeds: int | None
+    first: int | None
+    step: int | None
+    error: float | None
+    futility: float | None
+
+
+@dataclass(frozen=True)
+class CompareOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.compare``."""
 
     algos: Sequence[str]
     envs: Sequence[str]
-    seeds: int
+    seeds: int | None
     timesteps: int
     seed: int
     jobs: int | None
@@ -115,7 +128,7 @@ class CompareOptions(EnvironmentOptions, ClusterOptions):
 
 
 @dataclass(frozen=True)
-class TuneOptions(EnvironmentOptions, ClusterOptions):
+class TuneOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.tune``."""
 
     env: str
@@ -130,7 +143,7 @@ class TuneOptions(EnvironmentOptions, ClusterOptions):
     screen_seeds: int
     finalists: int
     replicas: int
-    seeds: int
+    seeds: int | None
     episodes: int
     seed: int
     window: int
