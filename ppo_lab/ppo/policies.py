@@ -23,6 +23,7 @@ from torch import nn
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.distributions import checked_once
+from ppo_lab.ppo.image_layers import FastImagePolicy
 from ppo_lab.ppo.torch_internals import no_compiler_import, own_modules, own_parameters
 from ppo_lab.ppo.value_scale import ScaledValue
 
@@ -34,6 +35,7 @@ __all__ = [
     "SpecActorCriticCnnPolicy",
     "SpecActorCriticPolicy",
     "SpecMultiInputActorCriticPolicy",
+    "critic_only_of",
     "critic_optimizer_of",
     "has_joint_optimizer",
     "join_optimizer_states",
@@ -136,11 +138,13 @@ class SpecActorCriticPolicy(ActorCriticPolicy):
         return {**others, "policy.optimizer": actor, CRITIC_OPTIMIZER: critic}
 
 
-class SpecActorCriticCnnPolicy(SpecActorCriticPolicy, ActorCriticCnnPolicy):
-    """The same with SB3's ``NatureCNN`` before the heads, for images."""
+class SpecActorCriticCnnPolicy(FastImagePolicy, SpecActorCriticPolicy, ActorCriticCnnPolicy):
+    """The same with SB3's ``NatureCNN`` before the heads, for images; see ``FastImagePolicy``."""
 
 
-class SpecMultiInputActorCriticPolicy(SpecActorCriticPolicy, MultiInputActorCriticPolicy):
+class SpecMultiInputActorCriticPolicy(
+    FastImagePolicy, SpecActorCriticPolicy, MultiInputActorCriticPolicy
+):
     """The same with SB3's ``CombinedExtractor`` before the heads, for dictionary observations.
 
     Args:
@@ -150,7 +154,7 @@ class SpecMultiInputActorCriticPolicy(SpecActorCriticPolicy, MultiInputActorCrit
         critic_only: keys of the observations that V(o, s) sees and π(a|o) does not (Spec 12.1).
             Actor and critic then have a features extractor each, and ``predict`` takes
             observations with or without these keys (12.2).
-        **kwargs: as for SB3.
+        **kwargs: as for SB3, and for ``FastImagePolicy``.
 
     Raises:
         ArgumentError: a key that does not exist, or no key left for the actor.
@@ -190,6 +194,12 @@ class SpecMultiInputActorCriticPolicy(SpecActorCriticPolicy, MultiInputActorCrit
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {**super()._get_constructor_parameters(), "critic_only": self.critic_only}
+
+
+def critic_only_of(policy: BasePolicy) -> tuple[str, ...]:
+    """The keys that only the critic sees; none of a policy that has no such argument."""
+    keys: tuple[str, ...] = getattr(policy, "critic_only", ())
+    return keys
 
 
 def _checked_keys(critic_only: Sequence[str], observations: spaces.Space[Any]) -> tuple[str, ...]:
