@@ -196,9 +196,9 @@ def test_what_cannot_work_is_one_line(
 
 
 def test_the_copies_of_a_masked_run_are_stepped_apart(walk: str) -> None:
-    recipe = EnvironmentRecipe(walk, compiled=False, vec_env="envpool")
+    recipe = EnvironmentRecipe(walk, masked=True, vec_env="envpool")
     with pytest.raises(ArgumentError, match="in C\\+\\+, and the algorithm asks"):
         recipe.make(2)
-    with_vector = EnvironmentRecipe(walk, compiled=False, vec_env="vector").make(2, 0)
+    with_vector = EnvironmentRecipe(walk, masked=True, vec_env="vector").make(2, 0)
     with_vector.reset()
     assert with_vector.env_method("action_masks") == [[False, True, True]] * 2
