@@ -144,7 +144,7 @@ def training_recipe(config: RunConfig) -> EnvironmentRecipe:
         monitor_kwargs=config.monitor_kwargs,
         vec_env=config.vec_env,
         packages=config.env_packages,
-        compiled=not config.masks,
+        masked=config.masks,
     )
 
 
@@ -248,9 +248,9 @@ def _evaluator(
     if task is not None:
         kind = partial(ExactEvalCallback, task)
     elif config.masks:
-        from ppo_lab.runs.masked_evaluation import MaskedAfterUpdateEvalCallback
+        from ppo_lab.runs.masked_evaluation import evaluator_under_masks
 
-        kind = MaskedAfterUpdateEvalCallback
+        kind = evaluator_under_masks(can_evaluate(model, eval_env, evaluation.deterministic))
     elif can_evaluate(model, eval_env, evaluation.deterministic):
         kind = CompiledEvalCallback
     return kind(
