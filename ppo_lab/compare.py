@@ -28,7 +28,8 @@ from ppo_lab.commands.shared import (
     parse,
     run_command,
 )
-from ppo_lab.errors import CommandError
+from ppo_lab.commands.until_clear import add_until_clear_flags
+from ppo_lab.errors import ArgumentError, CommandError
 from reports.text import duration
 
 if TYPE_CHECKING:
@@ -36,10 +37,14 @@ if TYPE_CHECKING:
     from ppo_lab.runs.config import RunConfig
     from ppo_lab.runs.execution import RunResult
     from ppo_lab.runs.executor import Executor
+    from reports.statistics.sequential import UntilClear
+
+    Results = list[tuple[RunConfig, RunResult]]
 
 __all__ = ["main"]
 
 PROGRAM = "ppo_lab.compare"
+SEEDS = 10
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_runs(parser)
     _add_report(parser)
+    add_until_clear_flags(parser)
     add_environment_flags(parser)
     add_cluster_flags(parser)
     add_storage_flags(parser)
@@ -66,7 +72,8 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["spec_ppo", "ppo"],
         metavar="NAME",
-        help="spec_ppo, ppo, a2c, dqn, trpo, ppo_lstm, ppo_mask, q_learning, optimal",
+        help="spec_ppo, ppo, a2c, trpo, ppo_lstm, ppo_mask, dqn, qrdqn, sac, td3, ddpg, tqc, "
+        "crossq, ars, q_learning, optimal",
     )
     add(
         "--envs",
@@ -75,7 +82,12 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         metavar="ENV",
         help="Gymnasium's ids, module:id, file.py:Class",
     )
-    add("--seeds", type=int, default=10, help="test seeds of each algorithm and environment")
+    add(
+        "--seeds",
+        type=int,
+        default=None,
+        help="test seeds of each algorithm and environment; None: 10, or as --until-clear finds",
+    )
     add("--timesteps", type=int, required=True, help="environment steps of each run")
     add("--seed", type=int, default=0, help="decides every other seed")
     add("--jobs", type=int, default=None, help="processes, one core each; None: all cores")
@@ -128,20 +140,29 @@ def _compare(options: CompareOptions) -> None:
     check_least(options, {"episodes": 1, "points": 1, "n_envs": 1, "grace": SHORTEST_GRACE})
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
     from ppo_lab.commands.comparison import plan_comparison
+    from ppo_lab.commands.until_clear import checked_design
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
     from tuning.protocol import TuningProtocol
 
     started = time.perf_counter()
-    protocol = TuningProtocol("", "", options.timesteps, seeds=options.seeds, seed=options.seed)
+    design = checked_design(options, options.seeds)
+    seeds = SEEDS if options.seeds is None else options.seeds
+    seeds = seeds if design is None else design.max_seeds
+    protocol = TuningProtocol("", "", options.timesteps, seeds=seeds, seed=options.seed)
     jobs = checked_jobs(options.jobs)
     checked_run_timeout(options.run_timeout)
     check_cluster(options)
     plan = plan_comparison(options, protocol.judge_seeds, protocol.judge_evaluation_seeds)
+    if design is not None and len(plan.labels) < 2:
+        raise ArgumentError(
+            f"--until-clear with {', '.join(plan.labels)} alone: expected at least two --algos to "
+            "tell apart"
+        )
     folder = plan.folder.parent
     with _sharing(options.storage) as many, folder_lock(folder, shared=many):
         sweep(folder)
-        _run(options, plan, jobs, folder, started)
+        _run(options, plan, design, jobs, folder, started)
 
 
 @contextmanager
@@ -158,30 +179,57 @@ def _sharing(url: str | None) -> Iterator[bool]:
 
 
 def _run(
-    options: CompareOptions, plan: "ComparisonPlan", jobs: int, folder: Path, started: float
+    options: CompareOptions,
+    plan: "ComparisonPlan",
+    design: "UntilClear | None",
+    jobs: int,
+    folder: Path,
+    started: float,
 ) -> None:
     from ppo_lab.commands.comparison import execute, with_references
     from ppo_lab.commands.progress import StageProgress
+    from ppo_lab.commands.until_clear import (
+        count_look,
+        execute_until_clear,
+        looks_before,
+        plan_record,
+    )
+    from ppo_lab.runs.until_clear import kept_looks
+    from reports.logs.looks_file import LOOKS
 
     console = make_console()
+    progress = StageProgress(console)
+    if design is None:
+        looks = looks_before(plan)
+    else:
+        looks = kept_looks(plan.folder / LOOKS, plan_record(plan, design, options.seed))
     plan = with_references(plan, console.print)
-    labels = dict.fromkeys(group.label for group in plan.groups)
+    most = "" if design is None else "at most "
     where = f"with {jobs} processes" if options.cluster is None else "on a cluster"
     console.print(
-        f"Comparing {', '.join(labels)} on {', '.join(plan.envs)}: {len(plan.runs)} runs "
-        f"{where}, into {folder}/"
+        f"Comparing {', '.join(plan.labels)} on {', '.join(plan.envs)}: {most}{len(plan.runs)} "
+        f"runs {where}, into {folder}/"
     )
-    progress = StageProgress(console)
     with closing(_executor(options, plan, folder, console.print)) as executor:
-        results = execute(plan, jobs, options.run_timeout, progress, executor)
+
+        def make(part: "ComparisonPlan") -> "Results":
+            return execute(part, jobs, options.run_timeout, progress, executor)
+
+        if design is None:
+            results = make(plan)
+        else:
+            results = execute_until_clear(plan, design, options.seed, make, console.print)
         with _turn(executor, options.storage):
-            _report(options, plan, results, folder, started)
+            if design is None:
+                count_look(plan, looks)
+            _report(options, plan, design, results, folder, started)
 
 
 def _report(
     options: CompareOptions,
     plan: "ComparisonPlan",
-    results: "Sequence[tuple[RunConfig, RunResult]]",
+    design: "UntilClear | None",
+    results: "Results",
     folder: Path,
     started: float,
 ) -> None:
@@ -197,7 +245,7 @@ def _report(
     if options.storage and _is_newer(page, plan.runs, time.time() - took):
         console.print(f"Report: {page}, which another process of this comparison has written")
     else:
-        said = notes(plan, results, options.seed)
+        said = notes(plan, results, options.seed, until_clear=design is not None)
         baseline = plan.baseline(options.baseline)
         report = write_report(plan.folder, folder, baseline=baseline, seed=options.seed, notes=said)
         console.print(report.table.rich())

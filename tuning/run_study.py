@@ -116,7 +116,7 @@ def run_study(
         )
         screen(resources, studies)
         tuned = replicate(resources, studies)
-        judged = judge(resources, studies, tuned, _reference(studies[0], say))
+        judged = judge(resources, studies, tuned, _reference(studies[0], say), say)
         return _outcome(studies, tuned, judged, resources)
     finally:
         carries_out.close()

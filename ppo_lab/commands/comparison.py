@@ -77,12 +77,14 @@ class ComparisonPlan:
         seeds: of each group's runs.
         evaluation_seeds: of each seed's runs, the same in every group.
         folder: where the run folders go: ``<algorithm>-<settings>/<environment>_<number>``.
+        first_number: the number of the first seed's runs.
     """
 
     groups: tuple[RunGroup, ...]
     seeds: tuple[int, ...]
     evaluation_seeds: tuple[int, ...]
     folder: Path
+    first_number: int = 1
 
     @property
     def runs(self) -> dict[Path, RunConfig]:
@@ -92,10 +94,15 @@ class ComparisonPlan:
                 group.run, seed=seed, evaluation=replace(group.run.evaluation, seed=evaluation_seed)
             )
             for number, (seed, evaluation_seed) in enumerate(
-                zip(self.seeds, self.evaluation_seeds, strict=True), 1
+                zip(self.seeds, self.evaluation_seeds, strict=True), self.first_number
             )
             for group in self.groups
         }
+
+    @property
+    def labels(self) -> list[str]:
+        """The rows of the report, each once."""
+        return list(dict.fromkeys(group.label for group in self.groups))
 
     @property
     def envs(self) -> list[str]:
@@ -177,14 +184,14 @@ def run_groups(
     groups = []
     for algo, env in product(algos, envs):
         settings = source.settings(algo, env)
-        tabular = ALGORITHMS[algo].tabular
+        algorithm = ALGORITHMS[algo]
         recipe = EnvironmentRecipe.of_settings(env, settings, source.packages)
         run = RunConfig(
             algo=algo,
             env=env,
             seed=0,
             timesteps=timesteps,
-            n_envs=1 if tabular else settings.n_envs,
+            n_envs=1 if algorithm.one_environment else settings.n_envs,
             policy=recipe.fitting_policy(
                 algo, settings.policy, asks_for_masks(algo, settings.hyperparameters)
             ),
@@ -196,7 +203,7 @@ def run_groups(
             origin=settings.origin,
             env_packages=source.packages,
             env_sha256=file_digest(env),
-            asked_device="auto" if tabular else source.device,
+            asked_device="auto" if algorithm.tabular else source.device,
             **settings.environment,
         )
         with warnings.catch_warnings(record=True) as caught:
@@ -325,7 +332,11 @@ def execute(
 
 
 def notes(
-    plan: ComparisonPlan, results: Sequence[tuple[RunConfig, RunResult]], seed: int
+    plan: ComparisonPlan,
+    results: Sequence[tuple[RunConfig, RunResult]],
+    seed: int,
+    *,
+    until_clear: bool = False,
 ) -> tuple[str, ...]:
     """What the report says of the protocol, of the settings, and of what failed.
 
@@ -333,10 +344,13 @@ def notes(
         plan: what was run.
         results: each run's.
         seed: of the comparison.
+        until_clear: whether the plan's seeds are the most that a label may get.
     """
     run = plan.groups[0].run
+    most = "up to " if until_clear else ""
     protocol = (
-        f"Every run: a budget of {run.timesteps:,} environment steps and {len(plan.seeds)} test "
+        f"Every run: a budget of {run.timesteps:,} environment steps and {most}{len(plan.seeds)} "
+        "test "
         f"seeds from {plan.seeds[0]} on (--seed {seed}), which no tuning by ppo_lab.tune uses. "
         f"{run.evaluation.in_words}"
     )

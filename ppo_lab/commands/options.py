@@ -20,6 +20,7 @@ __all__ = [
     "ReportOptions",
     "TrainOptions",
     "TuneOptions",
+    "UntilClearOptions",
     "ZooOptions",
 ]
 
@@ -68,6 +69,7 @@ class TrainOptions(EnvironmentOptions):
     eval_freq: int | None
     eval_episodes: int | None
     save_freq: int | None
+    save_replay_buffer: bool
     resume: Path | None
 
 
@@ -90,12 +92,24 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
-class CompareOptions(EnvironmentOptions, ClusterOptions):
+class UntilClearOptions:
+    """When a comparison ends; None: the default of ``UntilClear``."""
+
+    until_clear: bool
+    max_seeds: int | None
+    first: int | None
+    step: int | None
+    error: float | None
+    futility: float | None
+
+
+@dataclass(frozen=True)
+class CompareOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.compare``."""
 
     algos: Sequence[str]
     envs: Sequence[str]
-    seeds: int
+    seeds: int | None
     timesteps: int
     seed: int
     jobs: int | None
@@ -114,19 +128,22 @@ class CompareOptions(EnvironmentOptions, ClusterOptions):
 
 
 @dataclass(frozen=True)
-class TuneOptions(EnvironmentOptions, ClusterOptions):
+class TuneOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.tune``."""
 
     env: str
     algo: Sequence[str]
     base: str
+    strategy: str
+    population: int
+    generations: int | None
     trials: int
     timesteps: int | None
     n_envs: int | None
     screen_seeds: int
     finalists: int
     replicas: int
-    seeds: int
+    seeds: int | None
     episodes: int
     seed: int
     window: int
