@@ -16,7 +16,7 @@ from ppo_lab.vec_env.shared import chosen_copies
 
 __all__ = ["CopiesOfOne"]
 
-STATE_METHODS = frozenset({"reset", "step", "render", "close", "action_masks"})
+STATE_METHODS = frozenset({"reset", "step", "render", "close", "action_masks", "set_wrapper_attr"})
 
 
 class CopiesOfOne(VecEnv):
@@ -88,7 +88,8 @@ class CopiesOfOne(VecEnv):
         """Call a method of ``env`` that does not depend on a copy's state, once for all chosen.
 
         Raises:
-            ArgumentError: ``reset``, ``step``, ``render``, ``close`` or ``action_masks``.
+            ArgumentError: ``reset``, ``step``, ``render``, ``close``, ``action_masks`` or
+                ``set_wrapper_attr``.
         """
         if method_name in STATE_METHODS:
             raise ArgumentError(
