@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.kernels": BOTTOM,
     "ppo_lab.model_files": BOTTOM,
     "ppo_lab.exact": {*FORMULAS, "envs"},
+    "ppo_lab.coverage": {*FORMULAS, "envs"},
     "ppo_lab.hyperparams": {*FORMULAS, *READING, *NAMES},
     "ppo_lab.arguments": FORMULAS,
     "ppo_lab.worlds": {*BOTTOM, "ppo_lab.kernels", "envs"},

@@ -145,6 +145,7 @@ def training_recipe(config: RunConfig) -> EnvironmentRecipe:
         vec_env=config.vec_env,
         packages=config.env_packages,
         masked=config.masks,
+        compiled=not _moves_environments(config),
     )
 
 
@@ -171,6 +172,12 @@ def _named_callbacks(config: RunConfig) -> list[BaseCallback]:
     """
     made = [load_named("callback", named, _packages(config)) for named in config.callback]
     return [expected(each(), BaseCallback, "callback", each.name) for each in made]
+
+
+def _moves_environments(config: RunConfig) -> bool:
+    """Whether a named callback sets what the environments are, which compiled copies cannot be."""
+    named = [load_named("callback", each, _packages(config)) for each in config.callback]
+    return any(getattr(each.target, "moves_environments", False) for each in named)
 
 
 def _packages(config: RunConfig) -> list[str]:
