@@ -56,7 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_leaves_a_table_a_schedule_and_judged_runs_beside_the_constant_ones(
     finished: Path,
 ) -> None:
-    rows = list(csv.DictReader((finished / "population-ppo.csv").open()))
+    rows = list(csv.DictReader((finished / "population-ppo.csv").read_text().splitlines()))
     assert [(row["generation"], row["member"]) for row in rows] == [
         (str(generation), str(member)) for generation in (1, 2, 3) for member in (1, 2, 3)
     ]
