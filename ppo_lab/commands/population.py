@@ -29,7 +29,8 @@ def as_many_trials(options: TuneOptions) -> TuneOptions:
     """The options with as many trials of constant settings as a population has members.
 
     Raises:
-        ArgumentError: another number was asked for, or a storage that populations cannot use.
+        ArgumentError: another number was asked for, or a storage or cluster, which
+            populations cannot use.
     """
     if options.strategy != STRATEGY:
         return options
@@ -42,6 +43,11 @@ def as_many_trials(options: TuneOptions) -> TuneOptions:
         raise ArgumentError(
             f"--storage with --strategy {STRATEGY}: a population goes on from the study's folder, "
             "on one machine; leave --storage out"
+        )
+    if options.cluster is not None:
+        raise ArgumentError(
+            f"--cluster with --strategy {STRATEGY}: a population's members go on from each other's "
+            "files, on one machine; leave --cluster out"
         )
     return replace(options, trials=max(1, options.population))
 

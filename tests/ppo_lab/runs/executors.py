@@ -39,6 +39,10 @@ class ProcessPerTask(Generic[T]):
     def free(self) -> int:
         return self._jobs - self.busy
 
+    @property
+    def where(self) -> str:
+        return ""
+
     def oldest(self) -> tuple[object, float] | None:
         begun = [(started, key) for key, _, started in self._at_work.values()]
         if not begun:
