@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from ppo_lab.hyperparams.sources import TrainingSettings
     from tuning.base import Base
+    from tuning.population import Population
     from tuning.protocol import Pruner, Sampler, TuningProtocol
     from tuning.spaces import Space
 
@@ -218,7 +219,7 @@ def _guarded(options: TuneOptions) -> None:
 def _tune(options: TuneOptions) -> None:
     from ppo_lab.commands.base_settings import base_settings
     from ppo_lab.commands.environment_flags import check_mask_flag
-    from ppo_lab.commands.population import as_many_trials, check_populations
+    from ppo_lab.commands.population import STRATEGY, as_many_trials
     from ppo_lab.commands.until_clear import checked_design
     from ppo_lab.registry import known_algorithm
     from ppo_lab.runs.device import check_device
@@ -226,6 +227,7 @@ def _tune(options: TuneOptions) -> None:
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
     from ppo_lab.runs.named_code import import_packages
+    from tuning.population_stages import planned_populations
     from tuning.search import Search, check_base, check_masks
     from tuning.space_files import spaces_for
     from tuning.spaces import fit_to_budget
@@ -234,11 +236,11 @@ def _tune(options: TuneOptions) -> None:
     started = time.perf_counter()
     checked_design(options, options.seeds)
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
+    options = as_many_trials(options)
     checked_run_timeout(options.run_timeout)
     check_cluster(options)
     check_device(options.device)
     import_packages(options.env_packages, options.env)
-    options = as_many_trials(options)
     protocols = _protocols(options, base_settings(options, algos))
     check_mask_flag(options, algos)
     masks = ["mask_actions=true"] if options.mask_actions else []
@@ -252,12 +254,16 @@ def _tune(options: TuneOptions) -> None:
         check_base(search)
     name = options.study_name or f"tune-{environment_folder_name(options.env)}"
     folder = writable_folder(options.log_folder, name, "--study-name")
-    check_populations(options, protocols, spaces, folder)
+    populations: dict[str, Population] = {}
+    if options.strategy == STRATEGY:
+        populations = planned_populations(
+            protocols, spaces, folder, options.population, options.generations
+        )
     # Machines that share a database may share the folder too; a file is one command's at a time.
     many = options.storage is not None and is_shared(options.storage)
     with folder_lock(folder, shared=many):
         sweep(folder)
-        _run(options, protocols, spaces, folder, started)
+        _run(options, protocols, spaces, populations, folder, started)
 
 
 def _protocols(
@@ -341,11 +347,12 @@ def _run(
     options: TuneOptions,
     protocols: "Mapping[str, TuningProtocol]",
     spaces: "Mapping[str, Space]",
+    plans: "Mapping[str, Population]",
     folder: Path,
     started: float,
 ) -> None:
-    from ppo_lab.commands.population import run_populations
     from ppo_lab.commands.progress import StageProgress
+    from tuning.population_stages import run_population
     from tuning.run_study import run_study
     from tuning.search import Search
 
@@ -380,7 +387,17 @@ def _run(
             run_timeout=options.run_timeout,
             executor=executor,
         )
-    populations = run_populations(options, protocols, spaces, folder, outcome, console)
+    populations = [
+        run_population(
+            plans[tuned.algo],
+            tuned,
+            jobs=jobs,
+            progress=StageProgress(console),
+            run_timeout=options.run_timeout,
+        )
+        for tuned in outcome.tuned
+        if tuned.algo in plans
+    ]
     outcome = replace(
         outcome,
         notes=(*outcome.notes, *(note for each in populations for note in each.notes)),

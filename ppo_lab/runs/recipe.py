@@ -69,6 +69,7 @@ class EnvironmentRecipe:
             ``SyncVectorEnv``; ``envpool``: EnvPool's.
         masked: whether the algorithm asks the environments for masks, which not all that stand in
             for them have.
+        moved: whether a callback sets attributes of the environments, which compiled copies share.
         packages: what names may be imported from, beside ``named_code.LIBRARIES`` and the package
             that the environment comes from.
     """
@@ -84,6 +85,7 @@ class EnvironmentRecipe:
     vec_env: VecEnvKind = "dummy"
     packages: Sequence[str] = ()
     masked: bool = False
+    moved: bool = False
 
     @classmethod
     def of_settings(
@@ -175,6 +177,7 @@ class EnvironmentRecipe:
             wrapper=self.wrapper(),
             monitor_kwargs=self._monitor_arguments(),
             masked=self.masked,
+            moved=self.moved,
             count=n_envs,
             seed=seed,
             monitor_dir=monitor_dir,

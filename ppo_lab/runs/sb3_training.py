@@ -145,7 +145,7 @@ def training_recipe(config: RunConfig) -> EnvironmentRecipe:
         vec_env=config.vec_env,
         packages=config.env_packages,
         masked=config.masks,
-        compiled=not _moves_environments(config),
+        moved=_moves_environments(config),
     )
 
 

@@ -100,8 +100,8 @@ class CopiesOfOne(VecEnv):
         ``action_masks`` of a world that has them is each copy's own.
 
         Raises:
-            ArgumentError: ``reset``, ``step``, ``render``, ``close``, ``set_wrapper_attr`` or unknown
-                ``action_masks``.
+            ArgumentError: ``reset``, ``step``, ``render``, ``close``, ``set_wrapper_attr`` or
+                unknown ``action_masks``.
         """
         if method_name == "action_masks" and self.has_masks:
             return [*self._masks()[chosen_copies(self, indices)]]
