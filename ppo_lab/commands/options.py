@@ -118,6 +118,8 @@ class TuneOptions(UntilClearOptions, EnvironmentOptions):
     """Of ``ppo_lab.tune``."""
 
     env: str
+    envs: Sequence[str] | None
+    one_setting: bool
     algo: Sequence[str]
     base: str
     trials: int
@@ -132,7 +134,7 @@ class TuneOptions(UntilClearOptions, EnvironmentOptions):
     window: int
     space: Sequence[str]
     set: Sequence[str]
-    sampler: str
+    sampler: str | None
     pruner: str
     jobs: int | None
     run_timeout: float | None
