@@ -4,12 +4,19 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import ppo_lab  # registers the environments
+from ppo_lab.commands.executors import (
+    SHORTEST_GRACE,
+    add_cluster_flags,
+    check_cluster,
+    make_executor,
+)
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.shared import (
     CommandParser,
@@ -39,7 +46,6 @@ __all__ = ["main"]
 
 PROGRAM = "ppo_lab.tune"
 DEFAULT_ENV = "CartPole-v1"
-SHORTEST_GRACE = 4
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_where(parser)
     add_until_clear_flags(parser)
     add_environment_flags(parser)
+    add_cluster_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
 
@@ -96,7 +103,21 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_budget(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strategy",
+        choices=("optuna", "pbt"),
+        default="optuna",
+        help="optuna: settings that stay; pbt: also a population that trains side by side, whose "
+        "worst copy the best and change their settings on the way (Spec 15.3), judged beside as "
+        "many trials of settings that stay",
+    )
     whole: dict[str, tuple[int | None, str]] = {
+        "population": (8, "members of --strategy pbt, each trained for --timesteps"),
+        "generations": (
+            None,
+            "parts of their training, between which the worst copy the best; None: 10, or as many "
+            "as there are rollouts",
+        ),
         "trials": (24, "settings that Optuna proposes, per algorithm; more of them go on later"),
         "timesteps": (None, "environment steps of each training run; None: the base's, or 3000"),
         "n-envs": (None, "parallel environments of each training run; None: the base's, or 8"),
@@ -203,32 +224,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _guarded(options: TuneOptions) -> None:
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
-    from optuna.exceptions import OptunaError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from ppo_lab.runs.storage_url import without_password
-    from tuning.patience import cause_of
     from tuning.stages import StudyError
+    from tuning.storage_failures import storage_failures
 
     try:
-        if options.envs is None:
-            _tune(options)
-        else:
-            from ppo_lab.tune_across import tune_across
+        with storage_failures(options.storage):
+            if options.envs is None:
+                _tune(options)
+            else:
+                from ppo_lab.tune_across import tune_across
 
-            if options.env != DEFAULT_ENV:
-                raise ArgumentError(f"--env {options.env} with --envs: name it among --envs")
-            tune_across(options, _checked)
+                if options.env != DEFAULT_ENV:
+                    raise ArgumentError(f"--env {options.env} with --envs: name it among --envs")
+                tune_across(options, _checked)
     except StudyError as error:
         raise CommandError(str(error)) from error
-    except (OptunaError, SQLAlchemyError) as error:
-        reason = without_password(cause_of(error), options.storage or "")
-        raise CommandError(
-            f"the study's storage failed: {reason[:300]}; the same command goes on from here"
-        ) from None  # a traceback would show the URL
 
 
 def _tune(options: TuneOptions) -> None:
+    from ppo_lab.commands.population import as_many_trials, check_populations
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
@@ -237,9 +251,11 @@ def _tune(options: TuneOptions) -> None:
     started = time.perf_counter()
     if options.one_setting:
         raise ArgumentError("--one-setting: expected --envs with two or more environments")
+    options = as_many_trials(options)
     protocols, spaces = _checked(options)
     name = options.study_name or f"tune-{environment_folder_name(options.env)}"
     folder = writable_folder(options.log_folder, name, "--study-name")
+    check_populations(options, protocols, spaces, folder)
     # Machines that share a database may share the folder too; a file is one command's at a time.
     many = options.storage is not None and is_shared(options.storage)
     with folder_lock(folder, shared=many):
@@ -268,6 +284,7 @@ def _checked(
     checked_design(options, options.seeds)
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     checked_run_timeout(options.run_timeout)
+    check_cluster(options)
     check_device(options.device)
     import_packages(options.env_packages, options.env)
     protocols = _protocols(options, base_settings(options, algos))
@@ -368,29 +385,47 @@ def _run(
     folder: Path,
     started: float,
 ) -> None:
+    from ppo_lab.commands.population import run_populations
     from ppo_lab.commands.progress import StageProgress
     from tuning.run_study import run_study
+    from tuning.search import Search
 
     console = make_console()
     jobs = checked_jobs(options.jobs)
-    console.print(
-        f"Tuning {' and '.join(protocols)} on {options.env} with {jobs} processes, into {folder}/"
-    )
+    where = f"with {jobs} processes" if options.cluster is None else "on a cluster"
+    console.print(f"Tuning {' and '.join(protocols)} on {options.env} {where}, into {folder}/")
     for algo, protocol in protocols.items():
         if protocol.base is not None:
             console.print(
                 f"From {protocol.base.origin}: {algo}, {protocol.timesteps:,} steps a run"
             )
-    outcome = run_study(
-        protocols,
-        folder,
-        storage=options.storage,
-        jobs=jobs,
-        progress=StageProgress(console),
-        say=console.print,
-        spaces=spaces,
-        grace=options.grace,
-        run_timeout=options.run_timeout,
+    runs = [
+        Search(algo, protocol, spaces[algo]).run("screen", 0, {})
+        for algo, protocol in protocols.items()
+    ]
+    progress = StageProgress(console)
+    executor = make_executor(
+        options, folder, runs, options.jobs, options.run_timeout, console.print
+    )
+    progress.watch(executor)
+    with closing(executor):
+        outcome = run_study(
+            protocols,
+            folder,
+            storage=options.storage,
+            jobs=jobs,
+            progress=progress,
+            say=console.print,
+            spaces=spaces,
+            grace=options.grace,
+            run_timeout=options.run_timeout,
+            executor=executor,
+        )
+    populations = run_populations(options, protocols, spaces, folder, outcome, console)
+    outcome = replace(
+        outcome,
+        notes=(*outcome.notes, *(note for each in populations for note in each.notes)),
+        failed=(*outcome.failed, *(reason for each in populations for reason in each.failed)),
     )
     from reports.report import write_report  # rliable takes seconds to import
 
@@ -403,6 +438,8 @@ def _run(
         what = "Default settings, which were kept," if tuned.keeps_default else "Best settings"
         path = outcome.settings[tuned.algo]
         console.print(f"{what} of {tuned.algo}, for -conf and for ours: {path}")
+    for each in populations:
+        console.print(f"Schedule of {each.algo}, for -conf: {each.settings}")
     if options.plots:
         _draw_plots(outcome.trials, folder / "plots", console.print)
     console.print(f"Report: {folder / 'report.html'} ({duration(time.perf_counter() - started)})")

@@ -72,6 +72,8 @@ def _check(options: TuneOptions) -> None:
     for flag, given in (
         ("--until-clear", options.until_clear),
         ("--storage", options.storage is not None),
+        ("--cluster", options.cluster is not None),
+        (f"--strategy {options.strategy}", options.strategy == "pbt"),
         ("--plots", options.plots),
         (f"--base {options.base}", options.base != "default"),
     ):

@@ -66,6 +66,7 @@ def run_study(
     grace: int = GRACE_SECONDS,
     run_timeout: float | None = None,
     screen_only: bool = False,
+    executor: Executor[TrialResult] | None = None,
 ) -> Outcome:
     """Screen, replicate and judge; whatever an earlier call or another machine did is taken.
 
@@ -82,6 +83,7 @@ def run_study(
             a database that does not answer is waited for.
         run_timeout: seconds after which a run is ended and counts as failed; None: no limit.
         screen_only: end after screening; the outcome has its trials and nothing else.
+        executor: of this ``run_timeout``, in the place of ``jobs`` processes; closed in the end.
 
     Raises:
         ArgumentError: the storage or the folder holds a study of other settings, or the budget is
@@ -97,7 +99,7 @@ def run_study(
     url = storage or file_url(folder / "study.db")
     opened = open_storage(url, grace, say)
     heart = Heart(opened)
-    executor: Executor[TrialResult] = local_executor(jobs, run_timeout)
+    carries_out = executor or local_executor(jobs, run_timeout)
 
     def work_list(name: str, settings: Mapping[str, object]) -> WorkList:
         study = open_study(f"{folder.name}-{name}", opened, url, settings)
@@ -112,7 +114,7 @@ def run_study(
         studies = [algorithm_study(algo) for algo in protocols]
         _say_what_is_there(studies, say)
         resources = Resources(
-            executor, progress, grace, lambda name: work_list(name, {"companion": name})
+            carries_out, progress, grace, lambda name: work_list(name, {"companion": name})
         )
         screen(resources, studies)
         if screen_only:
@@ -121,7 +123,7 @@ def run_study(
         judged = judge(resources, studies, tuned, _reference(studies[0], say), say)
         return _outcome(studies, tuned, judged, resources)
     finally:
-        executor.close()
+        carries_out.close()
         heart.stop()
         _disconnect(opened)
 

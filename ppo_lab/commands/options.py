@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reports.report import Format
 
 __all__ = [
+    "ClusterOptions",
     "CompareOptions",
     "EnvironmentOptions",
     "EvaluateOptions",
@@ -40,6 +41,16 @@ class EnvironmentOptions:
 
 
 @dataclass(frozen=True)
+class ClusterOptions:
+    """Which Ray cluster makes the runs, and what of it each takes; no ``cluster``: this machine."""
+
+    cluster: str | None
+    cpus_per_run: float
+    gpus_per_run: float
+    py_modules: Sequence[str]
+
+
+@dataclass(frozen=True)
 class TrainOptions(EnvironmentOptions):
     """Of ``ppo_lab.train``; None where a flag was left out."""
 
@@ -58,6 +69,7 @@ class TrainOptions(EnvironmentOptions):
     eval_freq: int | None
     eval_episodes: int | None
     save_freq: int | None
+    save_replay_buffer: bool
     resume: Path | None
 
 
@@ -92,7 +104,7 @@ class UntilClearOptions:
 
 
 @dataclass(frozen=True)
-class CompareOptions(UntilClearOptions, EnvironmentOptions):
+class CompareOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.compare``."""
 
     algos: Sequence[str]
@@ -111,10 +123,12 @@ class CompareOptions(UntilClearOptions, EnvironmentOptions):
     baseline: str | None
     name: str | None
     log_folder: Path
+    storage: str | None
+    grace: int
 
 
 @dataclass(frozen=True)
-class TuneOptions(UntilClearOptions, EnvironmentOptions):
+class TuneOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.tune``."""
 
     env: str
@@ -122,6 +136,9 @@ class TuneOptions(UntilClearOptions, EnvironmentOptions):
     one_setting: bool
     algo: Sequence[str]
     base: str
+    strategy: str
+    population: int
+    generations: int | None
     trials: int
     timesteps: int | None
     n_envs: int | None
