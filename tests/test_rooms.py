@@ -65,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Room → the rooms below it that its files may import; the commands may import all."""
 DOORS = {f"ppo_lab.{name}" for name in ("train", "evaluate", "compare", "tune", "report", "zoo")}
-DOORS |= {"tuning.merge"}
+DOORS |= {"ppo_lab.tune_across", "tuning.merge"}
 NAMES_ONLY = {"ppo_lab/__init__.py"}
 """Whose exports are loaded when used: for a type checker alone does it import upwards."""
 

@@ -132,6 +132,8 @@ class TuneOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.tune``."""
 
     env: str
+    envs: Sequence[str] | None
+    one_setting: bool
     algo: Sequence[str]
     base: str
     strategy: str
@@ -149,7 +151,7 @@ class TuneOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     window: int
     space: Sequence[str]
     set: Sequence[str]
-    sampler: str
+    sampler: str | None
     pruner: str
     jobs: int | None
     run_timeout: float | None
