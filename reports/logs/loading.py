@@ -5,12 +5,10 @@ Nothing in the logs is executed: see :mod:`reports.logs.reading`.
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reports.logs import run_folders
-from reports.logs.evaluations import FILE as EVALUATIONS
 from reports.logs.identity import with_telling_labels, without_continued
 from reports.logs.limits import thinned, within_limits
 from reports.logs.records import (
@@ -24,18 +22,20 @@ from reports.logs.records import (
 )
 from reports.logs.run_folders import TUNING_STAGES
 from reports.logs.score_csv import read_scores
-from reports.logs.training_logs import read_training_folder
+from reports.logs.searching import Search, reader_of
+from reports.logs.wandb_exports import is_export, read_export
 from reports.text import clean, counted
 
 __all__ = ["LoadedRuns", "NoRunsError", "Run", "SetAside", "Source", "load_runs"]
 
-MAX_DEPTH = 100
-"""Folders below a source; ``os.walk`` itself ends in an error at some thousand."""
-
 _KINDS: dict[LogKind, tuple[str, str]] = {
     "ppo_lab": ("PPO Lab run", "PPO Lab runs"),
     "rl_zoo": ("RL Zoo run", "RL Zoo runs"),
+    "zoo_benchmark": ("model of RL Zoo's benchmark", "models of RL Zoo's benchmark"),
     "sb3": ("run of an SB3 folder", "runs of SB3 folders"),
+    "tensorboard": ("run of TensorBoard's files", "runs of TensorBoard's files"),
+    "wandb": ("run of W&B", "runs of W&B"),
+    "openrlbenchmark": ("run of openrlbenchmark's cache", "runs of openrlbenchmark's cache"),
     "scores": ("run of a table of scores", "runs of a table of scores"),
 }
 """In words: one, and several."""
@@ -66,8 +66,9 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
     """Read every run in folders and tables of scores.
 
     A folder is searched at any depth, in sorted order, for PPO Lab's run folders (``run.json``),
-    RL Zoo's and other SB3 folders (``evaluations.npz``, ``monitor.csv``). Links to folders are
-    not followed, and hidden folders, where an unfinished run lies, are not read; both are listed.
+    RL Zoo's and other SB3 folders (``evaluations.npz``, ``monitor.csv``), TensorBoard's, CleanRL's,
+    W&B's and openrlbenchmark's. Links to folders are not followed, and hidden folders, where an
+    unfinished run lies, are not read; both are listed.
 
     Args:
         sources: at least one; with several, each name in the report begins with its source's.
@@ -125,16 +126,17 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
     root = Path(source.path)
     gathered = _Found()
     if root.is_dir():
-        for folder in _folders(root, prefix, gathered):
+        search = Search(root, prefix, gathered.set_aside)
+        for folder in search.folders():
             parts = (_base_name(root), *map(clean, folder.relative_to(root).parts))
-            _read_folder(folder, _name(folder, root, prefix), parts, gathered, already)
+            _read_folder(folder, search.name(folder), parts, gathered, already)
     elif root.suffix.lower() == ".csv" and root.is_file():
         # Without a name of its own, a table's prefix is its file name already.
         base = _base_name(root)
         name = f"{prefix}{base}" if source.settings else prefix.rstrip("/") or base
         if _is_new(root, name, gathered, already):
             try:
-                runs, asides = read_scores(root, name)
+                runs, asides = (read_export if is_export(root) else read_scores)(root, name)
             except Exception as error:  # of one damaged file, whatever its damage raises
                 gathered.set_aside.append(SetAside(name, reason_of(error)))
             else:
@@ -149,48 +151,6 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
     return gathered
 
 
-def _folders(root: Path, prefix: str, gathered: _Found) -> Iterator[Path]:
-    """Every folder that may be a run's, in sorted order; what is not entered is set aside."""
-
-    def unreadable(error: OSError) -> None:
-        path = Path(str(error.filename))
-        reason = f"the folder cannot be read ({type(error).__name__})"
-        gathered.set_aside.append(SetAside(_name(path, root, prefix), reason))
-
-    for place, below, files in os.walk(root, onerror=unreadable):
-        folder = Path(place)
-        entered: list[str] = []
-        for name in sorted(below):
-            path = folder / name
-            if path.is_symlink():
-                reason = "a link to a folder: links are not followed"
-                gathered.set_aside.append(SetAside(_name(path, root, prefix), reason))
-            elif name.startswith("."):
-                if _holds_logs(path):
-                    reason = "a hidden folder: a run that is not finished, or was replaced"
-                    gathered.set_aside.append(SetAside(_name(path, root, prefix), reason))
-            else:
-                entered.append(name)
-        if entered and len(folder.relative_to(root).parts) >= MAX_DEPTH:
-            reason = f"folders nested more than {MAX_DEPTH} deep are not searched"
-            gathered.set_aside.append(SetAside(_name(folder, root, prefix), reason))
-            entered = []
-        below[:] = entered
-        if any(_is_log(name) for name in files):
-            yield folder
-
-
-def _is_log(name: str) -> bool:
-    return name in (run_folders.RECORD, EVALUATIONS) or name.endswith("monitor.csv")
-
-
-def _holds_logs(folder: Path) -> bool:
-    try:
-        return any(_is_log(path.name) for path in folder.iterdir())
-    except OSError:
-        return False
-
-
 def _read_folder(
     folder: Path, name: str, parts: tuple[str, ...], gathered: _Found, already: set[str]
 ) -> None:
@@ -201,14 +161,15 @@ def _read_folder(
         gathered.set_aside.append(SetAside(name, reason))
         return
     try:
-        if os.path.lexists(folder / run_folders.RECORD):
+        read = reader_of(folder)
+        if read is None:
             record = run_folders.read_record(folder)
             if record.get("stage") in TUNING_STAGES:
                 gathered.tuning_runs += 1
             else:
                 gathered.runs.append(thinned(run_folders.to_run(record, folder, name)))
         else:
-            run, asides = read_training_folder(folder, name, parts)
+            run, asides = read(folder, name, parts)
             gathered.runs.append(thinned(run))
             gathered.set_aside += asides
     except Exception as error:  # of one damaged file, whatever its damage raises
@@ -223,10 +184,6 @@ def _is_new(path: Path, name: str, gathered: _Found, already: set[str]) -> bool:
         return False
     already.add(real)
     return True
-
-
-def _name(path: Path, root: Path, prefix: str) -> str:
-    return prefix + clean(path.relative_to(root).as_posix())
 
 
 def _one_of_each(gathered: _Found) -> list[Run]:
@@ -263,5 +220,5 @@ def _why_none(paths: list[str], gathered: _Found) -> str:
         return f"all {gathered.tuning_runs} runs below {where} are tuning runs, which never judge"
     return (
         f"no run.json below {where}, and no evaluations.npz or monitor.csv either: expected run "
-        "folders of PPO Lab, RL Zoo or SB3, or a .csv file of scores"
+        "folders of PPO Lab, RL Zoo, SB3, TensorBoard, CleanRL or W&B, or a .csv file of scores"
     )

@@ -11,8 +11,11 @@ from reports.text import clean, one_line, shortened
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
-LogKind = Literal["ppo_lab", "rl_zoo", "sb3", "scores"]
-"""Our run folder; an RL Zoo run folder; any other folder with SB3's logs; rows of a CSV file."""
+LogKind = Literal[
+    "ppo_lab", "rl_zoo", "zoo_benchmark", "sb3", "tensorboard", "wandb", "openrlbenchmark", "scores"
+]
+"""Our run folder; RL Zoo's run folder, and its benchmark's; any other folder with SB3's logs;
+TensorBoard's event files; W&B's file or its export; openrlbenchmark's cache; rows of a CSV file."""
 
 EVALUATION = "mean return of the last evaluation"
 EXACT = "exact expected return of the final policy"
