@@ -8,6 +8,7 @@ from reports.content.comparisons import MOST_PAIRED, pair_rows, test_rows
 from reports.content.curves import curve_rows, profile_rows
 from reports.content.document import FORMAT, Document, ReportSettings, RunRow, SetAsideRow, TaskRow
 from reports.content.findings import find, footer
+from reports.content.kinds import one_a_kind
 from reports.content.protocol import protocol_rows
 from reports.content.scores import (
     aggregate_rows,
@@ -70,7 +71,10 @@ def assemble(
         cautions=(
             *remarks,
             *_on_choices(arrangement, settings),
-            *cautions(arrangement, rows, loaded, failed),
+            *one_a_kind(
+                cautions(arrangement, rows, loaded, failed),
+                (*arrangement.labels, *arrangement.tasks),
+            ),
         ),
         footer=footer(arrangement, loaded, settings),
         notes=tuple(notes),

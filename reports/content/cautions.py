@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from reports.content.arrangement import Arrangement
 from reports.content.document import Aggregate
+from reports.content.kinds import listed
 from reports.content.protocol import mixes_hyperparameters
 from reports.logs.records import LoadedRuns, Run
 from reports.logs.references import FALLBACK
@@ -65,7 +66,7 @@ def _on_failures(failed: Mapping[str, Failures]) -> list[str]:
 def _named(labels: Sequence[str], every: Sequence[str]) -> str:
     if len(labels) == len(every) > 1:
         return "Every label"
-    return ", ".join(labels)
+    return listed(labels)
 
 
 def _on_settings(arrangement: Arrangement) -> list[str]:
@@ -81,9 +82,9 @@ def _on_settings(arrangement: Arrangement) -> list[str]:
             sentences.append(f"The runs of {label} do not all have the same hyperparameters.")
         tuning.setdefault("; ".join(sorted({run.tuning for run in runs})), []).append(label)
     if len(tuning) > 1:
-        listed = ". ".join(f"{', '.join(labels)}: {what}" for what, labels in tuning.items())
+        received = ". ".join(f"{listed(labels)}: {what}" for what, labels in tuning.items())
         sentences.append(
-            f"The labels did not receive the same tuning, which alone can decide. {listed}."
+            f"The labels did not receive the same tuning, which alone can decide. {received}."
         )
     return sentences
 
@@ -152,7 +153,7 @@ def _on_scale(arrangement: Arrangement) -> list[str]:
     if not tasks:
         return []
     return [
-        f"No good score is known for {', '.join(tasks)}: 1 is the best label's own mean there, so "
+        f"No good score is known for {listed(list(tasks))}: 1 is the best label's own mean there, so "
         "ranks and differences stand, and an optimality gap is no distance from an optimum."
     ]
 

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 from reports.content.arrangement import GRID_POINTS, Arrangement
 from reports.content.document import Aggregate, Interval, ReportSettings
+from reports.content.kinds import listed
 from reports.content.numbers import percent, scale_end, shown
 from reports.content.verdicts import Verdict
 from reports.logs.records import LoadedRuns
 from reports.statistics.failures import Failures
 from reports.statistics.summaries import ENOUGH_RUNS
 from reports.text import counted, ranges
+
+_MOST_SCALES = 12
+"""Of so many tasks the footer states what normalises them; each task's own table does."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def footer(
 ) -> tuple[str, ...]:
     """List what the numbers rest on: runs, tasks, seeds, episodes, scale, draws."""
     runs, tasks = arrangement.runs, arrangement.shared_tasks
-    names = ", ".join(arrangement.tasks)
+    names = listed(arrangement.tasks)
     shared = "" if len(tasks) == len(arrangement.tasks) else f", {len(tasks)} of them run by all"
     lines = [
         f"{counted(len(runs), 'run')} of {counted(len(arrangement.labels), 'label')} on "
@@ -192,12 +196,15 @@ def _measures(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
 
 
 def _scales(arrangement: Arrangement) -> list[str]:
-    return sorted(
+    scales = sorted(
         {
             f"in {run.task}, low {scale_end(run.low)} and high {scale_end(run.high)} ({run.source})"
             for run in arrangement.runs
         }
     )
+    if len(scales) > _MOST_SCALES:
+        return [*scales[:_MOST_SCALES], f"of {len(scales) - _MOST_SCALES} more, in their tables"]
+    return scales
 
 
 def _seeds(arrangement: Arrangement) -> list[str]:
@@ -210,6 +217,7 @@ def _seeds(arrangement: Arrangement) -> list[str]:
     stated = list(map(ranges, seeds.values()))
     if len(set(stated)) == 1:
         return [f"Seeds of every label: {stated[0]}."] if stated[0] else []
-    return [
-        f"Seeds of {label}: {text or 'unknown'}." for label, text in zip(seeds, stated, strict=True)
-    ]
+    alike: dict[str, list[str]] = {}
+    for label, text in zip(seeds, stated, strict=True):
+        alike.setdefault(text or "unknown", []).append(label)
+    return [f"Seeds of {listed(labels)}: {text}." for text, labels in alike.items()]

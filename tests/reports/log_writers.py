@@ -152,3 +152,24 @@ def _append(data: bytearray, record: bytes, block: int = 32_768) -> None:
         crc = zlib.crc32(piece, zlib.crc32(bytes([kind])))
         data += struct.pack("<IHB", crc, len(piece), kind) + piece
         first = False
+
+
+def write_zoo_benchmark(
+    root: Path,
+    layout: Mapping[str, Sequence[str]],
+    returns: Sequence[float] = (1.0, 2.0),
+    steps: Sequence[str] = ("1M",),
+) -> None:
+    """Write the folders and table that ``rl_zoo3.benchmark`` leaves; ``layout``: algo to envs."""
+    columns = "algo|env_id|mean_reward|std_reward|n_timesteps|eval_timesteps|eval_episodes"
+    rows = [f"|{columns}|", "|--|--|--:|--:|--|--:|--:|"]
+    for algo, envs in layout.items():
+        for number, env in enumerate(envs):
+            folder = root / f"{algo}-{env}"
+            folder.mkdir(parents=True)
+            write_monitor(folder / "0.monitor.csv", returns, env_id=env)
+            trained = steps[number % len(steps)]
+            rows.append(f"|{algo}|{env}|{np.mean(returns)}|0|{trained}|1|{len(returns)}|")
+    (root / "benchmark.md").write_text(
+        "\n".join(["## Performance of trained agents", "", *rows, ""])
+    )
