@@ -17,7 +17,8 @@ from reports.output import figures
 from reports.output.formats import csv_text, latex_table, markdown_table
 from reports.output.markdown import compose
 from reports.output.page import render_page
-from reports.output.tables import TABLE_NAMES, Table, brief_main_table, report_tables
+from reports.output.table import Table
+from reports.output.tables import TABLE_NAMES, brief_main_table, report_tables
 from reports.output.terminal import TerminalTable
 from reports.statistics import aggregates, bands
 from reports.statistics.failures import FAILED_BELOW

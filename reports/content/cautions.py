@@ -153,8 +153,8 @@ def _on_scale(arrangement: Arrangement) -> list[str]:
     if not tasks:
         return []
     return [
-        f"No good score is known for {listed(list(tasks))}: 1 is the best label's own mean there, so "
-        "ranks and differences stand, and an optimality gap is no distance from an optimum."
+        f"No good score is known for {listed(list(tasks))}: 1 is the best label's own mean there, "
+        "so ranks and differences stand, and an optimality gap is no distance from an optimum."
     ]
 
 

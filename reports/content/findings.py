@@ -189,10 +189,16 @@ def _measures(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
     episodes = sorted({run.evaluation_episodes for run in runs if run.evaluation_episodes})
     if len(measures) > 1:
         return [f"A score is, by run: {'; '.join(measures)}."]
-    over = f", over {' or '.join(map(str, episodes))} episodes" if episodes else ""
+    over = f", over {_few(episodes)} episodes" if episodes else ""
     if settings.best_checkpoints:
         return [f"A score is the highest mean return of any of a run's evaluations{over}."]
     return [f"A score is the {measures[0]}{over}."]
+
+
+def _few(numbers: Sequence[int]) -> str:
+    if len(numbers) > 6:
+        return f"{numbers[0]:,} to {numbers[-1]:,}"
+    return " or ".join(map(str, numbers))
 
 
 def _scales(arrangement: Arrangement) -> list[str]:

@@ -15,14 +15,8 @@ from reports.output.drawings import (
     panels_drawing,
     strip_drawing,
 )
-from reports.output.tables import (
-    Table,
-    curve_table,
-    main_table,
-    pair_table,
-    profile_table,
-    task_table,
-)
+from reports.output.table import Table
+from reports.output.tables import curve_table, main_table, pair_table, profile_table, task_table
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,8 @@ from reports.content.numbers import Cell, parts, percent, scale_end
 from reports.output import charts, svg
 from reports.output.charts import Chart
 from reports.output.formats import column_scales, csv_header, csv_row
-from reports.output.tables import (
-    Column,
-    Table,
-    brief_main_table,
-    overall_table,
-    report_tables,
-    split_tests,
-)
+from reports.output.table import Column, Table
+from reports.output.tables import brief_main_table, overall_table, report_tables, split_tests
 from reports.text import counted, one_line, shortened
 
 _SECTIONS = (
