@@ -1,7 +1,7 @@
 """The page's charts: a drawing in a wide and a narrow form, what it shows, the table behind it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -52,7 +52,7 @@ def curve_chart(document: Document, task: str | None, name: str) -> Chart | None
     caption = f"{plot.shows}, with pointwise {percent(document.settings.level)} bands."
     if plot.threshold is not None:
         caption += f" The dotted line at {plot.threshold:g} is the reference score."
-    return _line_chart(name, plot, caption, curve_table(document).where(task or ""))
+    return _line_chart(name, plot, caption, _drawn(curve_table(document).where(task or ""), plot))
 
 
 def profile_chart(document: Document) -> Chart | None:
@@ -65,7 +65,7 @@ def profile_chart(document: Document) -> Chart | None:
     )
     if plot is None:
         return None
-    return _line_chart("profiles", plot, caption, profile_table(document))
+    return _line_chart("profiles", plot, caption, _drawn(profile_table(document), plot))
 
 
 def interval_chart(document: Document) -> Chart | None:
@@ -105,6 +105,12 @@ def matrix_chart(document: Document) -> Chart | None:
     return Chart(
         "pairs", "Probability of improvement", caption, drawings, pair_table(document), fluid=False
     )
+
+
+def _drawn(table: Table, plot: LinePlot) -> Table:
+    """Return the rows of the labels that the plot has lines of."""
+    drawn = {line.label for line in plot.lines}
+    return replace(table, rows=tuple(row for row in table.rows if row[0] in drawn))
 
 
 def _line_chart(name: str, plot: LinePlot, caption: str, table: Table) -> Chart:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from reports.content.document import Document, TaskRow
 from reports.content.numbers import Cell, parts, percent, scale_end
-from reports.output import charts, svg
+from reports.output import charts, compact, svg
 from reports.output.charts import Chart
 from reports.output.formats import column_scales, csv_header, csv_row
 from reports.output.table import Column, Table
@@ -65,26 +65,46 @@ class _TaskSection:
     name: str
     anchor: str
     scale: str
-    scores: _Shown
-    failures: _Shown
-    tests: _Shown
-    effects: _Shown
-    speed: _Shown
-    strip: Chart | None
-    curves: Chart | None
+    scores: _Shown | None = None
+    failures: _Shown | None = None
+    tests: _Shown | None = None
+    effects: _Shown | None = None
+    speed: _Shown | None = None
+    strip: Chart | None = None
+    curves: Chart | None = None
 
 
 def render_page(document: Document) -> str:
     """Return the page: the same document gives the same text.
 
+    Where it would be larger than ``compact.MAX_PAGE_BYTES``, it shows less, and says so.
+
     Args:
         document: any; what it lacks is left out.
     """
+    if len(document.task_scores) <= compact.MANY_GROUPS:
+        page = _rendered(document, small=False)
+        if len(page.encode("utf-8", "replace")) <= compact.MAX_PAGE_BYTES:
+            return page
+    return _rendered(document, small=True)
+
+
+def _rendered(document: Document, *, small: bool) -> str:
     tables = {table.name: table for table in report_tables(document)}
     tables["curves"] = tables["curves"].where("")
+    if small:
+        tables = compact.without_rows(
+            tables, ("scores", "tasks", "failures", "tests", "efficiency", "pairs")
+        )
+        tables["set_aside"] = compact.first_rows(tables["set_aside"])
+    drawn = _charts(document)
+    for name in ("curves", "profiles"):
+        chart = drawn[name]
+        tables[name] = chart.table if chart else tables[name]
+    numbered = [(task, f"task-{number}") for number, task in enumerate(document.tasks, start=1)]
     sections = [
-        _task_section(document, task, f"task-{number}", tables)
-        for number, task in enumerate(document.tasks, start=1)
+        _bare_section(task, anchor) if small else _task_section(document, task, anchor, tables)
+        for task, anchor in numbered
     ]
     script = _resource("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -103,17 +123,14 @@ def render_page(document: Document) -> str:
             "table": _shown(brief_main_table(document)),
             "overall": _shown(overall_table(document)),
         },
-        charts={
-            "curves": charts.curve_chart(document, None, "learning-curves"),
-            "intervals": charts.interval_chart(document),
-            "profiles": charts.profile_chart(document),
-            "pairs": charts.matrix_chart(document),
-        },
+        charts=drawn,
         tasks=sections,
+        rest=compact.REST if small else "",
         swatches=[_swatch(index) for index in range(len(document.labels))],
         data={
             "labels": [one_line(label) for label in document.labels],
-            "tables": _embedded_tables(document, tables, sections),
+            "tables": _embedded_tables(document, tables, [] if small else sections),
+            "tasks": compact.task_numbers(document) if small else [],
         },
         style=Markup(_resource("style.css").replace("/*DARK*/", _resource("dark.css"))),
         script=Markup(script),
@@ -122,17 +139,34 @@ def render_page(document: Document) -> str:
     return page
 
 
-def _task_section(
-    document: Document, task: TaskRow, anchor: str, tables: Mapping[str, Table]
-) -> _TaskSection:
+def _charts(document: Document) -> dict[str, Chart | None]:
+    return {
+        "curves": charts.curve_chart(document, None, "learning-curves"),
+        "intervals": charts.interval_chart(document),
+        "profiles": charts.profile_chart(document),
+        "pairs": charts.matrix_chart(document),
+    }
+
+
+def _scale(task: TaskRow) -> str:
     scale = f"Normalised: 0 is {scale_end(task.low)}, 1 is {scale_end(task.high)} ({task.source})."
     if not task.compared:
         scale += " Not every label ran this task, so it is in no number across tasks."
+    return scale
+
+
+def _bare_section(task: TaskRow, anchor: str) -> _TaskSection:
+    return _TaskSection(name=task.name, anchor=anchor, scale=_scale(task))
+
+
+def _task_section(
+    document: Document, task: TaskRow, anchor: str, tables: Mapping[str, Table]
+) -> _TaskSection:
     parts = _task_tables(task.name, tables)
     return _TaskSection(
         name=task.name,
         anchor=anchor,
-        scale=scale,
+        scale=_scale(task),
         **{name: _shown(table) for name, table in parts.items()},
         strip=charts.strip_chart(document, task.name, f"{anchor}-{slug(task.name)}-scores"),
         curves=charts.curve_chart(document, task.name, f"{anchor}-{slug(task.name)}-curves"),
@@ -159,6 +193,7 @@ def _embedded_tables(
         name: table
         for name, table in tables.items()
         if name not in ("tasks", "failures", "tests", "efficiency")
+        and (table.rows or name != "scores")
     }
     for section in sections:
         for name, table in _task_tables(section.name, tables).items():

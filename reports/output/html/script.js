@@ -121,6 +121,64 @@
   }
   for (const figure of all(".lines")) for (const svg of all(".plot svg", figure)) hover(figure, svg);
 
+  // A page of very many tasks: the table of a task is made when the task is opened.
+  const columns = ["label", "runs", "mean", "IQM"];
+  function scoresOf(rows) {
+    const box = document.createElement("div");
+    box.className = "scroll";
+    box.tabIndex = 0;
+    const table = box.appendChild(document.createElement("table"));
+    const head = table.createTHead().insertRow();
+    columns.forEach((title, at) => {
+      const cell = head.appendChild(document.createElement("th"));
+      cell.scope = "col";
+      cell.className = at ? "number" : "";
+      cell.textContent = title;
+    });
+    const body = table.createTBody();
+    for (const [label, runs, mean, low, high, iqm] of rows) {
+      const row = body.insertRow();
+      const name = row.appendChild(document.createElement("th"));
+      name.scope = "row";
+      name.textContent = data.labels[label];
+      const ends = low === null ? "" : ` [${figures(low)}, ${figures(high)}]`;
+      for (const text of [runs, figures(mean) + ends, figures(iqm)])
+        row.insertCell().textContent = text;
+    }
+    return box;
+  }
+  all(".task").forEach((task, number) => {
+    if (!data.tasks.length) return;
+    const make = () => {
+      if (task.open && !task.querySelector("table")) task.append(scoresOf(data.tasks[number]));
+      filterRows();
+    };
+    task.addEventListener("toggle", make);
+  });
+
+  // The filter: tasks whose name holds the text; where none does, rows of such labels everywhere.
+  const filter = document.getElementById("filter");
+  const holds = (node, text) => node.textContent.toLowerCase().includes(text);
+  const keep = (node, kept) => node.toggleAttribute("data-filtered", !kept);
+  function filterRows() {
+    if (!filter) return;
+    const text = filter.value.trim().toLowerCase();
+    const tasks = all(".task");
+    const named = tasks.filter((task) => holds(task.querySelector("summary"), text));
+    for (const task of tasks) keep(task, !named.length || named.includes(task));
+    const byLabel = text && !named.length;
+    for (const name of all("main tbody th"))
+      keep(name.parentElement, !byLabel || holds(name, text));
+    const labels = data.labels.filter((label) => label.toLowerCase().includes(text)).length;
+    document.getElementById("found").textContent =
+      !text ? "" : named.length ? `${named.length} of ${tasks.length} tasks`
+        : `${labels} of ${data.labels.length} labels`;
+  }
+  if (filter) {
+    filter.parentElement.hidden = false;
+    filter.addEventListener("input", filterRows);
+  }
+
   // Downloads.
   function save(name, type, text) {
     const link = document.createElement("a");
