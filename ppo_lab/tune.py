@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import ppo_lab  # registers the environments
+from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.shared import (
     CommandParser,
@@ -211,6 +212,8 @@ def _tune(options: TuneOptions) -> None:
     from tuning.spaces import fit_to_budget
     from tuning.storage import is_shared
 
+    if options.plots:
+        require("plotly", "--plots")
     started = time.perf_counter()
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     checked_run_timeout(options.run_timeout)
