@@ -131,6 +131,7 @@ def _report(options: ReportOptions) -> None:
             best=options.best,
             title=options.title,
             engine=options.engine,
+            runtime=True,
         )
     except ScoresError as error:
         raise ArgumentError(f"--engine {options.engine}: {error}") from error

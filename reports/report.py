@@ -89,6 +89,7 @@ def write_report(
     best: bool = False,
     title: str | None = None,
     engine: Engine = "ppo_lab",
+    runtime: bool = False,
 ) -> Report:
     """Write a report's pages, tables and figures into one folder.
 
@@ -118,6 +119,8 @@ def write_report(
         title: of the pages; None: the main result alone.
         engine: what estimates the numbers over tasks: ``ppo_lab``, or ``rliable``, whose plots are
             then drawn beside ours; it takes a label's runs only where every task has as many.
+        runtime: show wall time and steps per second of PPO Lab's runs: the same logs still give
+            the same bytes, but the same command that trains again does not.
 
     Raises:
         NoRunsError: no run can be used.
@@ -147,7 +150,13 @@ def write_report(
         interval_method=INTERVALS if engine == "ppo_lab" else rliable_engine.INTERVALS,
     )
     document = assemble(
-        arrange(loaded.runs), loaded, settings, title=title or "", notes=notes, remarks=remarks
+        arrange(loaded.runs),
+        loaded,
+        settings,
+        title=title or "",
+        notes=notes,
+        remarks=remarks,
+        runtime=runtime,
     )
     contents = report_files(document, formats)
     folder = Path(out)

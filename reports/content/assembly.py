@@ -10,6 +10,7 @@ from reports.content.document import FORMAT, Document, ReportSettings, RunRow, S
 from reports.content.findings import find, footer
 from reports.content.kinds import one_a_kind
 from reports.content.protocol import protocol_rows
+from reports.content.repeating import repeat_rows, runtime_rows
 from reports.content.scores import (
     aggregate_rows,
     failed_by_label,
@@ -36,6 +37,7 @@ def assemble(
     title: str = "",
     notes: Sequence[str] = (),
     remarks: Sequence[str] = (),
+    runtime: bool = False,
 ) -> Document:
     """Compute every number of a report.
 
@@ -46,6 +48,7 @@ def assemble(
         title: of the page; empty for none.
         notes: the caller's sentences.
         remarks: what was not done as the caller asked, as sentences; the first of the cautions.
+        runtime: say how long the runs took, which is never twice the same.
     """
     pairs = pair_rows(arrangement, settings)
     judged = verdicts(arrangement, settings)
@@ -80,6 +83,8 @@ def assemble(
         notes=tuple(notes),
         runs=tuple(map(_run_row, arrangement.runs)),
         set_aside=tuple(SetAsideRow(aside.folder, aside.reason) for aside in loaded.set_aside),
+        runtimes=runtime_rows(arrangement) if runtime else (),
+        repeat=repeat_rows(loaded, settings, title),
     )
 
 

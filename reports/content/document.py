@@ -302,6 +302,25 @@ class RunRow:
 
 
 @dataclass(frozen=True)
+class RuntimeRow:
+    """How long a label's runs of a task took, as their own records state it.
+
+    Attributes:
+        runs: those that state it.
+        seconds: of wall time, evaluations included: the median, the least and the greatest.
+        steps_per_second: environment steps by it, likewise.
+        machine: where they ran; empty where they do not say.
+    """
+
+    task: str
+    label: str
+    runs: int
+    seconds: Interval
+    steps_per_second: Interval
+    machine: str
+
+
+@dataclass(frozen=True)
 class SetAsideRow:
     """A file or folder that does not enter the statistics, and why."""
 
@@ -325,6 +344,8 @@ class Document:
         cautions: what a reader should not conclude.
         footer: what the numbers rest on.
         notes: the caller's own sentences.
+        runtimes: a row per label and task; none where they were not asked for.
+        repeat: what repeats the report: (what, value) pairs, the command first.
     """
 
     format: int
@@ -347,6 +368,8 @@ class Document:
     notes: tuple[str, ...]
     runs: tuple[RunRow, ...]
     set_aside: tuple[SetAsideRow, ...]
+    runtimes: tuple[RuntimeRow, ...] = ()
+    repeat: tuple[tuple[str, str], ...] = ()
 
     @property
     def all_paired(self) -> bool:

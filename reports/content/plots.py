@@ -1,9 +1,10 @@
 """Which lines, labels and thresholds the plots have: pure data that page and figures only draw."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from reports.content.document import Curve, Document, Interval
+from reports.content.document import Curve, Document, Interval, RuntimeRow
 
 MARKED_POINTS = 10
 """About so many points of a line get its label's marker."""
@@ -138,6 +139,44 @@ def interval_panels(document: Document) -> tuple[Panel, ...]:
         )
         for measure, title in _MEASURES
     )
+
+
+def runtime_panels(document: Document) -> tuple[Panel, ...]:
+    """Return a panel of steps per second and one of wall time; none where no run states them."""
+    rows: dict[str, list[RuntimeRow]] = {}
+    for row in document.runtimes:
+        rows.setdefault(row.label, []).append(row)
+    drawn, _ = drawn_labels(document, None)
+    kept = [label for label in rows if label in drawn]
+    if not kept:
+        return ()
+    return (
+        Panel(
+            "Steps/s",
+            tuple(
+                (
+                    label,
+                    document.labels.index(label),
+                    _over([r.steps_per_second for r in rows[label]]),
+                )
+                for label in kept
+            ),
+        ),
+        Panel(
+            "Wall time, s",
+            tuple(
+                (label, document.labels.index(label), _over([r.seconds for r in rows[label]]))
+                for label in kept
+            ),
+        ),
+    )
+
+
+def _over(intervals: Sequence[Interval]) -> Interval:
+    """The median over tasks of the medians, and the ends over all."""
+    middle = median(one.value for one in intervals if one.value is not None)
+    ends = interval_ends(intervals)
+    return Interval(middle, min(ends), max(ends))
 
 
 def drawn_labels(document: Document, task: str | None) -> tuple[frozenset[str], str]:

@@ -101,8 +101,17 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
     if not runs:
         raise NoRunsError(_why_none([str(source.path) for source in wanted], gathered))
     return LoadedRuns(
-        tuple(runs), tuple(gathered.set_aside), gathered.tuning_runs, tuple(summaries)
+        tuple(runs),
+        tuple(gathered.set_aside),
+        gathered.tuning_runs,
+        tuple(summaries),
+        tuple(map(_as_given, wanted)),
     )
+
+
+def _as_given(source: Source) -> str:
+    name = _base_name(source.path)
+    return name if source.settings is None else f"{source.settings}={name}"
 
 
 def _prefixes(sources: list[Source]) -> list[str]:

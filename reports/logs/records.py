@@ -171,12 +171,14 @@ class LoadedRuns:
         set_aside: what could not be used, by source and name.
         tuning_runs: how many runs belong to tuning and were left out on principle.
         sources: the name of each source and how many runs of which kind it gave, as sentences.
+        given: the sources as a command line names them, ``NAME`` or ``LABEL=NAME``.
     """
 
     runs: tuple[Run, ...]
     set_aside: tuple[SetAside, ...]
     tuning_runs: int
     sources: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
 
 def brief(value: object) -> str:

@@ -17,12 +17,12 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from reports.content.document import Document, TaskRow
-from reports.content.numbers import Cell, parts, percent, scale_end
+from reports.content.numbers import Cell, parts, percent, scale_end, shown
 from reports.output import charts, compact, svg
 from reports.output.charts import Chart
 from reports.output.formats import column_scales, csv_header, csv_row
 from reports.output.table import Column, Table
-from reports.output.tables import brief_main_table, overall_table, report_tables, split_tests
+from reports.output.tables import overall_table, page_main_table, report_tables, split_tests
 from reports.text import counted, one_line, shortened
 
 _SECTIONS = (
@@ -30,12 +30,14 @@ _SECTIONS = (
     ("main-table", "Table"),
     ("figures", "Figures"),
     ("tasks", "Tasks"),
+    ("runtime-section", "Runtime"),
     ("protocol-section", "Protocol"),
     ("runs-section", "Runs"),
 )
 _LONGEST_CELL = 300
 _SHARED = ("measure", "versions", "circumstances")
 _MOST_NUMBERED = 12
+_MOST_LEADING = 3
 _WIDE = ("folder", "hyperparameters", "reason")
 
 
@@ -112,15 +114,17 @@ def _rendered(document: Document, *, small: bool) -> str:
     page: str = _template().render(
         document=document,
         facts=_facts(document),
+        leading=_leading(document),
         sections=[
             {"id": anchor, "title": title}
             for anchor, title in _SECTIONS
-            if with_aggregates or anchor not in ("main-table", "figures")
+            if (with_aggregates or anchor not in ("main-table", "figures"))
+            and (document.runtimes or anchor != "runtime-section")
         ],
         tables={
             **{name: _shown(table) for name, table in tables.items()},
             "scores": _shown(_numbered(tables["scores"].without({"algo", "settings"}))),
-            "table": _shown(brief_main_table(document)),
+            "table": _shown(page_main_table(document)),
             "overall": _shown(overall_table(document)),
         },
         charts=drawn,
@@ -145,6 +149,7 @@ def _charts(document: Document) -> dict[str, Chart | None]:
         "intervals": charts.interval_chart(document),
         "profiles": charts.profile_chart(document),
         "pairs": charts.matrix_chart(document),
+        "runtime": charts.runtime_chart(document),
     }
 
 
@@ -202,6 +207,20 @@ def _embedded_tables(
             embedded[f"{section.anchor}-curves"] = section.curves.table
     embedded["overall"] = overall_table(document)
     return {name: _embedded(document, table) for name, table in embedded.items()}
+
+
+def _leading(document: Document) -> list[tuple[str, int, str]]:
+    """The highest IQMs and the baseline's: label, its place, the number with its interval."""
+    ranked = sorted(
+        (row for row in document.aggregates if row.iqm.value is not None),
+        key=lambda row: -(row.iqm.value or 0.0),
+    )
+    first = ranked[:_MOST_LEADING]
+    first += [row for row in ranked[_MOST_LEADING:] if row.label == document.settings.baseline]
+    return [
+        (row.label, document.labels.index(row.label), shown(row.iqm).replace("-", "−"))
+        for row in first
+    ]
 
 
 def slug(name: str) -> str:

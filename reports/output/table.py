@@ -76,6 +76,17 @@ class Table:
             rows=tuple(tuple(row[place] for place in kept) for row in self.rows),
         )
 
+    def leading(self, keys: Sequence[str]) -> "Table":
+        """Return the table with the columns of these keys first, those that there are."""
+        places = range(len(self.columns))
+        first = [place for key in keys for place in places if self.columns[place].key == key]
+        order = [*first, *(place for place in places if place not in first)]
+        return replace(
+            self,
+            columns=tuple(self.columns[place] for place in order),
+            rows=tuple(tuple(row[place] for place in order) for row in self.rows),
+        )
+
     def where(self, first: Cell) -> "Table":
         """Return the rows whose first cell is ``first``, without that column."""
         rows = tuple(row[1:] for row in self.rows if row[0] == first)

@@ -60,6 +60,11 @@ def brief_main_table(document: Document) -> Table:
     return table.without(hidden)
 
 
+def page_main_table(document: Document) -> Table:
+    """Return the same with what decides first: on a narrow screen it is what is seen."""
+    return brief_main_table(document).leading(("label", "iqm", "p_better", "rank_p"))
+
+
 def overall_table(document: Document) -> Table:
     """Return what the main table leaves out: speed, and the number that flatters."""
     caption = (
@@ -198,6 +203,23 @@ def efficiency_table(document: Document) -> Table:
     return _table("efficiency", "Sample efficiency", caption, columns, rows, grouped=True)
 
 
+def runtime_table(document: Document) -> Table:
+    """One row a task and label: how long its runs took."""
+    columns = (
+        Column("task", "task"),
+        Column("label", "label"),
+        Column("runs", "runs", "whole"),
+        Column("seconds", "wall time, s", "score", -1, True),
+        Column("steps_per_second", "steps/s", "score", 1, True),
+        Column("machine", "machine"),
+    )
+    caption = (
+        "Medians, in brackets the least and the greatest, as the runs' own records state them, "
+        "evaluations included. Runs that others ran beside, or on other machines, do not compare."
+    )
+    return _table("runtime", "Runtime", caption, columns, document.runtimes, grouped=True)
+
+
 def protocol_table(document: Document) -> Table:
     """One row a label: how its runs were made."""
     columns = (
@@ -281,6 +303,7 @@ _TABLES: Mapping[str, Callable[[Document], Table]] = {
     "pairs": pair_table,
     "failures": failure_table,
     "efficiency": efficiency_table,
+    "runtime": runtime_table,
     "protocol": protocol_table,
     "scores": score_table,
     "curves": curve_table,
