@@ -43,9 +43,17 @@ def _said(sentences: Sequence[str], names: re.Pattern[str]) -> str:
     first, *others = sentences
     if not others:
         return first
-    cases = ["/".join(dict.fromkeys(names.findall(_IN_BRACKETS.sub("", said)))) for said in others]
+    cases = ["/".join(_about(said, names)) for said in others]
     shown = [case for case in cases if case][:LISTED]
     of = f": {', '.join(shown)}" if shown else ""
     return (
         f"{first} And {len(others):,} more of this kind{of}{', …' if len(cases) > LISTED else '.'}"
     )
+
+
+def _about(sentence: str, names: re.Pattern[str]) -> list[str]:
+    """The names that a sentence is about: each once, those in brackets left out."""
+    found = names.findall(sentence)
+    places = iter(range(len(found)))
+    bare = _IN_BRACKETS.sub("", names.sub(lambda _: f"\0{next(places)}\0", sentence))
+    return list(dict.fromkeys(found[int(place)] for place in bare.split("\0")[1::2]))

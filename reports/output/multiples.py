@@ -74,7 +74,10 @@ def _panel(line: Line, x: svg.Axis, y: svg.Axis, corner: tuple[int, int], grey: 
     drawn = [
         svg.text(4, 15, title, kind="ink"),
         *_ends(x, y),
-        Markup('<use href="#{}"/>').format(grey),
+        # The stroke is inherited: what a use draws does not answer to the page's style sheet.
+        Markup('<use class="axis" href="#{}" stroke="{}" stroke-opacity="0.4"/>').format(
+            grey, svg.MUTED
+        ),
         svg.group(line.place, "", svg.join([band, stroke])),
     ]
     return Markup('<g transform="translate({},{})">{}</g>').format(*corner, svg.join(drawn))
@@ -104,4 +107,4 @@ def _grey(line: Line, x: svg.Axis, y: svg.Axis) -> Markup:
     if len(points) < 2:
         return Markup("")
     path = "M" + "L".join(f"{left:g},{top:g}" for left, top in points)
-    return Markup('<path class="rule" d="{}" fill="none" stroke="{}"/>').format(path, svg.RULE)
+    return Markup('<path d="{}" fill="none"/>').format(path)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from reports.content.document import Document, Interval, TaskRow
-from reports.logs.records import TRAINING
 from reports.output import compact
 from reports.output.compact import MAX_PAGE_BYTES, task_numbers
 from reports.output.page import render_page
@@ -101,5 +100,4 @@ def test_a_plot_of_very_many_labels_shows_the_baseline_and_the_best(page: str) -
 def test_a_small_report_keeps_every_table_on_its_page(document: Document) -> None:
     page = render_page(document)
     assert compact.REST not in page
-    assert page.count('data-name="task-1-') >= 4
-    assert TRAINING not in page
+    assert page.count('<table data-name="task-1-') >= 3  # scores, failed runs, sample efficiency
