@@ -20,7 +20,7 @@ def load_pygame() -> Any:
         import pygame
     except ImportError as error:
         raise DependencyNotInstalled(
-            "Drawing needs pygame, which is not installed: pip install \"ppo-lab[render]\", or "
+            'Drawing needs pygame, which is not installed: pip install "ppo-lab[render]", or '
             "pip install pygame."
         ) from error
     return pygame

@@ -14,6 +14,7 @@ EXTRA_OF = {
     "pygame": "render",
     "tensorboard": "tensorboard",
     "tqdm": "progress",
+    "ray": "ray",
 }
 """Top-level module → extra of ``ppo-lab``."""
 

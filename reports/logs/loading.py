@@ -11,6 +11,7 @@ from pathlib import Path
 from reports.logs import run_folders
 from reports.logs.identity import with_telling_labels, without_continued
 from reports.logs.limits import thinned, within_limits
+from reports.logs.looks import Looks
 from reports.logs.records import (
     MAX_RUNS,
     LoadedRuns,
@@ -60,6 +61,7 @@ class _Found:
     runs: list[Run] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     tuning_runs: int = 0
+    looks: list[Looks] = field(default_factory=list)
 
 
 def load_runs(*sources: str | Path | Source) -> LoadedRuns:
@@ -92,6 +94,7 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         gathered.runs += of_source.runs
         gathered.set_aside += of_source.set_aside
         gathered.tuning_runs += of_source.tuning_runs
+        gathered.looks += of_source.looks
         summaries.append(_summary(source, of_source))
     last, continued = without_continued(gathered.runs)
     gathered.runs, gathered.set_aside = last, [*gathered.set_aside, *continued]
@@ -105,7 +108,8 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         tuple(gathered.set_aside),
         gathered.tuning_runs,
         tuple(summaries),
-        tuple(map(_as_given, wanted)),
+        given=tuple(map(_as_given, wanted)),
+        looks=tuple(gathered.looks),
     )
 
 
@@ -135,7 +139,7 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
     root = Path(source.path)
     gathered = _Found()
     if root.is_dir():
-        search = Search(root, prefix, gathered.set_aside)
+        search = Search(root, prefix, gathered.set_aside, gathered.looks)
         for folder in search.folders():
             parts = (_base_name(root), *map(clean, folder.relative_to(root).parts))
             _read_folder(folder, search.name(folder), parts, gathered, already)

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.logs.looks import Looks
 from reports.text import clean, one_line, shortened
 
 Floats = NDArray[np.float64]
@@ -172,6 +173,7 @@ class LoadedRuns:
         tuning_runs: how many runs belong to tuning and were left out on principle.
         sources: the name of each source and how many runs of which kind it gave, as sentences.
         given: the sources as a command line names them, ``NAME`` or ``LABEL=NAME``.
+        looks: what comparisons noted of their looks, see :mod:`reports.logs.looks`.
     """
 
     runs: tuple[Run, ...]
@@ -179,6 +181,7 @@ class LoadedRuns:
     tuning_runs: int
     sources: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    looks: tuple[Looks, ...] = ()
 
 
 def brief(value: object) -> str:

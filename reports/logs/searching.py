@@ -7,8 +7,10 @@ from pathlib import Path
 
 from reports.logs.evaluations import FILE as EVALUATIONS
 from reports.logs.event_files import is_event_file, read_event_folder
+from reports.logs.looks import Looks
+from reports.logs.looks_file import LOOKS, read_looks
 from reports.logs.openrlbenchmark import HISTORY, read_cached_run
-from reports.logs.records import Run, SetAside
+from reports.logs.records import Run, SetAside, reason_of
 from reports.logs.run_folders import RECORD
 from reports.logs.training_logs import monitor_files, read_training_folder
 from reports.logs.wandb_files import SUFFIX as WANDB_SUFFIX
@@ -29,11 +31,13 @@ class Search:
         root: the folder.
         prefix: of every name in the report.
         set_aside: what is not entered is added here.
+        looks: what comparisons noted beside their runs is added here.
     """
 
     root: Path
     prefix: str
     set_aside: list[SetAside]
+    looks: list[Looks]
 
     def folders(self) -> Iterator[Path]:
         """Yield every folder that may be a run's, in sorted order."""
@@ -41,6 +45,8 @@ class Search:
         for place, below, files in os.walk(self.root, onerror=self._unreadable):
             folder = Path(place)
             below[:] = self._entered(folder, below)
+            if LOOKS in files:
+                self._read_looks(folder / LOOKS)
             if not any(_is_log(name) for name in files):
                 continue
             owner = next((above for above in folder.parents if above in owners), None)
@@ -71,6 +77,12 @@ class Search:
             self._leave(folder, f"folders nested more than {MAX_DEPTH} deep are not searched")
             return []
         return entered
+
+    def _read_looks(self, file: Path) -> None:
+        try:
+            self.looks.append(read_looks(file))
+        except Exception as error:  # of a damaged file, whatever its damage raises
+            self._leave(file, reason_of(error))
 
     def _unreadable(self, error: OSError) -> None:
         reason = f"the folder cannot be read ({type(error).__name__})"
