@@ -78,7 +78,7 @@ class _Checked:
     ends: tuple[float, float] | None = None
 
 
-def verify(document: Document) -> Verification:
+def verify(document: Document, draws: int = DRAWS) -> Verification:
     """Compute the main table's points and intervals again.
 
     The report's intervals are stretched for few runs (``reports.statistics.intervals``); what is
@@ -86,14 +86,15 @@ def verify(document: Document) -> Verification:
 
     Args:
         document: the report; without tasks that every label ran there is nothing to check.
+        draws: of rliable's bootstrap, at least 1; it takes seconds for a thousand of each pair.
     """
     left_out: list[str] = []
-    checked = list(_checked(document, left_out))
+    checked = list(_checked(document, draws, left_out))
     points = [(abs(_apart(one)), one.name) for one in checked]
     ends = [
         (errors, width, f"{one.name}, {side} end")
         for one in checked
-        for errors, width, side in _ends(one)
+        for errors, width, side in _ends(one, draws)
     ]
     point, where = max(points, default=(0.0, ""))
     end, _, at = max(ends, default=(0.0, 0.0, ""))
@@ -117,7 +118,7 @@ def _apart(one: _Checked) -> float:
     return (one.ours - one.theirs) / max(1.0, abs(one.theirs))
 
 
-def _ends(one: _Checked) -> Iterator[tuple[float, float, str]]:
+def _ends(one: _Checked, draws: int) -> Iterator[tuple[float, float, str]]:
     """How far each of rliable's ends lies from ours: in standard errors, and of the width.
 
     Of our draws a share of 0.025 lies beyond our end. Few runs repeat a draw, so that share may
@@ -126,7 +127,7 @@ def _ends(one: _Checked) -> Iterator[tuple[float, float, str]]:
     if one.drawn is None or one.ends is None:
         return
     tail = (1 - LEVEL) / 2
-    error = float(np.sqrt(tail * (1 - tail) * (1 / DRAWS + 1 / OUR_DRAWS)))
+    error = float(np.sqrt(tail * (1 - tail) * (1 / draws + 1 / OUR_DRAWS)))
     low, high = np.quantile(one.drawn, [tail, 1 - tail])
     near = 1e-9 * max(1.0, float(np.abs(one.drawn).max()))
     for sign, end, ours, side in ((1, one.ends[0], low, "low"), (-1, one.ends[1], high, "high")):
@@ -137,7 +138,7 @@ def _ends(one: _Checked) -> Iterator[tuple[float, float, str]]:
         yield distance / error, abs(end - float(ours)) / width if width > near else 0.0, side
 
 
-def _checked(document: Document, left_out: list[str]) -> Iterator[_Checked]:
+def _checked(document: Document, draws: int, left_out: list[str]) -> Iterator[_Checked]:
     seed, baseline = document.settings.seed, document.settings.baseline
     scores = {row.label: _scores(document, row.label) for row in document.aggregates}
     for row in document.aggregates:
@@ -146,7 +147,7 @@ def _checked(document: Document, left_out: list[str]) -> Iterator[_Checked]:
         except ScoresError as error:
             left_out.append(f"Not checked: {error}")
             continue
-        yield from starmap(_Checked, _aggregates(row.label, given, _stated(row), seed))
+        yield from starmap(_Checked, _aggregates(row.label, given, _stated(row), seed, draws))
         other = scores.get(baseline)
         if row.improvement is None or other is None:
             continue
@@ -156,7 +157,7 @@ def _checked(document: Document, left_out: list[str]) -> Iterator[_Checked]:
             continue  # said where the baseline's own row comes
         key = f"verify {row.label} over {baseline}"
         theirs = rliable_engine.improvement(
-            scores[row.label], other, seed=seed, key=key, draws=DRAWS
+            scores[row.label], other, seed=seed, key=key, draws=draws
         )
         drawn = None
         if theirs.low is not None:
@@ -173,10 +174,10 @@ def _stated(row: object) -> tuple[Interval, ...]:
 
 
 def _aggregates(
-    label: str, given: Floats, stated: tuple[Interval, ...], seed: int
+    label: str, given: Floats, stated: tuple[Interval, ...], seed: int, draws: int
 ) -> Iterator[tuple[str, float | None, float, Floats | None, tuple[float, float] | None]]:
     key = f"verify {label}"
-    estimates = rliable_engine.aggregates(given, seed=seed, key=key, draws=DRAWS)
+    estimates = rliable_engine.aggregates(given, seed=seed, key=key, draws=draws)
     drawn = None
     if len(given) > 1:
         drawn = bootstrap_aggregates(strata(given), OUR_DRAWS, generator(seed, f"our {key}"))

@@ -48,6 +48,8 @@ def _by_rliable(
     scores: Mapping[str, Scores], settings: ReportSettings
 ) -> dict[tuple[str, str], Estimate]:
     """Every label over the baseline, and what follows of the baseline over it."""
+    for label, of_label in scores.items():
+        rliable_engine.matrix(of_label, label)  # refused by its label, not by a pair's name
     baseline = settings.baseline
     found: dict[tuple[str, str], Estimate] = {}
     for label in scores:

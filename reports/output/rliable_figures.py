@@ -16,6 +16,8 @@ NAMES = ("rliable_intervals", "rliable_profiles", "rliable_improvement")
 
 _MEASURES = ("iqm", "mean", "optimality_gap")
 _LONGEST = 36
+_LEAST = (6.4, 2.0)
+"""Inches."""
 
 
 def report_figures(document: Document) -> tuple[Drawn, ...]:
@@ -77,6 +79,9 @@ def _drawn(name: str, shows: str, make: Callable[[Any], Figure]) -> Drawn:
 
         before = set(pyplot.get_fignums())
         made = make(plot_utils)
+        width, height = made.get_size_inches()
+        # Of few labels rliable's own size has no room for names and axes.
+        made.set_size_inches(max(width, _LEAST[0]) + 1.0, max(height, _LEAST[1]) + 1.0)
         made.set_layout_engine("constrained")
         for number in set(pyplot.get_fignums()) - before:
             pyplot.close(number)  # a host program's own figures stay open
