@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reports.content.arrangement import Arrangement
-from reports.content.cautions import cautions, on_unequal
+from reports.content.cautions import cautions, on_distinctions, on_unequal
 from reports.content.comparisons import MOST_PAIRED, pair_rows, test_rows
 from reports.content.curves import curve_rows, profile_rows
 from reports.content.document import FORMAT, Document, ReportSettings, RunRow, SetAsideRow, TaskRow
@@ -86,6 +86,7 @@ def assemble(
                 cautions(arrangement, rows, loaded, failed),
                 (*arrangement.labels, *arrangement.tasks),
             ),
+            *on_distinctions(arrangement),
         ),
         footer=footer(arrangement, loaded, settings, clear.words if clear else ""),
         notes=tuple(notes),

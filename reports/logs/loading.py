@@ -62,6 +62,10 @@ class _Found:
     set_aside: list[SetAside] = field(default_factory=list)
     tuning_runs: int = 0
     looks: list[Looks] = field(default_factory=list)
+    logged_to: dict[str, str] = field(default_factory=dict)
+    """TensorBoard's folder, as run.json states it → the run's name in the report."""
+    event_folders: dict[str, str] = field(default_factory=dict)
+    """Such a folder that was read for itself → its name in the report."""
 
 
 def load_runs(*sources: str | Path | Source) -> LoadedRuns:
@@ -95,7 +99,10 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         gathered.set_aside += of_source.set_aside
         gathered.tuning_runs += of_source.tuning_runs
         gathered.looks += of_source.looks
+        gathered.logged_to |= of_source.logged_to
+        gathered.event_folders |= of_source.event_folders
         summaries.append(_summary(source, of_source))
+    _leave_own_logs(gathered)
     last, continued = without_continued(gathered.runs)
     gathered.runs, gathered.set_aside = last, [*gathered.set_aside, *continued]
     gathered.runs = with_telling_labels(gathered.runs)
@@ -177,6 +184,9 @@ def _read_folder(
         read = reader_of(folder)
         if read is None:
             record = run_folders.read_record(folder)
+            log = record.get("tensorboard")
+            if isinstance(log, str) and "\0" not in log:
+                gathered.logged_to[os.path.realpath(log)] = name
             if record.get("stage") in TUNING_STAGES:
                 gathered.tuning_runs += 1
             else:
@@ -184,9 +194,27 @@ def _read_folder(
         else:
             run, asides = read(folder, name, parts)
             gathered.runs.append(thinned(run))
+            if run.kind == "tensorboard":
+                gathered.event_folders[os.path.realpath(folder)] = name
             gathered.set_aside += asides
     except Exception as error:  # of one damaged file, whatever its damage raises
         gathered.set_aside.append(SetAside(name, reason_of(error)))
+
+
+def _leave_own_logs(gathered: _Found) -> None:
+    """Set aside what TensorBoard logged of runs of ours that are read by their own files."""
+    of_run = {
+        name: gathered.logged_to[place]
+        for place, name in gathered.event_folders.items()
+        if place in gathered.logged_to
+    }
+    gathered.runs = [
+        run for run in gathered.runs if run.kind != "tensorboard" or run.folder not in of_run
+    ]
+    gathered.set_aside += [
+        SetAside(name, f"another log of {owner}, which is read by its own files")
+        for name, owner in of_run.items()
+    ]
 
 
 def _is_new(path: Path, name: str, gathered: _Found, already: set[str]) -> bool:

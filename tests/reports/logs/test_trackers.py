@@ -9,6 +9,8 @@ import pytest
 
 from reports.logs.loading import load_runs
 from reports.logs.records import EVALUATION, GIVEN, TRAINING, NoRunsError
+from reports.report import write_report
+from tests.reports.conftest import write_run
 from tests.reports.log_writers import (
     CLEANRL_SETTINGS,
     write_evaluations,
@@ -87,6 +89,24 @@ def test_a_trackers_copy_below_a_run_does_not_count_it_twice(tmp_path: Path) -> 
     (aside,) = loaded.set_aside
     assert aside.folder == "ppo/CartPole-v1_1/tb"
     assert "another log of ppo/CartPole-v1_1" in aside.reason
+
+
+def test_the_tensorboard_log_of_a_run_of_ours_does_not_count_it_twice(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "tb" / "ppo" / "CartPole-v1_1"
+    write_events(log, "eval/mean_reward", [2.0], [1000])
+    write_run(tmp_path / "logs", algo="ppo", env="CartPole-v1", seed=1, tensorboard=str(log))
+    loaded = load_runs(tmp_path / "logs")
+    assert [run.kind for run in loaded.runs] == ["ppo_lab"]
+    (aside,) = loaded.set_aside
+    assert aside.folder == "tb/ppo/CartPole-v1_1"
+    assert aside.reason == "another log of ppo_tuned/CartPole-v1_1, which is read by its own files"
+
+
+def test_a_trackers_runs_beside_others_may_count_twice_and_that_is_said(tmp_path: Path) -> None:
+    write_evaluations(tmp_path / "ppo" / "CartPole-v1_1", [1.0, 2.0])
+    write_events(tmp_path / "tb" / "CartPole-v1" / "PPO_1", "eval/mean_reward", [2.0], [1000])
+    report = write_report(tmp_path, tmp_path / "out", table_draws=10, curve_draws=10, formats=())
+    assert any("counts twice, under two labels" in line for line in report.document.cautions)
 
 
 def test_steps_that_wandb_counted_itself_are_said_to_be_no_environment_steps(
