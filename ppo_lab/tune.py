@@ -17,6 +17,7 @@ from ppo_lab.commands.executors import (
     check_cluster,
     make_executor,
 )
+from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.shared import (
     CommandParser,
@@ -288,6 +289,8 @@ def _checked(
     from tuning.space_files import spaces_for
     from tuning.spaces import fit_to_budget
 
+    if options.plots:
+        require("plotly", "--plots")
     checked_design(options, options.seeds)
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     checked_run_timeout(options.run_timeout)
