@@ -67,7 +67,9 @@ class EnvironmentRecipe:
             ``pool``, by what a step takes, which changes no number; ``vector``: the environment's
             own vector form where that resets on the step that ends an episode, else Gymnasium's
             ``SyncVectorEnv``; ``envpool``: EnvPool's.
-        compiled: whether a compiled environment may stand in, which changes no number.
+        masked: whether the algorithm asks the environments for masks, which not all that stand in
+            for them have.
+        moved: whether a callback sets attributes of the environments, which compiled copies share.
         packages: what names may be imported from, beside ``named_code.LIBRARIES`` and the package
             that the environment comes from.
     """
@@ -82,7 +84,8 @@ class EnvironmentRecipe:
     monitor_kwargs: Mapping[str, Any] = field(default_factory=dict)
     vec_env: VecEnvKind = "dummy"
     packages: Sequence[str] = ()
-    compiled: bool = True
+    masked: bool = False
+    moved: bool = False
 
     @classmethod
     def of_settings(
@@ -173,7 +176,8 @@ class EnvironmentRecipe:
             layers=self.env_wrapper,
             wrapper=self.wrapper(),
             monitor_kwargs=self._monitor_arguments(),
-            compiled=self.compiled,
+            masked=self.masked,
+            moved=self.moved,
             count=n_envs,
             seed=seed,
             monitor_dir=monitor_dir,

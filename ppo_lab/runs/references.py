@@ -23,7 +23,7 @@ from envs.finite import finite_task
 from envs.planning import optimal_return, random_return
 from ppo_lab.runs.games import finite_game
 from ppo_lab.vec_env.making import make_checked
-from ppo_lab.vec_env.random_actions import has_masks, random_action
+from ppo_lab.vec_env.random_actions import forbids_actions, random_action
 
 __all__ = [
     "ReferenceScores",
@@ -285,7 +285,7 @@ def play_randomly(
     counted = TrueReturns(env)
     env = counted if wrapper is None else wrapper(counted)
     env.action_space.seed(0)
-    masked = has_masks(env)
+    masked = forbids_actions(env)
     returns: list[float] = []
     deadline = time.monotonic() + seconds
     for episode in range(RANDOM_EPISODES):

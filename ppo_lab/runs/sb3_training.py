@@ -144,7 +144,8 @@ def training_recipe(config: RunConfig) -> EnvironmentRecipe:
         monitor_kwargs=config.monitor_kwargs,
         vec_env=config.vec_env,
         packages=config.env_packages,
-        compiled=not config.masks,
+        masked=config.masks,
+        moved=_moves_environments(config),
     )
 
 
@@ -171,6 +172,12 @@ def _named_callbacks(config: RunConfig) -> list[BaseCallback]:
     """
     made = [load_named("callback", named, _packages(config)) for named in config.callback]
     return [expected(each(), BaseCallback, "callback", each.name) for each in made]
+
+
+def _moves_environments(config: RunConfig) -> bool:
+    """Whether a named callback sets what the environments are, which compiled copies cannot be."""
+    named = [load_named("callback", each, _packages(config)) for each in config.callback]
+    return any(getattr(each.target, "moves_environments", False) for each in named)
 
 
 def _packages(config: RunConfig) -> list[str]:
@@ -248,9 +255,9 @@ def _evaluator(
     if task is not None:
         kind = partial(ExactEvalCallback, task)
     elif config.masks:
-        from ppo_lab.runs.masked_evaluation import MaskedAfterUpdateEvalCallback
+        from ppo_lab.runs.masked_evaluation import evaluator_under_masks
 
-        kind = MaskedAfterUpdateEvalCallback
+        kind = evaluator_under_masks(can_evaluate(model, eval_env, evaluation.deterministic))
     elif can_evaluate(model, eval_env, evaluation.deterministic):
         kind = CompiledEvalCallback
     return kind(
