@@ -13,7 +13,7 @@ PACKAGES = ("envs", "ppo_lab", "reports", "tuning")
 
 BOTTOM = {"ppo_lab.errors", "ppo_lab.interruption", "ppo_lab.cores"}
 FORMULAS = {*BOTTOM, "ppo_lab.ppo"}
-NAMES = {"ppo_lab.registry", "ppo_lab.environment_classes"}
+NAMES = {"ppo_lab.registry", "ppo_lab.environment_classes", "ppo_lab.environment_ids"}
 STEPPING = {*BOTTOM, *NAMES, "envs", "ppo_lab.kernels", "ppo_lab.worlds"}
 MODEL = {*FORMULAS, *STEPPING, "ppo_lab.vec_env", "ppo_lab.arguments", "ppo_lab.model_files"}
 TRAINING = {*MODEL, "ppo_lab.exact", "ppo_lab.hyperparams", "ppo_lab.compiled", "ppo_lab.algorithm"}
@@ -29,12 +29,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.cores": set(),
     "ppo_lab.registry": BOTTOM,
     "ppo_lab.environment_classes": BOTTOM,
+    "ppo_lab.environment_ids": {*BOTTOM, "ppo_lab.registry", "ppo_lab.environment_classes"},
     "ppo_lab.ppo": BOTTOM,
     "ppo_lab.kernels": BOTTOM,
     "ppo_lab.model_files": BOTTOM,
     "ppo_lab.exact": {*FORMULAS, "envs"},
     "ppo_lab.hyperparams": {*FORMULAS, *READING, *NAMES},
-    "ppo_lab.arguments": FORMULAS,
+    "ppo_lab.arguments": {*FORMULAS, "ppo_lab.registry"},
     "ppo_lab.worlds": {*BOTTOM, "ppo_lab.kernels", "envs"},
     "ppo_lab.vec_env": {*STEPPING, "ppo_lab.ppo"},
     "ppo_lab.compiled": {*FORMULAS, *STEPPING, "ppo_lab.vec_env", "ppo_lab.arguments"},

@@ -12,6 +12,8 @@ EXTRA_OF = {
     "moviepy": "video",
     "tensorboard": "tensorboard",
     "tqdm": "progress",
+    "wandb": "integrations",
+    "shtab": "completion",
 }
 """Top-level module → extra of ``ppo-lab``."""
 

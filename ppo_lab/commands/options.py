@@ -50,9 +50,14 @@ class TrainOptions(EnvironmentOptions):
     conf: Path | None
     preset: str | None
     hyperparams: Sequence[str] | None
-    progress: bool
-    verbose: bool
+    progress: bool | None
+    verbose: int
     tensorboard: Path | None
+    track: bool
+    wandb_project_name: str
+    wandb_entity: str | None
+    wandb_group: str | None
+    wandb_tags: Sequence[str]
     log_folder: Path
     eval_freq: int | None
     eval_episodes: int | None
@@ -64,7 +69,9 @@ class TrainOptions(EnvironmentOptions):
 class EvaluateOptions:
     """Of ``ppo_lab.evaluate``; at most one of two opposite flags is given."""
 
-    run: Path
+    run: Path | None
+    algo: str | None
+    log_folder: Path
     episodes: int
     seed: int
     checkpoint: str
@@ -73,6 +80,7 @@ class EvaluateOptions:
     render: bool
     video: Path | None
     env: str | None
+    env_kwargs: Sequence[str] | None
     no_pickle: bool
     env_packages: Sequence[str]
     device: str
@@ -95,6 +103,8 @@ class CompareOptions(EnvironmentOptions):
     settings: str
     conf: Sequence[str]
     preset: str | None
+    hyperparams: Sequence[str] | None
+    explain: bool
     baseline: str | None
     name: str | None
     log_folder: Path
@@ -127,6 +137,7 @@ class TuneOptions(EnvironmentOptions):
     grace: int
     study_name: str | None
     plots: bool
+    explain: bool
     log_folder: Path
 
 
@@ -142,6 +153,7 @@ class ReportOptions:
     references: Path | None
     best: bool
     title: str | None
+    explain: bool
 
 
 @dataclass(frozen=True)

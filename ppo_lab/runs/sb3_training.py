@@ -1,8 +1,9 @@
 """Training of one run with an SB3 algorithm: environments, evaluations, files."""
 
 import copy
+import inspect
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -16,10 +17,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from envs.finite import FiniteTask, finite_task
 from ppo_lab.environment_classes import check_unchanged
-from ppo_lab.hyperparams.reading import constructor_arguments
+from ppo_lab.errors import ArgumentError
+from ppo_lab.hyperparams.reading import FLAGS, constructor_arguments
 from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.ppo.space_checks import check_spaces
-from ppo_lab.registry import algorithm_class
+from ppo_lab.registry import algorithm_class, unknown_hyperparameter
 from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
 from ppo_lab.runs.device import training_device
@@ -164,7 +166,9 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     # A copy: SB3's A2C writes into the policy_kwargs that it is given.
     named = partial(load_class, _packages(config))
     arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)), named)
-    return algorithm_class(config.algo)(
+    kind = algorithm_class(config.algo)
+    _check_names(kind, config.algo, arguments)
+    return kind(
         named("policy", config.policy) if "." in config.policy else config.policy,
         env,
         seed=config.seed,
@@ -172,6 +176,19 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
         **session.arguments,
         **arguments,
     )
+
+
+def _check_names(kind: type[BaseAlgorithm], algo: str, arguments: Mapping[str, object]) -> None:
+    """Check that an algorithm has the hyperparameters that settings give it.
+
+    Raises:
+        ArgumentError: it has one of them not; names the closest.
+    """
+    known = [name for name in inspect.signature(kind).parameters if not name.startswith("_")]
+    own = [name for name in known if name not in (*FLAGS, "policy", "seed")]
+    for name in arguments:
+        if name not in known:
+            raise ArgumentError(unknown_hyperparameter(name, algo, own))
 
 
 def _evaluation_environments(

@@ -1,5 +1,6 @@
 """What a run that somebody watches has beside its configuration; none of it decides the result."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,12 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import (
+    HumanOutputFormat,
+    KVWriter,
+    Logger,
+    TensorBoardOutputFormat,
+)
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from ppo_lab.errors import ArgumentError
@@ -27,6 +33,7 @@ class Session:
     Attributes:
         callbacks: beside the run's own.
         tensorboard_log: TensorBoard's folder of this run, and of no other; None: no such log.
+        writers: what else is told of every number that is logged.
         verbose: 1 prints SB3's table of every rollout.
         start: a model's file to go on from (it is unpickled); None: from scratch.
         origin: what ``run.json`` says of where the run goes on from; empty: ``start``.
@@ -34,6 +41,7 @@ class Session:
 
     callbacks: Sequence[BaseCallback] = ()
     tensorboard_log: str | None = None
+    writers: Sequence[KVWriter] = ()
     verbose: int = 0
     start: Path | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -44,15 +52,17 @@ class Session:
         return {"tensorboard_log": self.tensorboard_log, "verbose": self.verbose}
 
     def set_logger(self, model: BaseAlgorithm) -> None:
-        """Let a model log into exactly ``tensorboard_log``.
+        """Let a model log into exactly ``tensorboard_log``, and to the writers.
 
         By itself SB3 counts ``<name>_1``, ``<name>_2``, … in a folder, and a run that goes on
         continues the highest number there, whosever it is.
         """
-        if self.tensorboard_log is None:
+        if self.tensorboard_log is None and not self.writers:
             return
-        formats = ["stdout", "tensorboard"] if self.verbose else ["tensorboard"]
-        model.set_logger(configure(self.tensorboard_log, formats))
+        formats: list[KVWriter] = [HumanOutputFormat(sys.stdout)] if self.verbose else []
+        if self.tensorboard_log is not None:
+            formats.append(TensorBoardOutputFormat(self.tensorboard_log))
+        model.set_logger(Logger(self.tensorboard_log, [*formats, *self.writers]))
 
     def loaded(self, config: RunConfig, env: VecEnv) -> BaseAlgorithm:
         """The model of ``start``: weights, optimisers and step count go on.
