@@ -225,10 +225,9 @@ def _run(
     said = notes(plan, results, options.seed)
     baseline = plan.baseline(options.baseline)
     report = write_report(plan.folder, folder, baseline=baseline, seed=options.seed, notes=said)
-    console.print(report.table.rich())
-    for note in said:
-        console.print(note)
-    console.print(f"Report: {folder / 'report.html'} ({duration(time.perf_counter() - started)})")
+    console.print(report.table.rich(options.explain))
+    took = duration(time.perf_counter() - started)
+    console.print(f"Report: {folder / 'report.html'} ({took})", soft_wrap=True)
     if failed:
         raise CommandError(f"{len(failed)} of {len(results)} runs failed, the first: {failed[0]}")
 

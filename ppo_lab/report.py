@@ -137,13 +137,13 @@ def _report(options: ReportOptions) -> None:
         title=options.title,
     )
     console = make_console()
-    console.print(report.table.rich())
+    console.print(report.table.rich(options.explain))
     for aside in loaded.set_aside[:SHOWN]:
         line = one_line(f"set aside: {aside.folder}: {aside.reason}")
-        console.print(shortened(line, LONGEST_LINE))
+        console.print(shortened(line, LONGEST_LINE), soft_wrap=True)
     if len(loaded.set_aside) > SHOWN:
         console.print(f"and {len(loaded.set_aside) - SHOWN:,} more, each listed in the report")
-    console.print(f"Report: {report.files[-1]}")
+    console.print(f"Report: {report.files[-1]}", soft_wrap=True)
 
 
 def _source(text: str) -> "Source":

@@ -378,17 +378,17 @@ def _run(
     from reports.report import write_report  # rliable takes seconds to import
 
     report = write_report(outcome.judged, folder, seed=options.seed, notes=outcome.notes)
-    console.print(report.table.rich())
-    for note in outcome.notes:
-        console.print(note)
-    console.print(outcome.time)
+    console.print(report.table.rich(options.explain))
+    if options.explain:
+        console.print(outcome.time)
     for tuned in outcome.tuned:
         what = "Default settings, which were kept," if tuned.keeps_default else "Best settings"
         path = outcome.settings[tuned.algo]
-        console.print(f"{what} of {tuned.algo}, for -conf and for ours: {path}")
+        console.print(f"{what} of {tuned.algo}, for --conf: {path}", soft_wrap=True)
     if options.plots:
         _draw_plots(outcome.trials, folder / "plots", console.print)
-    console.print(f"Report: {folder / 'report.html'} ({duration(time.perf_counter() - started)})")
+    took = duration(time.perf_counter() - started)
+    console.print(f"Report: {folder / 'report.html'} ({took})", soft_wrap=True)
     if outcome.failed:
         raise CommandError(
             f"{len(outcome.failed)} judged runs failed, the first: {outcome.failed[0]}"

@@ -123,7 +123,7 @@ def _parser() -> CommandParser:
         "-params as Python: only give it files and flags that you trust. "
         f"'python -X dev -m {PROGRAM} …' shows the traceback of an error.",
     )
-    parser.add_argument("script", choices=SCRIPTS, metavar="SCRIPT", help=", ".join(SCRIPTS))
+    parser.add_argument("script", choices=tuple(SCRIPTS), metavar="SCRIPT", help=", ".join(SCRIPTS))
     parser.add_argument("flags", nargs=argparse.REMAINDER, help="rl_zoo3's own")
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser

@@ -60,7 +60,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports.report": REPORT,
 }
 """Room → the rooms below it that its files may import; the commands may import all."""
-DOORS = {f"ppo_lab.{name}" for name in ("train", "evaluate", "compare", "tune", "report", "zoo")}
+DOOR_NAMES = ("train", "evaluate", "compare", "tune", "report", "zoo", "warm_up", "__main__")
+DOORS = {f"ppo_lab.{name}" for name in DOOR_NAMES}
 DOORS |= {"tuning.merge"}
 NAMES_ONLY = {"ppo_lab/__init__.py"}
 """Whose exports are loaded when used: for a type checker alone does it import upwards."""

@@ -19,6 +19,7 @@ __all__ = [
     "ReportOptions",
     "TrainOptions",
     "TuneOptions",
+    "WarmUpOptions",
     "ZooOptions",
 ]
 
@@ -154,6 +155,14 @@ class ReportOptions:
     best: bool
     title: str | None
     explain: bool
+
+
+@dataclass(frozen=True)
+class WarmUpOptions:
+    """Of ``ppo_lab.warm_up``."""
+
+    kinds: Sequence[str]
+    all: bool
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What every command shares: one-line errors, exit codes, where its folder and its lines go."""
 
+import os
 import re
 import signal
 import sys
@@ -25,8 +26,8 @@ __all__ = [
     "writable_folder",
 ]
 
-PLAIN_WIDTH = 110
-"""Columns where the output goes to a file: the table's own."""
+PLAIN_WIDTH = 80
+"""Columns where the output goes to a file, and the table fits."""
 
 DONE, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 STOPPED = "stopped; the same command goes on from here"
@@ -64,20 +65,29 @@ def run_command(program: str, body: Callable[[], None], exits: bool = False) -> 
             return _fail(program, f"ended by the environment: {one_line(stop)}", FAILURE)
         except ArgumentError as error:
             return _fail(program, str(error), USAGE)
+        except BrokenPipeError:  # nobody reads on, as behind head: nothing is said of it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILURE
         except (CommandError, NonFiniteError, NoRunsError, OSError) as error:
             return _fail(program, str(error), FAILURE)
     return DONE
 
 
 def make_console() -> "Console":
-    """A terminal's width, or the table's own where the output goes to a file.
+    """A terminal's width, or eighty columns where the output goes to a file.
 
     No markup and no emoji: a reason or a name may hold brackets and colons.
     """
     from rich.console import Console
 
+    class Printer(Console):
+        """rich's, but a pipe that was closed is an error of its own and no ``SystemExit``."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(width=width, markup=False, emoji=False, highlight=False)
+    return Printer(width=width, markup=False, emoji=False, highlight=False)
 
 
 def check_least(options: object, least: Mapping[str, int]) -> None:

@@ -7,7 +7,7 @@ from reports.content.cautions import cautions
 from reports.content.comparisons import MOST_PAIRED, pair_rows, test_rows
 from reports.content.curves import curve_rows, profile_rows
 from reports.content.document import FORMAT, Document, ReportSettings, RunRow, SetAsideRow, TaskRow
-from reports.content.findings import find, footer
+from reports.content.findings import find, footer, headline_pair
 from reports.content.protocol import protocol_rows
 from reports.content.scores import (
     aggregate_rows,
@@ -70,7 +70,7 @@ def assemble(
         cautions=(
             *remarks,
             *_on_choices(arrangement, settings),
-            *cautions(arrangement, rows, loaded, failed),
+            *cautions(arrangement, rows, loaded, failed, headline_pair(rows, settings.baseline)),
         ),
         footer=footer(arrangement, loaded, settings),
         notes=tuple(notes),

@@ -64,6 +64,14 @@ def find(
     )
 
 
+def headline_pair(rows: Sequence[Aggregate], baseline: str) -> tuple[str, str] | None:
+    """The two labels that the headline is about, the baseline last; None where it is about none."""
+    others = [row for row in rows if row.label != baseline]
+    if not others or len(others) == len(rows):
+        return None
+    return max(others, key=_iqm).label, baseline
+
+
 def footer(
     arrangement: Arrangement, loaded: LoadedRuns, settings: ReportSettings
 ) -> tuple[str, ...]:

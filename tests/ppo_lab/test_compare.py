@@ -301,7 +301,7 @@ def test_bad_usage_is_one_clear_line_and_exit_code_2(
         ("[1", r"cannot be read: ParserError"),
         ("- 1", r"expected environment ids, each with its settings"),
         ("CartPole-v1: {n_steps: 8}", r"no settings for 'ppo_lab/GridWorld-v0' and no 'default'"),
-        ("default: {nonsense: 1}", r"cannot be built: TypeError: .*nonsense"),
+        ("default: {nonsense: 1}", r"cannot be built: .*unknown hyperparameter 'nonsense'"),
         ("default: {env_wrapper: some.Wrapper}", r"package .some., which nobody has named"),
         ("default: {n_envs: many}", r"n_envs and n_timesteps must be whole numbers"),
     ],
