@@ -62,9 +62,11 @@ class CommandParser(argparse.ArgumentParser):
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**settings)
         self._is_ours = kind is not None
-        self._flags = {"-h", "--help", "--version", "-P"}
+        self._flags = {"-h", "--help", "--version"}
         for entry in () if kind is None else fields(kind):
             self._flags.add(f"--{entry.name.replace('_', '-')}")
+        if "--hyperparams" in self._flags:
+            self._flags.add("-P")
         self._command = self.prog.split()[-1].rpartition(".")[2]
         width = min(WIDEST, shutil.get_terminal_size().columns - 2)
         paragraphs = (str(self.description or ""), note)

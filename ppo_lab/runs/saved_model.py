@@ -144,7 +144,7 @@ class SavedRun:
                 "is another one"
             )
         is_final = model == self.folder / f"{self.name}.zip"
-        return statistics, is_final or statistics != last
+        return statistics, is_final or statistics is None or statistics != last
 
 
 def trust(file: Path) -> str:
