@@ -216,7 +216,8 @@ def _run(
     labels = dict.fromkeys(group.label for group in plan.groups)
     console.print(
         f"Comparing {', '.join(labels)} on {', '.join(plan.envs)}: {len(plan.runs)} runs with "
-        f"{jobs} processes, into {folder}/"
+        f"{jobs} processes, into {folder}/",
+        soft_wrap=True,
     )
     results = execute(plan, jobs, options.run_timeout, StageProgress(console))
     failed = [result.reason for _, result in results if result.reason]

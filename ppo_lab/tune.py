@@ -357,7 +357,8 @@ def _run(
     console = make_console()
     jobs = checked_jobs(options.jobs)
     console.print(
-        f"Tuning {' and '.join(protocols)} on {options.env} with {jobs} processes, into {folder}/"
+        f"Tuning {' and '.join(protocols)} on {options.env} with {jobs} processes, into {folder}/",
+        soft_wrap=True,
     )
     for algo, protocol in protocols.items():
         if protocol.base is not None:

@@ -11,7 +11,8 @@ from ppo_lab.evaluate import main as evaluate
 from ppo_lab.train import main as train
 
 SMALL = ["--timesteps", "64", "-P", "n_steps:32", "batch_size:32", "n_epochs:9",
-         "learning_rate:0.05", "--eval-freq", "32", "--eval-episodes", "2", "--save-freq", "32"]  # fmt: skip
+         "learning_rate:0.05", "--eval-freq", "32", "--eval-episodes", "2",
+         "--save-freq", "32"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
