@@ -116,6 +116,12 @@ def _add_records(parser: CommandParser) -> None:
         "of which the newest is kept until the run is finished)",
     )
     add(
+        "--save-replay-buffer",
+        action="store_true",
+        help="keep it with the checkpoints and the final model, for --resume (dqn, sac, …); it may "
+        "take gigabytes",
+    )
+    add(
         "--resume",
         type=Path,
         metavar="RUN",
@@ -166,6 +172,7 @@ def _train(options: TrainOptions) -> None:
     options = with_train_names(options)
     # Heavy imports after the names: --help, a mistyped flag or id answers at once.
     from ppo_lab.commands.training import FinishedRun, plan_run, train_planned, with_scale
+    from ppo_lab.runs.off_policy import starts_empty
     from ppo_lab.runs.saved_model import trust
 
     console = make_console()
@@ -183,6 +190,8 @@ def _train(options: TrainOptions) -> None:
     else:
         console.print(f"Going on from {run.start}, into {run.folder}/", soft_wrap=True)
         print(f"{PROGRAM}: {trust(run.start)}", file=sys.stderr)
+        if starts_empty(config.algo, run.start):
+            print("Its replay buffer was not kept (--save-replay-buffer): it is filled anew first")
     started = time.perf_counter()
     score = train_planned(run, options, console)
     said = (

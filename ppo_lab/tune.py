@@ -3,11 +3,19 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import ppo_lab  # registers the environments
+from ppo_lab.commands.executors import (
+    SHORTEST_GRACE,
+    add_cluster_flags,
+    check_cluster,
+    make_executor,
+)
 from ppo_lab.commands.names import with_tune_names
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.parsing import any_case, whole
@@ -22,6 +30,7 @@ from ppo_lab.commands.shared import (
     run_command,
     writable_folder,
 )
+from ppo_lab.commands.until_clear import add_until_clear_flags
 from ppo_lab.errors import CommandError
 from reports.text import duration
 
@@ -37,7 +46,6 @@ __all__ = ["main"]
 
 PROGRAM = "ppo_lab.tune"
 DEFAULT_ENV = "CartPole-v1"
-SHORTEST_GRACE = 4
 
 
 def _parser() -> CommandParser:
@@ -61,7 +69,9 @@ def _parser() -> CommandParser:
     _add_search(parser)
     _add_making(parser)
     _add_where(parser)
+    add_until_clear_flags(parser)
     add_environment_flags(parser)
+    add_cluster_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
 
@@ -92,7 +102,22 @@ def _add_what(parser: CommandParser) -> None:
 
 def _add_budget(parser: CommandParser) -> None:
     add = parser.add_argument_group("the budget").add_argument
+    add(
+        "--strategy",
+        type=any_case,
+        choices=("optuna", "pbt"),
+        default="optuna",
+        help="optuna: settings that stay; pbt: also a population that trains side by side, whose "
+        "worst copy the best and change their settings on the way (Spec 15.3), judged beside as "
+        "many trials of settings that stay (default: optuna)",
+    )
     numbers: dict[str, tuple[int | None, str]] = {
+        "population": (8, "members of --strategy pbt, each trained for --timesteps"),
+        "generations": (
+            None,
+            "parts of their training, between which the worst copy the best (default: 10, or as "
+            "many as there are rollouts)",
+        ),
         "trials": (24, "settings that Optuna proposes, per algorithm; more of them go on later"),
         "timesteps": (
             None,
@@ -106,7 +131,10 @@ def _add_budget(parser: CommandParser) -> None:
             "settings, which always are",
         ),
         "replicas": (10, "fresh tuning seeds of each finalist"),
-        "seeds": (10, "test seeds behind each row of the table"),
+        "seeds": (
+            None,
+            "test seeds behind each row of the table (default: 10, or as --until-clear finds)",
+        ),
         "episodes": (100, "evaluation episodes behind each score"),
         "seed": (0, "decides every seed of the study"),
     }
@@ -215,32 +243,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _guarded(options: TuneOptions) -> None:
+    check_cluster(options)  # lets --py-modules be imported
     options = with_tune_names(options)
     check_least(options, {"grace": SHORTEST_GRACE})
     checked_run_timeout(options.run_timeout)
     checked_jobs(options.jobs)
     # Heavy imports after the names: --help, a mistyped flag or id answers at once.
-    from optuna.exceptions import OptunaError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from ppo_lab.runs.storage_url import without_password
-    from tuning.patience import cause_of
     from tuning.stages import StudyError
+    from tuning.storage_failures import storage_failures
 
     try:
-        _tune(options)
+        with storage_failures(options.storage):
+            _tune(options)
     except StudyError as error:
         raise CommandError(str(error)) from error
-    except (OptunaError, SQLAlchemyError) as error:
-        reason = without_password(cause_of(error), options.storage or "")
-        raise CommandError(
-            f"the study's storage failed: {reason[:300]}; the same command goes on from here"
-        ) from None  # a traceback would show the URL
 
 
 def _tune(options: TuneOptions) -> None:
     from ppo_lab.commands.base_settings import base_settings
     from ppo_lab.commands.environment_flags import check_mask_flag
+    from ppo_lab.commands.population import as_many_trials, check_populations
+    from ppo_lab.commands.until_clear import checked_design
     from ppo_lab.runs.device import check_device
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
@@ -251,8 +274,10 @@ def _tune(options: TuneOptions) -> None:
     from tuning.storage import is_shared
 
     started = time.perf_counter()
+    checked_design(options, options.seeds)
     algos = options.algo
     check_device(options.device)
+    options = as_many_trials(options)
     protocols = _protocols(options, base_settings(options, algos))
     check_mask_flag(options, algos)
     masks = ["mask_actions=true"] if options.mask_actions else []
@@ -264,6 +289,7 @@ def _tune(options: TuneOptions) -> None:
         check_base(search)
     name = options.study_name or f"tune-{environment_folder_name(options.env)}"
     folder = writable_folder(options.log_folder, name, "--study-name")
+    check_populations(options, protocols, spaces, folder)
     # Machines that share a database may share the folder too; a file is one command's at a time.
     many = options.storage is not None and is_shared(options.storage)
     with folder_lock(folder, shared=many):
@@ -322,14 +348,17 @@ def _protocol(
     environment: Mapping[str, Any],
     base: "Base | None" = None,
 ) -> "TuningProtocol":
+    from ppo_lab.commands.until_clear import checked_design
     from tuning.protocol import TuningProtocol
 
+    design = checked_design(options, options.seeds)
+    seeds = TuningProtocol.seeds if options.seeds is None else options.seeds
     return TuningProtocol(
         env=options.env,
         policy=policy,
         timesteps=timesteps,
         trials=options.trials,
-        seeds=options.seeds,
+        seeds=seeds if design is None else design.max_seeds,
         episodes=options.episodes,
         seed=options.seed,
         n_envs=n_envs,
@@ -341,6 +370,7 @@ def _protocol(
         pruner=cast("Pruner", options.pruner),
         environment=environment,
         base=base,
+        until_clear=design,
     )
 
 
@@ -351,13 +381,16 @@ def _run(
     folder: Path,
     started: float,
 ) -> None:
+    from ppo_lab.commands.population import run_populations
     from ppo_lab.commands.progress import StageProgress
     from tuning.run_study import run_study
+    from tuning.search import Search
 
     console = make_console()
     jobs = checked_jobs(options.jobs)
+    where = f"with {jobs} processes" if options.cluster is None else "on a cluster"
     console.print(
-        f"Tuning {' and '.join(protocols)} on {options.env} with {jobs} processes, into {folder}/",
+        f"Tuning {' and '.join(protocols)} on {options.env} {where}, into {folder}/",
         soft_wrap=True,
     )
     for algo, protocol in protocols.items():
@@ -365,16 +398,33 @@ def _run(
             console.print(
                 f"From {protocol.base.origin}: {algo}, {protocol.timesteps:,} steps a run"
             )
-    outcome = run_study(
-        protocols,
-        folder,
-        storage=options.storage,
-        jobs=jobs,
-        progress=StageProgress(console),
-        say=console.print,
-        spaces=spaces,
-        grace=options.grace,
-        run_timeout=options.run_timeout,
+    runs = [
+        Search(algo, protocol, spaces[algo]).run("screen", 0, {})
+        for algo, protocol in protocols.items()
+    ]
+    progress = StageProgress(console)
+    executor = make_executor(
+        options, folder, runs, options.jobs, options.run_timeout, console.print
+    )
+    progress.watch(executor)
+    with closing(executor):
+        outcome = run_study(
+            protocols,
+            folder,
+            storage=options.storage,
+            jobs=jobs,
+            progress=progress,
+            say=console.print,
+            spaces=spaces,
+            grace=options.grace,
+            run_timeout=options.run_timeout,
+            executor=executor,
+        )
+    populations = run_populations(options, protocols, spaces, folder, outcome, console)
+    outcome = replace(
+        outcome,
+        notes=(*outcome.notes, *(note for each in populations for note in each.notes)),
+        failed=(*outcome.failed, *(reason for each in populations for reason in each.failed)),
     )
     from reports.report import write_report  # rliable takes seconds to import
 
@@ -386,6 +436,8 @@ def _run(
         what = "Default settings, which were kept," if tuned.keeps_default else "Best settings"
         path = outcome.settings[tuned.algo]
         console.print(f"{what} of {tuned.algo}, for --conf: {path}", soft_wrap=True)
+    for each in populations:
+        console.print(f"Schedule of {each.algo}, for --conf: {each.settings}", soft_wrap=True)
     if options.plots:
         _draw_plots(outcome.trials, folder / "plots", console.print)
     took = duration(time.perf_counter() - started)

@@ -14,6 +14,7 @@ EXTRA_OF = {
     "tqdm": "progress",
     "wandb": "integrations",
     "shtab": "completion",
+    "ray": "ray",
 }
 """Top-level module → extra of ``ppo-lab``."""
 

@@ -95,7 +95,7 @@ ANSWERS: dict[str, str | dict[str, str]] = {
     "--log-interval": "in the zoo --log-interval is how often SB3 logs; here every rollout is",
     "--n-eval-envs": "in the zoo --n-eval-envs evaluates in so many environments; here it is as "
     "many as there are episodes, up to 50, with the same scores",
-    "--save-replay-buffer": "in the zoo --save-replay-buffer keeps the buffer; here no run does",
+    "--save-replay-buffer": "in the zoo --save-replay-buffer keeps the buffer; here train does",
     "--truncate-last-trajectory": "in the zoo --truncate-last-trajectory is for HER, which no "
     "command here trains",
     "--exp-id": "in the zoo --exp-id is the number of a run; here it is part of the run folder's "

@@ -15,6 +15,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from docs import spellings
 from ppo_lab import SpecPPO
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -108,3 +109,8 @@ def test_the_ppo_page_shows_every_new_argument_in_an_example_that_works() -> Non
         arguments = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
         assert name in arguments
         SpecPPO("MlpPolicy", make_vec_env(_all_allowed, 1), n_steps=64, device="cpu", **arguments)
+
+
+def test_the_commands_page_has_every_spelling_and_answer_of_the_table() -> None:
+    text = spellings.PAGE.read_text(encoding="utf-8")
+    assert spellings.page(text) == text, "python -m docs.spellings writes it anew"
