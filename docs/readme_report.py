@@ -13,7 +13,7 @@ from pathlib import Path
 HOME = Path(__file__).resolve().parent.parent
 STUDY = Path("logs") / "tune-CartPole-v1"
 MARKS = re.compile(r"(?<=<!-- report -->\n).*?(?=<!-- /report -->)", re.DOTALL)
-PROGRESS = re.compile(r"^(Tuning|screen|replicate|judge)\b")
+PROGRESS = re.compile(r"^(Tuning|Going on|screen|replicate|judge)\b")
 SECONDS = re.compile(r" \([^()]*\)$")
 """Behind the report's path: another time each time."""
 

@@ -414,7 +414,7 @@ def _run(
             storage=options.storage,
             jobs=jobs,
             progress=progress,
-            say=console.print,
+            say=partial(console.print, soft_wrap=True),
             spaces=spaces,
             grace=options.grace,
             run_timeout=options.run_timeout,
