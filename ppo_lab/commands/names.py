@@ -43,9 +43,15 @@ def with_compare_names(options: CompareOptions) -> CompareOptions:
 
 
 def with_tune_names(options: TuneOptions) -> TuneOptions:
-    """As :func:`with_train_names`, each name once."""
+    """As :func:`with_train_names`, each name once; one of --envs is --env."""
+    options = replace(options, algo=_algorithms(options.algo))
+    envs = None
+    if options.envs is not None:
+        envs = list(dict.fromkeys(_ids(options.envs, options.env_packages)))
+        if len(envs) == 1 and not options.one_setting:
+            return replace(options, env=envs[0], envs=None)
     env = _ids([options.env], options.env_packages)[0]
-    return replace(options, algo=_algorithms(options.algo), env=env)
+    return replace(options, env=env, envs=envs)
 
 
 def with_evaluate_names(options: EvaluateOptions) -> EvaluateOptions:

@@ -59,13 +59,12 @@ class Session:
         return {"tensorboard_log": self.tensorboard_log, "verbose": self.verbose}
 
     def set_logger(self, model: BaseAlgorithm) -> None:
-        """Let a model log into exactly ``tensorboard_log``, and to the writers.
+        """Let a model log into exactly ``tensorboard_log`` and to the writers, and nowhere else.
 
         By itself SB3 counts ``<name>_1``, ``<name>_2``, … in a folder, and a run that goes on
-        continues the highest number there, whosever it is.
+        continues the highest number there, whosever it is; without a folder it makes one in the
+        system's temporary folder, which stays there empty.
         """
-        if self.tensorboard_log is None and not self.writers:
-            return
         formats: list[KVWriter] = [HumanOutputFormat(sys.stdout)] if self.verbose else []
         if self.tensorboard_log is not None:
             formats.append(TensorBoardOutputFormat(self.tensorboard_log))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from reports.content.arrangement import Arrangement
 from reports.content.document import Aggregate, ReportSettings
+from reports.content.kinds import listed
 from reports.content.protocol import mixes_hyperparameters
 from reports.logs.records import LoadedRuns, Run
 from reports.logs.references import FALLBACK
@@ -47,8 +48,8 @@ def cautions(
         *_on_hyperparameters(arrangement),
         *_on_certainty(rows),
         *_on_scale(arrangement),
+        *_on_trackers(arrangement),
         *_on_remarks(arrangement),
-        *_on_distinctions(arrangement),
     ]
     if loaded.set_aside:
         sentences.append(
@@ -90,7 +91,7 @@ def _on_failures(failed: Mapping[str, Failures]) -> list[str]:
     if not counts:
         return []
     return [
-        f"{', '.join(counts)} failed: an interval of the mean covers too rarely where failures are "
+        f"{listed(counts)} failed: an interval of the mean covers too rarely where failures are "
         "few and large, and the IQM may leave them out altogether. Look at their curves, and add "
         "seeds."
     ]
@@ -99,7 +100,7 @@ def _on_failures(failed: Mapping[str, Failures]) -> list[str]:
 def _named(labels: Sequence[str], every: Sequence[str]) -> str:
     if len(labels) == len(every) > 1:
         return "Every label"
-    return ", ".join(labels)
+    return listed(labels)
 
 
 def on_unequal(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
@@ -127,10 +128,10 @@ def on_unequal(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
                 found.append(f"{label} on {task}: {' and '.join(parts)}")
     if not found:
         return []
-    listed = "; ".join(found[:_MOST_LISTED])
+    shown = "; ".join(found[:_MOST_LISTED])
     more = f"; and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
     return [
-        f"Unequal beside {settings.baseline} are {listed}{more}: the rank test asks for one "
+        f"Unequal beside {settings.baseline} are {shown}{more}: the rank test asks for one "
         "distribution and may claim a difference of mean where only the spread differs, so run the "
         "same seeds of every label, and look whether Welch's test, per task, agrees."
     ]
@@ -140,14 +141,14 @@ def _on_tuning(arrangement: Arrangement, pair: tuple[str, str] | None) -> list[s
     """Whether the headline's two labels, or all where there is no headline, were tuned alike."""
     tuning: dict[str, list[str]] = {}
     for label in pair or arrangement.labels:
-        received = {run.tuning for run in arrangement.runs if run.label == label}
-        tuning.setdefault("; ".join(sorted(received)), []).append(label)
+        words = {run.tuning for run in arrangement.runs if run.label == label}
+        tuning.setdefault("; ".join(sorted(words)), []).append(label)
     if len(tuning) < 2:
         return []
-    listed = ". ".join(f"{', '.join(labels)}: {what}" for what, labels in tuning.items())
+    received = ". ".join(f"{listed(labels)}: {what}" for what, labels in tuning.items())
     return [
         f"{_named(pair or arrangement.labels, arrangement.labels)} did not receive the same "
-        f"tuning, which alone can decide. {listed}. Tune them alike: python -m ppo_lab.tune."
+        f"tuning, which alone can decide. {received}. Tune them alike: python -m ppo_lab.tune."
     ]
 
 
@@ -160,17 +161,14 @@ def _on_hyperparameters(arrangement: Arrangement) -> list[str]:
     ]
 
 
-def _on_distinctions(arrangement: Arrangement) -> list[str]:
-    """Which label is which, where their names cannot say all of it."""
-    return [
-        f"{label} is the one with {full}."
-        for label in arrangement.labels
-        for full in dict.fromkeys(
-            run.distinction_in_full
-            for run in arrangement.runs
-            if run.label == label and run.distinction_in_full != run.distinction
-        )
-    ]
+def on_distinctions(arrangement: Arrangement) -> list[str]:
+    """Which label is which, where their names cannot say all of it: each in full."""
+    numbered = dict.fromkeys(
+        (run.label, run.distinction_in_full)
+        for run in arrangement.runs
+        if run.distinction_in_full != run.distinction
+    )
+    return [f"{label} is the one with {full}." for label, full in numbered]
 
 
 def _on_conditions(arrangement: Arrangement) -> list[str]:
@@ -237,9 +235,23 @@ def _on_scale(arrangement: Arrangement) -> list[str]:
     if not tasks:
         return []
     return [
-        f"No good score is known for {', '.join(tasks)}: 1 is the best label's own mean there, so "
-        "ranks and differences stand, and an optimality gap is no distance from an optimum. "
+        f"No good score is known for {listed(list(tasks))}: 1 is the best label's own mean there, "
+        "so ranks and differences stand, and an optimality gap is no distance from an optimum. "
         "Give a good score: --references FILE."
+    ]
+
+
+def _on_trackers(arrangement: Arrangement) -> list[str]:
+    """Runs that were logged both by a tracker and by files of their own, and may stand twice."""
+    kinds = {run.kind for run in arrangement.runs}
+    tracked = kinds & {"tensorboard", "wandb", "openrlbenchmark"}
+    if not tracked or len(kinds) == 1:
+        return []
+    count = sum(run.kind in tracked for run in arrangement.runs)
+    return [
+        f"{count} of {counted(len(arrangement.runs), 'run')} were read from the logs of a tracker "
+        "(TensorBoard, W&B), beside others: a run that was logged in both ways counts twice, under "
+        "two labels. Give one of the two folders."
     ]
 
 

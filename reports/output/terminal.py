@@ -10,7 +10,8 @@ from rich.text import Text
 
 from reports.content.document import Document, Interval
 from reports.content.numbers import Cell, CellKind, parts, percent, shown
-from reports.output.tables import Table, brief_main_table
+from reports.output.table import Table
+from reports.output.tables import brief_main_table
 from reports.text import one_line
 
 __all__ = ["TerminalTable"]
