@@ -83,6 +83,7 @@ def test_the_metrics_page_defines_exactly_what_is_logged() -> None:
     common: dict[str, Any] = {"n_steps": 64, "n_epochs": 1, "device": "cpu", "clip_range_vf": 1.0}
     for policy, env, kwargs in (
         ("MlpPolicy", "CartPole-v1", {"objective": "adaptive_kl"}),
+        ("MlpPolicy", "CartPole-v1", {"normalize_value": True}),
         (_OneOptimiser, "Pendulum-v1", {}),
     ):
         model = SpecPPO(policy, make_vec_env(env, 1, seed=0), **common, **kwargs)  # type: ignore[arg-type]
