@@ -22,7 +22,7 @@ from ppo_lab.runs.cluster.packing import PackError
 from ppo_lab.runs.cpu import differing_cpus
 from ppo_lab.runs.executor import Death
 from ppo_lab.runs.folder import circumstances
-from ppo_lab.runs.storage_url import shown_url, words_without_passwords
+from ppo_lab.runs.storage_url import words_without_passwords
 
 __all__ = ["BUNDLE_SECONDS", "MOST_LOSSES", "ClusterExecutor", "bundle_size"]
 
@@ -135,8 +135,7 @@ class ClusterExecutor(Generic[T]):
 
     @property
     def _shown(self) -> str:
-        address = self._cluster.address
-        return f"--cluster {shown_url(address) if '://' in address else address}"
+        return f"--cluster {self._cluster.address}"
 
     @property
     def busy(self) -> int:
