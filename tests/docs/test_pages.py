@@ -108,3 +108,8 @@ def test_the_ppo_page_shows_every_new_argument_in_an_example_that_works() -> Non
         arguments = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
         assert name in arguments
         SpecPPO("MlpPolicy", make_vec_env(_all_allowed, 1), n_steps=64, device="cpu", **arguments)
+
+
+def test_the_page_on_many_machines_shows_the_script_that_the_tests_run() -> None:
+    script = (DOCS / "examples" / "array.sh").read_text(encoding="utf-8")
+    assert f"```bash\n{script}```" in (DOCS / "many_machines.md").read_text(encoding="utf-8")

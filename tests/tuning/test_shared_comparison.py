@@ -25,9 +25,9 @@ PROGRAMS = binaries()
 pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="no PostgreSQL server is installed")
 
 NAME = "many"
-SMALL = ["--algos", "ppo", "optimal", "--envs", "ppo_lab/GridWorld-v0", "--seeds", "4"]
-SMALL += ["--timesteps", "256", "--episodes", "2", "--points", "2", "--settings", "default"]
-SMALL += ["--name", NAME, "--n-envs", "1"]
+SMALL = ["--algos", "q_learning", "optimal", "--envs", "ppo_lab/GridWorld-v0", "--seeds", "4"]
+SMALL += ["--timesteps", "2000", "--episodes", "2", "--points", "2", "--settings", "default"]
+SMALL += ["--name", NAME]
 REPORT = ["report.html", "report.md", "report.json", "tables/table.csv", "tables/scores.csv"]
 MACHINE = (
     # Another host's name: the death of such a machine shows by its silence alone.

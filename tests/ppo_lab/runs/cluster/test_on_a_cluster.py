@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 SLOW = "tests.ppo_lab.runs.cluster.slow_env:SlowEnv"
 REPORT = ["report.html", "report.md", "report.json", "tables/table.csv", "tables/scores.csv"]
-MOST_SECONDS = 240.0
+MOST_SECONDS = 600.0
 
 
 @pytest.fixture(scope="module")
