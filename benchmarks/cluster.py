@@ -70,7 +70,7 @@ def measured(address: str, count: int, bundle: int | None) -> Cost:
         home = Path(name)
         settings = ClusterSettings(address, 1.0, 0.0, (), ppo_lab.__version__)
         executor: production.ClusterExecutor[Any] = production.ClusterExecutor(settings, home)
-        for token in home.glob(".shared-*"):
+        for token in home.glob(".probe-*"):
             token.unlink()  # no node sees the folder: all comes back as bytes
         if bundle is not None:
             production.bundle_size = lambda *_: bundle  # type: ignore[assignment]

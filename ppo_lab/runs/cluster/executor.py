@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import os
 import pickle
 import secrets
 import sys
@@ -33,6 +34,8 @@ MOST_LOSSES = 3
 BUNDLE_SECONDS = 5.0
 """Runs that are shorter are sent several at a time, so that a task of Ray's takes about as long."""
 MOST_IN_BUNDLE = 200
+REMEMBERED = 100
+"""Runs whose mean time decides the size of a bundle."""
 START_SECONDS = 240.0
 CLOSE_SECONDS = 15.0
 GOES_ON = "the same command goes on from here"
@@ -90,10 +93,12 @@ class ClusterExecutor(Generic[T]):
         self._outcomes: deque[tuple[_Task, T | Death | BaseException]] = deque()
         self._numbers = 0
         self._nodes = self._slots = 0
-        self._seconds: list[float] = []
+        self._seconds: deque[float] = deque(maxlen=REMEMBERED)
         self._cpus: dict[str, Mapping[str, Any]] = {}
         self._warned: set[str] = set()
-        self._token = None if home is None else home / f".shared-{secrets.token_hex(8)}"
+        self._token = (
+            None if home is None else home / f".probe-{os.getpid()}-{secrets.token_hex(8)}"
+        )
         if self._token is not None:
             self._token.touch()
         self._connection, self._process = self._started(needs, driver)
@@ -210,8 +215,7 @@ class ClusterExecutor(Generic[T]):
 
     @property
     def _mean_seconds(self) -> float | None:
-        last = self._seconds[-100:]
-        return sum(last) / len(last) if last else None
+        return sum(self._seconds) / len(self._seconds) if self._seconds else None
 
     def _pass_on(self) -> None:
         """Keep every core busy, and where runs are short one more bundle waiting for each."""

@@ -133,7 +133,7 @@ def test_the_report_of_two_nodes_is_that_of_one_machine_byte_for_byte(
     commands = {str(record["command"]) for record in records(tmp_path / "many")}
     assert len(commands) == 1
     assert commands.pop().startswith("compare.py --algos spec_ppo ppo optimal ")
-    assert list((tmp_path / "many").glob("*/.shared-*")) == []
+    assert list((tmp_path / "many").glob("*/.probe-*")) == []
 
 
 def test_run_folders_come_back_as_bytes_and_are_not_made_again(
@@ -145,7 +145,7 @@ def test_run_folders_come_back_as_bytes_and_are_not_made_again(
     executor: ClusterExecutor[RunResult] = ClusterExecutor(
         settings(cluster), home, needs_of(wanted.values())
     )
-    [token] = home.glob(".shared-*")
+    [token] = home.glob(".probe-*")
     token.unlink()
     made = dict(execute_runs(wanted, 1, executor=executor))
     executor.close()
