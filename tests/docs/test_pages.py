@@ -115,3 +115,8 @@ def test_the_ppo_page_shows_every_new_argument_in_an_example_that_works() -> Non
 def test_the_commands_page_has_every_spelling_and_answer_of_the_table() -> None:
     text = spellings.PAGE.read_text(encoding="utf-8")
     assert spellings.page(text) == text, "python -m docs.spellings writes it anew"
+
+
+def test_the_page_on_many_machines_shows_the_script_that_the_tests_run() -> None:
+    script = (DOCS / "examples" / "array.sh").read_text(encoding="utf-8")
+    assert f"```bash\n{script}```" in (DOCS / "many_machines.md").read_text(encoding="utf-8")
