@@ -17,6 +17,7 @@ from ppo_lab.commands.executors import (
     check_cluster,
     make_executor,
 )
+from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.shared import (
     CommandParser,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from ppo_lab.hyperparams.sources import TrainingSettings
     from tuning.base import Base
+    from tuning.population import Population
     from tuning.protocol import Pruner, Sampler, TuningProtocol
     from tuning.spaces import Space
 
@@ -242,7 +244,7 @@ def _guarded(options: TuneOptions) -> None:
 
 
 def _tune(options: TuneOptions) -> None:
-    from ppo_lab.commands.population import as_many_trials, check_populations
+    from ppo_lab.commands.population import STRATEGY, as_many_trials
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
@@ -255,12 +257,18 @@ def _tune(options: TuneOptions) -> None:
     protocols, spaces = _checked(options)
     name = options.study_name or f"tune-{environment_folder_name(options.env)}"
     folder = writable_folder(options.log_folder, name, "--study-name")
-    check_populations(options, protocols, spaces, folder)
+    populations: dict[str, Population] = {}
+    if options.strategy == STRATEGY:
+        from tuning.population_stages import planned_populations
+
+        populations = planned_populations(
+            protocols, spaces, folder, options.population, options.generations
+        )
     # Machines that share a database may share the folder too; a file is one command's at a time.
     many = options.storage is not None and is_shared(options.storage)
     with folder_lock(folder, shared=many):
         sweep(folder)
-        _run(options, protocols, spaces, folder, started)
+        _run(options, protocols, spaces, populations, folder, started)
 
 
 def _checked(
@@ -281,6 +289,8 @@ def _checked(
     from tuning.space_files import spaces_for
     from tuning.spaces import fit_to_budget
 
+    if options.plots:
+        require("plotly", "--plots")
     checked_design(options, options.seeds)
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     checked_run_timeout(options.run_timeout)
@@ -382,11 +392,12 @@ def _run(
     options: TuneOptions,
     protocols: "Mapping[str, TuningProtocol]",
     spaces: "Mapping[str, Space]",
+    plans: "Mapping[str, Population]",
     folder: Path,
     started: float,
 ) -> None:
-    from ppo_lab.commands.population import run_populations
     from ppo_lab.commands.progress import StageProgress
+    from tuning.population_stages import run_population
     from tuning.run_study import run_study
     from tuning.search import Search
 
@@ -421,7 +432,17 @@ def _run(
             run_timeout=options.run_timeout,
             executor=executor,
         )
-    populations = run_populations(options, protocols, spaces, folder, outcome, console)
+    populations = [
+        run_population(
+            plans[tuned.algo],
+            tuned,
+            jobs=jobs,
+            progress=StageProgress(console),
+            run_timeout=options.run_timeout,
+        )
+        for tuned in outcome.tuned
+        if tuned.algo in plans
+    ]
     outcome = replace(
         outcome,
         notes=(*outcome.notes, *(note for each in populations for note in each.notes)),

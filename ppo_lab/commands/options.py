@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ppo_lab.runs.config import VecEnvKind
+    from reports.content.document import Engine
     from reports.report import Format
 
 __all__ = [
@@ -174,6 +175,8 @@ class ReportOptions:
     references: Path | None
     best: bool
     title: str | None
+    engine: "Engine"
+    verify: bool
 
 
 @dataclass(frozen=True)
