@@ -13,6 +13,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
+from benchmarks import exploration
 from ppo_lab import SpecPPO
 from ppo_lab.errors import ArgumentError, NonFiniteError
 from ppo_lab.ppo.reward_streams import stream_estimates
@@ -278,3 +279,11 @@ def test_a_reward_that_is_not_a_number_stops_the_training() -> None:
     env = make_vec_env("ppo_lab/FourRooms-v0", 2, env_kwargs={"size": 5}, wrapper_class=Breaks)
     with pytest.raises(NonFiniteError, match="reward is nan at step 2 in environment 0"):
         SpecPPO("MlpPolicy", env, intrinsic_coef=1.0, **SMALL).learn(32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_rnd_finds_the_distant_exit_that_plain_ppo_never_sees(seed: int) -> None:
+    # The optimum of FourRooms is 1: the exit's reward, 41 steps away of the 100 that there are.
+    assert exploration.train("ppo", seed).expected_return < 0.01
+    assert exploration.train("rnd", seed).expected_return >= 0.9
