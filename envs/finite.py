@@ -17,6 +17,7 @@ from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 
+from envs.gridworld import GridWorld
 from envs.gymnasium_internals import (
     GYMNASIUMS,
     UnknownLimitError,
@@ -28,7 +29,7 @@ from envs.mdp import TabularMDP, from_toy_text
 from envs.observations import GridImageObserver, IndexObserver, PictureObserver, TableObserver
 from envs.tabular import TabularEnv
 
-__all__ = ["PLAIN_WRAPPERS", "TOY_TEXT", "FiniteTask", "finite_task"]
+__all__ = ["PLAIN_WRAPPERS", "TOY_TEXT", "FiniteTask", "finite_task", "has_own_masks"]
 
 PLAIN_WRAPPERS = (OrderEnforcing, PassiveEnvChecker)
 """What ``gymnasium.make`` puts around an environment beside a time limit."""
@@ -76,8 +77,9 @@ def finite_task(env: gym.Env[Any, Any]) -> FiniteTask | None:
         env: as ``gymnasium.make`` makes it.
 
     Returns:
-        None where it is none, has no time limit, lets the agent know which actions are possible
-        (``action_masks``), or anything in or around it could differ from its tables.
+        None where it is none, has no time limit, forbids actions (``action_masks``; a grid world's
+        are advice, and its tables have all of them), or anything in or around it could differ from
+        its tables.
     """
     *wrappers, base = layers_of(env)
     if not all(_is_as_written(layer, type(layer)) for layer in wrappers):
@@ -86,12 +88,21 @@ def finite_task(env: gym.Env[Any, Any]) -> FiniteTask | None:
         horizon = shortest_time_limit(env)
     except UnknownLimitError:
         return None
-    if horizon < 1 or hasattr(base, "action_masks"):
+    if horizon < 1 or (hasattr(base, "action_masks") and not has_own_masks(base)):
         return None
     mdp = _tabular(base) if isinstance(base, TabularEnv) else _toy_text(base)
     if mdp is None or not _shows_its_states(base, env, mdp):
         return None
     return FiniteTask(mdp, horizon, env)
+
+
+def has_own_masks(base: Any) -> bool:
+    """Whether an unwrapped environment's masks are those of :class:`~envs.gridworld.GridWorld`.
+
+    They leave out moves that lead nowhere, which ``step`` takes all the same.
+    """
+    method = getattr(type(base), "action_masks", None)
+    return method is GridWorld.action_masks and "action_masks" not in vars(base)
 
 
 def _is_as_written(layer: Any, kind: type) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 
 from envs.grid_rendering import Overlay, draw_grid, text_map
-from envs.maps import EXITS, REFERENCE_MAP, grid_mdp, read_map
-from envs.mdp import FloatArray, IntArray
+from envs.maps import EXITS, REFERENCE_MAP, grid_mdp, moves_somewhere, read_map
+from envs.mdp import BoolArray, FloatArray, IntArray
 from envs.observations import grid_observer
 from envs.rendering import Frame
 from envs.tabular import TabularEnv, TabularVectorEnv
@@ -25,6 +25,9 @@ class GridWorld(TabularEnv):
     ## Action Space
     ``Discrete(4)``, named by ``envs.maps.Action``: 0 up, 1 right, 2 down, 3 left. A move succeeds
     with probability 1 − noise and slips to each perpendicular direction with noise/2.
+
+    ``action_masks()``, which who asks for masks asks (Spec 13), allows the moves that lead to
+    another cell where they do not slip, and in an exit all. ``step`` takes the others too.
 
     ## Observation Space
     * ``index``: ``Discrete(S)``, the index of the cell. States are the open cells (start and exits
@@ -66,6 +69,7 @@ class GridWorld(TabularEnv):
 
     Attributes:
         grid: The map, ``envs.maps.GridMap``.
+        allowed: (S, A) bool, the masks of all states.
         mdp: The same rules as arrays; planners take it.
         overlay: What ``render`` draws on the cells; ``draw`` sets it.
 
@@ -88,9 +92,16 @@ class GridWorld(TabularEnv):
         render_mode: str | None = None,
     ) -> None:
         self.grid = read_map(map, exits)
+        self.allowed = moves_somewhere(self.grid)
+        self.allowed.setflags(write=False)
         self.overlay = Overlay()
         mdp = grid_mdp(self.grid, noise, living_reward)
         super().__init__(mdp, grid_observer(observation, self.grid), render_mode)
+
+    def action_masks(self) -> BoolArray:
+        """(A,) bool: which moves lead somewhere from the present cell."""
+        allowed: BoolArray = self.allowed[self.state]
+        return allowed
 
     def draw(
         self,
@@ -127,6 +138,7 @@ class GridWorldVector(TabularVectorEnv):
 
     Attributes:
         grid: The map, ``envs.maps.GridMap``.
+        allowed: (S, A) bool, the masks of all states.
         mdp: The rules as arrays.
     """
 
@@ -143,8 +155,14 @@ class GridWorldVector(TabularVectorEnv):
         **options: Unpack[BatchOptions],
     ) -> None:
         self.grid = read_map(map, exits)
+        self.allowed = moves_somewhere(self.grid)
         mdp = grid_mdp(self.grid, noise, living_reward)
         super().__init__(num_envs, mdp, grid_observer(observation, self.grid), **options)
+
+    def action_masks(self) -> BoolArray:
+        """(N, A) bool: which moves lead somewhere from each copy's cell."""
+        allowed: BoolArray = self.allowed[self.states]
+        return allowed
 
     def _text(self, index: int) -> str:
         return text_map(self.grid, int(self.states[index]))

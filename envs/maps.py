@@ -154,6 +154,17 @@ def grid_mdp(grid: GridMap, noise: float, living_reward: float) -> TabularMDP:
     return TabularMDP(next_states, probabilities, rewards, terminations, start)
 
 
+def moves_somewhere(grid: GridMap) -> BoolArray:
+    """(S, A) bool: whether a move that does not slip leads to another cell.
+
+    All of an exit's actions do, which end the episode; so do those of a cell with walls all
+    around, where no other action is left.
+    """
+    moves: BoolArray = _arrivals(grid) != np.arange(len(grid.cells))[:, np.newaxis]
+    moves[grid.exits | ~moves.any(axis=1)] = True
+    return moves
+
+
 def _arrivals(grid: GridMap) -> IntArray:
     """(S, A) int64: where each move leads when it does not slip."""
     padded = np.pad(grid.states, 1, constant_values=-1)

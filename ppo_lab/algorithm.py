@@ -48,6 +48,7 @@ from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.ppo.streams_algorithm import StreamsAlgorithm
 from ppo_lab.ppo.trust_region import kl_limit
 from ppo_lab.ppo.trust_region_algorithm import TrustRegionAlgorithm
+from ppo_lab.ppo.value_scale import ScaledValue
 
 __all__ = ["SpecPPO"]
 
@@ -85,6 +86,9 @@ class SpecPPO(
         desired_kl: the KL that adaptive β and adaptive ε steer to.
         adaptive_clip_range: (lowest, highest) ε; ε starts at ``clip_range`` and follows the KL
             (Spec 7.5); None: ε follows its schedule.
+        normalize_value: the critic regresses on (R̂ − μ)/σ, with the mean and standard deviation of
+            all targets so far, and V is read as μ + σ times what it says (Spec 14.4).
+            ``clip_range_vf`` is then in units of σ. By torch alone.
         mask_actions: act and learn under the masks of environments that have ``action_masks()``,
             as sb3-contrib's ``MaskablePPO`` (Spec 13).
         intrinsic_coef, intrinsic_gamma, rnd_kwargs: a bonus for what is new, by random network
@@ -150,6 +154,7 @@ class SpecPPO(
         desired_kl: float = 0.01,
         adaptive_clip_range: tuple[float, float] | None = None,
         mask_actions: bool = False,
+        normalize_value: bool = False,
         intrinsic_coef: float = 0.0,
         intrinsic_gamma: float = 0.99,
         rnd_kwargs: dict[str, Any] | None = None,
@@ -207,6 +212,7 @@ class SpecPPO(
         self.adaptive_clip_range = adaptive_clip_range
         self._adapted_clip_range: float | None = None
         self.mask_actions = mask_actions
+        self.normalize_value = normalize_value
         self.intrinsic_coef = intrinsic_coef
         self.intrinsic_gamma = intrinsic_gamma
         self.rnd_kwargs = rnd_kwargs
@@ -237,8 +243,12 @@ class SpecPPO(
         # Again: ``load`` sets attributes past the constructor.
         check_arguments(vars(self))
         check_policy(self.policy_class, vars(self))
+        given = self.policy_kwargs
+        if self.normalize_value:
+            self.policy_kwargs = {**given, "normalize_value": True}
         self._choose_device()
         super()._setup_model()
+        self.policy_kwargs = given
         self._setup_streams()
         if isinstance(self.rollout_buffer, SpecRolloutBuffer):
             self.rollout_buffer.advantage_estimator = self.advantage_estimator
@@ -278,12 +288,18 @@ class SpecPPO(
 
     def train(self) -> None:
         """Update actor and critic on the rollout that is in the buffer (Spec 6.3)."""
+        if not self._has_samples():
+            return
         self.policy.set_training_mode(True)
         path = self._compiled_path()
         self._update_learning_rates(path is None and has_joint_optimizer(self.policy))
         clip_range, clip_range_vf = self._clip_ranges()
         diagnostics = UpdateDiagnostics(self.logger)
         self._prepare_advantages(diagnostics)
+        if self.normalize_value:
+            scale = self._value_scale
+            scale.update(th.as_tensor(self.rollout_buffer.returns))
+            diagnostics.add(target_mean=scale.mean.item(), target_std=scale.std.item())
         if path is None:
             self._gradient_step = GradientStep(self.policy)
             self._update_by_torch(clip_range, clip_range_vf, diagnostics)
@@ -294,6 +310,17 @@ class SpecPPO(
         self._adapt_trust_region(diagnostics, clip_range, measure_kl)
         self._fit_streams(diagnostics, self.n_epochs, self.batch_size)
         self._record(diagnostics, clip_range, clip_range_vf)
+
+    @property
+    def _value_scale(self) -> ScaledValue:
+        scale = self.policy.value_net
+        assert isinstance(scale, ScaledValue)
+        return scale
+
+    def _has_samples(self) -> bool:
+        """Whether the rollout holds any: of agents that have all left a game there are none."""
+        sampled = getattr(self.rollout_buffer, "sampled", None)
+        return sampled is None or bool(sampled.any())
 
     def _update_by_torch(
         self, clip_range: float, clip_range_vf: float | None, diagnostics: UpdateDiagnostics
@@ -339,9 +366,11 @@ class SpecPPO(
         else:
             penalty = self.kl_coef * obj.kl_k3(log_ratio)
             objective = obj.surrogate(ratio, advantages) - penalty
-        value_loss = obj.value_loss(
-            values.flatten(), batch.returns, batch.old_values, clip_range_vf
-        )
+        targets, old_values = batch.returns, batch.old_values
+        if self.normalize_value:
+            scaled = map(self._value_scale.normalize, (values, targets, old_values))
+            values, targets, old_values = scaled
+        value_loss = obj.value_loss(values.flatten(), targets, old_values, clip_range_vf)
         entropy = obj.entropy_estimate(entropies, log_prob)
         total = obj.total_loss(objective, value_loss, entropy, self.vf_coef, self.ent_coef)
         return obj.Losses(objective, value_loss, entropy, total, log_ratio, ratio)

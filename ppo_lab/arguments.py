@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
@@ -44,6 +44,7 @@ _RATES = ("learning_rate", "critic_learning_rate", "cost_learning_rate")
 _SCHEDULES = (*_RATES, "clip_range", "clip_range_vf")
 _OF_THE_CRITIC = ("critic_max_grad_norm", "critic_learning_rate", "clip_range_vf")
 _OF_COSTS = ("cost_limit", "cost_gamma", "cost_learning_rate")
+_FLAGS = ("mask_actions", "normalize_value")
 _MAY_BE_NONE = ("target_kl", *_OF_THE_CRITIC, *_OF_COSTS)
 
 
@@ -63,17 +64,9 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     }
     for name, choices in _CHOICES.items():
         _require(name, given, choices.__contains__, "one of " + ", ".join(map(repr, choices)))
-    for name in _AT_LEAST_ONE:
-        _require(name, given, lambda value: _is_integer(value) and value >= 1, "an integer ≥ 1")
-    for name in _FRACTIONS:
-        _require(name, given, lambda value: _is_real(value) and 0 <= value <= 1, "a number in 0…1")
-    for name in _NOT_NEGATIVE:
-        _require(name, given, lambda value: _is_real(value) and value >= 0, "a number ≥ 0")
-    for name in _FINITE:
-        _require(name, given, _is_finite, "a finite number ≥ 0")
-    for name in _POSITIVE:
-        _require(name, given, lambda value: _is_real(value) and value > 0, "a number > 0")
-    _require("mask_actions", given, lambda value: isinstance(value, bool), "True or False")
+    for names, holds, expected in _EXPECTED:
+        for name in names:
+            _require(name, given, holds, expected)
     for name in _SCHEDULES:
         if name in given:
             _check_schedule(name, given[name])
@@ -101,6 +94,16 @@ def _is_real(value: object) -> bool:
 
 def _is_finite(value: object) -> bool:
     return _is_real(value) and 0 <= value < float("inf")  # type: ignore[operator]
+
+
+_EXPECTED: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
+    (_AT_LEAST_ONE, lambda value: _is_integer(value) and value >= 1, "an integer ≥ 1"),
+    (_FRACTIONS, lambda value: _is_real(value) and 0 <= value <= 1, "a number in 0…1"),
+    (_NOT_NEGATIVE, lambda value: _is_real(value) and value >= 0, "a number ≥ 0"),
+    (_FINITE, _is_finite, "a finite number ≥ 0"),
+    (_POSITIVE, lambda value: _is_real(value) and value > 0, "a number > 0"),
+    (_FLAGS, lambda value: isinstance(value, bool), "True or False"),
+)
 
 
 def _require(
@@ -209,6 +212,11 @@ def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -
     Raises:
         ArgumentError: an argument of the critic's alone, for a policy with one optimiser.
     """
+    if "normalize_value" in (arguments["policy_kwargs"] or {}):
+        raise ArgumentError(
+            "policy_kwargs has normalize_value, of which the loss would not know: pass it to "
+            "SpecPPO itself"
+        )
     if issubclass(policy_class, SpecActorCriticPolicy):
         return
     for name in ("critic_learning_rate", "critic_max_grad_norm"):
@@ -217,6 +225,11 @@ def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -
                 f"{name} with policy {policy_class.__name__}, whose one optimiser moves actor and "
                 "critic alike: derive the policy from SpecActorCriticPolicy"
             )
+    if arguments["normalize_value"]:
+        raise ArgumentError(
+            f"normalize_value=True with policy {policy_class.__name__}, whose values are not read "
+            "through μ and σ: derive the policy from SpecActorCriticPolicy"
+        )
 
 
 def check_rollout_shape(

@@ -10,9 +10,15 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import nn
 
 from ppo_lab.arguments import Backend
-from ppo_lab.compiled.plain_policy import parameters_in_order, why_not_plain
+from ppo_lab.compiled.plain_policy import (
+    SERVED_OF_DICT,
+    SERVED_POLICIES,
+    parameters_in_order,
+    why_not_plain,
+)
 from ppo_lab.errors import ArgumentError
-from ppo_lab.ppo.buffers import SpecRolloutBuffer
+from ppo_lab.ppo.action_masks import MaskedDictRolloutBuffer, MaskedRolloutBuffer
+from ppo_lab.ppo.buffers import SpecDictRolloutBuffer, SpecRolloutBuffer
 from ppo_lab.ppo.policies import SpecActorCriticPolicy, critic_optimizer_of, has_joint_optimizer
 from ppo_lab.ppo.torch_internals import GLOBAL_OPTIMIZER_HOOKS, OPTIMIZER_HOOKS, hook_reason
 from ppo_lab.worlds.as_written import replaced_on
@@ -31,6 +37,12 @@ ADAM = {
     "differentiable": False,
 }
 """What the kernels' Adam leaves out, at the values where it is not missed."""
+BUFFERS = (
+    SpecRolloutBuffer,
+    SpecDictRolloutBuffer,
+    MaskedRolloutBuffer,
+    MaskedDictRolloutBuffer,
+)
 JOINT = "policy.optimizer holds the critic's parameters too, and moves both networks as SB3's does"
 
 
@@ -111,7 +123,9 @@ def may_serve(
         actions: likewise.
     """
     changed = any(name.startswith("features_extractor") for name in policy_kwargs)
-    plain = policy_class is SpecActorCriticPolicy and not changed
+    changed |= bool(policy_kwargs.get("normalize_value"))
+    of_dict = policy_class in SERVED_OF_DICT and bool(policy_kwargs.get("critic_only"))
+    plain = (policy_class in SERVED_POLICIES or of_dict) and not changed
     return plain and _spaces_reason(observations, actions) is None
 
 
@@ -129,24 +143,26 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
     if (reason := getattr(model, "torch_only_reason", None)) is not None:
         return str(reason)
-    if getattr(model, "mask_actions", False):
-        return "mask_actions=True, and the kernels know no masks"
+    if getattr(model, "normalize_value", False):
+        return "normalize_value=True, and the kernels regress on the targets as they are"
     if model.device.type != "cpu":
         return f"the model is on {model.device}, and the kernels run on the CPU"
-    if type(model.rollout_buffer) is not SpecRolloutBuffer:
+    if type(model.rollout_buffer) not in BUFFERS:
         return f"the rollout buffer is a {type(model.rollout_buffer).__name__}"
     if (method := replaced_on(model.rollout_buffer)) is not None:
         return f"the rollout buffer has a {method} of its own"
-    if type(model.policy) is not SpecActorCriticPolicy:
-        return f"the policy is a {type(model.policy).__name__}, not MlpPolicy"
     return (
         _spaces_reason(model.observation_space, model.action_space)
-        or why_not_plain(model.policy)
-        or _optimizers_reason(model.policy)
+        or why_not_plain(model.policy)  # type: ignore[arg-type]
+        or _optimizers_reason(model.policy)  # type: ignore[arg-type]
     )
 
 
 def _spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> str | None:
+    if isinstance(observations, spaces.Dict):
+        parts = observations.spaces.items()
+        reasons = ((key, _spaces_reason(part, actions)) for key, part in parts)
+        return next((f"of {key!r} {reason}" for key, reason in reasons if reason), None)
     if not isinstance(observations, spaces.Discrete | spaces.Box):
         return f"the observations are a {type(observations).__name__}"
     if observations.dtype == np.uint8 and len(observations.shape or ()) == 3:

@@ -19,14 +19,15 @@ class Step(NamedTuple):
     """What one step of K environments returned.
 
     Attributes:
-        observations: (K, …), the first of the next episode where one ended.
+        observations: (K, …), the first of the next episode where one ended; of a Dict an array
+            a key.
         rewards: (K,) float32.
         dones: (K,) bool.
         noted: (environment, info) of every episode that ended, and of every info that brings the
             statistics of an episode in the midst of another.
     """
 
-    observations: NDArray[Any]
+    observations: Any
     rewards: NDArray[np.float32]
     dones: NDArray[np.bool_]
     noted: Sequence[tuple[int, dict[str, Any]]]
@@ -50,7 +51,7 @@ class VecEnvSteps:
             for index, info in enumerate(infos)
             if info is not GOING_ON and (dones[index] or "episode" in info)
         ]
-        return Step(observations, rewards, dones, noted)  # type: ignore[arg-type]
+        return Step(observations, rewards, dones, noted)
 
 
 class DirectSteps:
@@ -58,17 +59,30 @@ class DirectSteps:
 
     ``DummyVecEnv.step`` copies observations and infos deeply, which takes longer than a CartPole.
     Here the arrays are the ``DummyVecEnv``'s own buffers: they hold until the next step.
+
+    Attributes:
+        observations: (K, …), or such an array a key of a Dict.
+        rewards: (K,) float32.
+        dones: (K,) bool.
     """
 
     def __init__(self, env: DummyVecEnv) -> None:
-        self._env = env
-        self._observations = env.buf_obs[None]  # type: ignore[index]
+        self._env, self._envs = env, env.envs
+        is_dict = env.keys != [None]
+        # The index type of SB3's is a string, and None where there is one array.
+        self.observations: Any = dict(env.buf_obs) if is_dict else env.buf_obs[None]  # type: ignore[index]
+        self.rewards, self.dones = env.buf_rews, env.buf_dones
+        self._keys = env.keys if is_dict else ()
         self._some_ended = True
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Step with (K, …) actions within the bounds of the action space."""
-        env, observations = self._env, self._observations
-        envs, rewards, dones = env.envs, env.buf_rews, env.buf_dones
+        noted = self.take(actions)
+        return Step(self.observations, self.rewards, self.dones, noted)
+
+    def take(self, actions: NDArray[Any]) -> list[tuple[int, dict[str, Any]]]:
+        """As ``step``, for who reads the arrays here; what is noted of it."""
+        envs, observations, rewards, dones = self._envs, self.observations, self.rewards, self.dones
         if self._some_ended:
             dones.fill(False)
             self._some_ended = False
@@ -79,13 +93,17 @@ class DirectSteps:
                 dones[index] = self._some_ended = True
                 info["TimeLimit.truncated"] = truncated and not terminated
                 info["terminal_observation"] = observation
-                env.buf_infos[index] = info
+                self._env.buf_infos[index] = info
                 noted.append((index, _kept(info)))
-                observation, env.reset_infos[index] = envs[index].reset()
+                observation, self._env.reset_infos[index] = envs[index].reset()
             elif "episode" in info:
                 noted.append((index, _kept(info)))
-            observations[index] = observation
-        return Step(observations, rewards, dones, noted)
+            if self._keys:
+                for key in self._keys:
+                    observations[key][index] = observation[key]
+            else:
+                observations[index] = observation
+        return noted
 
 
 class PoolSteps:

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ppo_lab.compiled.plain_policy import parameters_in_order
+from ppo_lab.compiled.rows import Rows
 from ppo_lab.kernels.alignment import aligned_zeros
 from ppo_lab.kernels.layout import Head, Layout
 from ppo_lab.kernels.settings import AdamSettings
 from ppo_lab.kernels.update import Adam
-from ppo_lab.ppo.policies import SpecActorCriticPolicy
+from ppo_lab.ppo.action_masks import MasksActions
+from ppo_lab.ppo.policies import SpecActorCriticPolicy, critic_only_of
 from ppo_lab.ppo.torch_internals import own_modules
 
 __all__ = ["PackedPolicy", "layout_of"]
@@ -30,6 +32,9 @@ def layout_of(policy: SpecActorCriticPolicy) -> Layout:
         head = "categorical"
     elif isinstance(actions, spaces.MultiDiscrete):
         head, sizes = "multi_categorical", actions.nvec.tolist()
+    elif isinstance(actions, spaces.MultiBinary):  # under masks: two logits a bit
+        head, sizes = "multi_categorical", [2] * (sizes[0] // 2)
+    judged = policy.vf_features_extractor.features_dim
     return Layout(
         inputs=policy.features_dim,
         actor=_widths(extractor.policy_net),
@@ -37,6 +42,8 @@ def layout_of(policy: SpecActorCriticPolicy) -> Layout:
         activation="relu" if _is_relu(policy) else "tanh",
         head=head,
         action_sizes=tuple(sizes),
+        critic_inputs=judged if critic_only_of(policy) else None,
+        masked=isinstance(policy, MasksActions),
     )
 
 
@@ -48,12 +55,15 @@ class PackedPolicy:
 
     Attributes:
         layout: what lies where.
+        rows: what the kernels see of observations.
         params: (P,) float32, all parameters.
         adam: both moments (P,) float32, and the steps of actor and critic.
     """
 
     def __init__(self, policy: SpecActorCriticPolicy) -> None:
         self.layout = layout_of(policy)
+        n_masks = self.layout.n_outputs if self.layout.masked else 0
+        self.rows = Rows(policy.observation_space, critic_only_of(policy), n_masks)
         self.params = aligned_zeros(self.layout.n_parameters)
         self.adam = Adam.zeros(self.layout)
         self._policy = policy

@@ -11,17 +11,34 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from sb3_contrib.common.maskable.distributions import (
+    MaskableBernoulliDistribution,
+    MaskableCategorical,
+    MaskableCategoricalDistribution,
+    MaskableMultiCategoricalDistribution,
+)
 from stable_baselines3.common.distributions import (
     CategoricalDistribution,
     DiagGaussianDistribution,
     Distribution,
     MultiCategoricalDistribution,
 )
-from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
+from stable_baselines3.common.torch_layers import (
+    BaseFeaturesExtractor,
+    CombinedExtractor,
+    FlattenExtractor,
+    MlpExtractor,
+)
 from torch import nn
 
+from ppo_lab.ppo.action_masks import MasksActions, MasksActionsMlp, MasksActionsMultiInput
 from ppo_lab.ppo.distributions import CheckedOnceCategorical, CheckedOnceGaussian
-from ppo_lab.ppo.policies import SpecActorCriticPolicy, parameters_within
+from ppo_lab.ppo.policies import (
+    SpecActorCriticPolicy,
+    SpecMultiInputActorCriticPolicy,
+    critic_only_of,
+    parameters_within,
+)
 from ppo_lab.ppo.torch_internals import (
     GLOBAL_MODULE_HOOKS,
     MODULE_HOOKS,
@@ -32,7 +49,7 @@ from ppo_lab.ppo.torch_internals import (
 )
 from ppo_lab.worlds.as_written import replaced_on
 
-__all__ = ["parameters_in_order", "why_not_plain"]
+__all__ = ["SERVED_OF_DICT", "SERVED_POLICIES", "parameters_in_order", "why_not_plain"]
 
 ACTIVATIONS = (nn.Tanh, nn.ReLU)
 HEADS: Mapping[type[spaces.Space[Any]], tuple[type[Distribution], ...]] = {
@@ -40,18 +57,36 @@ HEADS: Mapping[type[spaces.Space[Any]], tuple[type[Distribution], ...]] = {
     spaces.MultiDiscrete: (MultiCategoricalDistribution,),
     spaces.Box: (CheckedOnceGaussian, DiagGaussianDistribution),
 }
+MASKED_HEADS: Mapping[type[spaces.Space[Any]], tuple[type[Distribution], ...]] = {
+    spaces.Discrete: (MaskableCategoricalDistribution,),
+    spaces.MultiDiscrete: (MaskableMultiCategoricalDistribution,),
+    spaces.MultiBinary: (MaskableBernoulliDistribution,),
+}
+SERVED_POLICIES = (SpecActorCriticPolicy, MasksActionsMlp)
+"""Of observations that are one array."""
+SERVED_OF_DICT = (SpecMultiInputActorCriticPolicy, MasksActionsMultiInput)
+"""With ``critic_only``, of a Dict; without, SB3's own numbers bit for bit are kept."""
 RESTATED: Mapping[type, tuple[str, ...]] = {
     nn.Module: ("__call__", "_call_impl", "_wrapped_call_impl"),
-    SpecActorCriticPolicy: (
-        *("forward", "evaluate_actions", "predict_values", "get_distribution", "obs_to_tensor"),
-        *("predict", "_predict", "extract_features", "_get_action_dist_from_latent"),
+    **dict.fromkeys(
+        (SpecActorCriticPolicy, MasksActions, *SERVED_POLICIES, *SERVED_OF_DICT),
+        (
+            *("forward", "evaluate_actions", "predict_values", "get_distribution"),
+            *("obs_to_tensor", "predict", "_predict", "extract_features"),
+            *("_get_action_dist_from_latent", "_under"),
+        ),
     ),
+    MaskableCategorical: ("__init__", "apply_masking", "entropy", "log_prob", "sample"),
     MlpExtractor: ("forward", "forward_actor", "forward_critic"),
     **dict.fromkeys((FlattenExtractor, nn.Flatten, nn.Sequential), ("forward",)),
+    CombinedExtractor: ("forward",),
     **dict.fromkeys((nn.Linear, *ACTIVATIONS), ("forward",)),
     **dict.fromkeys(
-        (head for heads in HEADS.values() for head in heads),
-        ("proba_distribution", "log_prob", "entropy", "sample", "get_actions"),
+        (head for kinds in (HEADS, MASKED_HEADS) for heads in kinds.values() for head in heads),
+        (
+            *("proba_distribution", "log_prob", "entropy", "sample", "get_actions"),
+            "apply_masking",
+        ),
     ),
 }
 """What the kernels do in these methods' place."""
@@ -67,14 +102,19 @@ def why_not_plain(policy: SpecActorCriticPolicy) -> str | None:
     """Why the kernels would compute another policy than this one; None: they compute the same.
 
     Args:
-        policy: exactly a ``SpecActorCriticPolicy``.
+        policy: any.
 
     Returns:
         The first reason found, to be read after "because".
     """
+    kind = type(policy)
+    if kind not in (*SERVED_POLICIES, *SERVED_OF_DICT):
+        return f"the policy is a {kind.__name__}, not MlpPolicy"
+    if kind in SERVED_OF_DICT and not critic_only_of(policy):
+        return "the observations are a Dict, and no key of it is the critic's alone"
     return (
         _torch_reason()
-        or _reason_of(policy, "the policy", SpecActorCriticPolicy)
+        or _reason_of(policy, "the policy", kind)
         or _features_reason(policy)
         or _distribution_reason(policy)
         or _networks_reason(policy)
@@ -133,6 +173,10 @@ def _features_reason(policy: SpecActorCriticPolicy) -> str | None:
         policy.vf_features_extractor,
     )
     for extractor in {id(each): each for each in extractors}.values():
+        if critic_only_of(policy):
+            if reason := _combined_reason(extractor):
+                return reason
+            continue
         if type(extractor) is not FlattenExtractor:
             return f"the features come from a {type(extractor).__name__}"
         flatten = extractor.flatten
@@ -146,9 +190,27 @@ def _features_reason(policy: SpecActorCriticPolicy) -> str | None:
     return None
 
 
+def _combined_reason(extractor: BaseFeaturesExtractor) -> str | None:
+    """What keeps a Dict's features from being its keys' numbers, one after the other."""
+    if type(extractor) is not CombinedExtractor:
+        return f"the features come from a {type(extractor).__name__}"
+    if reason := _reason_of(extractor, "the features extractor", CombinedExtractor):
+        return reason
+    parts = own_modules(extractor.extractors)
+    if reason := _reason_of(extractor.extractors, "the features extractors", nn.ModuleDict):
+        return reason
+    for key, part in parts.items():
+        if reason := _reason_of(part, f"the features extractor of {key!r}", nn.Flatten):  # type: ignore[arg-type]
+            return reason
+        if (part.start_dim, part.end_dim) != (1, -1):  # type: ignore[union-attr]
+            return f"the features extractor of {key!r} does not flatten all"
+    return None
+
+
 def _distribution_reason(policy: SpecActorCriticPolicy) -> str | None:
     distribution, space = policy.action_dist, policy.action_space
-    expected = (heads for kind, heads in HEADS.items() if isinstance(space, kind))
+    known = MASKED_HEADS if isinstance(policy, MasksActions) else HEADS
+    expected = (heads for kind, heads in known.items() if isinstance(space, kind))
     if type(distribution) not in next(expected, ()):
         return f"the actions follow a {type(distribution).__name__}"
     if (method := replaced_on(distribution)) is not None:
@@ -162,14 +224,18 @@ def _networks_reason(policy: SpecActorCriticPolicy) -> str | None:
     if reason := _reason_of(extractor, "mlp_extractor", MlpExtractor):
         return reason
     kinds: set[type[nn.Module]] = set()
-    for name, network, head, outputs in (
-        ("policy_net", extractor.policy_net, policy.action_net, _outputs(policy)),
-        ("value_net", extractor.value_net, policy.value_net, 1),
+    seen, judged = policy.pi_features_extractor, policy.vf_features_extractor
+    for name, network, head, inputs, outputs in (
+        (
+            *("policy_net", extractor.policy_net, policy.action_net),
+            *(seen.features_dim, _outputs(policy)),
+        ),
+        ("value_net", extractor.value_net, policy.value_net, judged.features_dim, 1),
     ):
         if reason := _reason_of(network, name, nn.Sequential):
             return reason
         layers: list[Any] = [*own_modules(network).values(), head]
-        if misfit := _chain_reason(layers, policy.features_dim, outputs):
+        if misfit := _chain_reason(layers, inputs, outputs):
             index, reason = misfit
             head_name = "action_net" if name == "policy_net" else "the value's head"
             where = f"{name}[{index}]" if index < len(layers) - 1 else head_name
@@ -197,6 +263,8 @@ def _outputs(policy: SpecActorCriticPolicy) -> int:
         return int(space.n)
     if isinstance(space, spaces.MultiDiscrete):
         return int(space.nvec.sum())
+    if isinstance(space, spaces.MultiBinary):  # under masks: two logits a bit
+        return 2 * int(np.prod(space.shape))
     return int(np.prod(space.shape or ()))
 
 

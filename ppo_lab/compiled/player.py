@@ -10,16 +10,18 @@ import torch as th
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.utils import obs_as_tensor
 from torch import nn
 
 from ppo_lab.compiled.packed_policy import PackedPolicy
-from ppo_lab.errors import ArgumentError, broken_distribution
+from ppo_lab.compiled.rows import Observations, write_observations
+from ppo_lab.errors import broken_distribution
 from ppo_lab.kernels.acting import predict_values, run_act
 from ppo_lab.kernels.boundary import check_array, check_network
-from ppo_lab.kernels.boundary import check_indices as check_places
 from ppo_lab.kernels.compile_notice import announced
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.kernels.stepping import SERVED, StepArrays, load_step, run_step, step_arrays
+from ppo_lab.ppo.action_masks import MaskSource
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import check_finite, check_rollout
 from ppo_lab.ppo.space_checks import check_indices, check_shape
@@ -27,7 +29,7 @@ from ppo_lab.ppo.torch_internals import copy_all, live_parts
 from ppo_lab.vec_env.compiled import CompiledVecEnv
 from ppo_lab.worlds.rollout import RolloutArrays, RolloutOutcome
 
-__all__ = ["Player", "encode", "step_types"]
+__all__ = ["Player", "step_types"]
 
 
 class Player:
@@ -64,7 +66,7 @@ class Player:
         self._space, action_space = model.observation_space, model.action_space
         self._counts = int(self._space.n) if isinstance(self._space, spaces.Discrete) else 0
         self._shape = (n_envs, *(self._space.shape or ()))
-        self._dtype = buffer.observations.dtype
+        self._source = _mask_source(model, layout)
         shape = () if isinstance(action_space, spaces.Discrete) else action_space.shape or ()
         self._moves = self.actions.reshape(n_steps, n_envs, *shape)
         self._box = action_space if isinstance(action_space, spaces.Box) else None
@@ -80,6 +82,8 @@ class Player:
     def _arrays(self) -> StepArrays | None:
         """What a step's one call takes, checked once; None where it does not serve the buffer."""
         seen, layout = self._buffer.observations, self._layout
+        if isinstance(seen, dict):
+            return None
         is_float = seen.dtype.kind == "f"
         # One state alone would look like a number.
         if seen.dtype not in SERVED or not (is_float or self._counts > 1):
@@ -89,7 +93,7 @@ class Player:
         n_envs = self._buffer.n_envs
         arrays = StepArrays(
             self._params, layout.plan, self._work,
-            seen.reshape(len(seen), n_envs, -1), np.zeros((n_envs, layout.inputs), np.float32),
+            seen.reshape(len(seen), n_envs, -1), np.zeros((n_envs, layout.row), np.float32),
             self.noise, self.actions, self._buffer.values, self._buffer.log_probs,
             self._bounds, self._clipped.reshape(self.actions.shape),
         )  # fmt: skip
@@ -103,7 +107,7 @@ class Player:
         if self.is_packed:
             self._binding.read()
 
-    def act(self, step: int, observations: NDArray[Any]) -> NDArray[Any]:
+    def act(self, step: int, observations: Any) -> NDArray[Any]:
         """Choose the actions of one step, and write what belongs to it into the buffer.
 
         Args:
@@ -116,22 +120,72 @@ class Player:
         Raises:
             NonFiniteError: see :func:`collect`; ObservationError: not of the space.
         """
-        if observations.shape != self._shape or self._counts:
+        arrays, seen = self._arrays, self._buffer.observations
+        if arrays is None:
             self._check(observations)
-        # NumPy's own cast into the buffer's dtype, as by RolloutBuffer.add.
-        seen = self._buffer.observations
-        is_row = observations.ndim < seen.ndim - 1
-        seen[step] = observations[:, np.newaxis] if is_row else observations
-        arrays = self._arrays
-        if arrays is not None and (not self._counts or observations.dtype == seen.dtype):
+            write_observations(seen, step, observations)
+            is_served = False
+        else:
+            if observations.shape != self._shape or self._counts:
+                self._check(observations)
+            # NumPy's own cast into the buffer's dtype, as by RolloutBuffer.add.
+            is_row = observations.ndim < seen.ndim - 1
+            seen[step] = observations[:, np.newaxis] if is_row else observations
+            is_served = not self._counts or observations.dtype == seen.dtype
+        masks = self._masks()
+        if arrays is not None and is_served:
+            if masks is not None:
+                arrays.inputs[:, self._layout.inputs :] = masks
             bad = run_step(step, *arrays)
         else:
-            bad = self._act_on(step, self._encoded(observations))
+            bad = self._act_on(step, self._encoded(observations, masks))
             self.for_the_environment(step)
         if bad >= 0:
             self._refuse(step, observations)
+        self.keep_masks(step)
         moves: NDArray[Any] = self._clipped[step]
         return moves
+
+    def takes_rows_of(self, observations: Any) -> bool:
+        """Whether ``act_on_row`` serves observations that are such: no mask, check or encoding."""
+        return (
+            self._arrays is not None
+            and self._source is None
+            and not self._counts
+            and self._buffer.sampled is None
+            and observations.shape == self._shape == self._buffer.observations.shape[1:]
+        )
+
+    def put(self, step: int, observations: Any) -> None:
+        """Write the (K, …) observations of a step into the buffer.
+
+        Raises:
+            ObservationError: not of the space.
+        """
+        self._check(observations)
+        write_observations(self._buffer.observations, step, observations)
+
+    def act_on_row(self, step: int) -> NDArray[Any]:
+        """As ``act``, where the buffer holds the step's observations already.
+
+        Raises:
+            NonFiniteError: see :func:`collect`.
+        """
+        assert self._arrays is not None
+        bad = run_step(step, *self._arrays)
+        if bad >= 0:
+            self._refuse(step, self._buffer.observations[step])
+        moves: NDArray[Any] = self._clipped[step]
+        return moves
+
+    def _masks(self) -> NDArray[np.bool_] | None:
+        """(K, A) of the states that the environments are in; None where there are none."""
+        return None if self._source is None else self._source()
+
+    def keep_masks(self, step: int) -> None:
+        """Write the masks that a step's actions were chosen under into the buffer, if there are."""
+        if self._source is not None:
+            self._buffer.action_masks[step] = self._source.take()  # type: ignore[attr-defined]
 
     def _act_on(self, step: int, inputs: NDArray[np.float32]) -> int:
         """Choose the actions of a step for (K, I) ``inputs``, whatever the buffer holds."""
@@ -140,13 +194,13 @@ class Player:
         return run_act(self._params, self._layout.plan, inputs, *rows)
 
     def choose(
-        self, step: int, observations: NDArray[Any]
+        self, step: int, observations: Any
     ) -> tuple[NDArray[Any], NDArray[Any], th.Tensor, th.Tensor]:
         """Choose the actions of one step, as SB3's policy would be asked for them.
 
         Returns:
             (K, …) actions, the same within their bounds, V (K, 1) and log π (K,); the buffer is
-            not written to.
+            not written to, not even by ``keep_masks``.
 
         Raises:
             NonFiniteError, ObservationError: as ``act``.
@@ -154,7 +208,7 @@ class Player:
         self._check(observations)
         if not self.is_packed:
             return self._choose_by_torch(step, observations)
-        n_envs, inputs = len(observations), self._encoded(observations)
+        n_envs, inputs = self._buffer.n_envs, self._encoded(observations, self._masks())
         values, log_probs = np.empty(n_envs, np.float32), np.empty(n_envs, np.float32)
         chosen, noise = self.actions[step], self.noise[step]
         plan = self._layout.plan
@@ -165,20 +219,22 @@ class Player:
         return self._moves[step], self.for_the_environment(step), value, th.from_numpy(log_probs)
 
     def _choose_by_torch(
-        self, step: int, observations: NDArray[Any]
+        self, step: int, observations: Any
     ) -> tuple[NDArray[Any], NDArray[Any], th.Tensor, th.Tensor]:
         with th.no_grad():
-            actions, values, log_probs = self._model.policy(th.as_tensor(observations))
+            tensors = obs_as_tensor(observations, self._model.device)
+            actions, values, log_probs = self._model.policy(tensors)
         self._moves[step][:] = actions.numpy()
         return self._moves[step], self.for_the_environment(step), values, log_probs
 
-    def value(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+    def value(self, observations: Any) -> NDArray[np.float32]:
         """V of (K, …) observations: (K,) float32."""
         if not self.is_packed:
             with th.no_grad():
-                valued = self._model.policy.predict_values(th.as_tensor(observations))
+                tensors = obs_as_tensor(observations, self._model.device)
+                valued = self._model.policy.predict_values(tensors)
             return valued.numpy().reshape(-1)
-        inputs = encode(observations, self._space)
+        inputs = self._packed.rows(observations)
         values = np.empty(len(inputs), np.float32)
         predict_values(self._params, self._layout, inputs, self._work, values)
         return values
@@ -209,23 +265,41 @@ class Player:
         np.minimum(clipped, self._box.high, out=clipped)
         return clipped
 
-    def _check(self, observations: NDArray[Any]) -> None:
+    def _check(self, observations: Any) -> None:
+        if isinstance(self._space, spaces.Dict):
+            for key, space in self._space.spaces.items():
+                shape = (self._buffer.n_envs, *(space.shape or ()))
+                check_shape(observations[key], shape, self._model.num_timesteps)
+            check_indices(observations, self._space, self._model.num_timesteps)
+            return
         if observations.shape != self._shape:
             check_shape(observations, self._shape, self._model.num_timesteps)
         if self._counts and not _within(observations, self._counts):
             check_indices(observations, self._space, self._model.num_timesteps)
 
-    def _encoded(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+    def _encoded(
+        self, observations: Observations, masks: NDArray[np.bool_] | None
+    ) -> NDArray[np.float32]:
         """As SB3's policy sees them: a Discrete's as whole numbers, others as they were given."""
         if self._counts:
-            observations = observations.astype(self._dtype, copy=False)
-        return encode(observations, self._space)
+            assert isinstance(observations, np.ndarray)
+            observations = observations.astype(self._buffer.observations.dtype, copy=False)
+        return self._packed.rows(observations, masks)
 
-    def _refuse(self, step: int, observations: NDArray[Any]) -> NoReturn:
+    def _refuse(self, step: int, observations: Observations) -> NoReturn:
         model, buffer = self._model, self._buffer
         check_rollout(buffer, step, model.num_timesteps - step * buffer.n_envs)
         check_finite("observation", observations, model.num_timesteps)
         raise broken_distribution(model.num_timesteps)
+
+
+def _mask_source(model: OnPolicyAlgorithm, layout: Layout) -> MaskSource | None:
+    """Where a rollout's masks come from; None: they are not asked for."""
+    if not layout.masked:
+        return None
+    source = model.policy.mask_source
+    assert isinstance(source, MaskSource)  # as of MaskingAlgorithm.collect_rollouts
+    return source
 
 
 def bounds_type(space: spaces.Box) -> np.dtype[Any]:
@@ -242,6 +316,8 @@ def step_types(
     """
     seen, space = model.rollout_buffer.observations, model.action_space
     env = model.get_env()
+    if isinstance(seen, dict):
+        return None
     if seen.dtype not in SERVED or (env is not None and isinstance(env.unwrapped, CompiledVecEnv)):
         return None
     if isinstance(space, spaces.Box):
@@ -308,34 +384,3 @@ def draw_noise(packed: PackedPolicy, n_steps: int, n_envs: int) -> NDArray[np.fl
     draw = th.randn if packed.layout.head == "gaussian" else th.rand
     noise: NDArray[np.float64] = draw(shape, dtype=th.float64).numpy()
     return noise
-
-
-def encode(observations: NDArray[Any], space: spaces.Space[Any]) -> NDArray[np.float32]:
-    """Observations as the networks take them: flat, or one-hot where the space is Discrete.
-
-    Args:
-        observations: (K, …) or (K, 1, …): of a Discrete space (K,) or (K, 1) numbers.
-        space: of one observation.
-
-    Returns:
-        (K, inputs) float32; a view where nothing needs changing.
-
-    Raises:
-        ArgumentError: they are not of this space's shape, or a number of a Discrete one is under 0
-            or not under n, where SB3 raises too.
-    """
-    shape = space.shape or ()
-    if observations.shape[1:] not in (shape, (1, *shape)):
-        raise ArgumentError(
-            f"an observation of shape {observations.shape[1:]} where the space is {space}: the "
-            "environment must return what its observation_space says"
-        )
-    if isinstance(space, spaces.Discrete):
-        n = int(space.n)
-        numbers = observations.reshape(-1).astype(np.int64, copy=False)
-        check_places("observations", numbers, n)
-        hot = np.zeros((len(numbers), n), np.float32)
-        hot[np.arange(len(hot)), numbers] = 1.0
-        return hot
-    flat = observations.reshape(len(observations), -1)
-    return np.ascontiguousarray(flat, dtype=np.float32)

@@ -16,6 +16,7 @@ from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from ppo_lab.compiled.normalized_steps import NormalizedSteps
+from ppo_lab.compiled.rows import write_observations
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import check_finite
 from ppo_lab.ppo.space_checks import check_indices
@@ -76,7 +77,7 @@ class WatchedSteps:
         """
         model, names = self.model, self.names
         observations = model._last_obs
-        assert isinstance(observations, np.ndarray)
+        assert observations is not None
         names["n_steps"], names["obs_tensor"] = t, obs_as_tensor(observations, model.device)
         actions, clipped, values, log_probs = self.player.choose(t, observations)
         names["actions"], names["clipped_actions"] = actions, clipped
@@ -98,7 +99,7 @@ class WatchedSteps:
             self.add_terminal_value(index, infos[index], rewards)
         names["idx"], names["done"] = len(dones) - 1, dones[-1]
         self._add(t)
-        model._last_obs = new_obs  # type: ignore[assignment]  # an array: the kernels take no Dict
+        model._last_obs = new_obs  # type: ignore[assignment]  # no tuple
         model._last_episode_starts = dones
         return True
 
@@ -115,21 +116,24 @@ class WatchedSteps:
             return
         # SB3's own: it refuses another shape.
         terminal_obs = model.policy.obs_to_tensor(last)[0]
-        assert isinstance(terminal_obs, th.Tensor)
-        seen = terminal_obs.numpy()
+        seen: Any = None
+        if isinstance(terminal_obs, th.Tensor):
+            seen = terminal_obs.numpy()
+        else:
+            seen = {key: part.numpy() for key, part in terminal_obs.items()}
         value = self.player.value(seen)[:1]
         rewards[index] += model.gamma * value[0]
         self.note_terminal(seen, value)
 
-    def note_terminal(self, seen: NDArray[Any], value: NDArray[np.float32]) -> None:
+    def note_terminal(self, seen: Any, value: NDArray[np.float32]) -> None:
         """Keep what the latest truncated episode ended with, and V of it (1,), by SB3's names."""
-        self.names["terminal_obs"] = th.from_numpy(seen)
+        self.names["terminal_obs"] = obs_as_tensor(seen, self.model.device)
         self.names["terminal_value"] = th.from_numpy(value)
 
     def _add(self, t: int) -> None:
-        buffer, names, seen = self._buffer, self.names, self.model._last_obs
-        assert isinstance(seen, np.ndarray)
-        buffer.observations[t] = seen.reshape(buffer.observations[t].shape)
+        buffer, names = self._buffer, self.names
+        write_observations(buffer.observations, t, self.model._last_obs)
+        self.player.keep_masks(t)
         buffer.actions[t] = names["actions"].reshape(buffer.actions[t].shape)
         buffer.rewards[t] = names["rewards"]
         buffer.episode_starts[t] = self.model._last_episode_starts

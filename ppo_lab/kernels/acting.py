@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from ppo_lab.kernels.boundary import check_array, check_network
+from ppo_lab.kernels.boundary import check_array, check_network, check_rows
 from ppo_lab.kernels.compiling import entry_kernel, inlined_kernel
 from ppo_lab.kernels.layout import ACTOR, CRITIC, FIXED, UNITS, Layout
-from ppo_lab.kernels.network import forward
-from ppo_lab.kernels.policy_head import draw_actions
+from ppo_lab.kernels.network import forward, seen_by
+from ppo_lab.kernels.policy_head import draw_actions, forbid
 from ppo_lab.kernels.typing import Actions, Doubles, Floats, Floats2D, Integers, Networks
 
 __all__ = ["act", "predict_values", "run_act", "run_predict_values"]
@@ -29,7 +29,7 @@ def act(
     Args:
         params: (P,) all parameters.
         layout: of the networks.
-        observations: (K, I).
+        observations: (K, ``layout.row``).
         noise: (K, action columns): uniforms in [0, 1), or standard normals of a Gaussian.
         work: ``layout.workspace(rows)`` of any number of rows.
         actions: (K, action columns), int64, or float32 of a Gaussian; written.
@@ -40,7 +40,7 @@ def act(
         −1, or the first environment whose value or log-probability is not finite.
 
     Raises:
-        ArgumentError: an array of another shape or type.
+        ArgumentError: an array of another shape or type, or a mask that allows nothing.
     """
     k, columns = len(observations), layout.n_actions
     _check(params, layout, observations, work, values=values, log_probs=log_probs)
@@ -57,12 +57,12 @@ def predict_values(
     Args:
         params: (P,) all parameters.
         layout: of the networks.
-        observations: (K, I).
+        observations: (K, ``layout.row``).
         work: ``layout.workspace(rows)`` of any number of rows.
         values: (K,); written.
 
     Raises:
-        ArgumentError: an array of another shape or type.
+        ArgumentError: an array of another shape or type, or a mask that allows nothing.
     """
     _check(params, layout, observations, work, values=values)
     run_predict_values(params, layout.plan, observations, work, values)
@@ -73,7 +73,7 @@ def _check(
 ) -> None:
     """Check what both take; ``written``: (K,) each."""
     check_network(layout, params, work)
-    check_array("observations", observations, (len(observations), layout.inputs))
+    check_rows(layout, observations, len(observations))
     for name, array in written.items():
         check_array(name, array, (len(observations),), written=True)
 
@@ -97,12 +97,13 @@ def run_act(
     networks = networks_in(params, plan, work)
     for first in range(0, observations.shape[0], networks.rows):
         last = min(first + networks.rows, observations.shape[0])
-        inputs = observations[first:last]
-        outputs = forward(networks, ACTOR, inputs)
+        rows = observations[first:last]
+        outputs = forward(networks, ACTOR, seen_by(networks, ACTOR, rows))
+        forbid(networks, rows, outputs)
         draw_actions(
             networks, outputs, noise[first:last], actions[first:last], log_probs[first:last]
         )
-        judged = forward(networks, CRITIC, inputs)
+        judged = forward(networks, CRITIC, seen_by(networks, CRITIC, rows))
         # A loop: assigning arrays would compile the message for shapes that do not match.
         for i in range(last - first):
             values[first + i] = judged[i, 0]
@@ -120,7 +121,7 @@ def run_predict_values(
     networks = networks_in(params, plan, work)
     for first in range(0, observations.shape[0], networks.rows):
         last = min(first + networks.rows, observations.shape[0])
-        outputs = forward(networks, CRITIC, observations[first:last])
+        outputs = forward(networks, CRITIC, seen_by(networks, CRITIC, observations[first:last]))
         for i in range(last - first):
             values[first + i] = outputs[i, 0]
 

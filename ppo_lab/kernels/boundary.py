@@ -15,9 +15,12 @@ from ppo_lab.kernels.typing import Trajectories
 
 __all__ = [
     "check_actions",
+    "check_allowed",
     "check_array",
     "check_indices",
+    "check_masks",
     "check_network",
+    "check_rows",
     "check_trajectories",
     "check_work",
 ]
@@ -90,6 +93,50 @@ def check_actions(layout: Layout, actions: NDArray[Any], n: int) -> None:
         return
     for column, size in enumerate(layout.action_sizes):
         check_indices("actions", np.ascontiguousarray(actions[:, column]), size)
+
+
+def check_rows(layout: Layout, rows: NDArray[np.float32], n: int) -> None:
+    """Check n rows, (n, ``layout.row``), the masks at their end among them.
+
+    Raises:
+        ArgumentError: another shape or type, or masks that :func:`check_masks` refuses.
+    """
+    check_array("observations", rows, (n, layout.row))
+    if layout.masked:
+        check_masks(layout, rows[:, layout.row - layout.n_outputs :])
+
+
+def check_masks(layout: Layout, masks: NDArray[Any]) -> None:
+    """Check masks (n, O) of any type.
+
+    Raises:
+        ArgumentError: another width, other numbers than 0 and 1, or no action allowed.
+    """
+    if masks.shape[1:] != (layout.n_outputs,):
+        raise ArgumentError(f"masks of shape {masks.shape}: expected {layout.n_outputs} columns")
+    allowed = masks != 0
+    if not np.array_equal(allowed, masks):
+        raise ArgumentError("masks hold other numbers than 0 and 1")
+    starts = np.cumsum((0, *layout.action_sizes[:-1]))
+    nothing = np.argwhere(~np.logical_or.reduceat(allowed, starts, axis=1))
+    if nothing.size:
+        row, part = nothing[0].tolist()
+        raise ArgumentError(f"the mask of row {row} allows no action in part {part} of its actions")
+
+
+def check_allowed(layout: Layout, rows: NDArray[np.float32], actions: NDArray[Any]) -> None:
+    """Check that n actions, (n, columns), were allowed by the masks of their rows.
+
+    Raises:
+        ArgumentError: names the first row whose was not.
+    """
+    if not layout.masked:
+        return
+    starts = layout.row - layout.n_outputs + np.cumsum((0, *layout.action_sizes[:-1]))
+    allowed = np.take_along_axis(rows, starts + actions, axis=1).all(axis=1)
+    if not allowed.all():
+        row = int(np.argmin(allowed))
+        raise ArgumentError(f"row {row} has the action {actions[row].tolist()}, which it forbids")
 
 
 def check_network(layout: Layout, params: object, work: object) -> None:

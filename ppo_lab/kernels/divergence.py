@@ -4,11 +4,17 @@ import math
 
 import numpy as np
 
-from ppo_lab.kernels.boundary import check_actions, check_array, check_network
+from ppo_lab.kernels.boundary import (
+    check_actions,
+    check_allowed,
+    check_array,
+    check_network,
+    check_rows,
+)
 from ppo_lab.kernels.compiling import entry_kernel
 from ppo_lab.kernels.layout import ACTOR, Layout
-from ppo_lab.kernels.network import forward, spare_columns
-from ppo_lab.kernels.policy_head import action_log_probs
+from ppo_lab.kernels.network import forward, seen_by, spare_columns
+from ppo_lab.kernels.policy_head import action_log_probs, forbid
 from ppo_lab.kernels.typing import Actions, Floats, Floats2D, Networks
 
 __all__ = ["rollout_kl", "run_rollout_kl"]
@@ -27,18 +33,20 @@ def rollout_kl(
     Args:
         params: (P,) all parameters.
         layout: of the networks.
-        observations: (N, I), N ≥ 1.
+        observations: (N, ``layout.row``), N ≥ 1.
         actions: (N, action columns).
         old_log_probs: (N,) log π_old(a|s).
         work: ``layout.workspace(rows)`` of any number of rows.
 
     Raises:
-        ArgumentError: an array of another shape or type, or an action that there is not.
+        ArgumentError: an array of another shape or type, an action that there is not or that was
+            forbidden, or a mask that allows nothing.
     """
     n = max(1, len(observations))
     check_network(layout, params, work)
-    check_array("observations", observations, (n, layout.inputs))
+    check_rows(layout, observations, n)
     check_actions(layout, actions, n)
+    check_allowed(layout, observations, actions)
     check_array("old_log_probs", old_log_probs, (n,))
     networks = Networks.of(layout, params, work)
     return run_rollout_kl(networks, observations, actions, old_log_probs)
@@ -53,7 +61,9 @@ def run_rollout_kl(
     total = 0.0
     for first in range(0, n_samples, networks.rows):
         last = min(first + networks.rows, n_samples)
-        outputs = forward(networks, ACTOR, observations[first:last])
+        rows = observations[first:last]
+        outputs = forward(networks, ACTOR, seen_by(networks, ACTOR, rows))
+        forbid(networks, rows, outputs)
         log_probs, scratch = spare_columns(networks, last - first)
         action_log_probs(networks, outputs, actions[first:last], log_probs, scratch)
         for i in range(last - first):

@@ -53,7 +53,15 @@ SPARE = 14
 PACK = 15
 """Offset of the panels that the matrix products copy; they run to the workspace's end."""
 FIXED = 16
-HEADER = 17
+ROW = 17
+"""Columns of a row: what the actor sees, what only the critic sees, and the masks."""
+FIRST_COLUMN = 18
+"""And 19: the first column that the actor and the critic see."""
+MASKS = 20
+"""The first column of the masks, which is never 0; 0: the rows have none."""
+SEEN = 21
+"""Offset of a network's part of the rows, where it does not see them whole."""
+HEADER = 22
 PANEL = 64
 """Columns of the widest panel of ``products.multiply``.
 
@@ -99,9 +107,13 @@ class Layout:
             (Box: diagonal, state-independent log std).
         action_sizes: (n,) of ``categorical``, one size per sub-action of ``multi_categorical``,
             (d,) of a ``gaussian`` with d dimensions.
+        critic_inputs: numbers in the flat observation of the critic's own (Spec 12.1); None: it
+            sees what the actor sees.
+        masked: whether a row says which actions are allowed (Spec 13.1).
 
     Raises:
-        ArgumentError: a size that is no positive whole number, or sizes that do not fit the head.
+        ArgumentError: a size that is no positive whole number, or sizes or masks that do not fit
+            the head.
     """
 
     inputs: int
@@ -110,9 +122,11 @@ class Layout:
     activation: Activation
     head: Head
     action_sizes: tuple[int, ...]
+    critic_inputs: int | None = None
+    masked: bool = False
 
     def __post_init__(self) -> None:
-        sizes = (self.inputs, *self.actor, *self.critic, *self.action_sizes)
+        sizes = (self.inputs, self.judged, *self.actor, *self.critic, *self.action_sizes)
         if not all(isinstance(size, int | np.integer) for size in sizes):
             raise ArgumentError(f"every size of {self} must be a whole number")
         if min(sizes) < 1:
@@ -130,6 +144,19 @@ class Layout:
                 f"action_sizes={self.action_sizes!r} with head={self.head!r}: expected one size, "
                 "or one per sub-action with 'multi_categorical'"
             )
+        if self.masked and self.head == "gaussian":
+            raise ArgumentError("masked=True with head='gaussian': only counted actions have masks")
+
+    @property
+    def judged(self) -> int:
+        """Numbers that the critic sees."""
+        return self.inputs if self.critic_inputs is None else self.critic_inputs
+
+    @property
+    def row(self) -> int:
+        """Numbers in a row: the actor's observation, the critic's own, and a mask an action."""
+        own = 0 if self.critic_inputs is None else self.critic_inputs
+        return self.inputs + own + (self.n_outputs if self.masked else 0)
 
     @property
     def n_outputs(self) -> int:
@@ -150,7 +177,7 @@ class Layout:
     @property
     def n_parameters(self) -> int:
         """Length of the flat vector."""
-        return self.n_actor + _n_weights((self.inputs, *self.critic, 1))
+        return self.n_actor + _n_weights((self.judged, *self.critic, 1))
 
     @property
     def action_dtype(self) -> type[np.int64] | type[np.float32]:
@@ -167,11 +194,11 @@ class Layout:
             places.append(Place(role, start, shape))
             start += prod(shape)
 
-        for network, hidden, outputs in (
-            ("actor", self.actor, self.n_outputs),
-            ("critic", self.critic, 1),
+        for network, inputs, hidden, outputs in (
+            ("actor", self.inputs, self.actor, self.n_outputs),
+            ("critic", self.judged, self.critic, 1),
         ):
-            for index, (n_in, n_out) in enumerate(pairwise((self.inputs, *hidden, outputs))):
+            for index, (n_in, n_out) in enumerate(pairwise((inputs, *hidden, outputs))):
                 add((network, index, "weight"), (n_out, n_in))
                 add((network, index, "bias"), (n_out,))
             if network == "actor" and self.head == "gaussian":
@@ -183,15 +210,15 @@ class Layout:
         """The layout as the kernels read it: one int64 vector of sizes and offsets."""
         header = [0] * HEADER
         layers: list[int] = []
-        units = self.inputs  # of the workspace: first the gathered observations
+        units = self.row  # of the workspace: first the gathered rows
         weights = {place.role[:2]: place.start for place in self.places()[::-1]}
-        for which, network, hidden, outputs in (
-            (ACTOR, "actor", self.actor, self.n_outputs),
-            (CRITIC, "critic", self.critic, 1),
+        for which, network, inputs, hidden, outputs in (
+            (ACTOR, "actor", self.inputs, self.actor, self.n_outputs),
+            (CRITIC, "critic", self.judged, self.critic, 1),
         ):
             header[FIRST_LAYER + which] = HEADER + len(layers)
             header[N_LAYERS + which] = len(hidden) + 1
-            for index, (n_in, n_out) in enumerate(pairwise((self.inputs, *hidden, outputs))):
+            for index, (n_in, n_out) in enumerate(pairwise((inputs, *hidden, outputs))):
                 layers += [n_in, n_out, weights[(network, index)], units]
                 units += n_out
         header[INPUTS] = self.inputs
@@ -204,11 +231,19 @@ class Layout:
         header[SIZES] = HEADER + len(layers)
         header[PROBABILITIES] = units
         header[SPARE] = units + self.n_outputs
-        header[PACK] = header[SPARE] + 2
+        header[SEEN] = header[SPARE] + 2
+        header[PACK] = header[SEEN] + (max(self.inputs, self.judged) if self._is_in_parts else 0)
         header[UNITS] = header[PACK] + PANEL
-        widest = max((self.inputs, *self.actor, self.n_outputs, *self.critic))
+        header[ROW] = self.row
+        header[FIRST_COLUMN + CRITIC] = 0 if self.critic_inputs is None else self.inputs
+        header[MASKS] = self.row - self.n_outputs if self.masked else 0
+        widest = max((self.inputs, self.judged, *self.actor, self.n_outputs, *self.critic))
         header[FIXED] = PANEL * (widest + 2) + TILE
         return np.array([*header, *layers, *self.action_sizes], dtype=np.int64)
+
+    @property
+    def _is_in_parts(self) -> bool:
+        return self.row != self.inputs
 
     def workspace(self, rows: int) -> NDArray[np.float32]:
         """Memory for the intermediate values of ``rows`` samples at once.

@@ -12,9 +12,9 @@ import numpy as np
 from ppo_lab.kernels.alignment import LINE, aligned_zeros
 from ppo_lab.kernels.compiling import inlined_kernel, kernel
 from ppo_lab.kernels.heads import exponentials
-from ppo_lab.kernels.layout import ACTOR, CRITIC, INPUTS, Layout
-from ppo_lab.kernels.network import backward, forward, spare_columns, view
-from ppo_lab.kernels.policy_head import action_log_probs, output_gradient, total_entropy
+from ppo_lab.kernels.layout import ACTOR, CRITIC, ROW, Layout
+from ppo_lab.kernels.network import backward, forward, seen_by, spare_columns, view
+from ppo_lab.kernels.policy_head import action_log_probs, forbid, output_gradient, total_entropy
 from ppo_lab.kernels.settings import (
     CLIP_RANGE,
     CLIP_RANGE_VF,
@@ -77,7 +77,7 @@ class Portion(NamedTuple):
 
     Attributes:
         indices: (n,) their rows of the rollout.
-        observations: (n, I).
+        observations: (n, W) rows.
         actions: (n, action columns).
         n_batch: samples of the whole minibatch.
     """
@@ -199,7 +199,9 @@ def actor_portion(
     """The actor's part of the gradient from one portion of a minibatch; see loss_and_gradient."""
     indices, actions, n = portion.indices, portion.actions, portion.indices.size
     advantages, old_log_probs = rollout.advantages, rollout.old_log_probs
-    outputs = forward(networks, ACTOR, portion.observations)
+    inputs = seen_by(networks, ACTOR, portion.observations)
+    outputs = forward(networks, ACTOR, inputs)
+    forbid(networks, portion.observations, outputs)
     log_probs, scratch = spare_columns(networks, n)
     action_log_probs(networks, outputs, actions, log_probs, scratch)
     sums[SUM_ENTROPY] += total_entropy(networks, outputs)
@@ -217,7 +219,7 @@ def actor_portion(
         by_log_prob[i] = -slope / np.float32(portion.n_batch)
     by_entropy = np.float32(-settings[ENT_COEF] / portion.n_batch)
     output_gradient(networks, outputs, actions, by_log_prob, by_entropy, scratch, gradient)
-    backward(networks, ACTOR, portion.observations, gradient)
+    backward(networks, ACTOR, inputs, gradient)
 
 
 @inlined_kernel
@@ -230,14 +232,15 @@ def critic_portion(
     sums: Doubles,
 ) -> None:
     """The critic's part of the gradient from one portion of a minibatch; see loss_and_gradient."""
-    outputs = forward(networks, CRITIC, portion.observations)
+    inputs = seen_by(networks, CRITIC, portion.observations)
+    outputs = forward(networks, CRITIC, inputs)
     weight = np.float32(settings[VF_COEF] / portion.n_batch)
     indices, old_values, returns = portion.indices, rollout.old_values, rollout.returns
     for i in range(indices.size):
         row = indices[i]
         slope = value_term(outputs[i, 0], old_values[row], returns[row], settings, sums)
         outputs[i, 0] = weight * slope
-    backward(networks, CRITIC, portion.observations, gradient)
+    backward(networks, CRITIC, inputs, gradient)
 
 
 @kernel
@@ -283,8 +286,8 @@ def loss_and_gradient(
     for first in range(0, n_batch, rows):
         last = min(first + rows, n_batch)
         gradient = memory.gradients[0] if first == 0 else memory.gradients[1]
-        inputs = view(networks, 0, last - first, networks.plan[INPUTS])
-        portion = Portion(indices[first:last], inputs, memory.actions[: last - first], n_batch)
+        gathered = view(networks, 0, last - first, networks.plan[ROW])
+        portion = Portion(indices[first:last], gathered, memory.actions[: last - first], n_batch)
         gather(rollout.observations, portion.indices, portion.observations)
         gather(rollout.actions, portion.indices, portion.actions)
         actor_portion(

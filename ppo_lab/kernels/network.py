@@ -11,6 +11,7 @@ from ppo_lab.kernels.compiling import kernel
 from ppo_lab.kernels.finishing import PLAIN, SLOPE
 from ppo_lab.kernels.layout import (
     ACTIVATION,
+    FIRST_COLUMN,
     FIRST_LAYER,
     LAYER_FIELDS,
     LAYER_INPUTS,
@@ -19,12 +20,13 @@ from ppo_lab.kernels.layout import (
     LAYER_WEIGHT,
     N_LAYERS,
     PACK,
+    SEEN,
     SPARE,
 )
 from ppo_lab.kernels.products import input_gradient, outputs, sum_rows, weight_gradient
 from ppo_lab.kernels.typing import Floats, Floats2D, Networks
 
-__all__ = ["backward", "forward", "spare_columns", "view"]
+__all__ = ["backward", "forward", "seen_by", "spare_columns", "view"]
 
 
 @kernel
@@ -43,13 +45,30 @@ def spare_columns(networks: Networks, n: int) -> tuple[Floats, Floats]:
 
 
 @kernel
+def seen_by(networks: Networks, network: np.int64, rows: Floats2D) -> Floats2D:
+    """What a network sees of rows (n, W): (n, I), the rows themselves where that is all of them.
+
+    Else a copy in the workspace, which the other network's takes the place of.
+    """
+    plan = networks.plan
+    width = plan[plan[FIRST_LAYER + network] + LAYER_INPUTS]
+    if width == rows.shape[1]:
+        return rows
+    first, seen = plan[FIRST_COLUMN + network], view(networks, plan[SEEN], rows.shape[0], width)
+    for i in range(rows.shape[0]):
+        for j in range(width):
+            seen[i, j] = rows[i, first + j]
+    return seen
+
+
+@kernel
 def forward(networks: Networks, network: np.int64, inputs: Floats2D) -> Floats2D:
     """a_l = f(a_{l−1} W_lᵀ + b_l) for every layer, the last without f.
 
     Args:
         networks: every a_l stays in the workspace for :func:`backward`.
         network: ACTOR or CRITIC.
-        inputs: (n, I) observations, n ≤ ``networks.rows``.
+        inputs: (n, I) of :func:`seen_by`, n ≤ ``networks.rows``.
 
     Returns:
         (n, O): the last layer's outputs, a view of the workspace.

@@ -6,7 +6,7 @@ means of a Gaussian. ``heads.py`` has the formulas.
 
 import numpy as np
 
-from ppo_lab.kernels.compiling import inlined_kernel
+from ppo_lab.kernels.compiling import inlined_kernel, kernel
 from ppo_lab.kernels.heads import (
     categorical_entropy,
     categorical_gradient,
@@ -18,13 +18,14 @@ from ppo_lab.kernels.heads import (
     gaussian_log_probs,
     log_softmax,
 )
-from ppo_lab.kernels.layout import GAUSSIAN, HEAD, N_ACTOR, N_OUTPUTS, PROBABILITIES
+from ppo_lab.kernels.layout import GAUSSIAN, HEAD, MASKS, N_ACTOR, N_OUTPUTS, PROBABILITIES
 from ppo_lab.kernels.network import view
 from ppo_lab.kernels.typing import Actions, Doubles, Floats, Floats2D, Networks
 
 __all__ = [
     "action_log_probs",
     "draw_actions",
+    "forbid",
     "likeliest_actions",
     "output_gradient",
     "total_entropy",
@@ -42,6 +43,28 @@ def log_std_in(networks: Networks, vector: Floats) -> Floats:
 def probabilities_of(networks: Networks, outputs: Floats2D) -> Floats2D:
     """(n, O) the place of the softmax in the workspace."""
     return view(networks, networks.plan[PROBABILITIES], outputs.shape[0], outputs.shape[1])
+
+
+FORBIDDEN = np.float32(-1e30)
+"""A logit whose e^ is 0 beside any other, and which stays finite in sums and products."""
+
+
+@kernel
+def forbid(networks: Networks, rows: Floats2D, outputs: Floats2D) -> None:
+    """z_a of actions that the rows' masks do not allow ← −1e30: p_a and ∂loss/∂z_a are then 0.
+
+    Args:
+        networks: their plan says where a row has its masks, if it does.
+        rows: (n, W), of the same samples.
+        outputs: (n, O) logits, of :func:`ppo_lab.kernels.network.forward`.
+    """
+    first = networks.plan[MASKS]
+    if first == 0:
+        return
+    for i in range(outputs.shape[0]):
+        for j in range(outputs.shape[1]):
+            if rows[i, first + j] == 0:
+                outputs[i, j] = FORBIDDEN
 
 
 @inlined_kernel

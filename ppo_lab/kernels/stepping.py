@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ppo_lab.kernels.acting import run_act
 from ppo_lab.kernels.boundary import check_array, check_network
 from ppo_lab.kernels.compiling import entry_kernel
-from ppo_lab.kernels.layout import Head, Layout
+from ppo_lab.kernels.layout import INPUTS, Head, Layout
 from ppo_lab.kernels.typing import Doubles, Floats, Floats2D, Integers
 
 __all__ = ["SERVED", "StepArrays", "load_step", "run_step", "step_arrays", "step_call"]
@@ -29,7 +29,7 @@ class StepArrays(NamedTuple):
         plan: the layout's.
         work: ``layout.workspace(rows)`` of any number of rows.
         seen: (T, K, I) the rollout's observations, or (T, K, 1) indices below I.
-        inputs: (K, I) scratch: what the networks see of one step.
+        inputs: (K, ``Layout.row``) scratch: the rows of one step, whose masks the caller writes.
         noise: (T, K, action columns): uniforms in [0, 1), or standard normals of a Gaussian.
         actions: (T, K, action columns), written.
         values: (T, K), written.
@@ -62,7 +62,7 @@ def step_arrays(layout: Layout, arrays: StepArrays) -> StepArrays:
     check_network(layout, arrays.params, arrays.work)
     width = 1 if arrays.seen.dtype.kind == "i" else layout.inputs
     check_array("seen", arrays.seen, (n_rows, k, width), arrays.seen.dtype)
-    check_array("inputs", arrays.inputs, (k, layout.inputs), written=True)
+    check_array("inputs", arrays.inputs, (k, layout.row), written=True)
     check_array("noise", arrays.noise, (n_steps, k, columns), np.float64)
     shape, dtype = (n_steps, k, columns), layout.action_dtype
     check_array("actions", arrays.actions, shape, dtype, written=True)
@@ -110,15 +110,16 @@ def run_step(
 ) -> int:
     """Choose the actions of a step whose observations are in ``seen``.
 
-    ``step`` is from 0 and below T; the arrays are those of :class:`StepArrays`, checked.
+    ``step`` is from 0 and below T; the arrays are those of :class:`StepArrays`, checked. Masks are
+    in ``inputs`` and checked too; the layout has no ``critic_inputs``.
 
     Returns:
         As :func:`ppo_lab.kernels.acting.act`.
     """
-    width = seen.shape[2]
+    width, n_inputs = seen.shape[2], plan[INPUTS]
     for i in range(inputs.shape[0]):
-        if width < inputs.shape[1]:
-            for j in range(inputs.shape[1]):
+        if width < n_inputs:
+            for j in range(n_inputs):
                 inputs[i, j] = 0
             inputs[i, int(seen[step, i, 0])] = 1
         else:

@@ -54,7 +54,7 @@ class Rollout(NamedTuple):
     """N transitions, flat, in the order that permutations count.
 
     Attributes:
-        observations: (N, I) float32.
+        observations: (N, ``Layout.row``) float32.
         actions: (N, action columns) int64, or float32 of a Gaussian.
         old_values: (N,) float32 V(s) at the time of the rollout.
         old_log_probs: (N,) float32 log π_old(a|s).

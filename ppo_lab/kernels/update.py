@@ -7,7 +7,14 @@ import numpy as np
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.alignment import LINE, aligned_zeros
-from ppo_lab.kernels.boundary import check_actions, check_array, check_indices, check_work
+from ppo_lab.kernels.boundary import (
+    check_actions,
+    check_allowed,
+    check_array,
+    check_indices,
+    check_rows,
+    check_work,
+)
 from ppo_lab.kernels.compiling import entry_kernel, kernel
 from ppo_lab.kernels.layout import ACTOR, CRITIC, FIXED, N_ACTOR, UNITS, Layout
 from ppo_lab.kernels.losses import (
@@ -144,8 +151,9 @@ def update(
         What happened; see :class:`UpdateResult`.
 
     Raises:
-        ArgumentError: an array of another shape or type, an action that there is not, or an order
-            that names other samples; nothing was moved.
+        ArgumentError: an array of another shape or type, an action that there is not or that was
+            forbidden, a mask that allows nothing, or an order that names other samples; nothing was
+            moved.
     """
     n_epochs, n_samples = len(permutations), len(rollout.returns)
     _check_state(layout, params, adam)
@@ -196,8 +204,9 @@ def _check_state(layout: Layout, params: Floats, adam: Adam) -> None:
 
 
 def _check_rollout(layout: Layout, rollout: Rollout, n_samples: int) -> None:
-    check_array("observations", rollout.observations, (n_samples, layout.inputs))
+    check_rows(layout, rollout.observations, n_samples)
     check_actions(layout, rollout.actions, n_samples)
+    check_allowed(layout, rollout.observations, rollout.actions)
     for name in ("old_values", "old_log_probs", "advantages", "returns"):
         check_array(name, getattr(rollout, name), (n_samples,))
 

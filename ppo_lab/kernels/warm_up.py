@@ -94,9 +94,9 @@ def _updating(layout: Layout, measures_rollout_kl: bool) -> Iterator[Call]:
 
 
 def _room(layout: Layout) -> tuple[Any, Any, Rollout]:
-    """Parameters, a workspace and two transitions, all of zeros."""
+    """Parameters and a workspace of zeros, and two transitions."""
     rollout = Rollout(
-        np.zeros((2, layout.inputs), np.float32),
+        np.ones((2, layout.row), np.float32),
         np.zeros((2, layout.n_actions), layout.action_dtype),
         *(np.zeros(2, np.float32) for _ in range(4)),
     )

@@ -31,7 +31,11 @@ from ppo_lab.ppo.policies import (
 
 __all__ = [
     "MaskSource",
+    "MaskedDictRolloutBuffer",
+    "MaskedRolloutBuffer",
     "MasksActions",
+    "MasksActionsMlp",
+    "MasksActionsMultiInput",
     "check_has_masks",
     "check_masks",
     "with_masks",

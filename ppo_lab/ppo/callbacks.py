@@ -106,11 +106,15 @@ def check_rollout(buffer: RolloutBuffer, n_steps: int, taken: int) -> None:
     Raises:
         NonFiniteError: names the first reward or observation that is not finite.
     """
-    rewards, observations = buffer.rewards[:n_steps], buffer.observations[:n_steps]
-    if np.isfinite(rewards).all() and np.isfinite(observations).all():
+    rewards, seen = buffer.rewards[:n_steps], buffer.observations
+    parts: dict[str | None, Any] = seen if isinstance(seen, dict) else {None: seen}
+    kept = {key: part[:n_steps] for key, part in parts.items()}
+    if np.isfinite(rewards).all() and all(np.isfinite(part).all() for part in kept.values()):
         return
     for t in range(n_steps):
-        check_finite("observation", observations[t], taken + t * buffer.n_envs)
+        for key, part in kept.items():
+            what = "observation" if key is None else f"observation {key!r}"
+            check_finite(what, part[t], taken + t * buffer.n_envs)
         check_finite("reward", rewards[t], taken + (t + 1) * buffer.n_envs)
 
 

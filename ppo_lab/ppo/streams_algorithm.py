@@ -165,7 +165,8 @@ class StreamsAlgorithm(WatchedAlgorithm):
             buffer.flatten()  # drops what is no sample
         advantages = self.rollout_buffer.advantages
         diagnostics.add_advantages(advantages)
-        if self.normalize_advantage and self.normalize_advantage_over == "rollout":
+        over_rollout = self.normalize_advantage and self.normalize_advantage_over == "rollout"
+        if over_rollout and advantages.size > 1:
             normalized = normalize_advantages(th.as_tensor(advantages))
             self.rollout_buffer.advantages = normalized.numpy()
 

@@ -73,7 +73,7 @@ class CompiledVecEnv(CopiesOfOne):
             raise NoWorldError(error.reason, error.altered, f"{env_id!r} with {kwargs}") from error
         from ppo_lab.kernels.compile_notice import announced
         from ppo_lab.worlds.randomness import new_stream
-        from ppo_lab.worlds.stepping import begin_all, step_all
+        from ppo_lab.worlds.stepping import allow_all, begin_all, step_all
 
         self.env = world.env
         with ExitStack() as on_failure:
@@ -85,6 +85,7 @@ class CompiledVecEnv(CopiesOfOne):
             self.metadata = {**self.env.metadata, **self.metadata}
             self.max_episode_steps = world.max_episode_steps
             self._begin_all, self._step_all, self._new_stream = begin_all, step_all, new_stream
+            self._allow_all, self.has_masks = allow_all, world.has_masks
             self._announced, self._what = announced, type(self.env.unwrapped).__name__
             self._world = world.parameters
             self._as_made = AsMade(world, n_envs)
@@ -171,6 +172,11 @@ class CompiledVecEnv(CopiesOfOne):
             self._describe_ends(infos)
         return self._shown(self._observations), rewards, self._dones.copy(), infos
 
+    def _masks(self) -> npt.NDArray[np.bool_]:
+        masks = np.empty((self.num_envs, int(self.action_space.n)), np.bool_)  # type: ignore[attr-defined]
+        self._allow_all(self._world, self.states, masks)
+        return masks
+
     def _shown(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A new array of observations (K, D) as the space has them."""
         copied = observations.copy()
@@ -237,13 +243,15 @@ class CompiledVecEnv(CopiesOfOne):
 
         Raises:
             gymnasium.error.ResetNeeded: before the first ``reset``.
-            ArgumentError: an array of another shape or type, or a layout of other spaces.
+            ArgumentError: an array of another shape or type, a layout of other spaces, or of a
+                policy under masks that the environment does not have.
         """
         from ppo_lab.worlds import rollout as whole
 
         if not self._begun:
             raise ResetNeeded("rollout was called before the first reset; call reset first.")
         self._as_made.check()
+        self._check_masks(layout)
         T, K = len(arrays.rewards), self.num_envs
         copies, starts = self._copies(), np.asarray(episode_starts, np.float32)
         seen, space = self.observation_space, self.action_space
@@ -305,6 +313,7 @@ class CompiledVecEnv(CopiesOfOne):
                 f"{self.env} has no time limit, and a policy may never end its episode: pass "
                 "max_episode_steps"
             )
+        self._check_masks(layout)
         if n_episodes < 1:
             raise ArgumentError(f"n_episodes={n_episodes}: expected at least 1")
         K = self.num_envs
@@ -317,6 +326,14 @@ class CompiledVecEnv(CopiesOfOne):
         with self._announced(self._what):
             play(self._copies(), policy, wanted, self._is_index, actions, played)
         return played[:, 0].copy(), played[:, 1].astype(np.int64)
+
+    def _check_masks(self, layout: Layout) -> None:
+        """Refuse a policy under masks that this environment does not have."""
+        if layout.masked and not self.has_masks:
+            raise ArgumentError(
+                f"the policy takes masks, and {self.env} has no action_masks() that its compiled "
+                "copies know: use SB3's make_vec_env"
+            )
 
     def _copies(self) -> Any:
         from ppo_lab.worlds.rollout import Copies

@@ -1,5 +1,6 @@
 """What SB3 asks of copies that one environment stands for: attributes, methods, wrappers."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,13 +28,19 @@ class CopiesOfOne(VecEnv):
         monitor: whether infos have an episode's statistics.
         max_episode_steps: the time limit of all copies; 0: none.
         states: (K, s) float64.
+        has_masks: whether ``action_masks`` of each copy is known.
     """
 
     env: gym.Env[Any, Any]
     monitor: bool
     max_episode_steps: int
     states: npt.NDArray[np.float64]
+    has_masks: bool
     _episodes: npt.NDArray[np.float64]
+
+    @abstractmethod
+    def _masks(self) -> npt.NDArray[np.bool_]:
+        """(K, A): which actions are allowed in each copy."""
 
     @property
     def steps(self) -> npt.NDArray[np.int64]:
@@ -87,10 +94,14 @@ class CopiesOfOne(VecEnv):
     ) -> list[Any]:
         """Call a method of ``env`` that does not depend on a copy's state, once for all chosen.
 
+        ``action_masks`` of a world that has them is each copy's own.
+
         Raises:
-            ArgumentError: ``reset``, ``step``, ``render``, ``close``, ``action_masks`` or
-                ``set_wrapper_attr``.
+            ArgumentError: ``reset``, ``step``, ``render``, ``close``, ``set_wrapper_attr`` or
+                unknown ``action_masks``.
         """
+        if method_name == "action_masks" and self.has_masks:
+            return [*self._masks()[chosen_copies(self, indices)]]
         if method_name in STATE_METHODS:
             raise ArgumentError(
                 f"{method_name!r} acts on one environment's state, which compiled copies do not "

@@ -7,11 +7,17 @@ import numpy.typing as npt
 
 from envs.mdp import FloatArray
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
-from ppo_lab.kernels.layout import ACTOR, INPUTS
-from ppo_lab.kernels.network import forward
-from ppo_lab.kernels.policy_head import likeliest_actions
+from ppo_lab.kernels.layout import ACTOR, MASKS, ROW
+from ppo_lab.kernels.network import forward, seen_by
+from ppo_lab.kernels.policy_head import forbid, likeliest_actions
 from ppo_lab.kernels.typing import Networks
-from ppo_lab.worlds.rollout import ClippedPolicy, Copies, clip_actions, write_features
+from ppo_lab.worlds.rollout import (
+    ClippedPolicy,
+    Copies,
+    clip_actions,
+    write_features,
+    write_masks,
+)
 from ppo_lab.worlds.stepping import step_all
 
 __all__ = ["play"]
@@ -21,10 +27,12 @@ __all__ = ["play"]
 def choose_best(
     networks: Networks, features: npt.NDArray[np.float32], actions: npt.NDArray[Any]
 ) -> None:
-    """The likeliest action of each row of features (K, I), into ``actions`` (K, A)."""
+    """The likeliest action of each row of features (K, W), into ``actions`` (K, A)."""
     for first in range(0, features.shape[0], networks.rows):
         last = min(first + networks.rows, features.shape[0])
-        outputs = forward(networks, ACTOR, features[first:last])
+        rows = features[first:last]
+        outputs = forward(networks, ACTOR, seen_by(networks, ACTOR, rows))
+        forbid(networks, rows, outputs)
         likeliest_actions(networks, outputs, actions[first:last])
 
 
@@ -48,13 +56,18 @@ def play(
         played: (E, 2), written: return and length in the order of the ends.
     """
     n_copies = copies.dones.size
-    features = np.empty((n_copies, policy.networks.plan[INPUTS]), np.float32)
+    plan = policy.networks.plan
+    features, unkept = (
+        np.empty((n_copies, plan[ROW]), np.float32),
+        np.empty((n_copies, 0), np.float32),
+    )
     rewards = np.empty(n_copies, np.float32)
     endings, last = np.zeros((n_copies, 3)), np.zeros_like(copies.observations)
     counts = np.zeros(n_copies, np.int64)
     n_played = 0
     while n_played < played.shape[0]:
         write_features(copies.observations, is_index, features)
+        write_masks(copies, plan[MASKS], features, unkept)
         choose_best(policy.networks, features, actions)
         clip_actions(actions, policy, actions)
         n_now = step_all(

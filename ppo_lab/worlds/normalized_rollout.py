@@ -13,7 +13,7 @@ from envs.mdp import FloatArray
 from ppo_lab.kernels.acting import run_act, run_predict_values
 from ppo_lab.kernels.boundary import check_array
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel, inlined_kernel
-from ppo_lab.kernels.layout import INPUTS
+from ppo_lab.kernels.layout import MASKS, ROW
 from ppo_lab.kernels.normalizing import CLIP_OBS, EPSILON, MOMENTS, normalize, normalize_step
 from ppo_lab.worlds.rollout import (
     OBSERVATION,
@@ -27,6 +27,7 @@ from ppo_lab.worlds.rollout import (
     clip_actions,
     first_infinite,
     write_features,
+    write_masks,
     write_rows,
 )
 from ppo_lab.worlds.stepping import step_all
@@ -114,7 +115,7 @@ def roll_out_normalized(
     """
     n_steps, n_copies = arrays.rewards.shape
     networks, shown, paid = policy.networks, normalization.shown, normalization.paid
-    features = np.empty((n_copies, networks.plan[INPUTS]), np.float32)
+    features = np.empty((n_copies, networks.plan[ROW]), np.float32)
     moves = np.empty_like(arrays.actions[0])
     endings, last = np.zeros((n_copies, 3)), np.zeros_like(copies.observations)
     failure[0] = -1
@@ -124,6 +125,7 @@ def roll_out_normalized(
         for copy in range(n_copies):
             arrays.episode_starts[t, copy] = copies.dones[copy] if t > 0 else episode_starts[copy]
         write_features(shown, is_index, features)
+        write_masks(copies, networks.plan[MASKS], features, arrays.action_masks[t])
         bad = run_act(
             networks.params, networks.plan, features, noise[t], networks.work,
             arrays.actions[t], arrays.values[t], arrays.log_probs[t],

@@ -16,7 +16,7 @@ from gymnasium.envs.toy_text.taxi import TaxiEnv
 
 from envs.costcliff import CostCliffGrid
 from envs.crawler_continuous import CrawlerContinuous
-from envs.finite import PLAIN_WRAPPERS, TOY_TEXT
+from envs.finite import PLAIN_WRAPPERS, TOY_TEXT, has_own_masks
 from envs.gymnasium_internals import (
     UnknownLimitError,
     has_generator,
@@ -26,7 +26,7 @@ from envs.gymnasium_internals import (
     pays_as_sutton_and_barto,
     shortest_time_limit,
 )
-from envs.mdp import TabularMDP, from_toy_text
+from envs.mdp import BoolArray, TabularMDP, from_toy_text
 from envs.observations import IndexObserver, TableObserver
 from envs.tabular import TabularEnv
 from ppo_lab.errors import NoWorldError
@@ -94,6 +94,11 @@ class CompiledWorld:
     n_numbers: int
     max_episode_steps: int
     env: gym.Env[Any, Any]
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the world's masks are those of the environment's ``action_masks()``."""
+        return has_own_masks(self.env.unwrapped)
 
     def is_as(self, other: "CompiledWorld") -> bool:
         """Whether the two move alike: the same world, numbers, time limit and spaces."""
@@ -205,7 +210,7 @@ def _tabular(env: Any) -> Tabular:
     if type(observer) is TableObserver and space == observer.space:
         if env.action_space != spaces.Discrete(mdp.n_actions):
             raise NoWorldError(f"its action space is {env.action_space}", altered=True)
-        return tabular_world(mdp, observer.table.astype(np.float32))
+        return tabular_world(mdp, observer.table.astype(np.float32), _allowed(env))
     # Pictures: a copy of one takes longer than the rest of the step.
     raise NoWorldError(f"no compiled form of its observations, {space}, exists")
 
@@ -218,4 +223,9 @@ def _shown_by_index(env: Any, mdp: TabularMDP) -> Tabular:
             f"{mdp.n_states} states and {mdp.n_actions} actions",
             altered=True,
         )
-    return tabular_world(mdp, np.arange(mdp.n_states)[:, np.newaxis])
+    return tabular_world(mdp, np.arange(mdp.n_states)[:, np.newaxis], _allowed(env))
+
+
+def _allowed(env: Any) -> BoolArray | None:
+    """(S, A) the masks of a grid world; None: all actions are allowed, or its masks unknown."""
+    return env.allowed if has_own_masks(env) else None

@@ -22,10 +22,11 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.acting import run_act, run_predict_values
 from ppo_lab.kernels.boundary import check_array
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel, inlined_kernel
-from ppo_lab.kernels.layout import INPUTS, Layout
+from ppo_lab.kernels.layout import MASKS, ROW, Layout
 from ppo_lab.kernels.losses import PORTION
 from ppo_lab.kernels.typing import Networks
 from ppo_lab.worlds.randomness import StreamArray
+from ppo_lab.worlds.rules import allow
 from ppo_lab.worlds.stepping import step_all
 
 __all__ = ["RolloutArrays", "RolloutFailure", "RolloutOutcome", "roll_out"]
@@ -46,6 +47,7 @@ class RolloutArrays(NamedTuple):
         episode_starts: (T, K) float32.
         values: (T, K) float32.
         log_probs: (T, K) float32.
+        action_masks: (T, K, A) float32; (T, K, 0) where the policy takes none.
     """
 
     observations: npt.NDArray[Any]
@@ -54,6 +56,7 @@ class RolloutArrays(NamedTuple):
     episode_starts: SingleArray
     values: SingleArray
     log_probs: SingleArray
+    action_masks: SingleArray
 
     def check(self, copies: "Copies", layout: Layout, starts: object, noise: object) -> None:
         """Check these and what else a rollout of as many steps takes.
@@ -62,9 +65,12 @@ class RolloutArrays(NamedTuple):
             ArgumentError: an array of another shape or type.
         """
         n_steps, (k, width) = len(self.rewards), copies.observations.shape
+        masks = layout.n_outputs if layout.masked else 0
+        widths = {"observations": width, "actions": layout.n_actions, "action_masks": masks}
         for name, array in self._asdict().items():
-            columns = {"observations": (width,), "actions": (layout.n_actions,)}.get(name, ())
-            dtype = array.dtype if columns else np.dtype(np.float32)
+            columns = (widths[name],) if name in widths else ()
+            free = name in ("observations", "actions")
+            dtype = array.dtype if free else np.dtype(np.float32)
             check_array(name, array, (n_steps, k, *columns), dtype, written=True)
         check_array("episode_starts", starts, (k,))
         check_array("noise", noise, (n_steps, k, layout.n_actions), np.float64)
@@ -80,6 +86,7 @@ class RolloutArrays(NamedTuple):
             buffer.episode_starts,
             buffer.values,
             buffer.log_probs,
+            getattr(buffer, "action_masks", np.zeros((*shape[:2], 0), np.float32)),
         )
 
 
@@ -179,10 +186,11 @@ class ClippedPolicy(NamedTuple):
         check_array("params", params, (layout.n_parameters,))
         is_box = isinstance(space, spaces.Box)
         expected = (flatdim(seen), "gaussian" if is_box else "categorical", (flatdim(space),))
-        if (layout.inputs, layout.head, layout.action_sizes) != expected:
+        found = layout.inputs, layout.head, layout.action_sizes
+        if found != expected or layout.critic_inputs is not None:
             raise ArgumentError(
                 f"{layout} is no layout for observations {seen} and actions {space}: expected "
-                f"inputs, head and action_sizes {expected}"
+                f"inputs, head and action_sizes {expected}, and no critic_inputs"
             )
         bounds = (space.low, space.high) if isinstance(space, spaces.Box) else (np.empty(0),) * 2
         low, high = (np.array(bound, np.float32).ravel() for bound in bounds)
@@ -196,15 +204,18 @@ class ClippedPolicy(NamedTuple):
 
 @exact_kernel
 def write_rows(rows: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
-    """Copy ``rows`` (K, D) into ``out`` (K, D)."""
+    """Copy ``rows`` (K, D) into the first columns of ``out`` (K, ≥ D)."""
     for row in range(out.shape[0]):
-        for column in range(out.shape[1]):
+        for column in range(rows.shape[1]):
             out[row, column] = rows[row, column]
 
 
 @exact_kernel
 def write_features(observations: npt.NDArray[Any], is_index: bool, out: SingleArray) -> None:
-    """What the networks see of ``observations`` (K, D): themselves, or one-hot rows (K, I)."""
+    """What the networks see of ``observations`` (K, D): themselves, or one-hot rows (K, I).
+
+    Masks in the last columns of ``out`` are the caller's to write, after this.
+    """
     if is_index:
         for copy in range(out.shape[0]):
             for column in range(out.shape[1]):
@@ -212,6 +223,24 @@ def write_features(observations: npt.NDArray[Any], is_index: bool, out: SingleAr
             out[copy, int(observations[copy, 0])] = 1.0
     else:
         write_rows(observations, out)
+
+
+@inlined_kernel
+def write_masks(copies: Copies, masks_at: int, features: SingleArray, kept: SingleArray) -> None:
+    """The present states' masks into the rows ``features`` (K, W), and into ``kept`` (K, A) too.
+
+    Args:
+        copies: the states.
+        masks_at: the column where the rows' masks begin; 0: they have none.
+        features: written.
+        kept: written, as many columns as it has.
+    """
+    if masks_at == 0:
+        return
+    for copy in range(features.shape[0]):
+        allow(copies.world, copies.states[copy], features[copy, masks_at:])
+        for action in range(kept.shape[1]):
+            kept[copy, action] = features[copy, masks_at + action]
 
 
 @inlined_kernel
@@ -287,7 +316,7 @@ def roll_out(
     """
     n_steps, n_copies = arrays.rewards.shape
     networks = policy.networks
-    features = np.empty((n_copies, networks.plan[INPUTS]), np.float32)
+    features = np.empty((n_copies, networks.plan[ROW]), np.float32)
     moves = np.empty_like(arrays.actions[0])
     endings, last = np.zeros((n_copies, 3)), np.zeros_like(copies.observations)
     failure[0] = -1
@@ -297,6 +326,7 @@ def roll_out(
         for copy in range(n_copies):
             arrays.episode_starts[t, copy] = copies.dones[copy] if t > 0 else episode_starts[copy]
         write_features(copies.observations, is_index, features)
+        write_masks(copies, networks.plan[MASKS], features, arrays.action_masks[t])
         bad = run_act(
             networks.params, networks.plan, features, noise[t], networks.work,
             arrays.actions[t], arrays.values[t], arrays.log_probs[t],

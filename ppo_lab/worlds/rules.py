@@ -1,8 +1,8 @@
-"""What a compiled world is: parameters in a named tuple, and four functions over one copy's rows.
+"""What a compiled world is: parameters in a named tuple, and functions over one copy's rows.
 
-A world's class is a ``NamedTuple`` of numbers and arrays. Its module hands :func:`register` four
-plain functions; compiled code then calls ``begin``, ``accepts``, ``advance`` and ``observe`` below
-with an instance, and the compiler picks the functions of its class. So stepping and whole
+A world's class is a ``NamedTuple`` of numbers and arrays. Its module hands :func:`register` plain
+functions; compiled code then calls ``begin``, ``accepts``, ``advance``, ``observe`` and ``allow``
+below with an instance, and the compiler picks the functions of its class. So stepping and whole
 rollouts are written once, for all worlds, and only the worlds that are used are compiled.
 """
 
@@ -16,20 +16,26 @@ from numba.extending import overload
 from ppo_lab.kernels.compiling import exact_kernel
 from ppo_lab.worlds.randomness import StreamArray
 
-__all__ = ["Rules", "accepts", "advance", "begin", "clipped", "observe", "register"]
+__all__ = ["Rules", "accepts", "advance", "allow", "begin", "clipped", "observe", "register"]
 
 Number = TypeVar("Number", float, np.float32)
 State = npt.NDArray[np.float64]
 Row = npt.NDArray[Any]
 
 
+def _allow_all(world: Any, state: State, out: Row) -> None:
+    for action in range(out.size):
+        out[action] = 1
+
+
 class Rules(NamedTuple):
-    """The four functions of one world."""
+    """The functions of one world; without an ``allow`` it forbids nothing."""
 
     begin: Callable[..., None]
     accepts: Callable[..., bool]
     advance: Callable[..., tuple[float, bool]]
     observe: Callable[..., None]
+    allow: Callable[..., None] = _allow_all
 
 
 _RULES: dict[type, Rules] = {}
@@ -60,6 +66,11 @@ def observe(world: Any, state: State, out: Row) -> None:
     _RULES[type(world)].observe(world, state, out)
 
 
+def allow(world: Any, state: State, out: Row) -> None:
+    """Write 1 for each action that ``state`` (s,) allows into ``out`` (A,), 0 for the others."""
+    _RULES[type(world)].allow(world, state, out)
+
+
 def _compile_by_class(name: str, function: Callable[..., Any]) -> None:
     """Let compiled code that calls ``function`` call the one of that name of the world's class."""
 
@@ -69,7 +80,7 @@ def _compile_by_class(name: str, function: Callable[..., Any]) -> None:
         return None if rules is None else getattr(rules, name)
 
 
-for _name, _function in Rules(begin, accepts, advance, observe)._asdict().items():
+for _name, _function in Rules(begin, accepts, advance, observe, allow)._asdict().items():
     _compile_by_class(_name, _function)
 
 

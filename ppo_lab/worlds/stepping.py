@@ -19,9 +19,9 @@ import numpy.typing as npt
 from envs.mdp import FloatArray
 from ppo_lab.kernels.compiling import exact_entry_kernel
 from ppo_lab.worlds.randomness import StreamArray
-from ppo_lab.worlds.rules import accepts, advance, begin, observe
+from ppo_lab.worlds.rules import accepts, advance, allow, begin, observe
 
-__all__ = ["begin_all", "step_all"]
+__all__ = ["allow_all", "begin_all", "step_all"]
 
 
 @exact_entry_kernel
@@ -37,6 +37,13 @@ def begin_all(
         begin(world, states[copy], streams[copy])
         observe(world, states[copy], observations[copy])
         episodes[copy, 0] = episodes[copy, 1] = 0.0
+
+
+@exact_entry_kernel
+def allow_all(world: Any, states: FloatArray, masks: npt.NDArray[Any]) -> None:
+    """Write the masks (K, A) of K copies: 1 for an action that is allowed, 0 for the others."""
+    for copy in range(states.shape[0]):
+        allow(world, states[copy], masks[copy])
 
 
 @exact_entry_kernel

@@ -22,6 +22,7 @@ class Tabular(NamedTuple):
         terminations: (S, A, K).
         start: (S,), ``TabularMDP.cumulative_start``.
         observations: (S, D), what is shown of each state: float32 numbers, or int64 indices.
+        allowed: (S, A), the masks of each state.
     """
 
     cumulative: FloatArray
@@ -30,10 +31,23 @@ class Tabular(NamedTuple):
     terminations: BoolArray
     start: FloatArray
     observations: npt.NDArray[np.float32] | IntArray
+    allowed: BoolArray
 
 
-def tabular_world(mdp: TabularMDP, observations: npt.NDArray[np.float32] | IntArray) -> Tabular:
-    """The world of an MDP whose state s is shown as ``observations[s]``, (S, D)."""
+def tabular_world(
+    mdp: TabularMDP,
+    observations: npt.NDArray[np.float32] | IntArray,
+    allowed: BoolArray | None = None,
+) -> Tabular:
+    """The world of an MDP.
+
+    Args:
+        mdp: with S states and A actions.
+        observations: (S, D), what is shown of each state.
+        allowed: (S, A), what ``action_masks()`` says in each state; None: all are allowed.
+    """
+    if allowed is None:
+        allowed = np.ones((mdp.n_states, mdp.n_actions), np.bool_)
     # Read-only arrays are of another type to the compiler, which would compile everything twice.
     return Tabular(
         mdp.cumulative.copy(),
@@ -42,6 +56,7 @@ def tabular_world(mdp: TabularMDP, observations: npt.NDArray[np.float32] | IntAr
         mdp.terminations.copy(),
         mdp.cumulative_start.copy(),
         observations.copy(),
+        allowed.copy(),
     )
 
 
@@ -69,4 +84,10 @@ def _observe(world: Tabular, state: State, out: Row) -> None:
         out[column] = world.observations[s, column]
 
 
-register(Tabular, Rules(_begin, _accepts, _advance, _observe))
+def _allow(world: Tabular, state: State, out: Row) -> None:
+    s = int(state[0])
+    for action in range(out.size):
+        out[action] = world.allowed[s, action]
+
+
+register(Tabular, Rules(_begin, _accepts, _advance, _observe, _allow))

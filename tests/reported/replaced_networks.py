@@ -390,7 +390,7 @@ except Exception as e:
     report("rollout and update see it", False, f"{type(e).__name__}: {str(e)[:90]}")
 
 print("--- item 24: arrays at the boundary")
-from ppo_lab.compiled.player import encode
+from ppo_lab.compiled.rows import encode
 
 for bad in (-1, 5):
     try:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch as th
+from sb3_contrib.common.maskable.distributions import MaskableCategorical
 from torch import nn
 
 from ppo_lab.kernels.layout import Layout
@@ -31,6 +32,8 @@ class Reference(nn.Module):
     def network(self, name: str, depth: int, inputs: th.Tensor) -> th.Tensor:
         activation = th.tanh if self.layout.activation == "tanh" else th.relu
         for index in range(depth + 1):
+            if index == 0:
+                inputs = self.seen_by(name, inputs)
             weight = self.tensors[self._key((name, index, "weight"))]
             inputs = nn.functional.linear(
                 inputs, weight, self.tensors[self._key((name, index, "bias"))]
@@ -39,8 +42,22 @@ class Reference(nn.Module):
                 inputs = activation(inputs)
         return inputs
 
+    def seen_by(self, name: str, rows: th.Tensor) -> th.Tensor:
+        """A network's part of rows (B, W)."""
+        layout = self.layout
+        if name == "actor" or layout.critic_inputs is None:
+            return rows[:, : layout.inputs]
+        return rows[:, layout.inputs : layout.inputs + layout.critic_inputs]
+
     def distributions(self, observations: th.Tensor) -> list[th.distributions.Distribution]:
         outputs = self.network("actor", len(self.layout.actor), observations)
+        if self.layout.masked:
+            masks = observations[:, -self.layout.n_outputs :]
+            parts = zip(
+                *(th.split(x, list(self.layout.action_sizes), 1) for x in (outputs, masks)),
+                strict=True,
+            )
+            return [MaskableCategorical(logits=logits, masks=mask.bool()) for logits, mask in parts]
         if self.layout.head == "gaussian":
             log_std = self.tensors[self._key(("actor", len(self.layout.actor), "log_std"))]
             return [th.distributions.Normal(outputs, log_std.exp().expand_as(outputs))]
@@ -159,7 +176,9 @@ def make_rollout(
 ) -> Rollout:
     """A rollout whose old policy and old values differ a little from those of ``params``."""
     rng = np.random.default_rng(seed)
-    observations = rng.standard_normal((n, layout.inputs)).astype(np.float32)
+    observations = rng.standard_normal((n, layout.row)).astype(np.float32)
+    masks = random_masks(layout, n, rng)
+    observations[:, layout.row - masks.shape[1] :] = masks
     model = Reference(layout, params)
     with th.no_grad():
         if layout.head == "gaussian":
@@ -168,6 +187,10 @@ def make_rollout(
             actions: np.ndarray = normal.mean.numpy() + normal.stddev.numpy() * noise
         else:
             columns = [rng.integers(size, size=n) for size in layout.action_sizes]
+            if layout.masked:
+                ends = np.cumsum(layout.action_sizes)[:-1]
+                parts = np.split(masks, ends, axis=1)
+                columns = [np.argmax(part * rng.random(part.shape), axis=1) for part in parts]
             actions = np.stack(columns, axis=1)
         values, log_probs, _ = model.evaluate(th.as_tensor(observations), th.as_tensor(actions))
 
@@ -177,6 +200,23 @@ def make_rollout(
     advantages = rng.standard_normal(n).astype(np.float32) + np.float32(0.3)
     returns = (2.0 * rng.standard_normal(n)).astype(np.float32)
     return Rollout(observations, actions, near(values), near(log_probs), advantages, returns)
+
+
+def random_masks(layout: Layout, n: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, O) of 0 and 1, the first row with one action allowed in each part, the second with all.
+
+    (n, 0) where the layout has no masks.
+    """
+    if not layout.masked:
+        return np.zeros((n, 0), np.float32)
+    parts = []
+    for size in layout.action_sizes:
+        allowed = rng.random((n, size)) < 0.5
+        allowed[0] = False
+        allowed[1:2] = True
+        allowed[np.arange(n), rng.integers(size, size=n)] = True
+        parts.append(allowed)
+    return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 def random_params(layout: Layout, seed: int, scale: float = 0.5) -> np.ndarray:

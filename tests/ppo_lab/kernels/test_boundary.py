@@ -10,7 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.common.env_util import make_vec_env
 
 from ppo_lab import SpecPPO
-from ppo_lab.compiled.player import encode
+from ppo_lab.compiled.rows import encode
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.acting import act, predict_values
 from ppo_lab.kernels.advantages import estimate_advantages

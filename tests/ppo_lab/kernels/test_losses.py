@@ -22,6 +22,7 @@ WIDTHS = st.lists(st.integers(1, 37), max_size=3).map(tuple)
 @st.composite
 def layouts(draw: st.DrawFn) -> Layout:
     head = draw(st.sampled_from(["categorical", "gaussian", "multi_categorical"]))
+    critic_inputs = draw(st.none() | st.integers(1, 12))
     sizes = st.integers(1, 6).map(lambda n: (n,))
     if head == "multi_categorical":
         sizes = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
@@ -32,6 +33,8 @@ def layouts(draw: st.DrawFn) -> Layout:
         draw(st.sampled_from(["tanh", "relu"])),
         head,
         draw(sizes),
+        critic_inputs,
+        head != "gaussian" and draw(st.booleans()),
     )
 
 
@@ -94,9 +97,9 @@ def away_from_kinks(
         if layout.activation == "relu":
             for name, depth in (("actor", len(layout.actor)), ("critic", len(layout.critic))):
                 for index in range(depth):
-                    below = model.network(name, index - 1, observations) if index else observations
+                    below = model.seen_by(name, observations)
                     if index:
-                        below = th.relu(below)
+                        below = th.relu(model.network(name, index - 1, observations))
                     key = f"{name}_{index}_"
                     z = th.nn.functional.linear(
                         below, model.tensors[key + "weight"], model.tensors[key + "bias"]

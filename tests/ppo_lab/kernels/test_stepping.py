@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from ppo_lab.compiled.player import encode
+from ppo_lab.compiled.rows import encode
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.acting import act
 from ppo_lab.kernels.layout import Layout

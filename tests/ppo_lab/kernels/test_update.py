@@ -18,6 +18,9 @@ DISCRETE = Layout(4, (16, 16), (24,), "tanh", "categorical", (3,))
 BOX = Layout(3, (12,), (9, 7), "relu", "gaussian", (2,))
 MULTI = Layout(5, (), (8,), "tanh", "multi_categorical", (2, 4))
 ACTOR, CRITIC = AdamSettings(1e-3), AdamSettings(2e-3, 0.8, 0.99, 1e-8)
+MASKED = replace(DISCRETE, masked=True)
+MASKED_PARTS = replace(MULTI, masked=True, critic_inputs=7)
+SEES_MORE = replace(BOX, critic_inputs=6)
 N, BATCH, EPOCHS = 150, 32, 4  # the last minibatch of an epoch has 22
 
 
@@ -43,6 +46,9 @@ OPTIONS = [
     (BOX, UpdateSettings("kl", kl_coef=2.0, normalize_advantage=False, critic_max_grad_norm=0.1)),
     (MULTI, UpdateSettings("vanilla", vf_coef=1.0, ent_coef=0.02)),
     (MULTI, UpdateSettings(clip_range=0.1, kl_limit=1e3)),
+    (MASKED, UpdateSettings(ent_coef=0.05, clip_range_vf=0.3)),
+    (MASKED_PARTS, UpdateSettings("kl", ent_coef=0.02, critic_max_grad_norm=0.5)),
+    (SEES_MORE, UpdateSettings(ent_coef=0.01)),
 ]
 
 
@@ -131,7 +137,7 @@ def test_every_ratio_is_kept_on_request_and_is_one_before_the_first_step() -> No
     np.testing.assert_allclose(result.diagnostics[:4, 6], means, rtol=1e-5)
 
 
-@pytest.mark.parametrize("layout", [DISCRETE, BOX, MULTI])
+@pytest.mark.parametrize("layout", [DISCRETE, BOX, MULTI, MASKED, MASKED_PARTS, SEES_MORE])
 def test_the_rollouts_kl_is_k3_over_all_of_it(layout: Layout) -> None:
     params = random_params(layout, 1)
     rollout = make_rollout(layout, params, 500, 2)
