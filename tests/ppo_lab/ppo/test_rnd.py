@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNorm
 from benchmarks import exploration
 from ppo_lab import SpecPPO
 from ppo_lab.errors import ArgumentError, NonFiniteError
+from ppo_lab.ppo.callbacks import AfterUpdateEvalCallback
 from ppo_lab.ppo.reward_streams import stream_estimates
 from ppo_lab.ppo.rnd import RunningMoments
 from ppo_lab.rnd import INTRINSIC_REWARD, RandomNetworkDistillation, VecRND, find_rnd
@@ -162,6 +163,13 @@ def test_scores_are_extrinsic_and_who_plays_is_not_wrapped(tmp_path: Path) -> No
     mean, _ = evaluate_policy(loaded, env, 3)
     assert find_rnd(loaded.env) is None
     assert mean in (0.0, 1.0)  # what the exit pays, and nothing else
+
+
+def test_an_evaluation_beside_the_training_needs_no_bonus() -> None:
+    model = SpecPPO("MlpPolicy", rooms(), intrinsic_coef=1.0, **SMALL)
+    evaluations = AfterUpdateEvalCallback(rooms(), n_eval_episodes=2, eval_freq=32)
+    model.learn(64, evaluations)  # a warning that the environments differ would be an error
+    assert find_rnd(evaluations.eval_env) is None
 
 
 def test_predictor_statistics_and_head_go_on_as_saved(tmp_path: Path) -> None:
