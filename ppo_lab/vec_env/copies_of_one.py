@@ -28,15 +28,18 @@ class CopiesOfOne(VecEnv):
         monitor: whether infos have an episode's statistics.
         max_episode_steps: the time limit of all copies; 0: none.
         states: (K, s) float64.
-        has_masks: whether ``action_masks`` of each copy is known.
     """
 
     env: gym.Env[Any, Any]
     monitor: bool
     max_episode_steps: int
     states: npt.NDArray[np.float64]
-    has_masks: bool
     _episodes: npt.NDArray[np.float64]
+
+    @property
+    @abstractmethod
+    def has_masks(self) -> bool:
+        """Whether ``action_masks`` of each copy is known."""
 
     @abstractmethod
     def _masks(self) -> npt.NDArray[np.bool_]:

@@ -95,11 +95,6 @@ class CompiledWorld:
     max_episode_steps: int
     env: gym.Env[Any, Any]
 
-    @property
-    def has_masks(self) -> bool:
-        """Whether the world's masks are those of the environment's ``action_masks()``."""
-        return has_own_masks(self.env.unwrapped)
-
     def is_as(self, other: "CompiledWorld") -> bool:
         """Whether the two move alike: the same world, numbers, time limit and spaces."""
         seen = self.env.observation_space, self.env.action_space
