@@ -71,9 +71,10 @@ def test_between_the_thresholds_nothing_moves() -> None:
 
 
 def test_no_two_moves_are_closer_than_a_window_of_episodes() -> None:
-    curriculum = Curriculum("level", [0, 1], window=30)
+    curriculum = Curriculum("level", [0, 1, 2], window=30)
     SpecPPO("MlpPolicy", graded(), **SMALL).learn(100, curriculum)
-    assert curriculum.moves == [(0, 0), (40, 1)]  # asked at 20, with 20 episodes, and at 40
+    # Asked at 20, with 20 episodes, and at 40; then with 20 of the new level at 60, and at 80.
+    assert curriculum.moves == [(0, 0), (40, 1), (80, 2)]
 
 
 def test_the_next_rollout_begins_with_episodes_at_the_new_level() -> None:
