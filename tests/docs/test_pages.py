@@ -16,7 +16,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from docs import spellings
-from ppo_lab import SpecPPO
+from ppo_lab import CoverageCallback, Curriculum, SpecPPO
 
 DOCS = Path(__file__).parents[2] / "docs"
 TESTS = Path(__file__).parents[1] / "ppo_lab"
@@ -89,6 +89,16 @@ def test_the_metrics_page_defines_exactly_what_is_logged() -> None:
         model = SpecPPO(policy, make_vec_env(env, 1, seed=0), **common, **kwargs)  # type: ignore[arg-type]
         model.set_logger(Logger(None, [writer]))
         model.learn(256)
+        model.logger.dump()
+    relatives: dict[str, Any] = {"intrinsic_coef": 1.0, "cost_limit": 1.0}
+    for env_id, kwargs, callback in (
+        ("ppo_lab/CostCliffGrid-v0", relatives, CoverageCallback()),
+        ("ppo_lab/FourRooms-v0", {}, Curriculum("overlay", [None, None], success_return=1.0)),
+    ):
+        env = make_vec_env(env_id, 4, seed=0)
+        model = SpecPPO("MlpPolicy", env, **common, **kwargs)
+        model.set_logger(Logger(None, [writer]))
+        model.learn(1024, callback)
         model.logger.dump()
     documented = {name for row in rows("metrics.md") for name in code(row[0])}
     # The two that need TensorBoard and an environment that reports success.
