@@ -1,23 +1,32 @@
-"""How fast SpecPPO trains under masks beside sb3-contrib's MaskablePPO, both by torch.
+"""How fast SpecPPO trains under masks beside sb3-contrib's MaskablePPO.
 
-``taskset -c 0 python benchmarks/masks.py`` trains the two in turns in one process, on FrozenLake
-with the actions masked that only lead against its border, and prints the median of each side's
-steps per second of CPU time and their ratio.
+``taskset -c 0 python -m benchmarks.masks`` trains in turns in one process: on PPO Lab's grid world,
+whose masks leave out moves against walls, and on FrozenLake with its border forbidden by a wrapper.
+It prints each side's steps per second of CPU time and how many times MaskablePPO's that is, where
+the rounds stand apart. Exits with 1 if a goal is missed.
 """
 
-import statistics
-import time
+import argparse
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from statistics import median
 from typing import Any
 
-import gymnasium as gym
-import torch as th
-from gymnasium import spaces
-from sb3_contrib import MaskablePPO
-from stable_baselines3.common.env_util import make_vec_env
+from benchmarks import before_numpy  # noqa: F401 - first
+from benchmarks.cases import SHAPES
+from benchmarks.clocks import ratio, ratio_of, rounds_of
+from benchmarks.machine import described
+from benchmarks.page_marks import Printed
 
-from ppo_lab import SpecPPO
+import gymnasium as gym  # isort: skip
 
-SIZE, TURNS, STEPS = 4, 7, 2048
+GRID, LAKE = "ppo_lab/GridWorld-v0", "FrozenLake-v1"
+CASES = ((GRID, "a"), (GRID, "b"), (GRID, "c"), (LAKE, "a"))
+THEIRS = "MaskablePPO"
+TORCH, STEPPED, WHOLE = "SpecPPO by torch", "SpecPPO compiled", "the same, whole rollouts"
+GOALS = {(GRID, "a", WHOLE): 15.0, (GRID, "a", STEPPED): 15.0}
+MARK = "masks"
 
 
 class InsideTheBorder(gym.Wrapper[Any, Any, Any, Any]):
@@ -25,40 +34,63 @@ class InsideTheBorder(gym.Wrapper[Any, Any, Any, Any]):
 
     def action_masks(self) -> list[bool]:
         """Left, down, right, up."""
-        row, column = divmod(int(self.get_wrapper_attr("s")), SIZE)
-        return [column > 0, row < SIZE - 1, column < SIZE - 1, row > 0]
+        row, column = divmod(int(self.get_wrapper_attr("s")), 4)
+        return [column > 0, row < 3, column < 3, row > 0]
 
 
-def model_of(algorithm: type[Any], **own: Any) -> Any:
-    """A side's model, once trained."""
+def one_rollout(side: str, env_id: str, shape: Mapping[str, int]) -> Callable[[], object]:
+    """What trains a side for one rollout and its update."""
+    from sb3_contrib import MaskablePPO
+    from stable_baselines3.common.env_util import make_vec_env
 
-    def make() -> gym.Env[Any, Any]:
-        env = gym.make("FrozenLake-v1", is_slippery=False)
-        assert isinstance(env.action_space, spaces.Discrete)
-        return InsideTheBorder(env)
+    from ppo_lab import SpecPPO
+    from ppo_lab.vec_env.compiled import CompiledVecEnv
 
-    env = make_vec_env(make, 1, seed=0)
-    model = algorithm("MlpPolicy", env, device="cpu", seed=0, n_steps=STEPS, **own)
-    return model.learn(STEPS)
+    settings: dict[str, Any] = {**shape, "seed": 0, "device": "cpu"}
+    n_envs = settings.pop("n_envs")
+    wrapper = InsideTheBorder if env_id == LAKE else None
+    if side == WHOLE:
+        env: Any = CompiledVecEnv(env_id, n_envs, seed=0)
+    else:
+        env = make_vec_env(env_id, n_envs, seed=0, wrapper_class=wrapper)
+    if side == THEIRS:
+        model: Any = MaskablePPO("MlpPolicy", env, **settings)
+    else:
+        settings["backend"] = "torch" if side == TORCH else "compiled"
+        model = SpecPPO("MlpPolicy", env, mask_actions=True, **settings)
+    return partial(model.learn, n_envs * settings["n_steps"])
 
 
-def rate(model: Any) -> float:
-    """Steps per second of CPU time of one rollout and its update."""
-    began = time.process_time()
-    model.learn(STEPS, reset_num_timesteps=False)
-    return STEPS / (time.process_time() - began)
+def main() -> int:
+    """Measure what the arguments choose; 0 if every goal is met."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put it on this page too")
+    options = parser.parse_args()
+    import torch as th
 
-
-def main() -> None:
-    """Print the rates and their ratio."""
     th.set_num_threads(1)
-    theirs, ours = model_of(MaskablePPO), model_of(SpecPPO, mask_actions=True)
-    pairs = [(rate(theirs), rate(ours)) for _ in range(TURNS)]
-    its, our = (statistics.median(side) for side in zip(*pairs, strict=True))
-    ratio = statistics.median(ours / theirs for theirs, ours in pairs)
-    print(f"MaskablePPO {its:6.0f} steps a CPU second (median of {TURNS} turns of {STEPS} steps)")
-    print(f"SpecPPO     {our:6.0f} steps a CPU second, {ratio:.2f} times as many")
+    say, is_met = Printed(), True
+    for line in described(("sb3-contrib",)):
+        say(line)
+    for env_id, name in CASES:
+        shape = SHAPES[name]
+        sides = [THEIRS, TORCH, STEPPED, *([WHOLE] if env_id == GRID else [])]
+        steps = shape["n_envs"] * shape["n_steps"]
+        timed = rounds_of([one_rollout(side, env_id, shape) for side in sides], options.rounds)
+        say(f"\n{env_id}, {name}: {shape['n_envs']} × {shape['n_steps']}, minibatch "
+            f"{shape['batch_size']}, {shape['n_epochs']} epochs; steps a CPU second, median of "
+            f"{options.rounds} rounds")  # fmt: skip
+        for side, seconds in zip(sides, timed, strict=True):
+            times = "" if side == THEIRS else f"times {ratio(timed[0], seconds)}"
+            if (goal := GOALS.get((env_id, name, side))) is not None:
+                reached = (ratio_of(timed[0], seconds) or 0.0) >= goal
+                is_met = is_met and reached
+                times += f", goal ≥ {goal:g}: {'met' if reached else 'MISSED'}"
+            say(f"  {side:26} {steps / median(seconds):9,.0f}  {times}")
+    say.write(options.write, MARK)
+    return 0 if is_met else 1
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 
+from gymnasium.error import ResetNeeded
+
 from envs.grid_rendering import Overlay, draw_grid, text_map
 from envs.maps import EXITS, REFERENCE_MAP, grid_mdp, moves_somewhere, read_map
 from envs.mdp import BoolArray, FloatArray, IntArray
@@ -99,7 +101,13 @@ class GridWorld(TabularEnv):
         super().__init__(mdp, grid_observer(observation, self.grid), render_mode)
 
     def action_masks(self) -> BoolArray:
-        """(A,) bool: which moves lead somewhere from the present cell."""
+        """(A,) bool: which moves lead somewhere from the present cell.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first ``reset``.
+        """
+        if self.state < 0:
+            raise ResetNeeded("action_masks was called before the first reset; call reset first.")
         allowed: BoolArray = self.allowed[self.state]
         return allowed
 
@@ -160,7 +168,13 @@ class GridWorldVector(TabularVectorEnv):
         super().__init__(num_envs, mdp, grid_observer(observation, self.grid), **options)
 
     def action_masks(self) -> BoolArray:
-        """(N, A) bool: which moves lead somewhere from each copy's cell."""
+        """(N, A) bool: which moves lead somewhere from each copy's cell.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first ``reset``.
+        """
+        if self._ended is None:
+            raise ResetNeeded("action_masks was called before the first reset; call reset first.")
         allowed: BoolArray = self.allowed[self.states]
         return allowed
 

@@ -185,6 +185,8 @@ class MasksActions(SpecActorCriticPolicy):
         if isinstance(self.action_space, spaces.MultiBinary):
             self.action_dist = MultiCategoricalDistribution(sizes)  # two logits a bit, not one
         super()._build(lr_schedule)
+        # Its own from the start: whoever compares its attributes sees no new one later.
+        self.mask_source = self._masks = None
         self.action_dist = make_masked_proba_distribution(self.action_space)
 
     def _get_action_dist_from_latent(self, latent_pi: th.Tensor) -> MaskableDistribution:

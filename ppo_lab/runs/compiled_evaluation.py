@@ -9,7 +9,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.algorithm import SpecPPO
 from ppo_lab.compiled.env_steps import is_untouched
-from ppo_lab.ppo.callbacks import AfterUpdateEvalCallback, UnplayedEvalCallback
+from ppo_lab.ppo.callbacks import UnplayedEvalCallback
 from ppo_lab.ppo.masked_algorithm import MaskingAlgorithm
 from ppo_lab.vec_env.compiled import CompiledVecEnv
 
@@ -26,6 +26,7 @@ def can_evaluate(model: BaseAlgorithm, eval_env: VecEnv, deterministic: bool) ->
         and is_untouched(eval_env, CompiledVecEnv)
         and bool(eval_env.get_attr("max_episode_steps")[0])
         and isinstance(model, SpecPPO)
+        and (not model.mask_actions or bool(eval_env.has_masks))  # type: ignore[attr-defined]
         and model.get_vec_normalize_env() is None  # its observations are not the environment's
         and _compiled(model) is not None
     )
@@ -48,7 +49,7 @@ class CompiledEvalCallback(UnplayedEvalCallback):
     def _evaluate(self) -> None:
         assert isinstance(self.model, SpecPPO)
         if _compiled(self.model) is None:
-            AfterUpdateEvalCallback._evaluate(self)
+            super(UnplayedEvalCallback, self)._evaluate()
         else:
             super()._evaluate()
 

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
+from envs.finite import has_own_masks
 from ppo_lab.cores import usable_cores
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.runs.config import VEC_ENVS, VecEnvKind
@@ -50,7 +51,8 @@ class Copies:
         layers: what is put around each, as settings name it.
         wrapper: puts it there; None: nothing.
         monitor_kwargs: for ``Monitor``.
-        compiled: whether a compiled environment may stand in.
+        masked: whether the algorithm asks them for masks.
+        moved: whether a callback sets attributes of them.
         count: how many, ≥ 1.
         seed: of the first one; the others follow.
         monitor_dir: where SB3's monitor files go; None: nowhere.
@@ -64,7 +66,8 @@ class Copies:
     layers: Sequence[Named]
     wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None
     monitor_kwargs: Mapping[str, Any]
-    compiled: bool
+    masked: bool
+    moved: bool
     count: int
     seed: int | None
     monitor_dir: str | None
@@ -200,8 +203,18 @@ class Copies:
 
     def _why_not_bare(self) -> str | None:
         """Why copies that are one object cannot stand for it; None where they can."""
-        if not self.compiled:
-            return "the algorithm asks each environment for its masks"
         if self.layers:
             return f"it has {named_in_words(self.layers)} around each"
+        if self.moved:
+            return "a callback sets attributes of each environment"
+        if self.masked and not self._has_known_masks():
+            return "the algorithm asks each environment for its masks"
         return "its monitor has arguments" if self.monitor_kwargs else None
+
+    def _has_known_masks(self) -> bool:
+        """Whether its compiled copies and its own vector form have the masks of each copy."""
+        single = self.make_one()
+        try:
+            return has_own_masks(single.unwrapped)
+        finally:
+            single.close()

@@ -11,6 +11,7 @@ from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from envs.finite import has_own_masks
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.kernels.layout import Layout
 from ppo_lab.vec_env.as_made import AsMade
@@ -85,7 +86,7 @@ class CompiledVecEnv(CopiesOfOne):
             self.metadata = {**self.env.metadata, **self.metadata}
             self.max_episode_steps = world.max_episode_steps
             self._begin_all, self._step_all, self._new_stream = begin_all, step_all, new_stream
-            self._allow_all, self.has_masks = allow_all, world.has_masks
+            self._allow_all = allow_all
             self._announced, self._what = announced, type(self.env.unwrapped).__name__
             self._world = world.parameters
             self._as_made = AsMade(world, n_envs)
@@ -171,6 +172,11 @@ class CompiledVecEnv(CopiesOfOne):
                 )
             self._describe_ends(infos)
         return self._shown(self._observations), rewards, self._dones.copy(), infos
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the masks of each copy are known: those of the environment's class."""
+        return has_own_masks(self.env.unwrapped)
 
     def _masks(self) -> npt.NDArray[np.bool_]:
         masks = np.empty((self.num_envs, int(self.action_space.n)), np.bool_)  # type: ignore[attr-defined]

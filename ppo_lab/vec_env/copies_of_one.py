@@ -17,7 +17,7 @@ from ppo_lab.vec_env.shared import chosen_copies
 
 __all__ = ["CopiesOfOne"]
 
-STATE_METHODS = frozenset({"reset", "step", "render", "close", "action_masks"})
+STATE_METHODS = frozenset({"reset", "step", "render", "close", "action_masks", "set_wrapper_attr"})
 
 
 class CopiesOfOne(VecEnv):
@@ -28,15 +28,18 @@ class CopiesOfOne(VecEnv):
         monitor: whether infos have an episode's statistics.
         max_episode_steps: the time limit of all copies; 0: none.
         states: (K, s) float64.
-        has_masks: whether ``action_masks`` of each copy is known.
     """
 
     env: gym.Env[Any, Any]
     monitor: bool
     max_episode_steps: int
     states: npt.NDArray[np.float64]
-    has_masks: bool
     _episodes: npt.NDArray[np.float64]
+
+    @property
+    @abstractmethod
+    def has_masks(self) -> bool:
+        """Whether ``action_masks`` of each copy is known."""
 
     @abstractmethod
     def _masks(self) -> npt.NDArray[np.bool_]:
@@ -97,7 +100,8 @@ class CopiesOfOne(VecEnv):
         ``action_masks`` of a world that has them is each copy's own.
 
         Raises:
-            ArgumentError: ``reset``, ``step``, ``render``, ``close`` or unknown ``action_masks``.
+            ArgumentError: ``reset``, ``step``, ``render``, ``close``, ``set_wrapper_attr`` or
+                unknown ``action_masks``.
         """
         if method_name == "action_masks" and self.has_masks:
             return [*self._masks()[chosen_copies(self, indices)]]

@@ -6,7 +6,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-__all__ = ["has_masks", "random_action"]
+from envs.finite import has_own_masks
+
+__all__ = ["forbids_actions", "has_masks", "random_action"]
 
 
 def has_masks(env: gym.Env[Any, Any]) -> bool:
@@ -17,12 +19,21 @@ def has_masks(env: gym.Env[Any, Any]) -> bool:
         return False
 
 
+def forbids_actions(env: gym.Env[Any, Any]) -> bool:
+    """Whether a random policy has to ask for masks.
+
+    A grid world of ours does not forbid what its masks leave out: its 0 of normalised scores is
+    the random policy over all moves, exact or played, whether or not a run asks for masks.
+    """
+    return has_masks(env) and not has_own_masks(env.unwrapped)
+
+
 def random_action(env: gym.Env[Any, Any], masked: bool) -> Any:
     """An action of the environment's own generator, each that is possible equally likely.
 
     Args:
         env: the environment.
-        masked: :func:`has_masks` of it.
+        masked: :func:`forbids_actions` of it.
     """
     space = env.action_space
     return space.sample(_mask(env)) if masked else space.sample()

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from ppo_lab.interruption import by_user, one_line
-from ppo_lab.vec_env.random_actions import has_masks, random_action
+from ppo_lab.vec_env.random_actions import forbids_actions, random_action
 
 __all__ = ["Choice", "StepTime", "choose", "measured_step"]
 
@@ -99,7 +99,7 @@ def measured_step(make: Callable[[], gym.Env[Any, Any]]) -> StepTime:
     try:
         env.action_space.seed(0)
         env.reset(seed=0)
-        masked = has_masks(env)
+        masked = forbids_actions(env)
         # Loading what the first step needs is not the steps' time.
         _step(env, masked)
         steps, began, cpu, left = 0, time.perf_counter(), time.process_time(), _times_left()

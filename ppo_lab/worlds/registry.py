@@ -14,6 +14,7 @@ from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
 
+from envs.costcliff import CostCliffGrid
 from envs.crawler_continuous import CrawlerContinuous
 from envs.finite import PLAIN_WRAPPERS, TOY_TEXT, has_own_masks
 from envs.gymnasium_internals import (
@@ -94,11 +95,6 @@ class CompiledWorld:
     max_episode_steps: int
     env: gym.Env[Any, Any]
 
-    @property
-    def has_masks(self) -> bool:
-        """Whether the world's masks are those of the environment's ``action_masks()``."""
-        return has_own_masks(self.env.unwrapped)
-
     def is_as(self, other: "CompiledWorld") -> bool:
         """Whether the two move alike: the same world, numbers, time limit and spaces."""
         seen = self.env.observation_space, self.env.action_space
@@ -151,6 +147,8 @@ def _check_unaltered(env: gym.Env[Any, Any]) -> None:
     """
     base: Any = env.unwrapped
     reason = why_replaced(env)
+    if reason is None and type(base) is CostCliffGrid:
+        raise NoWorldError("its infos tell costs, which compiled copies do not")
     if reason is None and isinstance(base, TabularEnv):
         reason = why_not_tabular(base)
     if reason is None and type(base) in RESTATED:

@@ -1,15 +1,18 @@
 """CliffGrid with the exercise of Spec 10.3, and FourRooms."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.cliff_exercise import cliff_preference
 from envs.cliffgrid import CliffGrid
 from envs.fourrooms import FourRooms, four_rooms_map
-from envs.gridworld import GridWorld
+from envs.gridworld import GridWorld, GridWorldVector
 from envs.planning import finite_horizon_values, optimal_return
 from envs.registration import register_environments
 
@@ -106,3 +109,55 @@ def test_environments_can_be_copied_and_pickled():
         expected = env.step(action)[0]
         for twin in twins:
             np.testing.assert_array_equal(twin.step(action)[0], expected)
+
+
+def test_masks_leave_out_the_moves_that_lead_nowhere() -> None:
+    # The map of Spec 10.2, a wall in its middle: up, right, down, left of each cell.
+    #   0 1 2 3(+1)    4 # 5 6(-1)    7 8 9 10
+    expected = [
+        "-rd-",
+        "-r-l",
+        "-rdl",
+        "urdl",
+        "u-d-",
+        "urd-",
+        "urdl",
+        "ur--",
+        "-r-l",
+        "ur-l",
+        "u--l",
+    ]
+    env = gym.make("ppo_lab/GridWorld-v0")
+    grid = env.unwrapped
+    assert isinstance(grid, GridWorld)
+    for state, letters in enumerate(expected):
+        allowed = [letter != "-" for letter in letters]
+        assert grid.allowed[state].tolist() == allowed
+        for action in range(4):
+            leaves = grid.mdp.next_states[state, action, 0] != state
+            assert leaves == allowed[action] or grid.grid.exits[state]
+    env.reset(seed=0)
+    assert env.get_wrapper_attr("action_masks")().tolist() == [True, True, False, False]  # cell 7
+
+
+def test_masks_of_a_vector_of_grids_are_each_copys_own() -> None:
+    env = GridWorldVector(3)
+    env.reset(seed=0)
+    env.step(np.array([0, 1, 1]))
+    assert env.states.tolist() == [4, 8, 8]
+    expected = [[True, False, True, False]] + [[False, True, False, True]] * 2
+    assert env.action_masks().tolist() == expected
+
+
+def test_where_walls_are_all_around_every_move_is_left() -> None:
+    env = GridWorld("S+#.\n..##")
+    env.reset(seed=0)
+    enclosed = env.grid.state_at(4, 2)
+    assert env.allowed[enclosed].all()
+    assert env.allowed.any(axis=1).all()
+
+
+@pytest.mark.parametrize("make", [GridWorld, lambda: GridWorldVector(2)])
+def test_masks_before_the_first_reset_are_refused(make: Any) -> None:
+    with pytest.raises(ResetNeeded, match="before the first reset"):
+        make().action_masks()

@@ -196,9 +196,29 @@ def test_what_cannot_work_is_one_line(
 
 
 def test_the_copies_of_a_masked_run_are_stepped_apart(walk: str) -> None:
-    recipe = EnvironmentRecipe(walk, compiled=False, vec_env="envpool")
+    recipe = EnvironmentRecipe(walk, masked=True, vec_env="envpool")
     with pytest.raises(ArgumentError, match="in C\\+\\+, and the algorithm asks"):
         recipe.make(2)
-    with_vector = EnvironmentRecipe(walk, compiled=False, vec_env="vector").make(2, 0)
+    with_vector = EnvironmentRecipe(walk, masked=True, vec_env="vector").make(2, 0)
     with_vector.reset()
     assert with_vector.env_method("action_masks") == [[False, True, True]] * 2
+
+
+def test_a_grid_world_is_trained_and_evaluated_under_masks_in_compiled_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--env", "ppo_lab/GridWorld-v0", "--mask-actions", "--timesteps", "128", *SMALL]
+    evaluated = []
+    for flags in ([], ["--vec-env", "subproc"]):
+        assert train([*words, "--n-envs", "2", "--seed", "3", "--verbose", "1", *flags]) == 0
+        said = capsys.readouterr().out
+        assert "Using the compiled path" in said
+        assert ("Stepping ppo_lab/GridWorld-v0 in Python" in said) == bool(flags)
+        run = len(evaluated) + 1
+        evaluated.append(np.load(f"logs/spec_ppo/ppo_lab-GridWorld-v0_{run}/evaluations.npz"))
+    # The kernels' episodes are those that sb3-contrib plays.
+    for name in ("timesteps", "results", "ep_lengths"):
+        np.testing.assert_allclose(evaluated[0][name], evaluated[1][name], atol=1e-6)
+    assert evaluate(["logs/spec_ppo/ppo_lab-GridWorld-v0_1", "--episodes", "3"]) == 0
+    assert "mean return" in capsys.readouterr().out

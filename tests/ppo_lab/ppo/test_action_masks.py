@@ -173,7 +173,6 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: SpecPPO(MasksOwn, make_vec_env(lambda: Masked(VECTOR), 1)),
         "MasksOwn needs masks",
     ),
-    "another compiled": (lambda: masked_model(backend="compiled"), "the kernels know no masks"),
 }  # fmt: skip
 
 

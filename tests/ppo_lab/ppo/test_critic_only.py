@@ -148,7 +148,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: SpecPPO("MlpPolicy", "CartPole-v1", policy_kwargs={"critic_only": ["state"]}),
         "a Dict, and they are none",
     ),
-    "compiled": (lambda: _model(backend="compiled"), "cannot serve this model"),
+    "compiled, and no such key": (
+        lambda: _model(backend="compiled", policy_kwargs={}),
+        "no key of it is the critic's alone",
+    ),
 }
 
 

@@ -28,6 +28,7 @@ from ppo_lab.runs.references import (
     stated_reference,
     stored_reference,
 )
+from ppo_lab.vec_env.random_actions import forbids_actions, has_masks
 
 
 class Payer(gym.Env[Any, Any]):
@@ -304,3 +305,13 @@ def test_a_comparison_keeps_what_its_finished_runs_state_and_measures_once_for_t
     assert references_of(two) == [0.25, 0.25]  # not measured again
     assert references_of(two) == [0.25, 0.25]
     assert len(said) == 1
+
+
+def test_a_grids_random_policy_takes_all_moves_whatever_its_masks_say() -> None:
+    grid, masked = GridWorld(), Masked(spaces.Discrete(4), [1, 1, 0, 0])
+    assert has_masks(grid)
+    assert not forbids_actions(grid)
+    assert forbids_actions(masked)
+    grid.reset(seed=0)
+    drawn = {int(references.random_action(grid, forbids_actions(grid))) for _ in range(100)}
+    assert drawn == {0, 1, 2, 3}
