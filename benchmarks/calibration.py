@@ -6,7 +6,7 @@
 
 Exits with 1 if the default interval of the IQM covers less than 0.93, by more than two standard
 errors of the measurement, in a cell of normal or skewed scores, or if a table of verdicts
-(``benchmarks/verdict_tables.py``) misses a goal by as much.
+(``benchmarks/verdict_tables.py``, ``benchmarks/clear_tables.py``) misses a goal by as much.
 """
 
 import argparse
@@ -25,6 +25,7 @@ import numpy as np
 from loky import get_reusable_executor
 from scipy import special
 
+from benchmarks.clear_tables import clear_tables
 from benchmarks.interval_candidates import CANDIDATES, of_iqm, of_mean
 from benchmarks.verdict_tables import measured_tables, section
 from reports.statistics.intervals import DEFAULT_METHOD
@@ -275,7 +276,7 @@ def _measured_intervals(arguments: argparse.Namespace) -> tuple[str, bool]:
 def _measured_verdicts(repetitions: int) -> tuple[str, bool]:
     """The section of verdicts, and whether every row reaches its goal."""
     started = time.perf_counter()
-    tables = measured_tables(repetitions)
+    tables = [*measured_tables(repetitions), *clear_tables(repetitions)]
     met = all(row.met is not False for table in tables for row in table.rows)
     return section(tables, repetitions, time.perf_counter() - started), met
 

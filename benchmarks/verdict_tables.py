@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.measured import MeasuredTable, Row, rng_of, share_cell, standard_error
+from benchmarks.score_pools import pools
 from reports.statistics.aggregates import aggregates
 from reports.statistics.failures import most_failing
 from reports.statistics.iqm import interquartile_mean
@@ -54,6 +55,11 @@ def _normal(rng: np.random.Generator, runs: int) -> Floats:
     return rng.normal(size=runs)
 
 
+def from_pool(pool: Floats) -> Draw:
+    """Scores of real runs, drawn with replacement."""
+    return lambda rng, runs: rng.choice(pool, runs)
+
+
 SCORES: dict[str, Draw] = {
     "normal": _normal,
     "lognormal": _lognormal,
@@ -78,8 +84,10 @@ def section(tables: Sequence[MeasuredTable], repetitions: int, seconds: float) -
 
 The headline is the exact stratified rank test's, corrected after Holm over every label that could
 have been the best (`reports/statistics/ranks.py`). {repetitions:,} samples a row, a tenth for the
-mean's interval and for the six labels that are called equal; in brackets the standard error of the
-measurement. {seconds:.0f} s.
+mean's interval and for the six labels that are called equal, half for six labels until clear; in
+brackets the standard error of the measurement. `compare --until-clear` decides by
+`reports/statistics/sequential.py`. Real runs are `benchmarks/records/score_pools.json`
+(`python -m benchmarks.score_pools`). {seconds:.0f} s.
 
 {texts}"""
 
@@ -122,6 +130,11 @@ def false_claims(repetitions: int) -> MeasuredTable:
         for labels, tasks, seeds in ((2, 1, 5), (2, 1, 10), (2, 3, 5), (6, 1, 10), (6, 3, 5)):
             sizes = [seeds] * labels
             rows.append(_false_row(name, [draw] * labels, tasks, sizes, repetitions))
+    for env, pool in pools().items():
+        drawn = from_pool(pool)
+        for labels, seeds in ((2, 5), (2, 10), (6, 10)):
+            sizes = [seeds] * labels
+            rows.append(_false_row(f"runs of {env}", [drawn] * labels, 1, sizes, repetitions))
     rows.append(_false_row("normal, unequal seeds", [_normal] * 2, 3, [5, 10], repetitions))
     rows.append(
         _false_row("normal, unequal seeds", [_normal] * 6, 1, [10, 5, 5, 20, 5, 10], repetitions)

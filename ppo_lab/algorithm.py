@@ -3,16 +3,14 @@
 import math
 from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.type_aliases import (
     GymEnv,
-    MaybeCallback,
     RolloutBufferSamples,
     Schedule,
 )
@@ -34,8 +32,7 @@ from ppo_lab.ppo.action_masks import (
 )
 from ppo_lab.ppo.advantages import normalize_advantages
 from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer
-from ppo_lab.ppo.callbacks import FiniteGuard, named_refusal
-from ppo_lab.ppo.diagnostics import UpdateDiagnostics, record_fit, record_spreads
+from ppo_lab.ppo.diagnostics import UpdateDiagnostics
 from ppo_lab.ppo.masked_algorithm import MaskingAlgorithm
 from ppo_lab.ppo.optimizers import GradientStep, TwoOptimizerAlgorithm
 from ppo_lab.ppo.policies import (
@@ -48,10 +45,10 @@ from ppo_lab.ppo.policies import (
 )
 from ppo_lab.ppo.schedules import as_schedule
 from ppo_lab.ppo.space_checks import check_spaces
-from ppo_lab.ppo.trust_region import adapt_clip_range, adapt_kl_coef, kl_limit
-
-if TYPE_CHECKING:
-    from ppo_lab.compiled.path import CompiledPath
+from ppo_lab.ppo.streams_algorithm import StreamsAlgorithm
+from ppo_lab.ppo.trust_region import kl_limit
+from ppo_lab.ppo.trust_region_algorithm import TrustRegionAlgorithm
+from ppo_lab.ppo.value_scale import ScaledValue
 
 __all__ = ["SpecPPO"]
 
@@ -60,7 +57,13 @@ SelfSpecPPO = TypeVar("SelfSpecPPO", bound="SpecPPO")
 ACTION_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
+class SpecPPO(
+    StreamsAlgorithm,
+    TrustRegionAlgorithm,
+    MaskingAlgorithm,
+    TwoBackendAlgorithm,
+    TwoOptimizerAlgorithm,
+):
     """Proximal policy optimisation as Spec 2–8 states it; a drop-in for SB3's ``PPO``.
 
     Every argument of ``PPO`` is here with its meaning and default. With ``backend="torch"`` and
@@ -83,8 +86,16 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         desired_kl: the KL that adaptive β and adaptive ε steer to.
         adaptive_clip_range: (lowest, highest) ε; ε starts at ``clip_range`` and follows the KL
             (Spec 7.5); None: ε follows its schedule.
+        normalize_value: the critic regresses on (R̂ − μ)/σ, with the mean and standard deviation of
+            all targets so far, and V is read as μ + σ times what it says (Spec 14.4).
+            ``clip_range_vf`` is then in units of σ. By torch alone.
         mask_actions: act and learn under the masks of environments that have ``action_masks()``,
             as sb3-contrib's ``MaskablePPO`` (Spec 13).
+        intrinsic_coef, intrinsic_gamma, rnd_kwargs: a bonus for what is new, by random network
+            distillation with a value head of its own (Spec 15.1, docs/rnd).
+        cost_limit, cost_gamma, cost_learning_rate, lambda_lr, lagrangian_multiplier_init: the
+            expected sum of ``info["cost"]`` over an episode is kept to ``cost_limit`` by a
+            Lagrange multiplier (Spec 15.2, docs/constrained).
         backend: ``torch``; ``compiled`` for kernels of the same mathematics, faster (docs/speed),
             for MLP policies on the CPU; ``auto``: compiled where it applies. With the latter two
             ``device="auto"`` is the CPU for such a policy, also where there is a GPU.
@@ -143,6 +154,15 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         desired_kl: float = 0.01,
         adaptive_clip_range: tuple[float, float] | None = None,
         mask_actions: bool = False,
+        normalize_value: bool = False,
+        intrinsic_coef: float = 0.0,
+        intrinsic_gamma: float = 0.99,
+        rnd_kwargs: dict[str, Any] | None = None,
+        cost_limit: float | None = None,
+        cost_gamma: float | None = None,
+        cost_learning_rate: float | str | Schedule | None = None,
+        lambda_lr: float = 0.05,
+        lagrangian_multiplier_init: float = 0.0,
         backend: Backend = "auto",
     ) -> None:
         check_arguments(locals())
@@ -192,6 +212,15 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         self.adaptive_clip_range = adaptive_clip_range
         self._adapted_clip_range: float | None = None
         self.mask_actions = mask_actions
+        self.normalize_value = normalize_value
+        self.intrinsic_coef = intrinsic_coef
+        self.intrinsic_gamma = intrinsic_gamma
+        self.rnd_kwargs = rnd_kwargs
+        self.cost_limit = cost_limit
+        self.cost_gamma = cost_gamma
+        self.cost_learning_rate = cost_learning_rate
+        self.lambda_lr = lambda_lr
+        self.lagrangian_multiplier_init = lagrangian_multiplier_init
         self.backend = backend
         self._asked_device = device
         self._backend_choice = BackendChoice()
@@ -214,8 +243,13 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         # Again: ``load`` sets attributes past the constructor.
         check_arguments(vars(self))
         check_policy(self.policy_class, vars(self))
+        given = self.policy_kwargs
+        if self.normalize_value:
+            self.policy_kwargs = {**given, "normalize_value": True}
         self._choose_device()
         super()._setup_model()
+        self.policy_kwargs = given
+        self._setup_streams()
         if isinstance(self.rollout_buffer, SpecRolloutBuffer):
             self.rollout_buffer.advantage_estimator = self.advantage_estimator
             self.rollout_buffer.n_step = self.n_step
@@ -250,31 +284,43 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
     def _maybe_recommend_cpu(self, mlp_class_name: str = SpecActorCriticPolicy.__name__) -> None:
         super()._maybe_recommend_cpu(mlp_class_name)
 
-    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
-        if isinstance(callback, list):
-            callback = CallbackList(callback)
-        elif not isinstance(callback, BaseCallback):
-            callback = ConvertCallback(callback)
-        return super()._init_callback([FiniteGuard(), callback], progress_bar)
-
     # ------------------------------------------------------------------ the update (Spec 6.3)
 
     def train(self) -> None:
         """Update actor and critic on the rollout that is in the buffer (Spec 6.3)."""
+        if not self._has_samples():
+            return
         self.policy.set_training_mode(True)
         path = self._compiled_path()
         self._update_learning_rates(path is None and has_joint_optimizer(self.policy))
         clip_range, clip_range_vf = self._clip_ranges()
         diagnostics = UpdateDiagnostics(self.logger)
         self._prepare_advantages(diagnostics)
+        if self.normalize_value:
+            scale = self._value_scale
+            scale.update(th.as_tensor(self.rollout_buffer.returns))
+            diagnostics.add(target_mean=scale.mean.item(), target_std=scale.std.item())
         if path is None:
             self._gradient_step = GradientStep(self.policy)
             self._update_by_torch(clip_range, clip_range_vf, diagnostics)
         else:
             settings = self._update_settings(clip_range, clip_range_vf)
             path.update(settings, self.n_epochs, self.batch_size, diagnostics)
-        self._adapt_trust_region(diagnostics, clip_range, path)
+        measure_kl = self._rollout_kl if path is None else path.rollout_kl
+        self._adapt_trust_region(diagnostics, clip_range, measure_kl)
+        self._fit_streams(diagnostics, self.n_epochs, self.batch_size)
         self._record(diagnostics, clip_range, clip_range_vf)
+
+    @property
+    def _value_scale(self) -> ScaledValue:
+        scale = self.policy.value_net
+        assert isinstance(scale, ScaledValue)
+        return scale
+
+    def _has_samples(self) -> bool:
+        """Whether the rollout holds any: of agents that have all left a game there are none."""
+        sampled = getattr(self.rollout_buffer, "sampled", None)
+        return sampled is None or bool(sampled.any())
 
     def _update_by_torch(
         self, clip_range: float, clip_range_vf: float | None, diagnostics: UpdateDiagnostics
@@ -320,9 +366,11 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
         else:
             penalty = self.kl_coef * obj.kl_k3(log_ratio)
             objective = obj.surrogate(ratio, advantages) - penalty
-        value_loss = obj.value_loss(
-            values.flatten(), batch.returns, batch.old_values, clip_range_vf
-        )
+        targets, old_values = batch.returns, batch.old_values
+        if self.normalize_value:
+            scaled = map(self._value_scale.normalize, (values, targets, old_values))
+            values, targets, old_values = scaled
+        value_loss = obj.value_loss(values.flatten(), targets, old_values, clip_range_vf)
         entropy = obj.entropy_estimate(entropies, log_prob)
         total = obj.total_loss(objective, value_loss, entropy, self.vf_coef, self.ent_coef)
         return obj.Losses(objective, value_loss, entropy, total, log_ratio, ratio)
@@ -357,54 +405,6 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
 
     # ------------------------------------------------------------------ around the update
 
-    def _clip_ranges(self) -> tuple[float, float | None]:
-        """ε of this update, and the value's clip range: schedules, or the adapted ε (Spec 7.5)."""
-        progress = self._current_progress_remaining
-        clip_range = self.clip_range(progress)  # type: ignore[operator]
-        if self.adaptive_clip_range is not None and self._adapted_clip_range is not None:
-            clip_range = self._adapted_clip_range
-        if self.clip_range_vf is None:
-            return clip_range, None
-        return clip_range, self.clip_range_vf(progress)  # type: ignore[operator]
-
-    @property
-    def normalizes_minibatch(self) -> bool:
-        """Whether advantages are normalised over each minibatch (Spec 4.3)."""
-        return self.normalize_advantage and self.normalize_advantage_over == "minibatch"
-
-    def _prepare_advantages(self, diagnostics: UpdateDiagnostics) -> None:
-        """Log the rollout's advantages as they are, then normalise them if asked (Spec 4.3)."""
-        buffer = self.rollout_buffer
-        if isinstance(buffer, SpecRolloutBuffer) and buffer.sampled is not None:
-            buffer.flatten()  # drops what is no sample
-        advantages = self.rollout_buffer.advantages
-        diagnostics.add_advantages(advantages)
-        if self.normalize_advantage and self.normalize_advantage_over == "rollout":
-            normalized = normalize_advantages(th.as_tensor(advantages))
-            self.rollout_buffer.advantages = normalized.numpy()
-
-    @property
-    def measures_rollout_kl(self) -> bool:
-        """Whether β or ε follows the KL of whole updates (Spec 7.2, 7.5)."""
-        return self.objective == "adaptive_kl" or self.adaptive_clip_range is not None
-
-    def _adapt_trust_region(
-        self, diagnostics: UpdateDiagnostics, clip_range: float, path: "CompiledPath | None"
-    ) -> None:
-        """Move β and ε by the KL of the whole update (Spec 7.2, 7.5)."""
-        if self.objective in ("kl", "adaptive_kl"):
-            diagnostics.add(kl_coef=self.kl_coef)
-        if not self.measures_rollout_kl:
-            return
-        kl = self._rollout_kl() if path is None else path.rollout_kl()
-        diagnostics.add(rollout_kl=kl)
-        if self.objective == "adaptive_kl":
-            self.kl_coef = adapt_kl_coef(self.kl_coef, kl, self.desired_kl)
-        if self.adaptive_clip_range is not None:
-            self._adapted_clip_range = adapt_clip_range(
-                clip_range, kl, self.desired_kl, self.adaptive_clip_range
-            )
-
     @th.no_grad()
     def _rollout_kl(self) -> float:
         """k3 of the policy as it now is, over every sample of the rollout (Spec 7.6)."""
@@ -414,41 +414,6 @@ class SpecPPO(MaskingAlgorithm, TwoBackendAlgorithm, TwoOptimizerAlgorithm):
             total += obj.kl_k3(log_ratio).item() * len(log_ratio)
             count += len(log_ratio)
         return total / count
-
-    def _record(
-        self, diagnostics: UpdateDiagnostics, clip_range: float, clip_range_vf: float | None
-    ) -> None:
-        diagnostics.record()
-        record_fit(self.logger, self.rollout_buffer, self.policy)
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/clip_range", clip_range)
-        if clip_range_vf is not None:
-            self.logger.record("train/clip_range_vf", clip_range_vf)
-
-    def dump_logs(self, iteration: int = 0) -> None:
-        """SB3's log of a rollout, with the spread of the returns and lengths beside their means."""
-        record_spreads(self.logger, self.ep_info_buffer or ())
-        super().dump_logs(iteration)
-
-    def learn(
-        self: SelfSpecPPO,
-        total_timesteps: int,
-        callback: MaybeCallback = None,
-        log_interval: int = 1,
-        tb_log_name: str = "SpecPPO",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-    ) -> SelfSpecPPO:
-        """Train for at least ``total_timesteps``, in whole rollouts; SB3's arguments."""
-        with named_refusal(self):
-            return super().learn(
-                total_timesteps,
-                callback,
-                log_interval,
-                tb_log_name,
-                reset_num_timesteps,
-                progress_bar,
-            )
 
 
 SpecPPO.as_written = {

@@ -1,7 +1,8 @@
 """Validation of SpecPPO's arguments: every impossible combination in one sentence."""
 
+import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
@@ -10,7 +11,9 @@ from stable_baselines3.common.policies import BasePolicy
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer
+from ppo_lab.ppo.objectives import Objective
 from ppo_lab.ppo.policies import SpecActorCriticPolicy
+from ppo_lab.ppo.rnd import RandomNetworkDistillation
 from ppo_lab.ppo.schedules import LinearAnnealing, as_schedule
 from ppo_lab.ppo.trust_region import KL_COEF_BOUNDS
 
@@ -26,8 +29,6 @@ __all__ = [
 Backend = Literal["auto", "torch", "compiled"]
 BACKENDS = get_args(Backend)
 
-Objective = Literal["clip", "kl", "adaptive_kl", "vanilla"]
-
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "objective": get_args(Objective),
     "advantage_estimator": get_args(AdvantageEstimator),
@@ -35,11 +36,16 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "backend": BACKENDS,
 }
 _AT_LEAST_ONE = ("n_steps", "batch_size", "n_epochs", "n_step")
-_FRACTIONS = ("gamma", "gae_lambda")
+_FRACTIONS = ("gamma", "gae_lambda", "cost_gamma")
 _NOT_NEGATIVE = ("ent_coef", "vf_coef", "max_grad_norm", "kl_coef")
+_FINITE = ("intrinsic_coef", "cost_limit", "lambda_lr", "lagrangian_multiplier_init")
 _POSITIVE = ("desired_kl", "critic_max_grad_norm", "target_kl")
-_SCHEDULES = ("learning_rate", "critic_learning_rate", "clip_range", "clip_range_vf")
-_MAY_BE_NONE = ("critic_max_grad_norm", "target_kl", "critic_learning_rate", "clip_range_vf")
+_RATES = ("learning_rate", "critic_learning_rate", "cost_learning_rate")
+_SCHEDULES = (*_RATES, "clip_range", "clip_range_vf")
+_OF_THE_CRITIC = ("critic_max_grad_norm", "critic_learning_rate", "clip_range_vf")
+_OF_COSTS = ("cost_limit", "cost_gamma", "cost_learning_rate")
+_FLAGS = ("mask_actions", "normalize_value")
+_MAY_BE_NONE = ("target_kl", *_OF_THE_CRITIC, *_OF_COSTS)
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
@@ -58,20 +64,15 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     }
     for name, choices in _CHOICES.items():
         _require(name, given, choices.__contains__, "one of " + ", ".join(map(repr, choices)))
-    for name in _AT_LEAST_ONE:
-        _require(name, given, lambda value: _is_integer(value) and value >= 1, "an integer ≥ 1")
-    for name in _FRACTIONS:
-        _require(name, given, lambda value: _is_real(value) and 0 <= value <= 1, "a number in 0…1")
-    for name in _NOT_NEGATIVE:
-        _require(name, given, lambda value: _is_real(value) and value >= 0, "a number ≥ 0")
-    for name in _POSITIVE:
-        _require(name, given, lambda value: _is_real(value) and value > 0, "a number > 0")
-    _require("mask_actions", given, lambda value: isinstance(value, bool), "True or False")
+    for names, holds, expected in _EXPECTED:
+        for name in names:
+            _require(name, given, holds, expected)
     for name in _SCHEDULES:
         if name in given:
             _check_schedule(name, given[name])
     _check_trust_region(arguments)
     _check_estimator(arguments)
+    _check_streams(given)
     if (
         arguments["normalize_advantage"]
         and arguments["normalize_advantage_over"] == "minibatch"
@@ -89,6 +90,20 @@ def _is_integer(value: object) -> bool:
 
 def _is_real(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_finite(value: object) -> bool:
+    return _is_real(value) and 0 <= value < float("inf")  # type: ignore[operator]
+
+
+_EXPECTED: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
+    (_AT_LEAST_ONE, lambda value: _is_integer(value) and value >= 1, "an integer ≥ 1"),
+    (_FRACTIONS, lambda value: _is_real(value) and 0 <= value <= 1, "a number in 0…1"),
+    (_NOT_NEGATIVE, lambda value: _is_real(value) and value >= 0, "a number ≥ 0"),
+    (_FINITE, _is_finite, "a finite number ≥ 0"),
+    (_POSITIVE, lambda value: _is_real(value) and value > 0, "a number > 0"),
+    (_FLAGS, lambda value: isinstance(value, bool), "True or False"),
+)
 
 
 def _require(
@@ -137,6 +152,36 @@ def _check_trust_region(arguments: Mapping[str, Any]) -> None:
         )
 
 
+def _check_streams(given: Mapping[str, Any]) -> None:
+    """A bonus for what is new, and a limit on costs, have what they need (Spec 15)."""
+    _require(
+        "intrinsic_gamma",
+        given,
+        lambda value: _is_real(value) and 0 <= value < 1,
+        "a number in [0, 1), since intrinsic returns never end",
+    )
+    for name in ("cost_gamma", "cost_learning_rate"):
+        if name in given and given.get("cost_limit") is None:
+            raise ArgumentError(
+                f"{name}={given[name]!r} without cost_limit: there is no cost critic; set "
+                "cost_limit, the most that an episode may cost on average"
+            )
+    rnd_kwargs = given.get("rnd_kwargs")
+    if rnd_kwargs is None:
+        return
+    known = inspect.signature(RandomNetworkDistillation).parameters
+    names = [name for name in known if name != "observation_space"]
+    if not isinstance(rnd_kwargs, Mapping) or not set(rnd_kwargs) <= set(names):
+        raise ArgumentError(
+            f"rnd_kwargs={rnd_kwargs!r}: expected a dictionary with some of {', '.join(names)}"
+        )
+    if not given.get("intrinsic_coef"):
+        raise ArgumentError(
+            f"rnd_kwargs={rnd_kwargs!r} without intrinsic_coef: there is no RND; set "
+            "intrinsic_coef, the weight of its bonus"
+        )
+
+
 def _check_estimator(arguments: Mapping[str, Any]) -> None:
     estimator = arguments["advantage_estimator"]
     if not arguments["use_baseline"] and estimator == "gae":
@@ -167,6 +212,11 @@ def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -
     Raises:
         ArgumentError: an argument of the critic's alone, for a policy with one optimiser.
     """
+    if "normalize_value" in (arguments["policy_kwargs"] or {}):
+        raise ArgumentError(
+            "policy_kwargs has normalize_value, of which the loss would not know: pass it to "
+            "SpecPPO itself"
+        )
     if issubclass(policy_class, SpecActorCriticPolicy):
         return
     for name in ("critic_learning_rate", "critic_max_grad_norm"):
@@ -175,6 +225,11 @@ def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -
                 f"{name} with policy {policy_class.__name__}, whose one optimiser moves actor and "
                 "critic alike: derive the policy from SpecActorCriticPolicy"
             )
+    if arguments["normalize_value"]:
+        raise ArgumentError(
+            f"normalize_value=True with policy {policy_class.__name__}, whose values are not read "
+            "through μ and σ: derive the policy from SpecActorCriticPolicy"
+        )
 
 
 def check_rollout_shape(

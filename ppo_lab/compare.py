@@ -3,12 +3,20 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ppo_lab  # registers the environments
+from ppo_lab.commands.executors import (
+    SHORTEST_GRACE,
+    add_cluster_flags,
+    add_storage_flags,
+    check_cluster,
+    make_executor,
+)
 from ppo_lab.commands.options import CompareOptions
 from ppo_lab.commands.shared import (
     CommandParser,
@@ -20,15 +28,23 @@ from ppo_lab.commands.shared import (
     parse,
     run_command,
 )
-from ppo_lab.errors import CommandError
+from ppo_lab.commands.until_clear import add_until_clear_flags
+from ppo_lab.errors import ArgumentError, CommandError
 from reports.text import duration
 
 if TYPE_CHECKING:
     from ppo_lab.commands.comparison import ComparisonPlan
+    from ppo_lab.runs.config import RunConfig
+    from ppo_lab.runs.execution import RunResult
+    from ppo_lab.runs.executor import Executor
+    from reports.statistics.sequential import UntilClear
+
+    Results = list[tuple[RunConfig, RunResult]]
 
 __all__ = ["main"]
 
 PROGRAM = "ppo_lab.compare"
+SEEDS = 10
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_runs(parser)
     _add_report(parser)
+    add_until_clear_flags(parser)
     add_environment_flags(parser)
+    add_cluster_flags(parser)
+    add_storage_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
 
@@ -53,7 +72,8 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["spec_ppo", "ppo"],
         metavar="NAME",
-        help="spec_ppo, ppo, a2c, dqn, trpo, ppo_lstm, ppo_mask, q_learning, optimal",
+        help="spec_ppo, ppo, a2c, trpo, ppo_lstm, ppo_mask, dqn, qrdqn, sac, td3, ddpg, tqc, "
+        "crossq, ars, q_learning, optimal",
     )
     add(
         "--envs",
@@ -62,7 +82,12 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         metavar="ENV",
         help="Gymnasium's ids, module:id, file.py:Class",
     )
-    add("--seeds", type=int, default=10, help="test seeds of each algorithm and environment")
+    add(
+        "--seeds",
+        type=int,
+        default=None,
+        help="test seeds of each algorithm and environment; None: 10, or as --until-clear finds",
+    )
     add("--timesteps", type=int, required=True, help="environment steps of each run")
     add("--seed", type=int, default=0, help="decides every other seed")
     add("--jobs", type=int, default=None, help="processes, one core each; None: all cores")
@@ -112,51 +137,161 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(options: CompareOptions) -> None:
-    check_least(options, {"episodes": 1, "points": 1, "n_envs": 1})
+    check_least(options, {"episodes": 1, "points": 1, "n_envs": 1, "grace": SHORTEST_GRACE})
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
     from ppo_lab.commands.comparison import plan_comparison
+    from ppo_lab.commands.until_clear import checked_design
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
     from tuning.protocol import TuningProtocol
 
     started = time.perf_counter()
-    protocol = TuningProtocol("", "", options.timesteps, seeds=options.seeds, seed=options.seed)
+    design = checked_design(options, options.seeds)
+    seeds = SEEDS if options.seeds is None else options.seeds
+    seeds = seeds if design is None else design.max_seeds
+    protocol = TuningProtocol("", "", options.timesteps, seeds=seeds, seed=options.seed)
     jobs = checked_jobs(options.jobs)
     checked_run_timeout(options.run_timeout)
+    check_cluster(options)
     plan = plan_comparison(options, protocol.judge_seeds, protocol.judge_evaluation_seeds)
+    if design is not None and len(plan.labels) < 2:
+        raise ArgumentError(
+            f"--until-clear with {', '.join(plan.labels)} alone: expected at least two --algos to "
+            "tell apart"
+        )
     folder = plan.folder.parent
-    with folder_lock(folder):
+    with _sharing(options.storage) as many, folder_lock(folder, shared=many):
         sweep(folder)
-        _run(options, plan, jobs, folder, started)
+        _run(options, plan, design, jobs, folder, started)
+
+
+@contextmanager
+def _sharing(url: str | None) -> Iterator[bool]:
+    """Whether other machines may be at work in the folder too; a storage's failure is one line."""
+    if url is None:
+        yield False
+        return
+    from tuning.storage import is_shared  # Optuna, which no other comparison needs
+    from tuning.storage_failures import storage_failures
+
+    with storage_failures(url):
+        yield is_shared(url)
 
 
 def _run(
-    options: CompareOptions, plan: "ComparisonPlan", jobs: int, folder: Path, started: float
+    options: CompareOptions,
+    plan: "ComparisonPlan",
+    design: "UntilClear | None",
+    jobs: int,
+    folder: Path,
+    started: float,
 ) -> None:
-    from ppo_lab.commands.comparison import execute, notes, with_references
+    from ppo_lab.commands.comparison import execute, with_references
     from ppo_lab.commands.progress import StageProgress
-    from reports.report import write_report
+    from ppo_lab.commands.until_clear import (
+        count_look,
+        execute_until_clear,
+        looks_before,
+        plan_record,
+    )
+    from ppo_lab.runs.until_clear import kept_looks
+    from reports.logs.looks_file import LOOKS
 
     console = make_console()
+    progress = StageProgress(console)
+    if design is None:
+        looks = looks_before(plan)
+    else:
+        looks = kept_looks(plan.folder / LOOKS, plan_record(plan, design, options.seed))
     plan = with_references(plan, console.print)
-    labels = dict.fromkeys(group.label for group in plan.groups)
+    most = "" if design is None else "at most "
+    where = f"with {jobs} processes" if options.cluster is None else "on a cluster"
     console.print(
-        f"Comparing {', '.join(labels)} on {', '.join(plan.envs)}: {len(plan.runs)} runs with "
-        f"{jobs} processes, into {folder}/"
+        f"Comparing {', '.join(plan.labels)} on {', '.join(plan.envs)}: {most}{len(plan.runs)} "
+        f"runs {where}, into {folder}/"
     )
-    results = execute(plan, jobs, options.run_timeout, StageProgress(console))
+    with closing(_executor(options, plan, folder, console.print)) as executor:
+
+        def make(part: "ComparisonPlan") -> "Results":
+            return execute(part, jobs, options.run_timeout, progress, executor)
+
+        if design is None:
+            results = make(plan)
+        else:
+            results = execute_until_clear(plan, design, options.seed, make, console.print)
+        with _turn(executor, options.storage):
+            if design is None:
+                count_look(plan, looks)
+            _report(options, plan, design, results, folder, started)
+
+
+def _report(
+    options: CompareOptions,
+    plan: "ComparisonPlan",
+    design: "UntilClear | None",
+    results: "Results",
+    folder: Path,
+    started: float,
+) -> None:
+    from ppo_lab.commands.comparison import notes
+    from ppo_lab.runs.cpu import cpus_of_runs, differing_cpus
+    from reports.report import write_report
+
     failed = [result.reason for _, result in results if result.reason]
     if len(failed) == len(results):
         raise CommandError(f"all {len(failed)} runs failed, the first: {failed[0]}")
-    said = notes(plan, results, options.seed)
-    baseline = plan.baseline(options.baseline)
-    report = write_report(plan.folder, folder, baseline=baseline, seed=options.seed, notes=said)
-    console.print(report.table.rich())
-    for note in said:
-        console.print(note)
-    console.print(f"Report: {folder / 'report.html'} ({duration(time.perf_counter() - started)})")
+    console, page = make_console(), folder / "report.html"
+    took = time.perf_counter() - started
+    if options.storage and _is_newer(page, plan.runs, time.time() - took):
+        console.print(f"Report: {page}, which another process of this comparison has written")
+    else:
+        said = notes(plan, results, options.seed, until_clear=design is not None)
+        baseline = plan.baseline(options.baseline)
+        report = write_report(plan.folder, folder, baseline=baseline, seed=options.seed, notes=said)
+        console.print(report.table.rich())
+        for note in said:
+            console.print(note)
+        if warning := differing_cpus(cpus_of_runs(plan.runs)):
+            console.print(warning)
+        console.print(f"Report: {page} ({duration(time.perf_counter() - started)})")
     if failed:
         raise CommandError(f"{len(failed)} of {len(results)} runs failed, the first: {failed[0]}")
+
+
+def _is_newer(page: Path, runs: Iterable[Path], began: float) -> bool:
+    """Whether a page was written since then, after the last of these runs."""
+    try:
+        written = page.stat().st_mtime
+        return written >= max(began, *((run / "run.json").stat().st_mtime for run in runs))
+    except FileNotFoundError:
+        return False
+
+
+def _turn(executor: "Executor[RunResult]", url: str | None) -> AbstractContextManager[None]:
+    """Of many that share a comparison, the first that finds all done writes the report."""
+    if url is None:
+        return nullcontext()
+    from tuning.shared_executor import SharedExecutor
+
+    assert isinstance(executor, SharedExecutor)
+    return executor.turn("report")
+
+
+def _executor(
+    options: CompareOptions, plan: "ComparisonPlan", folder: Path, say: Callable[[str], None]
+) -> "Executor[RunResult]":
+    """This machine's workers or a cluster's; shared, where there is a storage."""
+    runs = [group.run for group in plan.groups]
+    executor = make_executor(options, folder, runs, options.jobs, options.run_timeout, say)
+    if options.storage is None:
+        return executor
+    from tuning.shared_executor import share
+
+    try:
+        return share(executor, options.storage, folder, options.grace, say)
+    except BaseException:
+        executor.close()
+        raise
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ class Algorithm:
         settings_of: the algorithm whose settings in RL Zoo fit it; empty if the zoo has none.
         needs_masks: whether its environment has to say which actions are possible.
         mask_argument: its argument that says whether it does; empty where it has none.
+        reads: the kinds of observations that it has a policy for.
+        off_policy: whether it learns from a replay buffer.
+        one_environment: whether it is trained in a single one, whatever is asked for.
     """
 
     module: str
@@ -49,6 +52,9 @@ class Algorithm:
     settings_of: str = ""
     needs_masks: bool = False
     mask_argument: str = ""
+    reads: tuple[ObservationKind, ...] = ("Mlp", "Cnn", "MultiInput")
+    off_policy: bool = False
+    one_environment: bool = False
 
     @property
     def tabular(self) -> bool:
@@ -62,6 +68,8 @@ class Algorithm:
 
 _COUNTED: ActionSpaces = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 _EVERY: ActionSpaces = (spaces.Box, *_COUNTED)
+_ONE_OF: ActionSpaces = (spaces.Discrete,)
+_BOX: ActionSpaces = (spaces.Box,)
 
 ALGORITHMS: Mapping[str, Algorithm] = {
     # Every setting of PPO's is one of SpecPPO's and means the same.
@@ -70,14 +78,30 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     ),
     "ppo": Algorithm("stable_baselines3", "PPO", _EVERY, settings_of="ppo"),
     "a2c": Algorithm("stable_baselines3", "A2C", _EVERY, settings_of="a2c"),
-    "dqn": Algorithm("stable_baselines3", "DQN", (spaces.Discrete,), settings_of="dqn"),
+    "dqn": Algorithm("stable_baselines3", "DQN", _ONE_OF, settings_of="dqn", off_policy=True),
+    "qrdqn": Algorithm("sb3_contrib", "QRDQN", _ONE_OF, settings_of="qrdqn", off_policy=True),
+    "sac": Algorithm("stable_baselines3", "SAC", _BOX, settings_of="sac", off_policy=True),
+    "td3": Algorithm("stable_baselines3", "TD3", _BOX, settings_of="td3", off_policy=True),
+    "ddpg": Algorithm("stable_baselines3", "DDPG", _BOX, settings_of="ddpg", off_policy=True),
+    "tqc": Algorithm("sb3_contrib", "TQC", _BOX, settings_of="tqc", off_policy=True),
+    "crossq": Algorithm(
+        "sb3_contrib", "CrossQ", _BOX, settings_of="crossq", reads=("Mlp",), off_policy=True
+    ),
+    "ars": Algorithm(
+        "ppo_lab.runs.random_search",
+        "ARS",
+        (*_BOX, *_ONE_OF),
+        settings_of="ars",
+        reads=("Mlp",),
+        one_environment=True,
+    ),
     "trpo": Algorithm("sb3_contrib", "TRPO", _EVERY, settings_of="trpo"),
     "ppo_lstm": Algorithm(
         "sb3_contrib", "RecurrentPPO", _EVERY, policy="{}LstmPolicy", settings_of="ppo_lstm"
     ),
     "ppo_mask": Algorithm("sb3_contrib", "MaskablePPO", _COUNTED, needs_masks=True),
-    "q_learning": Algorithm("", "Q-learning", (spaces.Discrete,)),
-    "optimal": Algorithm("", "dynamic programming", (spaces.Discrete,)),
+    "q_learning": Algorithm("", "Q-learning", _ONE_OF, one_environment=True),
+    "optimal": Algorithm("", "dynamic programming", _ONE_OF, one_environment=True),
 }
 """By name in the zoo's sense."""
 

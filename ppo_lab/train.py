@@ -87,6 +87,12 @@ def _add_records(parser: argparse.ArgumentParser) -> None:
         "(one every tenth of --timesteps, of which the newest is kept until the run is finished)",
     )
     add(
+        "--save-replay-buffer",
+        action="store_true",
+        help="keep it with the checkpoints and the final model, for --resume (dqn, sac, …); it may "
+        "take gigabytes",
+    )
+    add(
         "--resume",
         type=Path,
         metavar="RUN",
@@ -105,6 +111,7 @@ def _train(options: TrainOptions) -> None:
     check_least(options, LEAST)
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
     from ppo_lab.commands.training import FinishedRun, plan_run, train_planned, with_scale
+    from ppo_lab.runs.off_policy import starts_empty
     from ppo_lab.runs.saved_model import trust
 
     run = plan_run(options)
@@ -118,6 +125,8 @@ def _train(options: TrainOptions) -> None:
     else:
         print(f"Going on from {run.start}, into {run.folder}/")
         print(f"{PROGRAM}: {trust(run.start)}", file=sys.stderr)
+        if starts_empty(config.algo, run.start):
+            print("Its replay buffer was not kept (--save-replay-buffer): it is filled anew first")
     started = time.perf_counter()
     score = train_planned(run, options)
     print(f"Mean return of the final policy: {run.score_in_words(score)}")

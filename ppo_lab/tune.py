@@ -4,12 +4,19 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import ppo_lab  # registers the environments
+from ppo_lab.commands.executors import (
+    SHORTEST_GRACE,
+    add_cluster_flags,
+    check_cluster,
+    make_executor,
+)
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.shared import (
     CommandParser,
@@ -22,6 +29,7 @@ from ppo_lab.commands.shared import (
     run_command,
     writable_folder,
 )
+from ppo_lab.commands.until_clear import add_until_clear_flags
 from ppo_lab.environment_classes import plain_id
 from ppo_lab.errors import CommandError
 from reports.text import duration
@@ -38,7 +46,6 @@ __all__ = ["main"]
 
 PROGRAM = "ppo_lab.tune"
 DEFAULT_ENV = "CartPole-v1"
-SHORTEST_GRACE = 4
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_budget(parser)
     _add_search(parser)
     _add_where(parser)
+    add_until_clear_flags(parser)
     add_environment_flags(parser)
+    add_cluster_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
 
@@ -81,7 +90,21 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_budget(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strategy",
+        choices=("optuna", "pbt"),
+        default="optuna",
+        help="optuna: settings that stay; pbt: also a population that trains side by side, whose "
+        "worst copy the best and change their settings on the way (Spec 15.3), judged beside as "
+        "many trials of settings that stay",
+    )
     whole: dict[str, tuple[int | None, str]] = {
+        "population": (8, "members of --strategy pbt, each trained for --timesteps"),
+        "generations": (
+            None,
+            "parts of their training, between which the worst copy the best; None: 10, or as many "
+            "as there are rollouts",
+        ),
         "trials": (24, "settings that Optuna proposes, per algorithm; more of them go on later"),
         "timesteps": (None, "environment steps of each training run; None: the base's, or 3000"),
         "n-envs": (None, "parallel environments of each training run; None: the base's, or 8"),
@@ -92,7 +115,10 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
             "settings, which always are",
         ),
         "replicas": (10, "fresh tuning seeds of each finalist"),
-        "seeds": (10, "test seeds behind each row of the table"),
+        "seeds": (
+            None,
+            "test seeds behind each row of the table; None: 10, or as --until-clear finds",
+        ),
         "episodes": (100, "evaluation episodes behind each score"),
         "seed": (0, "decides every seed of the study"),
         "window": (8, "trial n knows the trials up to n - WINDOW; as many can run at once"),
@@ -179,27 +205,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _guarded(options: TuneOptions) -> None:
     # Heavy imports after the parser: --help and a mistyped flag answer at once.
-    from optuna.exceptions import OptunaError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from ppo_lab.runs.storage_url import without_password
-    from tuning.patience import cause_of
     from tuning.stages import StudyError
+    from tuning.storage_failures import storage_failures
 
     try:
-        _tune(options)
+        with storage_failures(options.storage):
+            _tune(options)
     except StudyError as error:
         raise CommandError(str(error)) from error
-    except (OptunaError, SQLAlchemyError) as error:
-        reason = without_password(cause_of(error), options.storage or "")
-        raise CommandError(
-            f"the study's storage failed: {reason[:300]}; the same command goes on from here"
-        ) from None  # a traceback would show the URL
 
 
 def _tune(options: TuneOptions) -> None:
     from ppo_lab.commands.base_settings import base_settings
     from ppo_lab.commands.environment_flags import check_mask_flag
+    from ppo_lab.commands.population import as_many_trials, check_populations
+    from ppo_lab.commands.until_clear import checked_design
     from ppo_lab.registry import known_algorithm
     from ppo_lab.runs.device import check_device
     from ppo_lab.runs.execution import environment_folder_name
@@ -212,10 +232,13 @@ def _tune(options: TuneOptions) -> None:
     from tuning.storage import is_shared
 
     started = time.perf_counter()
+    checked_design(options, options.seeds)
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     checked_run_timeout(options.run_timeout)
+    check_cluster(options)
     check_device(options.device)
     import_packages(options.env_packages, options.env)
+    options = as_many_trials(options)
     protocols = _protocols(options, base_settings(options, algos))
     check_mask_flag(options, algos)
     masks = ["mask_actions=true"] if options.mask_actions else []
@@ -229,6 +252,7 @@ def _tune(options: TuneOptions) -> None:
         check_base(search)
     name = options.study_name or f"tune-{environment_folder_name(options.env)}"
     folder = writable_folder(options.log_folder, name, "--study-name")
+    check_populations(options, protocols, spaces, folder)
     # Machines that share a database may share the folder too; a file is one command's at a time.
     many = options.storage is not None and is_shared(options.storage)
     with folder_lock(folder, shared=many):
@@ -287,14 +311,17 @@ def _protocol(
     environment: Mapping[str, Any],
     base: "Base | None" = None,
 ) -> "TuningProtocol":
+    from ppo_lab.commands.until_clear import checked_design
     from tuning.protocol import TuningProtocol
 
+    design = checked_design(options, options.seeds)
+    seeds = TuningProtocol.seeds if options.seeds is None else options.seeds
     return TuningProtocol(
         env=options.env,
         policy=policy,
         timesteps=timesteps,
         trials=options.trials,
-        seeds=options.seeds,
+        seeds=seeds if design is None else design.max_seeds,
         episodes=options.episodes,
         seed=options.seed,
         n_envs=n_envs,
@@ -306,6 +333,7 @@ def _protocol(
         pruner=cast("Pruner", options.pruner),
         environment=environment,
         base=base,
+        until_clear=design,
     )
 
 
@@ -316,29 +344,47 @@ def _run(
     folder: Path,
     started: float,
 ) -> None:
+    from ppo_lab.commands.population import run_populations
     from ppo_lab.commands.progress import StageProgress
     from tuning.run_study import run_study
+    from tuning.search import Search
 
     console = make_console()
     jobs = checked_jobs(options.jobs)
-    console.print(
-        f"Tuning {' and '.join(protocols)} on {options.env} with {jobs} processes, into {folder}/"
-    )
+    where = f"with {jobs} processes" if options.cluster is None else "on a cluster"
+    console.print(f"Tuning {' and '.join(protocols)} on {options.env} {where}, into {folder}/")
     for algo, protocol in protocols.items():
         if protocol.base is not None:
             console.print(
                 f"From {protocol.base.origin}: {algo}, {protocol.timesteps:,} steps a run"
             )
-    outcome = run_study(
-        protocols,
-        folder,
-        storage=options.storage,
-        jobs=jobs,
-        progress=StageProgress(console),
-        say=console.print,
-        spaces=spaces,
-        grace=options.grace,
-        run_timeout=options.run_timeout,
+    runs = [
+        Search(algo, protocol, spaces[algo]).run("screen", 0, {})
+        for algo, protocol in protocols.items()
+    ]
+    progress = StageProgress(console)
+    executor = make_executor(
+        options, folder, runs, options.jobs, options.run_timeout, console.print
+    )
+    progress.watch(executor)
+    with closing(executor):
+        outcome = run_study(
+            protocols,
+            folder,
+            storage=options.storage,
+            jobs=jobs,
+            progress=progress,
+            say=console.print,
+            spaces=spaces,
+            grace=options.grace,
+            run_timeout=options.run_timeout,
+            executor=executor,
+        )
+    populations = run_populations(options, protocols, spaces, folder, outcome, console)
+    outcome = replace(
+        outcome,
+        notes=(*outcome.notes, *(note for each in populations for note in each.notes)),
+        failed=(*outcome.failed, *(reason for each in populations for reason in each.failed)),
     )
     from reports.report import write_report  # rliable takes seconds to import
 
@@ -351,6 +397,8 @@ def _run(
         what = "Default settings, which were kept," if tuned.keeps_default else "Best settings"
         path = outcome.settings[tuned.algo]
         console.print(f"{what} of {tuned.algo}, for -conf and for ours: {path}")
+    for each in populations:
+        console.print(f"Schedule of {each.algo}, for -conf: {each.settings}")
     if options.plots:
         _draw_plots(outcome.trials, folder / "plots", console.print)
     console.print(f"Report: {folder / 'report.html'} ({duration(time.perf_counter() - started)})")

@@ -17,6 +17,7 @@ NAMES = {"ppo_lab.registry", "ppo_lab.environment_classes"}
 STEPPING = {*BOTTOM, *NAMES, "envs", "ppo_lab.kernels", "ppo_lab.worlds"}
 MODEL = {*FORMULAS, *STEPPING, "ppo_lab.vec_env", "ppo_lab.arguments", "ppo_lab.model_files"}
 TRAINING = {*MODEL, "ppo_lab.exact", "ppo_lab.hyperparams", "ppo_lab.compiled", "ppo_lab.algorithm"}
+TRAINING |= {"ppo_lab.multi_agent"}
 READING = {"reports.text", "reports.whole_files", "reports.logs"}
 REPORT = {*READING, "reports.statistics", "reports.content", "reports.output", "reports.report"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.registry": BOTTOM,
     "ppo_lab.environment_classes": BOTTOM,
     "ppo_lab.ppo": BOTTOM,
+    "ppo_lab.rnd": {"ppo_lab.ppo"},
     "ppo_lab.kernels": BOTTOM,
     "ppo_lab.model_files": BOTTOM,
     "ppo_lab.exact": {*FORMULAS, "envs"},
@@ -39,11 +41,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.vec_env": {*STEPPING, "ppo_lab.ppo"},
     "ppo_lab.compiled": {*FORMULAS, *STEPPING, "ppo_lab.vec_env", "ppo_lab.arguments"},
     "ppo_lab.algorithm": {*MODEL, "ppo_lab.compiled"},
-    "ppo_lab.runs": {*TRAINING, *READING, "ppo_lab"},
+    "ppo_lab.multi_agent": {*MODEL, "ppo_lab.compiled", "ppo_lab.algorithm"},
+    "ppo_lab.runs": {*TRAINING, *READING, "reports.statistics", "ppo_lab"},
     "ppo_lab.commands": {*TRAINING, *REPORT, "ppo_lab", "ppo_lab.runs"},
     "tuning": {
         *BOTTOM,
         *READING,
+        "reports.statistics",
         "ppo_lab",
         "ppo_lab.registry",
         "ppo_lab.hyperparams",

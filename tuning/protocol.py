@@ -8,6 +8,7 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.runs.execution import Evaluation
 from ppo_lab.runs.seeds import BLOCK_SIZE, MAX_SEED, SEED_STRIDE, Block
+from reports.statistics.sequential import UntilClear
 from tuning.base import Base
 
 __all__ = ["Pruner", "Sampler", "TuningProtocol"]
@@ -54,6 +55,8 @@ class TuningProtocol:
         environment: how environments are made and wrapped, by the names of ``RunConfig``'s fields:
             ``env_kwargs``, ``env_wrapper``, ``normalize``, …
         rungs: points of the learning curve at which ``halving`` and ``hyperband`` may stop it.
+        until_clear: judging adds test seeds until every two rows are told apart or given up, up to
+            ``seeds``, which must be its ``max_seeds``; None: it has ``seeds``.
         base: the settings that trial 0 is and that hold where the search does not say; None: the
             algorithm's own, under :attr:`shape`.
 
@@ -80,6 +83,7 @@ class TuningProtocol:
     rungs: int = 4
     environment: Mapping[str, Any] = field(default_factory=dict)
     base: Base | None = None
+    until_clear: UntilClear | None = None
 
     def __post_init__(self) -> None:
         counts = ("timesteps", "trials", "seeds", "finalists", "replicas", "episodes")
@@ -93,6 +97,11 @@ class TuningProtocol:
             raise ArgumentError(
                 f"screen_seeds={self.screen_seeds} and replicas={self.replicas}: expected at most "
                 f"{BLOCK_SIZE} together"
+            )
+        if self.until_clear is not None and self.seeds != self.until_clear.max_seeds:
+            raise ArgumentError(
+                f"seeds={self.seeds} with until_clear: expected its max_seeds, "
+                f"{self.until_clear.max_seeds}"
             )
         if not 0 <= self.seed <= MAX_SEED:
             raise ArgumentError(f"seed={self.seed}: expected 0 to {MAX_SEED}")
@@ -199,7 +208,8 @@ class TuningProtocol:
         del settings["seeds"], settings["trials"]
         if not self.environment:  # as of the studies before it
             del settings["environment"]
-        if self.base is None:
-            del settings["base"]
+        for name in ("base", "until_clear"):
+            if getattr(self, name) is None:
+                del settings[name]
         settings["evaluation_seeds"] = "one for each seed"  # studies before it had one for all
         return settings

@@ -65,6 +65,7 @@ def run_study(
     spaces: Mapping[str, Space] | None = None,
     grace: int = GRACE_SECONDS,
     run_timeout: float | None = None,
+    executor: Executor[TrialResult] | None = None,
 ) -> Outcome:
     """Screen, replicate and judge; whatever an earlier call or another machine did is taken.
 
@@ -80,6 +81,7 @@ def run_study(
         grace: seconds of silence after which a worker elsewhere is taken for lost, and for which
             a database that does not answer is waited for.
         run_timeout: seconds after which a run is ended and counts as failed; None: no limit.
+        executor: of this ``run_timeout``, in the place of ``jobs`` processes; closed in the end.
 
     Raises:
         ArgumentError: the storage or the folder holds a study of other settings, or the budget is
@@ -95,7 +97,7 @@ def run_study(
     url = storage or file_url(folder / "study.db")
     opened = open_storage(url, grace, say)
     heart = Heart(opened)
-    executor: Executor[TrialResult] = local_executor(jobs, run_timeout)
+    carries_out = executor or local_executor(jobs, run_timeout)
 
     def work_list(name: str, settings: Mapping[str, object]) -> WorkList:
         study = open_study(f"{folder.name}-{name}", opened, url, settings)
@@ -110,14 +112,14 @@ def run_study(
         studies = [algorithm_study(algo) for algo in protocols]
         _say_what_is_there(studies, say)
         resources = Resources(
-            executor, progress, grace, lambda name: work_list(name, {"companion": name})
+            carries_out, progress, grace, lambda name: work_list(name, {"companion": name})
         )
         screen(resources, studies)
         tuned = replicate(resources, studies)
-        judged = judge(resources, studies, tuned, _reference(studies[0], say))
+        judged = judge(resources, studies, tuned, _reference(studies[0], say), say)
         return _outcome(studies, tuned, judged, resources)
     finally:
-        executor.close()
+        carries_out.close()
         heart.stop()
         _disconnect(opened)
 

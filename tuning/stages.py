@@ -1,7 +1,7 @@
 """The three stages of a study: screen, replicate, judge (design: honest comparisons)."""
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ppo_lab.runs.executor import Death, as_completed
 from ppo_lab.runs.references import ReferenceScores, as_record
 from reports.text import counted
 from tuning.candidates import Candidate, Tuned, ranked
+from tuning.clear_judging import judge_until_clear
 from tuning.finalists import finalists
 from tuning.outputs import former_settings, restore_run
 from tuning.shift import Resources, carry_out
@@ -105,6 +106,7 @@ def judge(
     studies: Sequence[AlgorithmStudy],
     tuned: Sequence[Tuned],
     reference: ReferenceScores | None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[Path, FrozenTrial]:
     """Train the winners and the defaults on the test seeds; once where they are the same.
 
@@ -115,6 +117,7 @@ def judge(
         studies: the algorithms.
         tuned: their outcomes of replication, in the same order.
         reference: what the report normalises by; written into each run. None: not known.
+        say: told what each look decides, where the protocol ends when it is clear.
 
     Returns:
         Run folder → the trial that made it, a failed one that is in no storage where the run could
@@ -127,7 +130,10 @@ def judge(
         study.algo: _judging(resources, study, outcome, reference)
         for study, outcome in zip(studies, tuned, strict=True)
     }
-    lost = carry_out(resources, "judge", work)
+    if studies[0].protocol.until_clear is None:
+        lost = carry_out(resources, "judge", work)
+    else:
+        work, lost = judge_until_clear(resources, studies, tuned, work, say)
     _make_damaged_again(resources, work.values())
     results: dict[Path, FrozenTrial] = {}
     for label, runs in work.items():

@@ -101,7 +101,7 @@ def run_trial(
             break
         scores.append(result.score)
         if result.reused:
-            spectator.catch_up(index, config, _evaluations(folder))
+            spectator.catch_up(index, config, evaluations_of(folder))
         reason = spectator.after_seed(index, len(trial.runs), result.score)
         if reason:
             result = RunResult(result.score, reason, 0.0, stopped=True)
@@ -115,8 +115,8 @@ def run_trial(
         steps=steps,
         points=spectator.points,
         system_attrs=spectator.system_attrs,
-        record=_record(folder),
-        evaluations=_evaluations(folder),
+        record=record_of(folder),
+        evaluations=evaluations_of(folder),
         reused=reused,
     )
 
@@ -178,7 +178,7 @@ class _Spectator:
         return self._watch.stops(step, score)
 
 
-def _record(folder: Path) -> dict[str, Any] | None:
+def record_of(folder: Path) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -186,7 +186,7 @@ def _record(folder: Path) -> dict[str, Any] | None:
     return record
 
 
-def _evaluations(folder: Path) -> tuple[list[int], list[list[float]]] | None:
+def evaluations_of(folder: Path) -> tuple[list[int], list[list[float]]] | None:
     try:
         with np.load(folder / "evaluations.npz", allow_pickle=False) as archive:
             return archive["timesteps"].tolist(), archive["results"].tolist()

@@ -19,6 +19,7 @@ from ppo_lab.registry import ALGORITHMS, asks_for_masks, known_algorithm
 from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
 from ppo_lab.runs.device import check_device
 from ppo_lab.runs.execution import RunResult, check_run, finished_run
+from ppo_lab.runs.executor import Executor
 from ppo_lab.runs.folder import to_json
 from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.recipe import EnvironmentRecipe
@@ -76,12 +77,14 @@ class ComparisonPlan:
         seeds: of each group's runs.
         evaluation_seeds: of each seed's runs, the same in every group.
         folder: where the run folders go: ``<algorithm>-<settings>/<environment>_<number>``.
+        first_number: the number of the first seed's runs.
     """
 
     groups: tuple[RunGroup, ...]
     seeds: tuple[int, ...]
     evaluation_seeds: tuple[int, ...]
     folder: Path
+    first_number: int = 1
 
     @property
     def runs(self) -> dict[Path, RunConfig]:
@@ -91,10 +94,15 @@ class ComparisonPlan:
                 group.run, seed=seed, evaluation=replace(group.run.evaluation, seed=evaluation_seed)
             )
             for number, (seed, evaluation_seed) in enumerate(
-                zip(self.seeds, self.evaluation_seeds, strict=True), 1
+                zip(self.seeds, self.evaluation_seeds, strict=True), self.first_number
             )
             for group in self.groups
         }
+
+    @property
+    def labels(self) -> list[str]:
+        """The rows of the report, each once."""
+        return list(dict.fromkeys(group.label for group in self.groups))
 
     @property
     def envs(self) -> list[str]:
@@ -176,14 +184,14 @@ def run_groups(
     groups = []
     for algo, env in product(algos, envs):
         settings = source.settings(algo, env)
-        tabular = ALGORITHMS[algo].tabular
+        algorithm = ALGORITHMS[algo]
         recipe = EnvironmentRecipe.of_settings(env, settings, source.packages)
         run = RunConfig(
             algo=algo,
             env=env,
             seed=0,
             timesteps=timesteps,
-            n_envs=1 if tabular else settings.n_envs,
+            n_envs=1 if algorithm.one_environment else settings.n_envs,
             policy=recipe.fitting_policy(
                 algo, settings.policy, asks_for_masks(algo, settings.hyperparameters)
             ),
@@ -195,7 +203,7 @@ def run_groups(
             origin=settings.origin,
             env_packages=source.packages,
             env_sha256=file_digest(env),
-            asked_device="auto" if tabular else source.device,
+            asked_device="auto" if algorithm.tabular else source.device,
             **settings.environment,
         )
         with warnings.catch_warnings(record=True) as caught:
@@ -294,9 +302,20 @@ def _entries(file: Path) -> Mapping[str, object]:
 
 
 def execute(
-    plan: ComparisonPlan, jobs: int, run_timeout: float | None, progress: StageProgress
+    plan: ComparisonPlan,
+    jobs: int,
+    run_timeout: float | None,
+    progress: StageProgress,
+    executor: Executor[RunResult] | None = None,
 ) -> list[tuple[RunConfig, RunResult]]:
     """Make the runs that are not made yet, and give each run with its result.
+
+    Args:
+        plan: the runs.
+        jobs: worker processes.
+        run_timeout: seconds of one run; None: no limit.
+        progress: told of every result.
+        executor: see :func:`~ppo_lab.runs.workers.execute_runs`.
 
     Raises:
         ArgumentError: a folder holds a finished run of another configuration.
@@ -304,14 +323,20 @@ def execute(
     """
     runs, results = plan.runs, []
     with progress.stage("train", len(runs)):
-        for folder, result in execute_runs(runs, jobs, run_timeout, progress.waiting):
-            progress.advance(result)
+        progress.watch(executor)
+        made = execute_runs(runs, jobs, run_timeout, progress.waiting, executor)
+        for folder, result in made:
+            progress.advance(result, elsewhere=result.elsewhere)
             results.append((runs[folder], result))
     return results
 
 
 def notes(
-    plan: ComparisonPlan, results: Sequence[tuple[RunConfig, RunResult]], seed: int
+    plan: ComparisonPlan,
+    results: Sequence[tuple[RunConfig, RunResult]],
+    seed: int,
+    *,
+    until_clear: bool = False,
 ) -> tuple[str, ...]:
     """What the report says of the protocol, of the settings, and of what failed.
 
@@ -319,10 +344,13 @@ def notes(
         plan: what was run.
         results: each run's.
         seed: of the comparison.
+        until_clear: whether the plan's seeds are the most that a label may get.
     """
     run = plan.groups[0].run
+    most = "up to " if until_clear else ""
     protocol = (
-        f"Every run: a budget of {run.timesteps:,} environment steps and {len(plan.seeds)} test "
+        f"Every run: a budget of {run.timesteps:,} environment steps and {most}{len(plan.seeds)} "
+        "test "
         f"seeds from {plan.seeds[0]} on (--seed {seed}), which no tuning by ppo_lab.tune uses. "
         f"{run.evaluation.in_words}"
     )

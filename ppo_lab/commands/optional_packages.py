@@ -12,6 +12,7 @@ EXTRA_OF = {
     "moviepy": "video",
     "tensorboard": "tensorboard",
     "tqdm": "progress",
+    "ray": "ray",
 }
 """Top-level module → extra of ``ppo-lab``."""
 

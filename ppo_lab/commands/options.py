@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from reports.report import Format
 
 __all__ = [
+    "ClusterOptions",
     "CompareOptions",
     "EnvironmentOptions",
     "EvaluateOptions",
     "ReportOptions",
     "TrainOptions",
     "TuneOptions",
+    "UntilClearOptions",
     "ZooOptions",
 ]
 
@@ -36,6 +38,16 @@ class EnvironmentOptions:
     env_packages: Sequence[str]
     device: str
     mask_actions: bool | None
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Which Ray cluster makes the runs, and what of it each takes; no ``cluster``: this machine."""
+
+    cluster: str | None
+    cpus_per_run: float
+    gpus_per_run: float
+    py_modules: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,7 @@ class TrainOptions(EnvironmentOptions):
     eval_freq: int | None
     eval_episodes: int | None
     save_freq: int | None
+    save_replay_buffer: bool
     resume: Path | None
 
 
@@ -79,12 +92,24 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
-class CompareOptions(EnvironmentOptions):
+class UntilClearOptions:
+    """When a comparison ends; None: the default of ``UntilClear``."""
+
+    until_clear: bool
+    max_seeds: int | None
+    first: int | None
+    step: int | None
+    error: float | None
+    futility: float | None
+
+
+@dataclass(frozen=True)
+class CompareOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.compare``."""
 
     algos: Sequence[str]
     envs: Sequence[str]
-    seeds: int
+    seeds: int | None
     timesteps: int
     seed: int
     jobs: int | None
@@ -98,22 +123,27 @@ class CompareOptions(EnvironmentOptions):
     baseline: str | None
     name: str | None
     log_folder: Path
+    storage: str | None
+    grace: int
 
 
 @dataclass(frozen=True)
-class TuneOptions(EnvironmentOptions):
+class TuneOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.tune``."""
 
     env: str
     algo: Sequence[str]
     base: str
+    strategy: str
+    population: int
+    generations: int | None
     trials: int
     timesteps: int | None
     n_envs: int | None
     screen_seeds: int
     finalists: int
     replicas: int
-    seeds: int
+    seeds: int | None
     episodes: int
     seed: int
     window: int

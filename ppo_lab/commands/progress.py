@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -15,6 +15,7 @@ from rich.progress import (
 )
 
 from ppo_lab.runs.execution import RunResult
+from ppo_lab.runs.executor import Executor
 
 __all__ = ["StageProgress"]
 
@@ -33,6 +34,11 @@ class StageProgress:
     def __init__(self, console: Console, interval: float = 10.0) -> None:
         self._console = console
         self._interval = interval
+        self._executor: Executor[Any] | None = None
+
+    def watch(self, executor: Executor[Any] | None) -> None:
+        """Show who is at work, from now on; None: nobody but this machine."""
+        self._executor = executor
 
     @contextmanager
     def stage(self, name: str, total: int) -> Iterator[Self]:
@@ -104,18 +110,22 @@ class StageProgress:
             what: the run.
             seconds: for how long.
         """
+        self._bar.update(self._task, state=self._state())
         now = time.perf_counter()
         if now - self._heard < SILENCE_SECONDS or seconds < SILENCE_SECONDS:
             return
         self._heard = now
-        self._console.print(
-            f"{self._name}: {self._done}/{self._total}, {what} has been running for {seconds:.0f} s"
-        )
+        line = f"{self._name}: {self._done}/{self._total}"
+        if self._executor is not None and self._executor.where:
+            line += f", {self._executor.where}"
+        self._console.print(f"{line}, {what} has been running for {seconds:.0f} s")
 
     def _state(self) -> str:
         """Running, stopped, failed and best so far, as far as there is any."""
         counts = {"running": self._running, "stopped": self._stopped, "failed": self._failed}
-        parts = [f"{count} {name}" for name, count in counts.items() if count]
+        where = self._executor.where if self._executor else ""
+        parts = [where] if where else []
+        parts += [f"{count} {name}" for name, count in counts.items() if count]
         if self._best:
             best = ", ".join(f"{label} {score:.3f}" for label, score in self._best.items())
             parts.append(f"best {best}")

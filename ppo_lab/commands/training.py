@@ -1,5 +1,6 @@
 """``ppo_lab.train`` as functions of its options: which run it is, how it begins or goes on."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ from ppo_lab.runs.folder import check_writable
 from ppo_lab.runs.folder_lock import FolderInUseError, Holder, folder_lock, holder_of
 from ppo_lab.runs.leftovers import sweep
 from ppo_lab.runs.named_code import import_packages
+from ppo_lab.runs.off_policy import check_has_buffer
 from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.references import as_record, known_scale
 from ppo_lab.runs.resumable import (
@@ -146,6 +148,8 @@ def _plan_resumed(options: TrainOptions, source: Path) -> PlannedRun | FinishedR
     config, record = read_run(source)
     if options.vec_env not in (None, config.vec_env):
         raise ArgumentError(f"--vec-env {options.vec_env} with --resume: the run has its own")
+    if options.save_replay_buffer:
+        check_has_buffer(config.algo)
     if options.device != "auto":  # another machine may have no GPU
         config = replace(config, asked_device=options.device)
     check_unchanged(config.env, config.env_sha256, str(record.get("env_file", "")))
@@ -258,7 +262,8 @@ def _session(run: PlannedRun, options: TrainOptions) -> Session:
     log = None
     if options.tensorboard is not None:
         log = str(tensorboard_folder(options.tensorboard, run.config, run.folder, run.record))
-    return Session(callbacks, log, int(options.verbose), run.start, run.origin)
+    keep = options.save_replay_buffer
+    return Session(callbacks, log, int(options.verbose), run.start, run.origin, keep)
 
 
 # ------------------------------------------------------------------ the configuration
@@ -275,6 +280,8 @@ def _check(options: TrainOptions) -> None:
         require("tqdm", "--progress")
     if options.tensorboard is not None:
         require("tensorboard", "--tensorboard")
+    if options.save_replay_buffer and options.resume is None:
+        check_has_buffer(known_algorithm(options.algo or "spec_ppo"))
     try:
         check_device(options.device)
         check_writable(options.log_folder)
@@ -325,7 +332,11 @@ def configuration(options: TrainOptions) -> RunConfig:
         env_sha256=file_digest(env_id),
         **settings.environment,
     )
-    check_run(config)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_run(config)
+    for said in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
+        print(f"! {said}")
     return config
 
 

@@ -123,6 +123,7 @@ def may_serve(
         actions: likewise.
     """
     changed = any(name.startswith("features_extractor") for name in policy_kwargs)
+    changed |= bool(policy_kwargs.get("normalize_value"))
     of_dict = policy_class in SERVED_OF_DICT and bool(policy_kwargs.get("critic_only"))
     plain = (policy_class in SERVED_POLICIES or of_dict) and not changed
     return plain and _spaces_reason(observations, actions) is None
@@ -140,6 +141,10 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     """
     if overridden is not None:
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
+    if (reason := getattr(model, "torch_only_reason", None)) is not None:
+        return str(reason)
+    if getattr(model, "normalize_value", False):
+        return "normalize_value=True, and the kernels regress on the targets as they are"
     if model.device.type != "cpu":
         return f"the model is on {model.device}, and the kernels run on the CPU"
     if type(model.rollout_buffer) not in BUFFERS:

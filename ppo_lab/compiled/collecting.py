@@ -4,7 +4,11 @@ What SB3's ``collect_rollouts`` leaves behind, this leaves behind: the buffer fi
 successes noted, a truncated step's reward carrying γ V of the observation that it ended with.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -98,7 +102,11 @@ def _pass_over(
     elif is_untouched(env, CompiledVecEnv):
         _roll_out(watched, player, env, buffer, stop)
     else:
-        _step_over(watched, player, quickest_steps(env), buffer, stop)
+        steps = quickest_steps(env)
+        if isinstance(steps, DirectSteps) and player.takes_rows_of(steps.observations):
+            _step_directly(watched, player, steps, buffer, stop)
+        else:
+            _step_over(watched, player, steps, buffer, stop)
     buffer.pos = stop
 
 
@@ -156,11 +164,43 @@ def _step_over(
         all_rewards[t] = rewards
         buffer.note_samples(t)
         if noted:
-            ended = np.array([starts[index] for index, _ in noted])
-            model._update_info_buffer([info for _, info in noted], ended)
-            for index, info in noted:
-                if starts[index]:
-                    watched.add_terminal_value(index, info, all_rewards[t])
+            _note(watched, noted, starts, all_rewards[t])
     # Copies: a DummyVecEnv stepped directly overwrites its arrays.
     model._last_obs, model._last_episode_starts = copied(observations), starts.copy()
     buffer.actions[1:stop] = player.actions[1:stop]
+
+
+def _step_directly(
+    watched: WatchedSteps, player: Player, steps: DirectSteps, buffer: SpecRolloutBuffer, stop: int
+) -> None:
+    """``_step_over`` for arrays that stay the same ones: a tenth of a CartPole's time is saved."""
+    model, seen = watched.model, buffer.observations
+    all_starts, all_rewards, n_envs = buffer.episode_starts, buffer.rewards, buffer.n_envs
+    observations, rewards, dones = steps.observations, steps.rewards, steps.dones
+    player.put(1, model._last_obs)
+    all_starts[1] = model._last_episode_starts
+    for t in range(1, stop):
+        noted = steps.take(player.act_on_row(t))
+        model.num_timesteps += n_envs
+        all_rewards[t] = rewards
+        if noted:
+            _note(watched, noted, dones, all_rewards[t])
+            all_starts[t + 1] = dones  # the other rows are 0 since the buffer's reset
+        seen[t + 1] = observations
+    # Copies: the next step overwrites them.
+    model._last_obs, model._last_episode_starts = observations.copy(), dones.copy()
+    buffer.actions[1:stop] = player.actions[1:stop]
+
+
+def _note(
+    watched: WatchedSteps,
+    noted: Sequence[tuple[int, dict[str, Any]]],
+    dones: NDArray[np.bool_],
+    rewards: NDArray[np.float32],
+) -> None:
+    """Note a step's infos, and what episodes that were cut would still have earned."""
+    ended = np.array([dones[index] for index, _ in noted])
+    watched.model._update_info_buffer([info for _, info in noted], ended)
+    for index, info in noted:
+        if dones[index]:
+            watched.add_terminal_value(index, info, rewards)

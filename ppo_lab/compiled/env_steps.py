@@ -59,20 +59,30 @@ class DirectSteps:
 
     ``DummyVecEnv.step`` copies observations and infos deeply, which takes longer than a CartPole.
     Here the arrays are the ``DummyVecEnv``'s own buffers: they hold until the next step.
+
+    Attributes:
+        observations: (K, …), or such an array a key of a Dict.
+        rewards: (K,) float32.
+        dones: (K,) bool.
     """
 
     def __init__(self, env: DummyVecEnv) -> None:
-        self._env = env
+        self._env, self._envs = env, env.envs
         is_dict = env.keys != [None]
         # The index type of SB3's is a string, and None where there is one array.
-        self._observations: Any = dict(env.buf_obs) if is_dict else env.buf_obs[None]  # type: ignore[index]
+        self.observations: Any = dict(env.buf_obs) if is_dict else env.buf_obs[None]  # type: ignore[index]
+        self.rewards, self.dones = env.buf_rews, env.buf_dones
         self._keys = env.keys if is_dict else ()
         self._some_ended = True
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Step with (K, …) actions within the bounds of the action space."""
-        env, observations = self._env, self._observations
-        envs, rewards, dones = env.envs, env.buf_rews, env.buf_dones
+        noted = self.take(actions)
+        return Step(self.observations, self.rewards, self.dones, noted)
+
+    def take(self, actions: NDArray[Any]) -> list[tuple[int, dict[str, Any]]]:
+        """As ``step``, for who reads the arrays here; what is noted of it."""
+        envs, observations, rewards, dones = self._envs, self.observations, self.rewards, self.dones
         if self._some_ended:
             dones.fill(False)
             self._some_ended = False
@@ -83,9 +93,9 @@ class DirectSteps:
                 dones[index] = self._some_ended = True
                 info["TimeLimit.truncated"] = truncated and not terminated
                 info["terminal_observation"] = observation
-                env.buf_infos[index] = info
+                self._env.buf_infos[index] = info
                 noted.append((index, _kept(info)))
-                observation, env.reset_infos[index] = envs[index].reset()
+                observation, self._env.reset_infos[index] = envs[index].reset()
             elif "episode" in info:
                 noted.append((index, _kept(info)))
             if self._keys:
@@ -93,7 +103,7 @@ class DirectSteps:
                     observations[key][index] = observation[key]
             else:
                 observations[index] = observation
-        return Step(observations, rewards, dones, noted)
+        return noted
 
 
 class PoolSteps:

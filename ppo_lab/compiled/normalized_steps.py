@@ -67,6 +67,11 @@ class NormalizedSteps:
             self._env.old_obs, self._env.old_reward = observations.copy(), rewards.copy()
             self._latest = None
 
+    @property
+    def unfit(self) -> str | None:
+        """Why some steps were left to the object's own code; None: none were."""
+        return self._normalizer.unfit
+
     # ------------------------------------------------------------------ whole rollouts
 
     @property

@@ -56,7 +56,11 @@ class Normalizer:
         shown: (K, …) float32, the latest observations as the policy sees them; not written where
             observations are not normalised.
         paid: (K,) float32, the latest rewards.
+        unfit: what was the matter with the latest arrays that ``normalize`` did not take, to be
+            read after "because"; None: it took all so far.
     """
+
+    unfit: str | None = None
 
     def __init__(self, env: VecNormalize) -> None:
         self._env, self._n_envs = env, env.num_envs
@@ -127,6 +131,8 @@ class Normalizer:
         if observations is not seen or rewards is not earned or dones is not ended:
             arguments = self._checked(observations, rewards, dones)
             if arguments is None:
+                shown = ", ".join(_described(array) for array in (observations, rewards, dones))
+                self.unfit = f"the environments returned {shown}"
                 return False
             self._raw, self._arguments = (observations, rewards, dones), arguments
         normalize_step(*self._arguments)
@@ -249,6 +255,13 @@ def _moments_misfit(moments: Any, shape: tuple[int, ...]) -> str | None:
         if value.dtype != np.float64:
             return f"has a {name} in {value.dtype}"
     return None
+
+
+def _described(array: Any) -> str:
+    if type(array) is not np.ndarray:
+        return f"a {type(array).__name__}"
+    order = "" if array.flags.c_contiguous else " not in C order"
+    return f"{array.dtype} {array.shape}{order}"
 
 
 def _scratch(width: int, dtype: np.dtype[Any]) -> NDArray[Any]:

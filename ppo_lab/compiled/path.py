@@ -47,7 +47,7 @@ class CompiledPath:
         self._packed = PackedPolicy(model.policy)
         self._work = self._packed.layout.workspace(PORTION)
         self._memory: tuple[int, Memory] | None = None
-        self._said: str | None = None
+        self._said: set[str] = set()
 
     def warm_up(self, measures_rollout_kl: bool) -> None:
         """Load the kernels, or compile them where this machine has not."""
@@ -93,11 +93,13 @@ class CompiledPath:
             NonFiniteError: see :func:`ppo_lab.compiled.collecting.collect`.
         """
         model = self.model
-        self._say_why_slower(env)
+        self._say_why_slower(why_by_its_own_code(env))
         self._packed.read()
         loop = collect(model, self._packed, env, callback, buffer, n_steps)
         if loop is None:
             return False
+        if loop.normalized is not None:
+            self._say_why_slower(loop.normalized.unfit)
         last_values = loop.player.value(model._last_obs)
         self._compute_targets(buffer, last_values)
         loop.names["values"] = th.from_numpy(last_values).reshape(-1, 1)
@@ -105,11 +107,10 @@ class CompiledPath:
         callback.on_rollout_end()
         return True
 
-    def _say_why_slower(self, env: VecEnv) -> None:
-        reason = why_by_its_own_code(env)
-        if reason is not None and reason != self._said and self.model.verbose >= 1:
+    def _say_why_slower(self, reason: str | None) -> None:
+        if reason is not None and reason not in self._said and self.model.verbose >= 1:
             print(f"VecNormalize is stepped by its own code, because {reason}")
-        self._said = reason
+            self._said.add(reason)
 
     def _compute_targets(self, buffer: SpecRolloutBuffer, last_values: NDArray[np.float32]) -> None:
         """Fill ``returns`` and ``advantages`` as the buffer itself does, by the kernels.

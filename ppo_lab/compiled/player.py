@@ -146,6 +146,38 @@ class Player:
         moves: NDArray[Any] = self._clipped[step]
         return moves
 
+    def takes_rows_of(self, observations: Any) -> bool:
+        """Whether ``act_on_row`` serves observations that are such: no mask, check or encoding."""
+        return (
+            self._arrays is not None
+            and self._source is None
+            and not self._counts
+            and self._buffer.sampled is None
+            and observations.shape == self._shape == self._buffer.observations.shape[1:]
+        )
+
+    def put(self, step: int, observations: Any) -> None:
+        """Write the (K, …) observations of a step into the buffer.
+
+        Raises:
+            ObservationError: not of the space.
+        """
+        self._check(observations)
+        write_observations(self._buffer.observations, step, observations)
+
+    def act_on_row(self, step: int) -> NDArray[Any]:
+        """As ``act``, where the buffer holds the step's observations already.
+
+        Raises:
+            NonFiniteError: see :func:`collect`.
+        """
+        assert self._arrays is not None
+        bad = run_step(step, *self._arrays)
+        if bad >= 0:
+            self._refuse(step, self._buffer.observations[step])
+        moves: NDArray[Any] = self._clipped[step]
+        return moves
+
     def _masks(self) -> NDArray[np.bool_] | None:
         """(K, A) of the states that the environments are in; None where there are none."""
         return None if self._source is None else self._source()

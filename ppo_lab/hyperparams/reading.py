@@ -22,7 +22,9 @@ CLASSES = ("_class", "_fn")
 """What the name of a setting ends with whose value is a class."""
 SHORTHANDS = {"nn": "torch.nn", "th": "torch"}
 """As the zoo imports them."""
-SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
+ZOO_NAMES = {"HerReplayBuffer": "stable_baselines3.her.HerReplayBuffer"}
+"""Classes of SB3's that the zoo's files name without their module."""
+SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf", "delta_std")
 FLAGS = {
     "env": "give --env",
     "seed": "give --seed",
@@ -216,5 +218,6 @@ def _class(what: str, given: str, named: Named) -> Any:
     module, _, name = given.rpartition(".")
     if module in ("", "nn", "th.nn", "torch.nn") and name in nn.modules.activation.__all__:
         return getattr(nn, name)
+    given = ZOO_NAMES.get(given, given)
     shorthand, _, rest = given.partition(".")
     return named(what, f"{SHORTHANDS.get(shorthand, shorthand)}.{rest}" if rest else given)

@@ -31,8 +31,6 @@ OURS = "spec_ppo"
 RELATIVES = ("ppo", "ppo_lstm", "ppo_mask")
 """Those that take SpecPPO's settings with the same meaning, but for what they have not."""
 
-UNSUPPORTED = ("noise_type", "noise_std", "replay_buffer_class")
-"""The zoo's keywords that a run here does not take."""
 ZOO_TUNING = "tuned, where it is tuned, by RL Zoo's authors with a budget and seeds not stated"
 SHIPPED = "rl_zoo_mujoco.yml"
 """RL Zoo's settings of PPO for MuJoCo, which come with the package as what they are."""
@@ -209,8 +207,6 @@ def zoo_settings(algo: str, env_id: str) -> TrainingSettings | None:
         return TrainingSettings(
             1, 0, "", {}, word="zoo", origin=f"{source}, default (SB3's defaults)"
         )
-    if refused := _unsupported(entries[which]):
-        raise ArgumentError(f"{source}, {which}: a run cannot take {', '.join(refused)}")
     note = "" if which in (name, "atari") else f" for {name}, which it does not list"
     return _settings(entries[which], "zoo", f"{source}, {which}{note}", ZOO_TUNING)
 
@@ -223,7 +219,7 @@ def file_settings(file: Path, env_id: str) -> TrainingSettings:
         env_id: Gymnasium's id.
 
     Raises:
-        ArgumentError: the file cannot be read, has no entry, or asks for what a run cannot do.
+        ArgumentError: the file cannot be read, or has no entry.
     """
     entries = _read(file)
     which = env_id if env_id in entries else _entry_for(env_id, entries)
@@ -231,8 +227,6 @@ def file_settings(file: Path, env_id: str) -> TrainingSettings:
         raise ArgumentError(
             f"{file} has no settings for {env_id!r} and no 'default'; it has {', '.join(entries)}"
         )
-    if refused := _unsupported(entries[which]):
-        raise ArgumentError(f"{file}, {env_id}: a run cannot take {', '.join(refused)}")
     settings = _settings(entries[which], "given", f"{file.name}, {which}", "not known")
     # What is for every environment cannot know what each one shows.
     return replace(settings, policy="") if which == "default" else settings
@@ -284,10 +278,6 @@ def _read(file: Path) -> dict[str, dict[str, Any]]:
             f"{file}: expected environment ids, each with its settings, as in RL Zoo's files"
         )
     return entries
-
-
-def _unsupported(entry: Mapping[str, Any]) -> list[str]:
-    return [name for name in UNSUPPORTED if entry.get(name) is not None]
 
 
 def _settings(entry: Mapping[str, Any], word: str, origin: str, tuning: str) -> TrainingSettings:

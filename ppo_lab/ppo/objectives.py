@@ -5,7 +5,7 @@ otherwise; a scalar may stand for numbers that are the same for all samples. Oth
 ``ArgumentError``. Samples come from π_old; log r_t(θ) = log π_θ(a_t|s_t) − log π_old(a_t|s_t).
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch as th
 from torch.nn import functional as F  # noqa: N812 - its customary name
@@ -14,6 +14,7 @@ from ppo_lab.ppo.shapes import check_shapes
 
 __all__ = [
     "Losses",
+    "Objective",
     "categorical_kl",
     "clip_fraction",
     "clipped_surrogate",
@@ -28,6 +29,8 @@ __all__ = [
     "total_loss",
     "value_loss",
 ]
+
+Objective = Literal["clip", "kl", "adaptive_kl", "vanilla"]
 
 
 class Losses(NamedTuple):

@@ -23,7 +23,9 @@ from torch import nn
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.distributions import checked_once
+from ppo_lab.ppo.image_layers import FastImagePolicy
 from ppo_lab.ppo.torch_internals import no_compiler_import, own_modules, own_parameters
+from ppo_lab.ppo.value_scale import ScaledValue
 
 __all__ = [
     "CnnPolicy",
@@ -55,6 +57,11 @@ class SpecActorCriticPolicy(ActorCriticPolicy):
     holds the critic's parameters too moves both networks, as SB3's does, and ``critic_optimizer``
     then nothing.
 
+    Args:
+        *args: as for SB3.
+        normalize_value: whether the value head learns on normalised targets (Spec 14.4).
+        **kwargs: as for SB3.
+
     Attributes:
         optimizer: the actor's optimiser.
         critic_optimizer: the critic's optimiser.
@@ -62,10 +69,20 @@ class SpecActorCriticPolicy(ActorCriticPolicy):
 
     critic_optimizer: th.optim.Optimizer
 
+    def __init__(self, *args: Any, normalize_value: bool = False, **kwargs: Any) -> None:
+        self.normalize_value = normalize_value
+        super().__init__(*args, **kwargs)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        own = {"normalize_value": True} if self.normalize_value else {}
+        return {**super()._get_constructor_parameters(), **own}
+
     def _build(self, lr_schedule: Schedule) -> None:
         self.action_dist = checked_once(self.action_dist)
         with no_compiler_import():
             super()._build(lr_schedule)
+            if self.normalize_value:
+                self.value_net = ScaledValue(self.value_net)  # type: ignore[assignment]
             options: dict[str, Any] = {"lr": lr_schedule(1), **self.optimizer_kwargs}
             self.optimizer = self.optimizer_class(self.actor_parameters(), **options)
             self.critic_optimizer = self.optimizer_class(self.critic_parameters(), **options)
@@ -121,11 +138,13 @@ class SpecActorCriticPolicy(ActorCriticPolicy):
         return {**others, "policy.optimizer": actor, CRITIC_OPTIMIZER: critic}
 
 
-class SpecActorCriticCnnPolicy(SpecActorCriticPolicy, ActorCriticCnnPolicy):
-    """The same with SB3's ``NatureCNN`` before the heads, for images."""
+class SpecActorCriticCnnPolicy(FastImagePolicy, SpecActorCriticPolicy, ActorCriticCnnPolicy):
+    """The same with SB3's ``NatureCNN`` before the heads, for images; see ``FastImagePolicy``."""
 
 
-class SpecMultiInputActorCriticPolicy(SpecActorCriticPolicy, MultiInputActorCriticPolicy):
+class SpecMultiInputActorCriticPolicy(
+    FastImagePolicy, SpecActorCriticPolicy, MultiInputActorCriticPolicy
+):
     """The same with SB3's ``CombinedExtractor`` before the heads, for dictionary observations.
 
     Args:
@@ -135,7 +154,7 @@ class SpecMultiInputActorCriticPolicy(SpecActorCriticPolicy, MultiInputActorCrit
         critic_only: keys of the observations that V(o, s) sees and π(a|o) does not (Spec 12.1).
             Actor and critic then have a features extractor each, and ``predict`` takes
             observations with or without these keys (12.2).
-        **kwargs: as for SB3.
+        **kwargs: as for SB3, and for ``FastImagePolicy``.
 
     Raises:
         ArgumentError: a key that does not exist, or no key left for the actor.

@@ -120,7 +120,14 @@ def inspect_environment(
             observation = env.observation_space
         finally:
             env.close()
-    return algorithm.policy_for(_observation_kind(observation, env_id))
+    kind = _observation_kind(observation, env_id)
+    if kind not in algorithm.reads:
+        what = "images" if kind == "Cnn" else "dictionaries"
+        raise ArgumentError(
+            f"environment {env_id!r} shows {what}, {observation}, for which {algorithm.name} has "
+            "no policy; gymnasium.wrappers.FlattenObservation makes one vector of them"
+        )
+    return algorithm.policy_for(kind)
 
 
 def _check_starts(env: gym.Env[Any, Any], env_id: str) -> None:

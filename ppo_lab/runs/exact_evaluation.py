@@ -24,7 +24,10 @@ MAX_OUTCOMES = 200_000
 of each of 100 environments."""
 MAX_OBSERVATIONS = 4_000_000
 """Numbers in the observations of all states, which the policy is asked for at once."""
-_MARKOV = ("spec_ppo", "ppo", "a2c", "trpo", "dqn")
+_GREEDY = ("dqn", "qrdqn", "ars")
+"""What acts on the present observation alone, by a table of one action a state: drawn otherwise,
+DQN's and QR-DQN's explore, and ARS's are the same."""
+_MARKOV = ("spec_ppo", "ppo", "a2c", "trpo", *_GREEDY)
 """What acts on the present observation alone, and takes any action."""
 
 
@@ -47,7 +50,7 @@ def can_solve(algo: str, task: FiniteTask, *, normalized: bool, deterministic: b
     flat = len(task.observation_shape) <= 1
     return (
         algo in _MARKOV
-        and (deterministic or algo != "dqn")
+        and (deterministic or algo not in _GREEDY)
         and (flat or not normalized)
         and is_small(task)
     )

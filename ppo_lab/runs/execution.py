@@ -66,6 +66,7 @@ class RunResult:
         reused: True where an earlier call left the run on disk.
         steps: environment steps taken.
         stopped: by whoever watched it.
+        elsewhere: another machine made it, of those that share a storage.
     """
 
     score: float | None
@@ -74,6 +75,7 @@ class RunResult:
     reused: bool = False
     steps: int = 0
     stopped: bool = False
+    elsewhere: bool = False
 
 
 def finished_run(config: RunConfig, folder: Path) -> RunResult | None:

@@ -21,11 +21,13 @@ class Death:
 
     Attributes:
         how: by which signal or with which exit code; empty where the system does not say.
-        overdue: it took longer than ``run_timeout``; else it died twice, the second time alone.
+        overdue: it took longer than ``run_timeout``; else every try of it died.
+        tries: how often it was tried; on this machine twice, the second time alone.
     """
 
     how: str
     overdue: bool = False
+    tries: int = 2
 
     def reason(self, env: str, run_timeout: float | None) -> str:
         """One line.
@@ -36,12 +38,16 @@ class Death:
         """
         if self.overdue:
             return f"{env} did not finish within {run_timeout:g} s (--run-timeout)"
-        return f"the worker process died twice ({self.how or 'killed, or out of memory'})"
+        how = self.how or "killed, or out of memory"
+        if self.tries == 2:
+            return f"the worker process died twice ({how})"
+        return f"it was lost {self.tries} times, with its worker or its node, the last time: {how}"
 
 
 class Executor(Protocol[T]):
-    """Whatever carries tasks out: worker processes of this machine, or a cluster's.
+    """Whatever carries tasks out.
 
+    Worker processes of this machine, of a cluster, or of all machines that share a storage.
     It says of a task once what it came to; a worker that dies takes its own task with it and no
     other. Whoever submits closes it in the end, whatever has happened.
     """
@@ -57,6 +63,10 @@ class Executor(Protocol[T]):
     @property
     def free(self) -> int:
         """How many more tasks there is use for now; not positive: none."""
+
+    @property
+    def where(self) -> str:
+        """Who is at work, for the progress; empty: worker processes of this machine alone."""
 
     def oldest(self) -> tuple[object, float] | None:
         """Key and seconds of the task that has been at work for longest; None: none is."""
@@ -112,6 +122,11 @@ class Retrying(Generic[T]):
     def free(self) -> int:
         """How many more tasks there is use for now."""
         return self._executor.free - len(self._queue) - len(self._again)
+
+    @property
+    def where(self) -> str:
+        """See :attr:`Executor.where`."""
+        return self._executor.where
 
     def submit(self, key: object, function: Callable[..., T], *arguments: object) -> None:
         """See :meth:`Executor.submit`."""

@@ -18,6 +18,7 @@ import ppo_lab
 from ppo_lab.environment_classes import environment_file
 from ppo_lab.registry import ALGORITHMS
 from ppo_lab.runs.config import RunConfig, environment_folder_name
+from ppo_lab.runs.cpu import this_cpu
 from ppo_lab.runs.storage_url import this_command
 from reports.logs.evaluations import FILE, read_evaluations
 from reports.logs.records import UnusableError
@@ -95,6 +96,7 @@ def circumstances() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **_package_versions()},
         "git_commit": _git_commit(),
         "machine": platform.machine(),
+        "cpu": this_cpu(),
         "command": this_command(),
     }
 

@@ -160,7 +160,7 @@ def load_class(packages: Sequence[str], what: str, name: str) -> type[Any]:
     Raises:
         ArgumentError: as of :func:`load_object`, or it is no class of the setting's kind.
     """
-    from stable_baselines3.common.buffers import BaseBuffer
+    from stable_baselines3.common.buffers import BaseBuffer, ReplayBuffer
     from stable_baselines3.common.policies import BasePolicy
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
     from torch.nn import Module
@@ -171,6 +171,7 @@ def load_class(packages: Sequence[str], what: str, name: str) -> type[Any]:
         "features_extractor_class": BaseFeaturesExtractor,
         "optimizer_class": Optimizer,
         "policy": BasePolicy,
+        "replay_buffer_class": ReplayBuffer,
         "rollout_buffer_class": BaseBuffer,
     }
     loaded = load_object(what, name, ["torch", *packages])

@@ -153,7 +153,9 @@ def run_once(
     """
     aside = unfinished_folder(folder)
     if save_freq:
-        saving = CheckpointAfterUpdate(save_freq, aside, keep_checkpoints)
+        saving = CheckpointAfterUpdate(
+            save_freq, aside, keep_checkpoints, session.keep_replay_buffer
+        )
         session = replace(session, callbacks=[*session.callbacks, saving])
     aside.mkdir(parents=True, exist_ok=True)
     _write_record(config, aside, _facts(session))

@@ -286,6 +286,8 @@ def load_model(run: SavedRun, env: VecEnv, file: Path, device: str = "cpu") -> B
         "lr_schedule": zero_rate,
         "clip_range": zero_rate,
     }
+    if ALGORITHMS[run.algo].off_policy:  # nothing is stored in it
+        unused |= {"buffer_size": 1, "optimize_memory_usage": False}
     try:
         model = algorithm_class(run.algo).load(
             file, env=env, device=device, custom_objects=unused, tensorboard_log=None
@@ -314,14 +316,20 @@ def check_kind(file: Path, algo: str) -> Mapping[str, Any]:
     except (ArgumentError, OSError) as error:
         raise CommandError(_unusable(file, repr(algo), error)) from error
     kind, wanted = kind_of_model(entries), ALGORITHMS[algo].name
-    # PPO's: a model of its kin with a policy of a user's own says no more of itself.
-    if entries and kind != wanted and not (kind == "PPO" and algo in PPO_KIN):
+    # A model of its kin with a policy of a user's own says no more of itself.
+    if entries and kind != wanted and algo not in KIN.get(kind, ()):
         other = f"of {kind}" if kind else "of no algorithm that is known here"
         raise CommandError(f"{file} is damaged or no model of {algo!r}: it is {other}")
     return entries
 
 
-PPO_KIN = ("spec_ppo", "ppo_lstm", "ppo_mask")
+KIN = {
+    "PPO": ("spec_ppo", "ppo_lstm", "ppo_mask"),
+    "DQN": ("qrdqn",),
+    "SAC": ("crossq",),
+    "TD3 or DDPG": ("td3", "ddpg"),
+}
+"""What a model's file may say that it is → whose it may be all the same."""
 
 
 def check_start(file: Path, config: RunConfig) -> None:

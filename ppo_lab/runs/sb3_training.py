@@ -3,7 +3,7 @@
 import copy
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,21 +12,29 @@ from typing import Any
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from envs.finite import FiniteTask, finite_task
 from ppo_lab.environment_classes import check_unchanged
+from ppo_lab.errors import ArgumentError, NonFiniteError
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.ppo.space_checks import check_spaces
-from ppo_lab.registry import algorithm_class
+from ppo_lab.registry import ALGORITHMS, algorithm_class
 from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
 from ppo_lab.runs.device import training_device
 from ppo_lab.runs.exact_evaluation import ExactEvalCallback, can_solve
 from ppo_lab.runs.named_code import environment_packages, load_class, load_named
+from ppo_lab.runs.off_policy import (
+    FINAL_BUFFER,
+    check_environment,
+    warn_if_nothing_is_learnt,
+    with_action_noise,
+)
 from ppo_lab.runs.recipe import EnvironmentRecipe, expected
-from ppo_lab.runs.session import Session
+from ppo_lab.runs.session import PauseAt, PausedError, Session
 from ppo_lab.runs.watching import StoppedError, Watcher
 
 __all__ = ["check", "evaluation_recipe", "train", "training_recipe"]
@@ -73,12 +81,23 @@ def train(
         model, callbacks = _build(config, env, session), _named_callbacks(config)
         session.set_logger(model)
         evaluator = _evaluator(config, model, eval_env, task, folder, watcher)
-        model.learn(
-            config.timesteps - model.num_timesteps,
-            CallbackList([FiniteGuard(), evaluator, *callbacks, *session.callbacks]),
-            reset_num_timesteps=session.start is None,
-        )
+        horizon = session.horizon or config.timesteps
+        with suppress(PausedError):
+            model.learn(
+                horizon - model.num_timesteps,
+                CallbackList(
+                    [
+                        *(FiniteGuard(), evaluator, *callbacks, *session.callbacks),
+                        *([PauseAt(config.timesteps)] if config.timesteps < horizon else []),
+                    ]
+                ),
+                reset_num_timesteps=session.start is None,
+            )
+        evaluator.on_training_end()  # nothing is left to do where ``learn`` has come to its end
+        _check_parameters(model)
         model.save(folder / f"{name}.zip")
+        if session.keep_replay_buffer and isinstance(model, OffPolicyAlgorithm):
+            model.save_replay_buffer(folder / FINAL_BUFFER)
         statistics = model.get_vec_normalize_env()
         if statistics is not None:
             statistics.save(str(folder / name / "vecnormalize.pkl"))
@@ -108,6 +127,7 @@ def check(config: RunConfig) -> None:
         env = _made(closing, recipe, config.n_envs, seed=config.seed)
         _build(config, env, Session())
         _named_callbacks(config)
+    warn_if_nothing_is_learnt(config)
 
 
 def training_recipe(config: RunConfig) -> EnvironmentRecipe:
@@ -161,9 +181,16 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     check_spaces(env.observation_space, env.action_space)
     if session.start is not None:
         return session.loaded(config, env)
+    if ALGORITHMS[config.algo].one_environment and config.n_envs > 1:
+        raise ArgumentError(
+            f"{config.algo} is trained in one environment, and n_envs is {config.n_envs}: leave "
+            "--n-envs out"
+        )
     # A copy: SB3's A2C writes into the policy_kwargs that it is given.
     named = partial(load_class, _packages(config))
     arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)), named)
+    arguments = with_action_noise(config.algo, arguments, env.action_space)
+    check_environment(config.algo, arguments, env)
     return algorithm_class(config.algo)(
         named("policy", config.policy) if "." in config.policy else config.policy,
         env,
@@ -172,6 +199,17 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
         **session.arguments,
         **arguments,
     )
+
+
+def _check_parameters(model: BaseAlgorithm) -> None:
+    """Check that training has left numbers: a value of NaN has a likeliest action, too.
+
+    Raises:
+        NonFiniteError: a parameter is NaN or infinite.
+    """
+    for name, value in model.policy.state_dict().items():
+        if value.is_floating_point() and not bool(th.isfinite(value).all()):
+            raise NonFiniteError(f"parameters of {name} are NaN or infinite: training diverged")
 
 
 def _evaluation_environments(

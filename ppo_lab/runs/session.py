@@ -8,6 +8,7 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from ppo_lab.errors import ArgumentError
@@ -15,9 +16,10 @@ from ppo_lab.ppo.callbacks import BEST_STATISTICS
 from ppo_lab.registry import algorithm_class
 from ppo_lab.runs.config import RunConfig
 from ppo_lab.runs.device import training_device
+from ppo_lab.runs.off_policy import take_buffer
 from reports.whole_files import whole_file
 
-__all__ = ["CheckpointAfterUpdate", "Session", "statistics_of"]
+__all__ = ["CheckpointAfterUpdate", "PauseAt", "PausedError", "Session", "statistics_of"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Session:
         verbose: 1 prints SB3's table of every rollout.
         start: a model's file to go on from (it is unpickled); None: from scratch.
         origin: what ``run.json`` says of where the run goes on from; empty: ``start``.
+        keep_replay_buffer: put it beside every checkpoint and the final model.
+        horizon: steps of the whole training of which the run is a part, which schedules refer to;
+            None: the run is the whole.
     """
 
     callbacks: Sequence[BaseCallback] = ()
@@ -37,6 +42,8 @@ class Session:
     verbose: int = 0
     start: Path | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
+    keep_replay_buffer: bool = False
+    horizon: int | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -55,10 +62,10 @@ class Session:
         model.set_logger(configure(self.tensorboard_log, formats))
 
     def loaded(self, config: RunConfig, env: VecEnv) -> BaseAlgorithm:
-        """The model of ``start``: weights, optimisers and step count go on.
+        """The model of ``start``: weights, optimisers, step count, a kept replay buffer go on.
 
         The environments start anew, and the random numbers are not the ones that training began
-        with: their seed is the run's plus the steps already taken.
+        with: their seed is the run's plus the steps already taken; a part's seed is its own.
 
         Raises:
             ArgumentError: its statistics are missing.
@@ -76,7 +83,9 @@ class Session:
             device=training_device(config.asked_device, config.policy),
             **self.arguments,
         )
-        model.set_random_seed(config.seed + model.num_timesteps)
+        take_buffer(model, config, self.start)
+        taken = model.num_timesteps if self.horizon is None else 0
+        model.set_random_seed(config.seed + taken)
         return model
 
 
@@ -117,13 +126,15 @@ class CheckpointAfterUpdate(BaseCallback):
         every: timesteps between two checkpoints, at least 1.
         folder: where they go; made.
         keep: False leaves the newest one only.
+        replay_buffer: whether it is saved too, beside the model.
     """
 
-    def __init__(self, every: int, folder: Path, keep: bool) -> None:
+    def __init__(self, every: int, folder: Path, keep: bool, replay_buffer: bool = False) -> None:
         super().__init__()
         self.every = every
         self.folder = folder
         self.keep = keep
+        self.replay_buffer = replay_buffer
         self._saved_at: int | None = None
 
     def _on_rollout_start(self) -> None:
@@ -139,11 +150,42 @@ class CheckpointAfterUpdate(BaseCallback):
         if statistics is not None:
             with whole_file(self.folder / f"rl_model_vecnormalize_{steps}_steps.pkl") as pickled:
                 statistics.save(str(pickled))
+        if self.replay_buffer and isinstance(self.model, OffPolicyAlgorithm):
+            with whole_file(self.folder / f"rl_model_replay_buffer_{steps}_steps.pkl") as buffer:
+                self.model.save_replay_buffer(buffer)
         with whole_file(self.folder / f"rl_model_{steps}_steps.zip") as model:
             self.model.save(model)
         if not self.keep:
             for outdated in before:
                 outdated.unlink(missing_ok=True)
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class PausedError(Exception):
+    """Training has come to the step where it is to stop; the last update is done."""
+
+
+class PauseAt(BaseCallback):
+    """Ends training between two updates, the first time that a step is reached.
+
+    A budget of fewer steps would end it too, but every schedule would come to its end there.
+
+    Args:
+        step: of all environments together.
+
+    Raises:
+        PausedError: from ``learn``, at that step.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self._step = step
+
+    def _on_rollout_start(self) -> None:
+        if self.model.num_timesteps >= self._step:
+            raise PausedError
 
     def _on_step(self) -> bool:
         return True

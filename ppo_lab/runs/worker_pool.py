@@ -74,6 +74,11 @@ class WorkerPool(Generic[T]):
         """How many more it takes: one each worker, and one that waits for the next free one."""
         return self.jobs + AHEAD - self.busy
 
+    @property
+    def where(self) -> str:
+        """This machine needs no word."""
+        return ""
+
     def oldest(self) -> tuple[object, float] | None:
         """Key and seconds of the task that has been at work for longest; None: none is."""
         with self._changed:

@@ -1,7 +1,7 @@
 """Many runs over processes: one core and one torch thread each, nothing shared."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +60,7 @@ def execute_runs(
     jobs: int,
     run_timeout: float | None = None,
     waiting: Callable[[str, float], None] | None = None,
+    executor: Executor[RunResult] | None = None,
 ) -> Iterator[tuple[Path, RunResult]]:
     """Execute runs in worker processes and yield each result as it arrives.
 
@@ -72,6 +73,8 @@ def execute_runs(
         jobs: worker processes, ≥ 1.
         run_timeout: seconds after which a run is ended and counts as failed; None: no limit.
         waiting: told which run has been at work for longest, and for how many seconds.
+        executor: of this ``run_timeout``, in the place of ``jobs`` processes; whoever made it
+            closes it.
 
     Yields:
         (run folder, result), in the order in which the runs finish.
@@ -87,8 +90,10 @@ def execute_runs(
             pending[folder] = config
         else:
             yield folder, result
-    executor: Executor[RunResult] = local_executor(jobs, run_timeout)
-    with closing(executor):
+    own: Executor[RunResult] | None = None if executor else local_executor(jobs, run_timeout)
+    executor = executor or own
+    assert executor is not None
+    with closing(own) if own else nullcontext():
         for folder, config in pending.items():
             executor.submit(folder, execute_run_within, run_timeout, config, folder)
         for key, outcome in as_completed(executor, waiting):

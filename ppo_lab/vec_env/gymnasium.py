@@ -13,19 +13,19 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.preprocessing import check_for_nested_spaces
-from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.vec_env.autoreset import FINAL, VectorStep, stepping_of
 from ppo_lab.vec_env.envpool import PoolStepping, check_pool, is_envpool, shown_spaces
 from ppo_lab.vec_env.monitor_files import MonitorFiles
+from ppo_lab.vec_env.partly_sampled import PartlySampledVecEnv
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS, chosen_copies
 
 __all__ = ["GymnasiumVecEnv", "over_singles"]
 
 
-class GymnasiumVecEnv(VecEnv):
+class GymnasiumVecEnv(PartlySampledVecEnv):
     """A Gymnasium vector environment for SB3, without a Python loop over the copies (Spec 10, 11).
 
     What ``DummyVecEnv`` of environments in a ``Monitor`` returns, this returns too: where an
@@ -68,6 +68,8 @@ class GymnasiumVecEnv(VecEnv):
             called :meth:`sampled_rows`.
     """
 
+    why_unsampled = "resets by steps that are no samples (AutoresetMode.NEXT_STEP)"
+
     def __init__(
         self,
         env: VectorEnv[Any, Any, Any],
@@ -89,6 +91,7 @@ class GymnasiumVecEnv(VecEnv):
         self._actions: npt.NDArray[Any] | None = None
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
+        self._ended = np.zeros(self.num_envs, np.bool_)
         self._began = time.time()
         self._was_asked = True
 
@@ -110,6 +113,7 @@ class GymnasiumVecEnv(VecEnv):
         self.env, self._was_asked = self._stepping.env, True
         self.reset_infos = [info_of(infos, index) for index in range(self.num_envs)]
         self._returns[:], self._lengths[:] = 0.0, 0
+        self._ended = np.zeros_like(self._ended)
         self._reset_seeds()
         self._reset_options()
         batch: VecEnvObs = observations
@@ -130,6 +134,16 @@ class GymnasiumVecEnv(VecEnv):
     def resets_by_steps(self) -> bool:
         """Whether there are rows without a sample, which :meth:`sampled_rows` tells."""
         return self._stepping.sampled is not None
+
+    @property
+    def may_be_unsampled(self) -> bool:
+        """Whether there are rows without a sample."""
+        return self.resets_by_steps
+
+    @property
+    def shown(self) -> npt.NDArray[np.bool_]:
+        """Which rows of the latest observations somebody acts on, (N,) bool."""
+        return ~self._ended if self.resets_by_steps else np.ones(self.num_envs, np.bool_)
 
     @property
     def sampled(self) -> npt.NDArray[np.bool_]:
@@ -154,7 +168,7 @@ class GymnasiumVecEnv(VecEnv):
         assert self._actions is not None
         step = self._stepping.step(self._actions)
         _check_one_each(self, step)
-        dones = step.terminations | step.truncations
+        dones = self._ended = step.terminations | step.truncations
         self._returns += step.rewards
         self._lengths += 1
         out: list[dict[str, Any]] = [GOING_ON] * self.num_envs

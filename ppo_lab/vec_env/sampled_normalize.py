@@ -1,4 +1,4 @@
-"""SB3's ``VecNormalize`` over an environment that resets by steps which are no samples."""
+"""SB3's ``VecNormalize`` over an environment some of whose rows are no samples."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.vec_env.autoreset import rows_of
-from ppo_lab.vec_env.gymnasium import GymnasiumVecEnv
+from ppo_lab.vec_env.partly_sampled import PartlySampledVecEnv
 
 __all__ = ["SampledVecNormalize"]
 
@@ -23,7 +23,7 @@ class SampledVecNormalize(VecNormalize):
     shown. The rewards' take the rewards of samples.
 
     Raises:
-        ArgumentError: there is no :class:`GymnasiumVecEnv` beneath.
+        ArgumentError: there is no :class:`PartlySampledVecEnv` beneath.
     """
 
     def __init__(self, venv: Any, *arguments: Any, **named: Any) -> None:
@@ -35,17 +35,27 @@ class SampledVecNormalize(VecNormalize):
         super().set_venv(venv)
         _sampled_beneath(self)
 
+    def reset(self) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
+        """Normalised first observations."""
+        inner = _sampled_beneath(self)
+        observations = self.venv.reset()
+        assert isinstance(observations, np.ndarray | dict)
+        self.old_obs, self.returns = observations, np.zeros(self.num_envs)
+        if self.training and self.norm_obs:
+            self._take(rows_of(observations, inner.shown))
+        return self.normalize_obs(observations)
+
     def step_wait(self) -> VecEnvStepReturn:
         """Normalised observations and rewards, dones, infos."""
         inner = _sampled_beneath(self)
-        if not inner.resets_by_steps:
+        if not inner.may_be_unsampled:
             return super().step_wait()
         observations, rewards, dones, infos = self.venv.step_wait()
         assert isinstance(observations, np.ndarray | dict)
         sampled = inner.sampled
         self.old_obs, self.old_reward = observations, rewards
         if self.training and self.norm_obs:
-            self._take(rows_of(observations, ~dones))  # an ended episode's shows its last
+            self._take(rows_of(observations, inner.shown))
         if self.training:
             self.returns[:] = np.where(sampled, self.returns * self.gamma + rewards, self.returns)
             _update(self.ret_rms, self.returns[sampled])
@@ -69,9 +79,9 @@ def _update(statistics: RunningMeanStd, rows: npt.NDArray[Any]) -> None:
         statistics.update(rows)
 
 
-def _sampled_beneath(env: VecNormalize) -> GymnasiumVecEnv:
+def _sampled_beneath(env: VecNormalize) -> PartlySampledVecEnv:
     inner: Any = env.unwrapped
-    if not isinstance(inner, GymnasiumVecEnv):
+    if not isinstance(inner, PartlySampledVecEnv):
         raise ArgumentError(
             f"SampledVecNormalize is around a {type(inner).__name__}, whose every row is a sample: "
             "use SB3's VecNormalize"

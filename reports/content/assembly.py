@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from reports.content.arrangement import Arrangement
-from reports.content.cautions import cautions
+from reports.content.cautions import cautions, on_unequal
 from reports.content.comparisons import MOST_PAIRED, pair_rows, test_rows
 from reports.content.curves import curve_rows, profile_rows
 from reports.content.document import FORMAT, Document, ReportSettings, RunRow, SetAsideRow, TaskRow
 from reports.content.findings import find, footer
+from reports.content.looks import clear_pairs, find_clear, look_rows, on_looks, until_clear_runs
 from reports.content.protocol import protocol_rows
 from reports.content.scores import (
     aggregate_rows,
@@ -46,11 +47,15 @@ def assemble(
         notes: the caller's sentences.
         remarks: what was not done as the caller asked, as sentences; the first of the cautions.
     """
-    pairs = pair_rows(arrangement, settings)
-    judged = verdicts(arrangement, settings)
+    clear = until_clear_runs(arrangement, loaded, settings)
+    pairs = clear_pairs(pair_rows(arrangement, settings), clear)
+    judged = {} if clear else verdicts(arrangement, settings)
     rows = aggregate_rows(arrangement, settings, pairs, judged)
     failed = failed_by_label(arrangement, settings)
-    finding = find(rows, settings.baseline, judged, failed)
+    if clear and rows:
+        finding = find_clear(rows, settings.baseline, clear, failed)
+    else:
+        finding = find(rows, settings.baseline, judged, failed)
     return Document(
         format=FORMAT,
         title=title,
@@ -64,15 +69,18 @@ def assemble(
         failures=failure_rows(arrangement, settings),
         tests=test_rows(arrangement, settings),
         pairs=pairs,
+        looks=look_rows(clear),
         curves=curve_rows(arrangement, settings),
         profiles=profile_rows(arrangement, settings),
         protocol=protocol_rows(arrangement),
         cautions=(
             *remarks,
+            *on_looks(arrangement, loaded, clear),
+            *([] if clear else on_unequal(arrangement, settings)),
             *_on_choices(arrangement, settings),
             *cautions(arrangement, rows, loaded, failed),
         ),
-        footer=footer(arrangement, loaded, settings),
+        footer=footer(arrangement, loaded, settings, clear.words if clear else ""),
         notes=tuple(notes),
         runs=tuple(map(_run_row, arrangement.runs)),
         set_aside=tuple(SetAsideRow(aside.folder, aside.reason) for aside in loaded.set_aside),

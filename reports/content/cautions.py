@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reports.content.arrangement import Arrangement
-from reports.content.document import Aggregate
+from reports.content.document import Aggregate, ReportSettings
 from reports.content.protocol import mixes_hyperparameters
 from reports.logs.records import LoadedRuns, Run
 from reports.logs.references import FALLBACK
@@ -11,6 +11,9 @@ from reports.statistics.failures import Failures
 from reports.statistics.summaries import doubts
 from reports.text import clause, counted
 
+_UNEQUAL_SPREAD = 3.0
+_ENOUGH_FOR_SPREAD = 5
+_MOST_LISTED = 3
 _STATED_ELSEWHERE = ("step budget", "kind of score")
 """What ``arrangement.statements`` says already, with the numbers."""
 
@@ -66,6 +69,40 @@ def _named(labels: Sequence[str], every: Sequence[str]) -> str:
     if len(labels) == len(every) > 1:
         return "Every label"
     return ", ".join(labels)
+
+
+def on_unequal(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
+    """Whether the rank test's hypothesis, one distribution, may fail where the means are equal.
+
+    Unequal numbers of runs alone do no harm, and unequal spreads of equal numbers little; both
+    together let it claim too much. How unequal the spreads are few runs hardly show.
+    """
+    found = []
+    for task in arrangement.shared_tasks:
+        base = arrangement.groups[settings.baseline, task].scores
+        for label in arrangement.labels:
+            scores = arrangement.groups[label, task].scores
+            if label == settings.baseline:
+                continue
+            parts = []
+            if len(scores) != len(base):
+                parts.append(f"{len(scores)} runs beside {len(base)}")
+            spreads = scores.std(), base.std()
+            if min(len(scores), len(base)) >= _ENOUGH_FOR_SPREAD and (
+                max(spreads) > _UNEQUAL_SPREAD * min(spreads) > 0
+            ):
+                parts.append(f"{spreads[0] / spreads[1]:.2g} times the spread")
+            if parts:
+                found.append(f"{label} on {task}: {' and '.join(parts)}")
+    if not found:
+        return []
+    listed = "; ".join(found[:_MOST_LISTED])
+    more = f"; and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
+    return [
+        f"Unequal beside {settings.baseline} are {listed}{more}: the rank test asks for one "
+        "distribution and may claim a difference of mean where only the spread differs, so run the "
+        "same seeds of every label, and look whether Welch's test, per task, agrees."
+    ]
 
 
 def _on_settings(arrangement: Arrangement) -> list[str]:

@@ -91,7 +91,7 @@ class Aggregate:
         optimality_gap: 1 − mean(min(normalised score, 1)).
         improvement: P(a run scores above a run of the baseline); None for the baseline.
         rank_p: p of the rank test against the baseline, after Holm's correction over the labels;
-            None for the baseline.
+            None for the baseline, and where the runs stopped when it was clear.
         best_checkpoint: IQM of the best evaluation of each run, an optimistic number.
         area: IQM of the mean height of the learning curve, normalised.
     """
@@ -186,20 +186,47 @@ class Pair:
     """P(a run of ``label`` scores above a run of ``other``), averaged over the tasks of all.
 
     Attributes:
-        rank_p: p of the rank test over those tasks.
+        rank_p: p of the rank test over those tasks; None where the runs stopped when it was clear.
         rank_p_holm: the same after Holm's correction over all pairs of the report.
+        told_until_clear: whether such runs tell the two apart, see ``LookRow``; None of others.
     """
 
     label: str
     other: str
     improvement: Interval
-    rank_p: float
-    rank_p_holm: float
+    rank_p: float | None
+    rank_p_holm: float | None
+    told_until_clear: bool | None = None
 
     @property
     def told_apart(self) -> bool:
-        """Whether the rank test tells the two apart, with all other pairs looked at."""
-        return self.rank_p_holm <= ALPHA
+        """Whether the two are told apart, with all other pairs looked at."""
+        if self.told_until_clear is not None:
+            return self.told_until_clear
+        return self.rank_p_holm is not None and self.rank_p_holm <= ALPHA
+
+
+@dataclass(frozen=True)
+class LookRow:
+    """What a comparison until clear decided of two labels.
+
+    Attributes:
+        verdict: ``higher``: ``label`` scores higher than ``other``; ``given up``; ``not told``.
+        seeds: of each label and task at the look that decided.
+        difference: mean over tasks of the difference of mean scores, normalised by what the first
+            look knew, with an interval that holds wherever the runs stop, together with all other
+            pairs'.
+        welch: p of Welch's test, stratified by task, at that look.
+        level: what it had to be at most.
+    """
+
+    label: str
+    other: str
+    verdict: str
+    seeds: int
+    difference: Interval
+    welch: float | None
+    level: float
 
 
 @dataclass(frozen=True)
@@ -316,6 +343,7 @@ class Document:
         labels: in the order of every table and of the colours.
         tasks: in alphabetical order.
         aggregates: a row per label.
+        looks: a row per pair that was decided while the runs were made; none of other runs.
         cautions: what a reader should not conclude.
         footer: what the numbers rest on.
         notes: the caller's own sentences.
@@ -333,6 +361,7 @@ class Document:
     failures: tuple[FailureRow, ...]
     tests: tuple[TaskTest, ...]
     pairs: tuple[Pair, ...]
+    looks: tuple[LookRow, ...]
     curves: tuple[Curve, ...]
     profiles: tuple[Profile, ...]
     protocol: tuple[ProtocolRow, ...]

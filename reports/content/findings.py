@@ -44,15 +44,13 @@ def find(
             "No task was run by every label",
             "So nothing can be said across tasks; the tables of the single tasks follow.",
         )
-    ranked = sorted(rows, key=lambda row: -_iqm(row))
+    ranked = _ranked(rows)
     lead = ranked[0]
     if len(rows) == 1:
         detail = f"Its IQM is {shown(lead.iqm)} over {counted(lead.runs, 'run')} per environment."
         return Finding(f"{lead.label} stands alone", detail)
-    level = [row.label for row in ranked if _iqm(row) == _iqm(lead)]
-    verb = "has" if len(level) == 1 else "share"
-    detail = f"{_listed(level)} {verb} the highest IQM, {shown(lead.iqm)}."
-    challenger = next(row for row in ranked if row.label != baseline)
+    detail, best = leading(rows, baseline)
+    challenger = next(row for row in ranked if row.label == best)
     improvement = challenger.improvement
     if improvement is None:
         raise ValueError(f"{challenger.label} was not compared with {baseline}")
@@ -60,14 +58,35 @@ def find(
     told = _told(verdict, improvement)
     sentences = [detail, *_described(pair, improvement, told=told), _tested(verdict, told=told)]
     return Finding(
-        _headline(pair, verdict, told=told), " ".join([*sentences, *_failed(pair, failed)])
+        _headline(pair, verdict, told=told), " ".join([*sentences, *failed_sentences(pair, failed)])
     )
 
 
+def leading(rows: Sequence[Aggregate], baseline: str) -> tuple[str, str]:
+    """Who has the highest IQM, as a sentence, and the label that meets the baseline.
+
+    Args:
+        rows: at least two.
+        baseline: the label that the best of the others meets.
+    """
+    ranked = _ranked(rows)
+    level = [row.label for row in ranked if _iqm(row) == _iqm(ranked[0])]
+    verb = "has" if len(level) == 1 else "share"
+    sentence = f"{_listed(level)} {verb} the highest IQM, {shown(ranked[0].iqm)}."
+    return sentence, next(row.label for row in ranked if row.label != baseline)
+
+
 def footer(
-    arrangement: Arrangement, loaded: LoadedRuns, settings: ReportSettings
+    arrangement: Arrangement, loaded: LoadedRuns, settings: ReportSettings, until_clear: str = ""
 ) -> tuple[str, ...]:
-    """List what the numbers rest on: runs, tasks, seeds, episodes, scale, draws."""
+    """List what the numbers rest on: runs, tasks, seeds, episodes, scale, draws.
+
+    Args:
+        arrangement: the runs.
+        loaded: what the logs held.
+        settings: the report's.
+        until_clear: what decided in place of the rank test, as sentences; empty: it decides.
+    """
     runs, tasks = arrangement.runs, arrangement.shared_tasks
     names = ", ".join(arrangement.tasks)
     shared = "" if len(tasks) == len(arrangement.tasks) else f", {len(tasks)} of them run by all"
@@ -84,7 +103,8 @@ def footer(
         f"others, the curves and the pairs, seed {settings.seed}.",
         "P(better than …) is the probability that a run of the row scores above a run of the "
         "baseline, ties counting half.",
-        "p is that of the exact rank test over the tasks against the baseline, after Holm's "
+        until_clear
+        or "p is that of the exact rank test over the tasks against the baseline, after Holm's "
         "correction over the labels; it asks whether the runs of both have one distribution.",
         "Two labels count as practically equal on a task where means within ± "
         f"{settings.equivalence_margin:g} of its normalised scale are shown, and failures not seen "
@@ -107,6 +127,10 @@ def footer(
 
 def _listed(labels: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(labels[:-1]), labels[-1])))
+
+
+def _ranked(rows: Sequence[Aggregate]) -> list[Aggregate]:
+    return sorted(rows, key=lambda row: -_iqm(row))
 
 
 def _iqm(row: Aggregate) -> float:
@@ -167,7 +191,7 @@ def _p(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def _failed(labels: Sequence[str], failed: Mapping[str, Failures]) -> list[str]:
+def failed_sentences(labels: Sequence[str], failed: Mapping[str, Failures]) -> list[str]:
     """How many runs of these labels failed, and how many may."""
     known = [(label, failed[label]) for label in labels if failed[label].runs]
     if not known:

@@ -13,6 +13,8 @@ from reports.logs import run_folders
 from reports.logs.evaluations import FILE as EVALUATIONS
 from reports.logs.identity import with_telling_labels, without_continued
 from reports.logs.limits import thinned, within_limits
+from reports.logs.looks import Looks
+from reports.logs.looks_file import LOOKS, read_looks
 from reports.logs.records import (
     MAX_RUNS,
     LoadedRuns,
@@ -60,6 +62,7 @@ class _Found:
     runs: list[Run] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     tuning_runs: int = 0
+    looks: list[Looks] = field(default_factory=list)
 
 
 def load_runs(*sources: str | Path | Source) -> LoadedRuns:
@@ -91,6 +94,7 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         gathered.runs += of_source.runs
         gathered.set_aside += of_source.set_aside
         gathered.tuning_runs += of_source.tuning_runs
+        gathered.looks += of_source.looks
         summaries.append(_summary(source, of_source))
     last, continued = without_continued(gathered.runs)
     gathered.runs, gathered.set_aside = last, [*gathered.set_aside, *continued]
@@ -100,7 +104,11 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
     if not runs:
         raise NoRunsError(_why_none([str(source.path) for source in wanted], gathered))
     return LoadedRuns(
-        tuple(runs), tuple(gathered.set_aside), gathered.tuning_runs, tuple(summaries)
+        tuple(runs),
+        tuple(gathered.set_aside),
+        gathered.tuning_runs,
+        tuple(summaries),
+        tuple(gathered.looks),
     )
 
 
@@ -176,8 +184,17 @@ def _folders(root: Path, prefix: str, gathered: _Found) -> Iterator[Path]:
             gathered.set_aside.append(SetAside(_name(folder, root, prefix), reason))
             entered = []
         below[:] = entered
+        if LOOKS in files:
+            _read_looks(folder / LOOKS, _name(folder / LOOKS, root, prefix), gathered)
         if any(_is_log(name) for name in files):
             yield folder
+
+
+def _read_looks(file: Path, name: str, gathered: _Found) -> None:
+    try:
+        gathered.looks.append(read_looks(file))
+    except Exception as error:  # of a damaged file, whatever its damage raises
+        gathered.set_aside.append(SetAside(name, reason_of(error)))
 
 
 def _is_log(name: str) -> bool:

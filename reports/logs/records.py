@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.logs.looks import Looks
 from reports.text import clean, one_line, shortened
 
 Floats = NDArray[np.float64]
@@ -168,12 +169,14 @@ class LoadedRuns:
         set_aside: what could not be used, by source and name.
         tuning_runs: how many runs belong to tuning and were left out on principle.
         sources: the name of each source and how many runs of which kind it gave, as sentences.
+        looks: what comparisons noted of their looks, see :mod:`reports.logs.looks`.
     """
 
     runs: tuple[Run, ...]
     set_aside: tuple[SetAside, ...]
     tuning_runs: int
     sources: tuple[str, ...] = ()
+    looks: tuple[Looks, ...] = ()
 
 
 def brief(value: object) -> str:

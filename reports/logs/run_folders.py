@@ -33,6 +33,7 @@ TUNING_STAGES = ("screen", "replicate")
 
 _TUNING = {
     "tuned": "tuned by the study that the run belongs to",
+    "pbt": "a schedule that a population of the study has found",
     "default": "none: default settings",
 }
 MASKED = "-masked"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from reports.content.document import Document
 from reports.output.formats import markdown_table
-from reports.output.tables import MARKS_IN_WORDS, Table, brief_main_table
+from reports.output.tables import MARKS_IN_WORDS, Table, brief_main_table, look_table
 from reports.text import markdown, one_line, shortened
 
 _LONGEST_REASON = 300
@@ -23,6 +23,9 @@ def compose(document: Document, figures: Sequence[tuple[str, str]], tables: Sequ
         alone = len(document.labels) == 1
         legend = "In brackets the intervals." if alone else MARKS_IN_WORDS
         parts += [markdown_table(brief_main_table(document)), f"{markdown(legend)}\n"]
+    if document.looks:
+        looks = look_table(document)
+        parts += [f"## {looks.title}\n", markdown_table(looks), f"{markdown(looks.caption)}\n"]
     parts.append(_bullets(document.footer))
     if document.cautions:
         parts += ["## Read with care\n", _bullets(document.cautions)]

@@ -130,6 +130,8 @@ def brief_main_table(document: Document) -> Table:
         hidden.add("score")
     if len(document.labels) == 1:
         hidden |= {"p_better", "rank_p"}
+    if document.looks:
+        hidden.add("rank_p")
     return table.without(hidden)
 
 
@@ -223,6 +225,25 @@ def pair_table(document: Document) -> Table:
         "averaged over tasks; p of the rank test over them, Holm's correction over all pairs here."
     )
     return _table("pairs", "Probability of improvement", caption, columns, document.pairs)
+
+
+def look_table(document: Document) -> Table:
+    """One row a pair that was decided while the runs were made."""
+    columns = (
+        Column("label", "label"),
+        Column("other", "against"),
+        Column("verdict", "decided"),
+        Column("seeds", "after seeds", "whole"),
+        Column("difference", "difference", "unit", interval=True),
+        Column("welch", "Welch p", "p"),
+        Column("level", "asked for", "p"),
+    )
+    caption = (
+        "What each pair's last look decided, and with how many seeds of each label and task. "
+        "Difference: of the mean normalised scores, with an interval that holds wherever the runs "
+        "stop, together with all other pairs'; it is wider than the test."
+    )
+    return _table("looks", "Until clear", caption, columns, document.looks)
 
 
 def failure_table(document: Document) -> Table:
@@ -352,6 +373,7 @@ _TABLES: Mapping[str, Callable[[Document], Table]] = {
     "tasks": task_table,
     "tests": test_table,
     "pairs": pair_table,
+    "looks": look_table,
     "failures": failure_table,
     "efficiency": efficiency_table,
     "protocol": protocol_table,

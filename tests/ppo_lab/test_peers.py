@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.envs import BitFlippingEnv, IdentityEnvMultiDiscrete
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import load_results
 from stable_baselines3.common.vec_env import VecNormalize
@@ -34,11 +35,25 @@ from reports.logs.loading import load_runs
 
 GRID = "ppo_lab/GridWorld-v0"
 NOISY = "ppo_lab/NoisyGridWorld-v0"
+CONTINUOUS = ("sac", "td3", "ddpg", "tqc", "crossq")
+REPLAYING: dict[str, Any] = {
+    "learning_starts": 58,
+    "batch_size": 8,
+    "buffer_size": 200,
+    "policy_kwargs": "dict(net_arch=[8])",
+}
 SMALL: dict[str, dict[str, Any]] = {
     "spec_ppo": {"n_steps": 32, "batch_size": 32, "n_epochs": 1},
     "ppo": {"n_steps": 32, "batch_size": 32, "n_epochs": 1},
     "a2c": {},
     "dqn": {"learning_starts": 20, "buffer_size": 200, "policy_kwargs": "dict(net_arch=[8])"},
+    "qrdqn": {"learning_starts": 20, "buffer_size": 200, "policy_kwargs": "dict(net_arch=[8])"},
+    "sac": REPLAYING,
+    "tqc": REPLAYING,
+    "crossq": REPLAYING,
+    "td3": {**REPLAYING, "noise_type": "normal", "noise_std": 0.1},
+    "ddpg": {**REPLAYING, "noise_type": "ornstein-uhlenbeck", "noise_std": 0.1},
+    "ars": {"n_delta": 1, "policy_kwargs": "dict(net_arch=[8])"},
     "trpo": {"n_steps": 32, "batch_size": 32},
     "ppo_lstm": {
         "n_steps": 32,
@@ -67,8 +82,11 @@ class _Masked(GridWorld):
 def _registered() -> Iterator[None]:
     gym.register("Masked-v0", entry_point=_Masked, max_episode_steps=20)
     gym.register("Endless-v0", entry_point=GridWorld)
+    gym.register("Several-v0", entry_point=IdentityEnvMultiDiscrete, kwargs={"dim": 2})
+    gym.register("Goals-v0", entry_point=BitFlippingEnv, kwargs={"continuous": True})
     yield
-    del gym.registry["Masked-v0"], gym.registry["Endless-v0"]
+    for name in ("Masked-v0", "Endless-v0", "Several-v0", "Goals-v0"):
+        del gym.registry[name]
 
 
 def configuration(algo: str, env: str = GRID, **changes: Any) -> RunConfig:
@@ -91,7 +109,7 @@ def configuration(algo: str, env: str = GRID, **changes: Any) -> RunConfig:
 def test_every_algorithm_leaves_a_run_folder_that_the_report_reads(
     tmp_path: Path, algo: str
 ) -> None:
-    env = "Masked-v0" if algo == "ppo_mask" else GRID
+    env = {"ppo_mask": "Masked-v0", **dict.fromkeys(CONTINUOUS, "Pendulum-v1")}.get(algo, GRID)
     config = configuration(algo, env)
     check_run(config)
     folder = tmp_path / "run"
@@ -106,13 +124,17 @@ def test_every_algorithm_leaves_a_run_folder_that_the_report_reads(
     assert yaml.safe_load((folder / name / "args.yml").read_text())["algo"] == algo
     [run] = load_runs(tmp_path).runs
     assert (run.algo, run.seed, run.score) == (algo, 400, result.score)
-    # Untrained, after 32 steps, after 64; A2C's rollouts are of 5 steps, Q-learning's an episode.
+    # Untrained, after 32 steps, after 64; A2C's rollouts are of 5 steps, Q-learning's an episode,
+    # ARS's are here two episodes.
     assert run.evaluation_steps[0] == 0
-    assert run.steps == {"a2c": 65, "optimal": 0}.get(algo, 64)
+    if algo == "ars":
+        assert run.steps == load_results(str(folder))["l"].sum() > 64
+    else:
+        assert run.steps == {"a2c": 65, "optimal": 0}.get(algo, 64)
     assert run.evaluation_steps[-1] == (64 if algo == "optimal" else run.steps)
 
 
-@pytest.mark.parametrize("algo", ["a2c", "dqn", "trpo", "ppo_lstm"])
+@pytest.mark.parametrize("algo", ["a2c", "dqn", "qrdqn", "ars", "trpo", "ppo_lstm"])
 def test_the_score_is_that_of_the_saved_model(tmp_path: Path, algo: str) -> None:
     config = configuration(algo)
     result = execute_run(config, tmp_path / "run")
@@ -122,9 +144,9 @@ def test_the_score_is_that_of_the_saved_model(tmp_path: Path, algo: str) -> None
     assert evaluate_policy(model, env, 3)[0] == result.score
 
 
-@pytest.mark.parametrize("algo", ["dqn", "ppo_lstm", "q_learning"])
+@pytest.mark.parametrize("algo", ["dqn", "qrdqn", "ars", "ppo_lstm", "q_learning", "td3", "ddpg"])
 def test_a_peer_repeats_with_its_seed(tmp_path: Path, algo: str) -> None:
-    config = configuration(algo, NOISY)
+    config = configuration(algo, "Pendulum-v1" if algo in CONTINUOUS else NOISY)
     for name in "ab":
         execute_run(config, tmp_path / name)
     curves = [np.load(tmp_path / name / "evaluations.npz")["results"] for name in "ab"]
@@ -135,6 +157,15 @@ def test_a_peer_repeats_with_its_seed(tmp_path: Path, algo: str) -> None:
     ("algo", "env", "message"),
     [
         ("dqn", "Pendulum-v1", r"action space Box.*which DQN cannot use; expected Discrete"),
+        ("qrdqn", "Pendulum-v1", r"which QRDQN cannot use; expected Discrete"),
+        ("sac", "CartPole-v1", r"action space Discrete.*which SAC cannot use; expected Box"),
+        ("td3", "CartPole-v1", r"which TD3 cannot use; expected Box"),
+        ("ddpg", "CartPole-v1", r"which DDPG cannot use; expected Box"),
+        ("tqc", "CartPole-v1", r"which TQC cannot use; expected Box"),
+        ("crossq", "CartPole-v1", r"which CrossQ cannot use; expected Box"),
+        ("ars", "Several-v0", r"which ARS cannot use; expected one of Box, Discrete"),
+        ("crossq", "Goals-v0", r"shows dictionaries, Dict.*for which CrossQ has no policy"),
+        ("ars", "Goals-v0", r"shows dictionaries, Dict.*for which ARS has no policy"),
         ("ppo_mask", "Pendulum-v1", r"which MaskablePPO cannot use; expected one of Discrete"),
         ("ppo_mask", GRID, r"no method action_masks\(\), which MaskablePPO \(ppo_mask\) needs"),
         ("q_learning", "CartPole-v1", r"exports no finite MDP, which Q-learning needs"),

@@ -240,6 +240,19 @@ def test_arrays_that_the_kernel_does_not_take_are_left_to_sb3() -> None:
     assert_learns_as_by_sb3s(lambda: _Folded([lambda: _Boxes(BOXES["(2, 3)"])] * 3), {})
 
 
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_arrays_that_are_left_to_sb3_are_told_once(
+    verbose: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folded = _Folded([lambda: _Boxes(BOXES["(2, 3)"])] * 3)
+    model(VecNormalize(folded), verbose=verbose).learn(3 * 24 * 3)
+    reason = (
+        "VecNormalize is stepped by its own code, because the environments returned "
+        "float64 (3, 2, 3) not in C order, float32 (3,), bool (3,)\n"
+    )
+    assert capsys.readouterr().out.count(reason) == verbose
+
+
 # ---------------------------------------------------------------- what users do to it
 
 

@@ -39,6 +39,10 @@ class ProcessPerTask(Generic[T]):
     def free(self) -> int:
         return self._jobs - self.busy
 
+    @property
+    def where(self) -> str:
+        return ""
+
     def oldest(self) -> tuple[object, float] | None:
         begun = [(started, key) for key, _, started in self._at_work.values()]
         if not begun:
@@ -97,3 +101,33 @@ def carry_out(sender: Connection, function: Callable[..., Any], *arguments: obje
     except Exception as error:
         answer = True, error
     sender.send(answer)
+
+
+class AtOnce(Generic[T]):
+    """An executor that does each task in this process, as it is submitted."""
+
+    run_timeout: float | None = None
+
+    def __init__(self) -> None:
+        self._done: list[tuple[object, T | Death]] = []
+
+    @property
+    def busy(self) -> int:
+        return len(self._done)
+
+    @property
+    def free(self) -> int:
+        return 1
+
+    def oldest(self) -> tuple[object, float] | None:
+        return None
+
+    def submit(self, key: object, function: Callable[..., T], *arguments: object) -> None:
+        self._done.append((key, function(*arguments)))
+
+    def finished(self, timeout: float) -> list[tuple[object, T | Death]]:
+        done, self._done = self._done, []
+        return done
+
+    def close(self) -> None:
+        self._done.clear()

@@ -1,10 +1,16 @@
-"""What every executor of tasks keeps to, with the second try that production puts before it."""
+"""What every executor of tasks keeps to, with the further tries that production gives a task.
 
+Worker processes of this machine, a storage that is shared, a Ray cluster (slow: its processes are
+real ones), and one that is no more than the contract.
+"""
+
+import importlib.util
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +18,7 @@ import pytest
 
 from ppo_lab.runs.executor import Death, Executor, Retrying
 from ppo_lab.runs.worker_pool import WorkerPool, time_limit
+from tests.ppo_lab.runs.cluster.ray_cluster import RayCluster, ray_cluster
 from tests.ppo_lab.runs.executors import ProcessPerTask, light_worker
 
 MOST_SECONDS = 60.0
@@ -19,17 +26,39 @@ RUN_TIMEOUT = 0.5
 LONG_SECONDS = 2.0
 """Longer than a worker needs to start."""
 
-MAKERS: dict[str, Callable[[], Executor[Any]]] = {
-    "worker pool": lambda: WorkerPool(2, RUN_TIMEOUT, light_worker),
-    "process per task": lambda: ProcessPerTask(2, RUN_TIMEOUT),
-}
+ALONE = ("worker pool", "process per task")
+"""Those whose second try is alone; a cluster's third one is wherever there is room."""
 
 
-@pytest.fixture(params=MAKERS)
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor[Any]]:
-    made = Retrying(MAKERS[request.param]())
-    yield made
-    made.close()
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+    with ray_cluster(nodes=2) as made:
+        yield made
+
+
+@pytest.fixture(params=[*ALONE, "shared storage", pytest.param("ray", marks=pytest.mark.slow)])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def executor(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Executor[Any]]:
+    # Imported here: every worker process imports this file, and need not wait for torch.
+    from tests.ppo_lab.runs.many_machines import on_a_cluster, sharing
+
+    makers: dict[str, Callable[[], AbstractContextManager[Executor[Any]]]] = {
+        "worker pool": lambda: nullcontext(Retrying(WorkerPool(2, RUN_TIMEOUT, light_worker))),
+        "process per task": lambda: nullcontext(Retrying(ProcessPerTask(2, RUN_TIMEOUT))),
+        "shared storage": lambda: sharing(tmp_path_factory.mktemp("storage"), RUN_TIMEOUT),
+        "ray": lambda: on_a_cluster(request.getfixturevalue("cluster"), RUN_TIMEOUT),
+    }
+    with makers[kind]() as made:
+        yield made
+        made.close()
 
 
 def outcomes(executor: Executor[Any]) -> list[tuple[Any, Any]]:
@@ -145,23 +174,25 @@ class TestExecutor:
         assert executor.finished(0.0) == []
 
     def test_death_is_its_own_tasks_and_the_others_results_are_kept(
-        self, executor: Executor[Any], tmp_path: Path
+        self, executor: Executor[Any], kind: str, tmp_path: Path
     ) -> None:
+        tries = 3 if kind == "ray" else 2
         for how in ("exit", "killed", "once"):
             executor.submit(how, die, how, tmp_path / how)
         for name in ("result 1", "result 2"):
             executor.submit(name, len, name)
         assert outcomes(executor) == [
-            ("exit", Death("exit code 3")),
-            ("killed", Death("SIGKILL")),
+            ("exit", Death("exit code 3", tries=tries)),
+            ("killed", Death("SIGKILL", tries=tries)),
             ("once", 7),
             ("result 1", 8),
             ("result 2", 8),
         ]
-        assert [len((tmp_path / how).read_bytes()) for how in ("exit", "killed", "once")] == [2] * 3
+        times = {how: len((tmp_path / how).read_bytes()) for how in ("exit", "killed", "once")}
+        assert times == {"exit": tries, "killed": tries, "once": 2}
 
-    def test_the_second_try_is_alone_and_before_what_has_not_begun(
-        self, executor: Executor[Any], tmp_path: Path
+    def test_the_second_try_is_before_what_has_not_begun_and_alone_on_this_machine(
+        self, executor: Executor[Any], kind: str, tmp_path: Path
     ) -> None:
         (at_work := tmp_path / "at work").mkdir()
         executor.submit("dies", die_or_count, at_work, tmp_path / "note")
@@ -171,7 +202,7 @@ class TestExecutor:
         keys = [key for key, _ in arrived]
         assert sorted(keys) == ["dies", "long 1", "long 2", "long 3"]
         assert keys.index("dies") < keys.index("long 3")
-        assert dict(arrived)["dies"] == 1
+        assert dict(arrived)["dies"] == (2 if kind == "ray" else 1)
         assert max(dict(arrived).values()) == 2  # the others ran beside each other
 
     def test_overdue_task_is_ended_and_not_tried_again(
@@ -210,6 +241,9 @@ class TestExecutor:
 
 
 def test_death_says_how_and_what_it_was() -> None:
+    assert Death("Ray's worker process died", tries=3).reason("env", None) == (
+        "it was lost 3 times, with its worker or its node, the last time: Ray's worker process died"
+    )
     assert Death("SIGKILL").reason("env", None) == "the worker process died twice (SIGKILL)"
     assert Death("").reason("env", None) == (
         "the worker process died twice (killed, or out of memory)"

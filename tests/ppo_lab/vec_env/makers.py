@@ -8,8 +8,10 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from ppo_lab.multi_agent import make_parallel_vec_env
 from ppo_lab.vec_env import GymnasiumVecEnv, make_envpool_vec_env, make_pool_vec_env
 from ppo_lab.vec_env.pool import PoolVecEnv
+from tests.ppo_lab.multi_agent.games import SideBySide
 
 # Processes that start have imported it already: torch alone takes seconds.
 multiprocessing.set_forkserver_preload(["__main__", "ppo_lab.vec_env.pool_worker"])
@@ -96,3 +98,12 @@ def over_pool(
         return make_envpool_vec_env(env_id, n_envs, seed, monitor, like=like, **kwargs)
     finally:
         like.close()
+
+
+def over_games(
+    env_id: str, n_envs: int, seed: int | None = None, monitor: bool = True, **kwargs: Any
+) -> VecEnv:
+    """Games of one agent each."""
+    return make_parallel_vec_env(
+        lambda: SideBySide([lambda: gym.make(env_id, **kwargs)]), n_envs, seed, monitor=monitor
+    )

@@ -21,6 +21,7 @@ from tests.ppo_lab.vec_env.makers import (
     dummy,
     over_arrays,
     over_disabled,
+    over_games,
     over_next_step,
     over_pool,
     over_sync,
@@ -32,7 +33,7 @@ K = 3
 LIMIT = 7
 
 Maker = Callable[..., VecEnv]
-APART = (dummy, over_sync, over_next_step, over_disabled, pooled)
+APART = (dummy, over_sync, over_next_step, over_disabled, over_games, pooled)
 """Whose environments are apart, so that one may be changed without the others."""
 
 
@@ -78,6 +79,7 @@ CASES = [
     Case(over_sync, "Taxi-v4", {}),
     Case(over_next_step, "Pendulum-v1", {}),
     Case(over_disabled, "Taxi-v4", {}),
+    *(Case(over_games, *of) for of in ((GRID, INDEX), ("Pendulum-v1", {}), ("CartPole-v1", {}))),
     Case(over_arrays, GRID, PICTURES),
     Case(over_arrays, "ppo_lab/Crawler-v0", {}),
     Case(CompiledVecEnv, "FrozenLake-v1", {}),
@@ -90,7 +92,10 @@ POOLS = [Case(over_pool, env_id, {}) for env_id in ("CartPole-v1", "Pendulum-v1"
 CHANCE = [
     POOLS[0],
     Case(over_arrays, "ppo_lab/NoisyGridWorld-v0", {}),
-    *(Case(maker, "CartPole-v1", {}) for maker in (dummy, over_sync, pooled, CompiledVecEnv)),
+    *(
+        Case(maker, "CartPole-v1", {})
+        for maker in (dummy, over_sync, pooled, over_games, CompiledVecEnv)
+    ),
     Case(make_native_vec_env, "ppo_lab/NoisyGridWorld-v0", {}),
 ]
 """Whose seed matters; arrays have one generator for all copies, so no oracle but themselves."""

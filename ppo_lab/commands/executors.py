@@ -1,0 +1,134 @@
+"""Who carries a command's runs out: this machine, a Ray cluster, whoever shares a storage."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppo_lab.commands.optional_packages import require
+from ppo_lab.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from ppo_lab.commands.options import ClusterOptions
+    from ppo_lab.runs.config import RunConfig
+    from ppo_lab.runs.executor import Executor
+
+__all__ = [
+    "SHORTEST_GRACE",
+    "add_cluster_flags",
+    "add_storage_flags",
+    "check_cluster",
+    "make_executor",
+]
+
+SHORTEST_GRACE = 4
+"""Seconds: a machine gives a sign of life four times within ``--grace``."""
+SCHEMES = ("ray://",)
+
+
+def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of :class:`~ppo_lab.commands.options.ClusterOptions`."""
+    add = parser.add_argument_group("a cluster").add_argument
+    add(
+        "--cluster",
+        default=None,
+        metavar="ADDRESS",
+        help="make the runs on the nodes of a Ray cluster: auto (the one that this machine belongs "
+        "to), host:port, or ray://host:10001; needs ppo-lab[ray]; None: on this machine",
+    )
+    add("--cpus-per-run", type=float, default=1.0, metavar="N", help="CPUs that a run takes there")
+    add("--gpus-per-run", type=float, default=0.0, metavar="N", help="GPUs that a run takes there")
+    add(
+        "--py-modules",
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders of packages, such as your environments', that are sent to the nodes",
+    )
+
+
+def add_storage_flags(parser: argparse.ArgumentParser) -> None:
+    """``--storage`` and ``--grace``, as ``tune`` has them."""
+    add = parser.add_argument_group("many machines").add_argument
+    add(
+        "--storage",
+        default=None,
+        metavar="URL",
+        help="share the runs with the same command on other machines, through a database such as "
+        "postgresql://user@host/base; None: on this machine alone",
+    )
+    add(
+        "--grace",
+        type=int,
+        default=120,
+        metavar="SECONDS",
+        help="a machine that has been silent for this long is taken for lost, its runs made by "
+        "another; a database that does not answer is waited for as long",
+    )
+
+
+def check_cluster(options: "ClusterOptions") -> None:
+    """Check what can be checked before any work, and let ``--py-modules`` be imported here too.
+
+    Raises:
+        ArgumentError: a number or a folder is impossible, or there is no cluster to use it.
+        CommandError: Ray is not installed.
+    """
+    if not options.cpus_per_run > 0 or options.cpus_per_run == float("inf"):
+        raise ArgumentError(f"--cpus-per-run {options.cpus_per_run:g}: expected more than 0")
+    if not 0 <= options.gpus_per_run < float("inf"):
+        raise ArgumentError(f"--gpus-per-run {options.gpus_per_run:g}: expected at least 0")
+    for name in options.py_modules:
+        if not (Path(name) / "__init__.py").is_file():
+            raise ArgumentError(
+                f"--py-modules {name}: expected the folder of a package, with an __init__.py in it"
+            )
+        parent = str(Path(name).resolve().parent)
+        if parent not in sys.path:
+            sys.path.append(parent)
+    if options.cluster is None:
+        return
+    if "://" in options.cluster and not options.cluster.startswith(SCHEMES):
+        raise ArgumentError(
+            "--cluster: expected auto, host:port or ray://host:10001, not another kind of URL"
+        )
+    require("ray", "--cluster")
+
+
+def make_executor(
+    options: "ClusterOptions",
+    home: Path,
+    runs: Iterable["RunConfig"],
+    jobs: int | None,
+    run_timeout: float | None,
+    say: Callable[[str], None],
+) -> "Executor[Any]":
+    """The executor that the flags ask for; whoever takes it closes it.
+
+    Args:
+        options: the command's, checked.
+        home: the folder below which its run folders lie.
+        runs: one of each environment.
+        jobs: as given by ``--jobs``.
+        run_timeout: seconds of one run; None: no limit.
+        say: told of what differs between the nodes.
+
+    Raises:
+        ArgumentError: the cluster cannot be used; says why.
+    """
+    if options.cluster is None:
+        from ppo_lab.commands.shared import checked_jobs
+        from ppo_lab.runs.workers import local_executor
+
+        return local_executor(checked_jobs(jobs), run_timeout)
+    import ppo_lab
+    from ppo_lab.runs.cluster.driver import ClusterSettings
+    from ppo_lab.runs.cluster.executor import ClusterExecutor
+    from ppo_lab.runs.cluster.orders import needs_of
+
+    modules = tuple(str(Path(name).resolve()) for name in options.py_modules)
+    settings = ClusterSettings(
+        options.cluster, options.cpus_per_run, options.gpus_per_run, modules, ppo_lab.__version__
+    )
+    return ClusterExecutor(settings, home, needs_of(runs), run_timeout, jobs, say)
