@@ -33,6 +33,9 @@ from reports.logs.references import known_references
 from reports.statistics.aggregates import aggregates
 from reports.statistics.improvement import improvements
 from reports.statistics.intervals import Estimate
+from reports.statistics.pairing import PairedTest, paired_test
+from reports.statistics.power import ALPHA
+from reports.statistics.significance import holm
 from tuning.protocol import TuningProtocol
 
 PROGRAM = "benchmarks.additions"
@@ -219,20 +222,25 @@ class Measured:
     """Normalised scores, and what they are made of.
 
     Attributes:
-        scores: addition → environment → scores of the runs that finished, by seed.
+        scores: addition → environment → training seed → score of a run that finished.
         failures: sentences.
         seconds: the runs' own time together.
     """
 
-    scores: Mapping[str, Mapping[str, Sequence[float]]]
+    scores: Mapping[str, Mapping[str, Mapping[int, float]]]
     failures: Sequence[str]
     seconds: float
 
     def matrix(self, addition: str, envs: Sequence[str]) -> Matrix:
         """(R, T): the first R finished runs of each environment, R those of the fewest."""
-        columns = [self.scores[addition][env] for env in envs]
+        columns = [list(self.scores[addition][env].values()) for env in envs]
         fewest = min(map(len, columns))
         return np.array([column[:fewest] for column in columns]).T
+
+    def paired(self, addition: str, envs: Sequence[str]) -> PairedTest:
+        """A row against the default, seed by seed: the rule of ``reports.statistics.pairing``."""
+        rows = [[self.scores[name][env] for env in envs] for name in (addition, DEFAULT)]
+        return paired_test(*rows)
 
 
 def measure(experiment: Experiment, jobs: int, progress: StageProgress) -> Measured:
@@ -251,17 +259,17 @@ def measure(experiment: Experiment, jobs: int, progress: StageProgress) -> Measu
         for folder, result in execute_runs(runs, jobs):
             progress.advance(result)
             results[folder] = result
-    scores: dict[str, dict[str, list[float]]] = {}
+    scores: dict[str, dict[str, dict[int, float]]] = {}
     failures = []
     for folder, config in runs.items():
-        of_row = scores.setdefault(config.settings, {}).setdefault(config.env, [])
+        of_row = scores.setdefault(config.settings, {}).setdefault(config.env, {})
         result, reference = results[folder], references[config.env]
         if result.score is None:
             failures.append(f"{config.settings}, {config.env}, seed {config.seed}: {result.reason}")
             continue
         high = reference.high
         assert high is not None, f"{config.env} has no high score"
-        of_row.append((result.score - reference.low) / (high - reference.low))
+        of_row[config.seed] = (result.score - reference.low) / (high - reference.low)
     for name, of_name in scores.items():
         for env, of_env in of_name.items():
             if not of_env:
@@ -277,21 +285,45 @@ def shown(found: Estimate) -> str:
 
 
 def table(measured: Measured, envs: Sequence[str]) -> str:
-    """Rows of additions: normalised mean and probability of improvement over the default."""
+    """Rows of additions: normalised mean, and what the pairs of runs tell of the default."""
     lines = [
-        "| addition | runs | normalised score | P(better than the default) |",
-        "|:--|--:|--:|--:|",
+        "| addition | runs | normalised score | P(better than the default) | difference, paired "
+        "| p, Holm | variance, paired | verdict |",
+        "|:--|--:|--:|--:|--:|--:|--:|:--|",
     ]
     default = measured.matrix(DEFAULT, envs)
+    added = [name for name in measured.scores if name != DEFAULT]
+    tests = {name: measured.paired(name, envs) for name in added}
+    corrected = dict(zip(added, holm([tests[name].p for name in added]), strict=True))
     for name in measured.scores:
         scores = measured.matrix(name, envs)
         mean = aggregates(scores, seed=SEED, key=name, draws=DRAWS).mean
-        better = "–"
+        cells = ["–"] * 5
         if name != DEFAULT:
-            pair = improvements({name: scores, DEFAULT: default}, seed=SEED, draws=DRAWS)
-            better = shown(pair[name, DEFAULT])
-        lines.append(f"| {name} | {scores.size} | {shown(mean)} | {better} |")
+            test, p = tests[name], corrected[name]
+            rates = improvements({name: scores, DEFAULT: default}, seed=SEED, draws=DRAWS)
+            cells = [
+                shown(rates[name, DEFAULT]),
+                shown(Estimate(test.difference, test.low, test.high)),
+                f"{p:.3f}",
+                "–" if test.share is None else f"{test.share:.2f}",
+                verdict(test, p or 0.0, len(added)),
+            ]
+        lines.append(f"| {name} | {scores.size} | {shown(mean)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def verdict(test: PairedTest, p: float, rows: int) -> str:
+    """Whether the addition is told from the default.
+
+    Args:
+        test: of the row.
+        p: after Holm's correction over the rows.
+        rows: how many.
+    """
+    if p <= ALPHA:
+        return "higher" if test.difference > 0 else "lower"
+    return "not told" if test.least_p * rows <= ALPHA else "so few pairs never could"
 
 
 def page(experiment: Experiment, measured: Measured, command: str) -> str:
@@ -305,10 +337,17 @@ def page(experiment: Experiment, measured: Measured, command: str) -> str:
         "default, which is SB3's PPO with the settings named below. A score is the mean return of "
         f"the policy after its last update over {EPISODES} episodes, normalised: 0 is the random "
         "policy, 1 the high score named below. [ ] are 95 % stretched stratified-bootstrap "
-        f"intervals (docs/calibration.md), {DRAWS:,} draws. The last column is the probability "
-        "that a run of the row scores above a run of the default, ties counting half; an interval "
-        "that leaves out 0.5 tells the two apart, and of so many intervals one in twenty does so "
-        "by chance.\n",
+        f"intervals (docs/calibration.md), {DRAWS:,} draws. P(better) is the probability "
+        "that a run of the row scores above a run of the default, ties counting half, and only "
+        "describes.\n\n"
+        "The verdict is of pairs. Every row is SpecPPO with one change, so its runs and the "
+        "default's share algorithm, environment and training seed, and with them networks and "
+        "starts: their difference is taken seed by seed. p is Wilcoxon's exact signed-rank test's, "
+        "summed over the environments and corrected after Holm over the rows of a table; a row is "
+        "told from the default where it is at most 0.05. The paired difference has Student's "
+        "interval, and the variance beside it is its share of what unpaired runs would have: "
+        "below 1, pairing helps. Runs of different algorithms are never paired "
+        "(`reports/statistics/pairing.py`).\n",
         f"## All environments\n\n{table(measured, envs)}\n",
     ]
     for task in experiment.tasks:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from zlib import crc32
 
@@ -253,7 +253,6 @@ def main() -> int:
     if arguments.part != "intervals":
         verdicts, reached = _measured_verdicts(arguments.repetitions)
         mark, met = VERDICTS, met and reached
-        print(verdicts)
     if written is not None:
         end = f"\n{mark}\n\n{verdicts.strip()}\n" if verdicts else "\n"
         written.write_text(intervals.rstrip() + "\n" + end, encoding="utf-8")
@@ -276,7 +275,10 @@ def _measured_intervals(arguments: argparse.Namespace) -> tuple[str, bool]:
 def _measured_verdicts(repetitions: int) -> tuple[str, bool]:
     """The section of verdicts, and whether every row reaches its goal."""
     started = time.perf_counter()
-    tables = [*measured_tables(repetitions), *clear_tables(repetitions)]
+    tables = []
+    for table in chain(measured_tables(repetitions), clear_tables(repetitions)):
+        print(table.text(), flush=True)
+        tables.append(table)
     met = all(row.met is not False for table in tables for row in table.rows)
     return section(tables, repetitions, time.perf_counter() - started), met
 

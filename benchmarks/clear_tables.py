@@ -5,7 +5,7 @@
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,18 +102,16 @@ def compared(
     )
 
 
-def clear_tables(repetitions: int) -> list[MeasuredTable]:
-    """Measure every table.
+def clear_tables(repetitions: int) -> Iterator[MeasuredTable]:
+    """Measure every table, one after the other.
 
     Args:
         repetitions: comparisons of two labels behind each row, at least 100; of six labels half.
     """
-    return [
-        until_clear_errs(repetitions),
-        until_clear_finds(repetitions),
-        looking_again(repetitions),
-        look_time(),
-    ]
+    yield until_clear_errs(repetitions)
+    yield until_clear_finds(repetitions)
+    yield looking_again(repetitions)
+    yield look_time()
 
 
 def until_clear_errs(repetitions: int) -> MeasuredTable:

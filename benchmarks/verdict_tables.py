@@ -6,7 +6,7 @@ functions that the report asks: ``rank_tests`` with ``holm``, ``equivalence_p``,
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -92,21 +92,19 @@ brackets the standard error of the measurement. `compare --until-clear` decides 
 {texts}"""
 
 
-def measured_tables(repetitions: int) -> list[MeasuredTable]:
-    """Measure every table.
+def measured_tables(repetitions: int) -> Iterator[MeasuredTable]:
+    """Measure every table, one after the other.
 
     Args:
         repetitions: samples behind each row, at least 100; slower rows take a tenth.
     """
-    return [
-        false_claims(repetitions),
-        found(repetitions),
-        wrongly_equal(repetitions),
-        bounds(),
-        seeds_asked(repetitions),
-        means(max(100, repetitions // 10)),
-        speed(),
-    ]
+    yield false_claims(repetitions)
+    yield found(repetitions)
+    yield wrongly_equal(repetitions)
+    yield bounds()
+    yield seeds_asked(repetitions)
+    yield means(max(100, repetitions // 10))
+    yield speed()
 
 
 def claims(samples: dict[str, list[Floats]], baseline: str) -> bool:

@@ -2,8 +2,10 @@
 
 from typing import Unpack
 
+from envs.grid_rendering import Overlay
 from envs.gridworld import GridWorld, GridWorldVector
-from envs.maps import EXITS, OPEN, START, WALL
+from envs.maps import EXITS, OPEN, START, WALL, grid_mdp, read_map
+from envs.observations import grid_observer
 from envs.vector import BatchOptions
 
 SMALLEST = 5
@@ -55,7 +57,7 @@ class FourRooms(GridWorld):
     ``max_episode_steps`` to ``gymnasium.make`` for larger ones.
 
     ## Arguments
-    * ``size``: cells a side, at least 5; 11.
+    * ``size``: cells a side, at least 5; 11. An attribute too, which a curriculum may set.
     * ``noise``, ``living_reward``, ``observation``, ``render_mode``: as ``GridWorld``.
 
     ## Version History
@@ -76,6 +78,30 @@ class FourRooms(GridWorld):
         super().__init__(
             four_rooms_map(size), noise, living_reward, EXITS, observation, render_mode
         )
+        self._size, self._rules, self._shown = size, (noise, living_reward), observation
+
+    @property
+    def size(self) -> int:
+        """Cells a side; setting it makes the rooms anew, and the next call must be ``reset``.
+
+        Raises:
+            ValueError: below 5, or the observations would be of another space, as those of
+                ``index`` and ``image`` are; ``coordinates`` stay within theirs.
+        """
+        return self._size
+
+    @size.setter
+    def size(self, size: int) -> None:
+        grid = read_map(four_rooms_map(size), EXITS)
+        observer = grid_observer(self._shown, grid)
+        if observer.space != self.observation_space:
+            raise ValueError(
+                f"size {size} with observation={self._shown!r} would show {observer.space} in "
+                f"place of {self.observation_space}; make it with observation='coordinates'."
+            )
+        self.grid, self.observer, self.overlay = grid, observer, Overlay()
+        self.mdp = grid_mdp(grid, *self._rules)
+        self._size, self.state = size, -1
 
 
 class FourRoomsVector(GridWorldVector):

@@ -11,6 +11,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ppo_lab/GridWorld-v0": ("envs.gridworld:GridWorld", {}),
     "ppo_lab/NoisyGridWorld-v0": ("envs.gridworld:GridWorld", {"noise": 0.2}),
     "ppo_lab/CliffGrid-v0": ("envs.cliffgrid:CliffGrid", {}),
+    "ppo_lab/CostCliffGrid-v0": ("envs.costcliff:CostCliffGrid", {}),
     "ppo_lab/FourRooms-v0": ("envs.fourrooms:FourRooms", {}),
     "ppo_lab/Crawler-v0": ("envs.crawler:Crawler", {}),
     "ppo_lab/CrawlerContinuous-v0": ("envs.crawler_continuous:CrawlerContinuous", {}),

@@ -20,7 +20,8 @@ def load_pygame() -> Any:
         import pygame
     except ImportError as error:
         raise DependencyNotInstalled(
-            "Drawing needs pygame, which is not installed; run `pip install pygame`."
+            'Drawing needs pygame, which is not installed: pip install "ppo-lab[render]", or '
+            "pip install pygame."
         ) from error
     return pygame
 

@@ -19,6 +19,8 @@ register_environments()
 
 if TYPE_CHECKING:
     from ppo_lab.algorithm import SpecPPO
+    from ppo_lab.coverage import CoverageCallback
+    from ppo_lab.ppo.curriculum import Curriculum
     from ppo_lab.ppo.policies import (
         CnnPolicy,
         MlpPolicy,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         SharedTrunk,
         SpecActorCriticPolicy,
     )
+    from ppo_lab.ppo.rnd import VecRND
 
 __version__ = "0.1.0"
 
@@ -36,15 +39,21 @@ _EXPORTS = {
     "CnnPolicy": "ppo_lab.ppo.policies",
     "MultiInputPolicy": "ppo_lab.ppo.policies",
     "SharedTrunk": "ppo_lab.ppo.policies",
+    "Curriculum": "ppo_lab.ppo.curriculum",
+    "CoverageCallback": "ppo_lab.coverage",
+    "VecRND": "ppo_lab.ppo.rnd",
 }
 
 __all__ = [
     "CnnPolicy",
+    "CoverageCallback",
+    "Curriculum",
     "MlpPolicy",
     "MultiInputPolicy",
     "SharedTrunk",
     "SpecActorCriticPolicy",
     "SpecPPO",
+    "VecRND",
     "__version__",
 ]
 

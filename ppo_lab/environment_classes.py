@@ -19,16 +19,20 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.interruption import by_user, one_line
 
 __all__ = [
+    "GAMES",
     "FromFile",
     "check_unchanged",
     "environment_file",
     "file_digest",
     "find_beside",
     "gymnasium_id",
+    "is_game",
     "plain_id",
 ]
 
 SUFFIX = ".py"
+GAMES = "pettingzoo:"
+"""What the id of a game of several agents begins with."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,15 @@ class FromFile:
         return env
 
 
+def is_game(env_id: str) -> bool:
+    """Whether an id is that of a game of several agents, ``pettingzoo:NAME``."""
+    return env_id.startswith(GAMES)
+
+
 def environment_file(env_id: str) -> Path | None:
     """The file that an id names, as in ``file.py:Class``; None for another id."""
+    if is_game(env_id):
+        return None
     source = env_id.rpartition(":")[0]
     return Path(source) if source.endswith(SUFFIX) else None
 
@@ -109,11 +120,14 @@ def gymnasium_id(env_id: str) -> str:
     """What ``gymnasium.make`` takes for an id; a class that has none is registered.
 
     Args:
-        env_id: Gymnasium's id, ``module:id``, ``module:Class`` or ``file.py:Class``.
+        env_id: Gymnasium's id, ``module:id``, ``module:Class``, ``file.py:Class``, or
+            ``pettingzoo:NAME``, which becomes the id of a ``GameEnv``.
 
     Raises:
         ArgumentError: the file cannot be loaded, or there is no such environment in it.
     """
+    if is_game(env_id):
+        return _registered_game(env_id)
     source, _, name = env_id.rpartition(":")
     file = environment_file(env_id)
     if file is not None:
@@ -143,6 +157,15 @@ def _registered(module: ModuleType, name: str, env_id: str, file: Path | None) -
     if known not in gym.registry:
         entry = f"{module.__name__}:{name}" if file is None else FromFile(str(file.resolve()), name)
         gym.register(known, entry_point=entry)
+    return known
+
+
+def _registered_game(env_id: str) -> str:
+    name = env_id.removeprefix(GAMES).replace("/", ".").replace(":", ".")
+    known = f"pettingzoo/{name}"
+    if known not in gym.registry:
+        entry = "ppo_lab.multi_agent.as_env:GameEnv"
+        gym.register(known, entry_point=entry, kwargs={"game_id": env_id})
     return known
 
 

@@ -1,4 +1,4 @@
-"""``python -m ppo_lab.report``: a report on the logs of PPO Lab, RL Zoo, SB3, or a CSV file."""
+"""``python -m ppo_lab.report``: a report on the logs of PPO Lab and of others, or a CSV file."""
 
 import argparse
 import sys
@@ -14,11 +14,13 @@ from ppo_lab.commands.shared import CommandParser, make_console, parse, run_comm
 
 if TYPE_CHECKING:
     from reports.logs.loading import Source
+    from reports.report import Report
 
 __all__ = ["main"]
 
 PROGRAM = "ppo_lab.report"
 FORMATS = ("html", "md", "csv", "tex")
+ENGINES = ("ppo_lab", "rliable")
 SHOWN = 10
 """Lines on what was set aside; the report lists all of it."""
 LONGEST_LINE = 300
@@ -35,8 +37,9 @@ def _parser() -> argparse.ArgumentParser:
         "logs",
         nargs="+",
         metavar="LOGS",
-        help="folders of PPO Lab, RL Zoo or SB3, searched at any depth, or a CSV file with the "
-        "columns algorithm, environment, seed, step, score; NAME=LOGS puts NAME into the labels "
+        help="folders of PPO Lab, RL Zoo, SB3, TensorBoard, CleanRL or W&B, searched at any depth, "
+        "or a CSV file: W&B's export, or one with the columns algorithm, environment, seed, step, "
+        "score; NAME=LOGS puts NAME into the labels "
         "of its runs, so that two sources of one algorithm stay apart",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")
@@ -69,8 +72,26 @@ def _parser() -> argparse.ArgumentParser:
         help="judge the best checkpoints in place of the final policies; flatters, and says so",
     )
     parser.add_argument("--title", default=None, help="of the page; None: the main result")
+    _add_engine(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("statistics").add_argument
+    add(
+        "--engine",
+        choices=ENGINES,
+        default=ENGINES[0],
+        help="what estimates the numbers over tasks: PPO Lab's statistics, or rliable's metrics, "
+        "percentile intervals and plots, which take as many runs of every task",
+    )
+    add(
+        "--verify",
+        action="store_true",
+        help="compute the points and the percentile intervals again with rliable, and print the "
+        "greatest differences; exit code 1 where one is beyond its tolerance",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,6 +107,7 @@ def _report(options: ReportOptions) -> None:
     from reports.logs.loading import load_runs
     from reports.logs.references import fill_references, load_references
     from reports.report import write_report
+    from reports.statistics.samples import ScoresError
     from reports.text import one_line, shortened
 
     if options.seed < 0:
@@ -99,15 +121,20 @@ def _report(options: ReportOptions) -> None:
         raise ArgumentError(f"--baseline {options.baseline}: {error}") from error
     for folder in (options.out, options.out / "tables", options.out / "figures"):
         sweep(folder, deep=False)
-    report = write_report(
-        loaded,
-        options.out,
-        baseline=baseline,
-        seed=options.seed,
-        formats=options.format,
-        best=options.best,
-        title=options.title,
-    )
+    try:
+        report = write_report(
+            loaded,
+            options.out,
+            baseline=baseline,
+            seed=options.seed,
+            formats=options.format,
+            best=options.best,
+            title=options.title,
+            engine=options.engine,
+            runtime=True,
+        )
+    except ScoresError as error:
+        raise ArgumentError(f"--engine {options.engine}: {error}") from error
     console = make_console()
     console.print(report.table.rich())
     for aside in loaded.set_aside[:SHOWN]:
@@ -116,6 +143,18 @@ def _report(options: ReportOptions) -> None:
     if len(loaded.set_aside) > SHOWN:
         console.print(f"and {len(loaded.set_aside) - SHOWN:,} more, each listed in the report")
     console.print(f"Report: {report.files[-1]}")
+    if options.verify:
+        _verify(report)
+
+
+def _verify(report: "Report") -> None:
+    from ppo_lab.errors import CommandError
+    from reports.verify import verify
+
+    verification = verify(report.document)
+    if not verification.agrees:
+        raise CommandError(f"--verify: {verification.sentence}")
+    make_console().print(verification.sentence)
 
 
 def _source(text: str) -> "Source":

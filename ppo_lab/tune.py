@@ -17,6 +17,7 @@ from ppo_lab.commands.executors import (
     check_cluster,
     make_executor,
 )
+from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.shared import (
     CommandParser,
@@ -31,7 +32,7 @@ from ppo_lab.commands.shared import (
 )
 from ppo_lab.commands.until_clear import add_until_clear_flags
 from ppo_lab.environment_classes import plain_id
-from ppo_lab.errors import CommandError
+from ppo_lab.errors import ArgumentError, CommandError
 from reports.text import duration
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from ppo_lab.hyperparams.sources import TrainingSettings
     from tuning.base import Base
+    from tuning.population import Population
     from tuning.protocol import Pruner, Sampler, TuningProtocol
     from tuning.spaces import Space
 
@@ -72,6 +74,19 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         "--env",
         default=DEFAULT_ENV,
         help="Gymnasium's id, module:id, module:Class or file.py:Class",
+    )
+    parser.add_argument(
+        "--envs",
+        nargs="+",
+        default=None,
+        metavar="ENV",
+        help="several environments in place of --env: each is tuned for itself, and one setting "
+        "for all is found and judged beside them",
+    )
+    parser.add_argument(
+        "--one-setting",
+        action="store_true",
+        help="with --envs: find the one setting for all alone; no environment is tuned for itself",
     )
     parser.add_argument(
         "--algo",
@@ -146,7 +161,11 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         "NAME=A,B,C chooses, NAME=default leaves alone; ALGO.NAME for one algorithm",
     )
     parser.add_argument(
-        "--sampler", default="tpe", metavar="NAME", help="tpe, gp, cmaes, qmc or random"
+        "--sampler",
+        default=None,
+        metavar="NAME",
+        help="tpe, gp, cmaes, qmc or random; None: tpe, or qmc with --envs, which needs one of the "
+        "last two",
     )
     parser.add_argument(
         "--pruner",
@@ -200,6 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
     options = parse(_parser(), TuneOptions, arguments)
     options = replace(options, env=plain_id(options.env))
+    if options.envs is not None:
+        options = replace(options, envs=list(dict.fromkeys(map(plain_id, options.envs))))
     return run_command(PROGRAM, partial(_guarded, options))
 
 
@@ -210,35 +231,72 @@ def _guarded(options: TuneOptions) -> None:
 
     try:
         with storage_failures(options.storage):
-            _tune(options)
+            if options.envs is None:
+                _tune(options)
+            else:
+                from ppo_lab.tune_across import tune_across
+
+                if options.env != DEFAULT_ENV:
+                    raise ArgumentError(f"--env {options.env} with --envs: name it among --envs")
+                tune_across(options, _checked)
     except StudyError as error:
         raise CommandError(str(error)) from error
 
 
 def _tune(options: TuneOptions) -> None:
-    from ppo_lab.commands.base_settings import base_settings
-    from ppo_lab.commands.environment_flags import check_mask_flag
-    from ppo_lab.commands.population import as_many_trials, check_populations
-    from ppo_lab.commands.until_clear import checked_design
-    from ppo_lab.registry import known_algorithm
-    from ppo_lab.runs.device import check_device
+    from ppo_lab.commands.population import STRATEGY, as_many_trials
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
+    from tuning.storage import is_shared
+
+    started = time.perf_counter()
+    if options.one_setting:
+        raise ArgumentError("--one-setting: expected --envs with two or more environments")
+    options = as_many_trials(options)
+    protocols, spaces = _checked(options)
+    name = options.study_name or f"tune-{environment_folder_name(options.env)}"
+    folder = writable_folder(options.log_folder, name, "--study-name")
+    populations: dict[str, Population] = {}
+    if options.strategy == STRATEGY:
+        from tuning.population_stages import planned_populations
+
+        populations = planned_populations(
+            protocols, spaces, folder, options.population, options.generations
+        )
+    # Machines that share a database may share the folder too; a file is one command's at a time.
+    many = options.storage is not None and is_shared(options.storage)
+    with folder_lock(folder, shared=many):
+        sweep(folder)
+        _run(options, protocols, spaces, populations, folder, started)
+
+
+def _checked(
+    options: TuneOptions,
+) -> "tuple[dict[str, TuningProtocol], dict[str, Space]]":
+    """Algorithm → protocol and → space, of options that can work.
+
+    Raises:
+        ArgumentError: they cannot.
+    """
+    from ppo_lab.commands.base_settings import base_settings
+    from ppo_lab.commands.environment_flags import check_mask_flag
+    from ppo_lab.commands.until_clear import checked_design
+    from ppo_lab.registry import known_algorithm
+    from ppo_lab.runs.device import check_device
     from ppo_lab.runs.named_code import import_packages
     from tuning.search import Search, check_base, check_masks
     from tuning.space_files import spaces_for
     from tuning.spaces import fit_to_budget
-    from tuning.storage import is_shared
 
-    started = time.perf_counter()
+    if options.plots:
+        require("plotly", "--plots")
     checked_design(options, options.seeds)
     algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
     checked_run_timeout(options.run_timeout)
     check_cluster(options)
     check_device(options.device)
     import_packages(options.env_packages, options.env)
-    options = as_many_trials(options)
     protocols = _protocols(options, base_settings(options, algos))
     check_mask_flag(options, algos)
     masks = ["mask_actions=true"] if options.mask_actions else []
@@ -250,14 +308,7 @@ def _tune(options: TuneOptions) -> None:
         search = Search(algo, protocol, spaces[algo])
         check_masks(search)
         check_base(search)
-    name = options.study_name or f"tune-{environment_folder_name(options.env)}"
-    folder = writable_folder(options.log_folder, name, "--study-name")
-    check_populations(options, protocols, spaces, folder)
-    # Machines that share a database may share the folder too; a file is one command's at a time.
-    many = options.storage is not None and is_shared(options.storage)
-    with folder_lock(folder, shared=many):
-        sweep(folder)
-        _run(options, protocols, spaces, folder, started)
+    return protocols, spaces
 
 
 def _protocols(
@@ -329,7 +380,7 @@ def _protocol(
         finalists=options.finalists,
         replicas=options.replicas,
         window=options.window,
-        sampler=cast("Sampler", options.sampler),  # it checks these two
+        sampler=cast("Sampler", options.sampler or "tpe"),  # it checks these two
         pruner=cast("Pruner", options.pruner),
         environment=environment,
         base=base,
@@ -341,11 +392,12 @@ def _run(
     options: TuneOptions,
     protocols: "Mapping[str, TuningProtocol]",
     spaces: "Mapping[str, Space]",
+    plans: "Mapping[str, Population]",
     folder: Path,
     started: float,
 ) -> None:
-    from ppo_lab.commands.population import run_populations
     from ppo_lab.commands.progress import StageProgress
+    from tuning.population_stages import run_population
     from tuning.run_study import run_study
     from tuning.search import Search
 
@@ -380,7 +432,17 @@ def _run(
             run_timeout=options.run_timeout,
             executor=executor,
         )
-    populations = run_populations(options, protocols, spaces, folder, outcome, console)
+    populations = [
+        run_population(
+            plans[tuned.algo],
+            tuned,
+            jobs=jobs,
+            progress=StageProgress(console),
+            run_timeout=options.run_timeout,
+        )
+        for tuned in outcome.tuned
+        if tuned.algo in plans
+    ]
     outcome = replace(
         outcome,
         notes=(*outcome.notes, *(note for each in populations for note in each.notes)),

@@ -3,25 +3,29 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from reports.content.arrangement import arrange
 from reports.content.assembly import assemble
 from reports.content.baseline import chosen_baseline
-from reports.content.document import Document, ReportSettings, to_json
+from reports.content.document import INTERVALS, Document, Engine, ReportSettings, to_json
 from reports.content.findings import Finding
 from reports.logs.loading import load_runs
 from reports.logs.records import LoadedRuns
 from reports.logs.references import fill_references
-from reports.output import figures
+from reports.output import figures, rliable_figures
 from reports.output.formats import csv_text, latex_table, markdown_table
 from reports.output.markdown import compose
 from reports.output.page import render_page
-from reports.output.tables import TABLE_NAMES, Table, brief_main_table, report_tables
+from reports.output.table import Table
+from reports.output.tables import TABLE_NAMES, brief_main_table, report_tables
 from reports.output.terminal import TerminalTable
-from reports.statistics import aggregates, bands
+from reports.statistics import aggregates, bands, rliable_engine
 from reports.statistics.failures import FAILED_BELOW
 from reports.whole_files import write_all_whole
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 TABLE_DRAWS = aggregates.DRAWS
 CURVE_DRAWS = bands.DRAWS
@@ -52,6 +56,18 @@ class Report:
         return Finding(self.document.headline, self.document.detail)
 
     @property
+    def frames(self) -> "Mapping[str, DataFrame]":
+        """Every table by its file's name as a pandas ``DataFrame``, with the columns of its CSV.
+
+        docs/reports.md lists them; ``frame.attrs`` holds ``title``, ``caption`` and what each
+        column is called on the page (``columns``). Numbers are float64 or Int64, a number that
+        does not exist is NA, texts are as they are in the runs.
+        """
+        from reports.output.frames import frames
+
+        return frames(self.document)
+
+    @property
     def table(self) -> TerminalTable:
         """The main table; ``rich.print(report.table.rich())`` shows it on a terminal."""
         return TerminalTable(self.document)
@@ -72,6 +88,8 @@ def write_report(
     formats: Collection[Format] = FORMATS,
     best: bool = False,
     title: str | None = None,
+    engine: Engine = "ppo_lab",
+    runtime: bool = False,
 ) -> Report:
     """Write a report's pages, tables and figures into one folder.
 
@@ -99,16 +117,23 @@ def write_report(
         formats: which of ``html``, ``md``, ``csv``, ``tex`` to write.
         best: judge the best checkpoints in place of the final policies; the report says so.
         title: of the pages; None: the main result alone.
+        engine: what estimates the numbers over tasks: ``ppo_lab``, or ``rliable``, whose plots are
+            then drawn beside ours; it takes a label's runs only where every task has as many.
+        runtime: show wall time and steps per second of PPO Lab's runs: the same logs still give
+            the same bytes, but the same command that trains again does not.
 
     Raises:
         NoRunsError: no run can be used.
-        ValueError: a format that there is not, a share of failed runs outside (0, 1).
+        ScoresError: rliable does not take these runs; a ValueError.
+        ValueError: a format or an engine that there is not, a share of failed runs outside (0, 1).
         OSError: the folder cannot be written to.
     """
     if unknown := set(formats) - set(FORMATS):
         raise ValueError(f"formats {sorted(unknown)}: expected of {', '.join(FORMATS)}")
     if not 0 < failed_below < 1:
         raise ValueError(f"failed_below={failed_below}: expected a share between 0 and 1")
+    if engine not in get_args(Engine):
+        raise ValueError(f"engine {engine!r}: expected of {', '.join(get_args(Engine))}")
     loaded = source if isinstance(source, LoadedRuns) else load_runs(source)
     loaded = replace(loaded, runs=fill_references(loaded.runs))
     baseline, remarks = chosen_baseline(loaded.runs, baseline)
@@ -121,9 +146,17 @@ def write_report(
         threshold=threshold,
         failed_below=failed_below,
         best_checkpoints=best,
+        engine=engine,
+        interval_method=INTERVALS if engine == "ppo_lab" else rliable_engine.INTERVALS,
     )
     document = assemble(
-        arrange(loaded.runs), loaded, settings, title=title or "", notes=notes, remarks=remarks
+        arrange(loaded.runs),
+        loaded,
+        settings,
+        title=title or "",
+        notes=notes,
+        remarks=remarks,
+        runtime=runtime,
     )
     contents = report_files(document, formats)
     folder = Path(out)
@@ -140,6 +173,8 @@ def report_files(document: Document, formats: Collection[Format]) -> dict[str, b
     files: dict[str, bytes] = {}
     with_figures = "md" in formats or "tex" in formats
     drawn = figures.report_figures(document) if with_figures else ()
+    if with_figures and document.settings.engine == "rliable":
+        drawn = (*drawn, *rliable_figures.report_figures(document))
     for figure in drawn:
         files[f"figures/{figure.name}.png"] = figure.png
         files[f"figures/{figure.name}.svg"] = figure.svg
@@ -177,7 +212,11 @@ def _remove_stale(folder: Path, contents: Mapping[str, bytes], formats: Collecti
     """Remove an earlier report's tables and figures that this report, of these formats, has not."""
     kinds = [f"tables/{name}.{kind}" for name in TABLE_NAMES for kind in formats]
     if "md" in formats or "tex" in formats:
-        kinds += [f"figures/{name}.{kind}" for name in figures.NAMES for kind in ("png", "svg")]
+        kinds += [
+            f"figures/{name}.{kind}"
+            for name in (*figures.NAMES, *rliable_figures.NAMES)
+            for kind in ("png", "svg")
+        ]
     for name in kinds:
         if name not in contents:
             (folder / name).unlink(missing_ok=True)

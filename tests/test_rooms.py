@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.kernels": BOTTOM,
     "ppo_lab.model_files": BOTTOM,
     "ppo_lab.exact": {*FORMULAS, "envs"},
+    "ppo_lab.coverage": {*FORMULAS, "envs"},
     "ppo_lab.hyperparams": {*FORMULAS, *READING, *NAMES},
     "ppo_lab.arguments": FORMULAS,
     "ppo_lab.worlds": {*BOTTOM, "ppo_lab.kernels", "envs"},
@@ -61,10 +62,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports.content": {"reports.text", "reports.logs", "reports.statistics"},
     "reports.output": {"reports.text", "reports.statistics", "reports.content"},
     "reports.report": REPORT,
+    "reports.verify": REPORT,
 }
 """Room → the rooms below it that its files may import; the commands may import all."""
 DOORS = {f"ppo_lab.{name}" for name in ("train", "evaluate", "compare", "tune", "report", "zoo")}
-DOORS |= {"tuning.merge"}
+DOORS |= {"ppo_lab.tune_across", "tuning.merge"}
 NAMES_ONLY = {"ppo_lab/__init__.py"}
 """Whose exports are loaded when used: for a type checker alone does it import upwards."""
 

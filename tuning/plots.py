@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuning.proposals import quiet
 
-__all__ = ["PLOTS", "Plotted", "write_plots"]
+__all__ = ["PLOTS", "Plotted", "study_of", "why_not", "write_plots"]
 
 PLOTS = ("history", "importances", "slice", "contour", "parallel", "timeline")
 """File names without their suffix, in the order in which they are drawn."""
@@ -63,9 +63,9 @@ def write_plots(name: str, trials: Sequence[FrozenTrial], folder: Path) -> Plott
     files: list[Path] = []
     left_out: dict[str, str] = {}
     with quiet(), _off_screen():
-        study = _study(name, trials)
+        study = study_of(name, trials)
         # A base that the search could not express has no parameters to be drawn.
-        expressed = _study(name, [trial for trial in trials if trial.params] or trials)
+        expressed = study_of(name, [trial for trial in trials if trial.params] or trials)
         for plot in PLOTS:
             reason = why_not(plot, trials)
             if reason is None:
@@ -82,7 +82,8 @@ def write_plots(name: str, trials: Sequence[FrozenTrial], folder: Path) -> Plott
     return Plotted(tuple(files), left_out)
 
 
-def _study(name: str, trials: Sequence[FrozenTrial]) -> optuna.Study:
+def study_of(name: str, trials: Sequence[FrozenTrial]) -> optuna.Study:
+    """The trials as a study in memory, of which Optuna's functions ask."""
     study = optuna.create_study(study_name=name, direction="maximize")
     study.add_trials(trials)
     return study

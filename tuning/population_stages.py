@@ -24,14 +24,26 @@ from reports.whole_files import write_whole
 from tuning.candidates import Tuned
 from tuning.exploration import truncated
 from tuning.outputs import settings_yaml
-from tuning.population import Generation, Population, Schedule, best_schedules, train_population
+from tuning.population import (
+    Generation,
+    Population,
+    Schedule,
+    best_schedules,
+    rollouts,
+    train_population,
+)
+from tuning.protocol import TuningProtocol
+from tuning.search import Search
 from tuning.shift import Progress
+from tuning.spaces import Space, fit_to_budget
 from tuning.stages import StudyError
 
-__all__ = ["WORD", "PopulationOutcome", "run_population"]
+__all__ = ["WORD", "PopulationOutcome", "planned_populations", "run_population"]
 
 WORD = "pbt"
 """What the report files the runs of the schedule under."""
+MOST_GENERATIONS = 10
+"""Where none are asked for; fewer where a training has fewer rollouts."""
 _Execute = Callable[[str, Mapping[Path, RunConfig]], dict[Path, RunResult]]
 
 
@@ -54,6 +66,37 @@ class PopulationOutcome:
     settings: Path
     notes: tuple[str, ...]
     failed: tuple[str, ...] = ()
+
+
+def planned_populations(
+    protocols: Mapping[str, TuningProtocol],
+    spaces: Mapping[str, Space],
+    folder: Path,
+    size: int,
+    generations: int | None,
+) -> dict[str, Population]:
+    """A population of every algorithm, checked before anything runs.
+
+    Args:
+        protocols: algorithm → its protocol.
+        spaces: algorithm → what is searched.
+        folder: the study's.
+        size: members.
+        generations: parts of their training; None: :data:`MOST_GENERATIONS`, or as many as there
+            are rollouts.
+
+    Raises:
+        ArgumentError: one cannot be trained so; says why.
+    """
+    plans = {}
+    for algo, protocol in protocols.items():
+        space = fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps)
+        search = Search(algo, protocol, space)
+        parts = generations
+        if parts is None:
+            parts = max(2, min(MOST_GENERATIONS, rollouts(search)))
+        plans[algo] = Population(search, folder, size, parts)
+    return plans
 
 
 def run_population(

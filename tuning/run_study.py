@@ -65,6 +65,7 @@ def run_study(
     spaces: Mapping[str, Space] | None = None,
     grace: int = GRACE_SECONDS,
     run_timeout: float | None = None,
+    screen_only: bool = False,
     executor: Executor[TrialResult] | None = None,
 ) -> Outcome:
     """Screen, replicate and judge; whatever an earlier call or another machine did is taken.
@@ -81,6 +82,7 @@ def run_study(
         grace: seconds of silence after which a worker elsewhere is taken for lost, and for which
             a database that does not answer is waited for.
         run_timeout: seconds after which a run is ended and counts as failed; None: no limit.
+        screen_only: end after screening; the outcome has its trials and nothing else.
         executor: of this ``run_timeout``, in the place of ``jobs`` processes; closed in the end.
 
     Raises:
@@ -115,6 +117,8 @@ def run_study(
             carries_out, progress, grace, lambda name: work_list(name, {"companion": name})
         )
         screen(resources, studies)
+        if screen_only:
+            return Outcome(folder / "judge", (), (), "", {}, _trials(studies))
         tuned = replicate(resources, studies)
         judged = judge(resources, studies, tuned, _reference(studies[0], say), say)
         return _outcome(studies, tuned, judged, resources)
@@ -188,9 +192,14 @@ def _outcome(
         tuple(notes),
         time_spent(studies, everything),
         settings,
-        {study.algo: [trial for _, trial in sorted(study.outcomes().items())] for study in studies},
+        _trials(studies),
         tuple(reason_of(trial) for trial in judged.values() if trial.state == TrialState.FAIL),
     )
+
+
+def _trials(studies: Sequence[AlgorithmStudy]) -> dict[str, list[FrozenTrial]]:
+    """Algorithm → its trials of screening, in their order."""
+    return {s.algo: [trial for _, trial in sorted(s.outcomes().items())] for s in studies}
 
 
 def _replications(study: AlgorithmStudy, resources: Resources) -> dict[str, list[FrozenTrial]]:

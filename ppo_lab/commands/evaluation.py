@@ -27,6 +27,7 @@ from ppo_lab.ppo.episode_bound import check_length, longest_episode
 from ppo_lab.runs.config import environment_folder_name
 from ppo_lab.runs.device import check_device
 from ppo_lab.runs.exact_evaluation import can_solve, expected_outcome
+from ppo_lab.runs.games import TeamEpisodes, columns_a_game, is_game
 from ppo_lab.runs.leftovers import sweep
 from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.pickle_free import check_plain, load_policy
@@ -249,10 +250,12 @@ def _episodes(
 ) -> tuple[list[float], list[int], list[bool]]:
     """Returns, lengths and, where the environment reports them, successes of the episodes."""
     successes: list[bool] = []
+    games, n_agents = TeamEpisodes(), columns_a_game(env)
     longest = longest_episode(env)
 
     def after_step(local: dict[str, Any], _global: dict[str, Any]) -> None:
         check_length(local, longest)
+        games.note(local)
         if local["done"] and "is_success" in local["info"]:
             successes.append(bool(local["info"]["is_success"]))
 
@@ -268,13 +271,15 @@ def _episodes(
         returns, lengths = play(
             model,
             env,
-            n_eval_episodes=episodes,
+            n_eval_episodes=episodes * n_agents,
             deterministic=not options.stochastic,
             callback=after_step,
             return_episode_rewards=True,
         )
     except EndlessEpisodeError as error:
         raise CommandError(f"{run.env}: {error}") from error
+    if is_game(run.env):
+        return games.returns, games.lengths, successes
     return returns, lengths, successes
 
 

@@ -24,7 +24,7 @@ __all__ = [
 
 SHORTEST_GRACE = 4
 """Seconds: a machine gives a sign of life four times within ``--grace``."""
-SCHEMES = ("ray://",)
+SCHEME = "ray://"
 
 
 def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
@@ -89,9 +89,10 @@ def check_cluster(options: "ClusterOptions") -> None:
             sys.path.append(parent)
     if options.cluster is None:
         return
-    if "://" in options.cluster and not options.cluster.startswith(SCHEMES):
+    is_url = "://" in options.cluster and not options.cluster.startswith(SCHEME)
+    if is_url or "@" in options.cluster or not options.cluster:
         raise ArgumentError(
-            "--cluster: expected auto, host:port or ray://host:10001, not another kind of URL"
+            "--cluster: expected auto, host:port or ray://host:10001, without a user or a password"
         )
     require("ray", "--cluster")
 

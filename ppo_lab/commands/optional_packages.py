@@ -10,6 +10,8 @@ EXTRA_OF = {
     "rl_zoo3": "zoo",
     "requests": "zoo",  # rl_zoo3.enjoy imports it without declaring it
     "moviepy": "video",
+    "plotly": "plots",
+    "pygame": "render",
     "tensorboard": "tensorboard",
     "tqdm": "progress",
     "ray": "ray",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ppo_lab.runs.config import VecEnvKind
+    from reports.content.document import Engine
     from reports.report import Format
 
 __all__ = [
@@ -132,6 +133,8 @@ class TuneOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     """Of ``ppo_lab.tune``."""
 
     env: str
+    envs: Sequence[str] | None
+    one_setting: bool
     algo: Sequence[str]
     base: str
     strategy: str
@@ -149,7 +152,7 @@ class TuneOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     window: int
     space: Sequence[str]
     set: Sequence[str]
-    sampler: str
+    sampler: str | None
     pruner: str
     jobs: int | None
     run_timeout: float | None
@@ -172,6 +175,8 @@ class ReportOptions:
     references: Path | None
     best: bool
     title: str | None
+    engine: "Engine"
+    verify: bool
 
 
 @dataclass(frozen=True)

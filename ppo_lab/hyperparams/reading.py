@@ -36,7 +36,7 @@ FLAGS = {
     "device": "give --device",
 }
 """What ``-P`` does not take, since it is no hyperparameter, and what does."""
-KEYWORD_TEXTS = ("policy_kwargs", "replay_buffer_kwargs")
+KEYWORD_TEXTS = ("policy_kwargs", "replay_buffer_kwargs", "rnd_kwargs")
 
 
 def no_names(what: str, name: str) -> Any:

@@ -9,16 +9,15 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from ppo_lab.environment_classes import GAMES
 from ppo_lab.errors import ArgumentError
 from ppo_lab.interruption import by_user, one_line
 from ppo_lab.multi_agent.game import check_parallel
 from ppo_lab.multi_agent.vec_env import ParallelVecEnv
 from ppo_lab.multi_agent.views import Critic
 
-__all__ = ["PREFIX", "copies_of", "game_maker", "make_parallel_vec_env"]
+__all__ = ["copies_of", "game_maker", "make_parallel_vec_env"]
 
-PREFIX = "pettingzoo:"
-"""What the id of a game begins with where Gymnasium's ids may stand as well."""
 OWN = {"team_grid_v0": "envs.team_grid"}
 """Games of our own by the module that they are in."""
 HOMES = (
@@ -134,7 +133,7 @@ def game_maker(game_id: str) -> Callable[..., Any]:
     Raises:
         ArgumentError: there is none; says what to install or to write.
     """
-    name = game_id.removeprefix(PREFIX)
+    name = game_id.removeprefix(GAMES)
     source, _, attribute = name.rpartition(":")
     if source:
         maker = getattr(_imported(source, game_id), attribute, None)
@@ -151,7 +150,7 @@ def game_maker(game_id: str) -> Callable[..., Any]:
         aec = hasattr(module, "env")
         raise ArgumentError(
             f"game {game_id!r}: {module.__name__} has no parallel_env; "
-            + (AS_AEC if aec else f"write {PREFIX}{name}:NAME for what makes the game")
+            + (AS_AEC if aec else f"write {GAMES}{name}:NAME for what makes the game")
         )
     made: Callable[..., Any] = maker
     return made

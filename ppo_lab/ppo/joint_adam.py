@@ -36,7 +36,8 @@ def as_one_step(optimizers: Sequence[th.optim.Optimizer]) -> Callable[[], None]:
     if not all(_is_plain_adam(optimizer) for optimizer in optimizers):
         return one_after_the_other
     options = [_options(optimizer) for optimizer in optimizers]
-    if options.count(options[0]) != len(options):
+    # A schedule's last rollout may overshoot into a rate below 0, which torch makes no Adam with.
+    if options.count(options[0]) != len(options) or options[0]["lr"] < 0:
         return one_after_the_other
     parameters = [p for optimizer in optimizers for p in optimizer.param_groups[0]["params"]]
     with no_compiler_import():

@@ -77,6 +77,8 @@ def load_policy(run: SavedRun, env: VecEnv, file: Path, device: str = "cpu") -> 
     keywords = constructor_arguments({"policy_kwargs": given}, named)["policy_kwargs"]
     if run.hyperparameters.get("use_sde"):
         keywords = {**keywords, "use_sde": True}
+    if run.hyperparameters.get("normalize_value"):
+        keywords = {**keywords, "normalize_value": True}
     kind = algorithm_class(run.algo).policy_aliases[POLICY]
     if run.masks and run.algo == "spec_ppo":  # the other's takes masks by itself
         kind = with_masks(kind, env.action_space)

@@ -23,6 +23,7 @@ from ppo_lab.hyperparams.sources import TrainingSettings
 from ppo_lab.registry import ALGORITHMS, ObservationKind
 from ppo_lab.runs.config import VecEnvKind
 from ppo_lab.runs.environments import inspect_environment
+from ppo_lab.runs.games import is_game, make_games
 from ppo_lab.runs.named_code import (
     Loaded,
     Named,
@@ -32,6 +33,8 @@ from ppo_lab.runs.named_code import (
     named_in_words,
 )
 from ppo_lab.runs.stepping import Copies
+from ppo_lab.vec_env.partly_sampled import PartlySampledVecEnv
+from ppo_lab.vec_env.sampled_normalize import SampledVecNormalize
 
 __all__ = [
     "EnvironmentRecipe",
@@ -66,6 +69,7 @@ class EnvironmentRecipe:
             ``SyncVectorEnv``; ``envpool``: EnvPool's.
         masked: whether the algorithm asks the environments for masks, which not all that stand in
             for them have.
+        moved: whether a callback sets attributes of the environments, which compiled copies share.
         packages: what names may be imported from, beside ``named_code.LIBRARIES`` and the package
             that the environment comes from.
     """
@@ -81,6 +85,7 @@ class EnvironmentRecipe:
     vec_env: VecEnvKind = "dummy"
     packages: Sequence[str] = ()
     masked: bool = False
+    moved: bool = False
 
     @classmethod
     def of_settings(
@@ -161,6 +166,8 @@ class EnvironmentRecipe:
             ArgumentError: a wrapper cannot be loaded, or does not fit.
         """
         import_packages(self.packages, self.env)
+        if is_game(self.env):
+            return self._make_games(n_envs, seed, monitor_dir, training, normalized)
         copies = Copies(
             env=self.env,
             env_kwargs=self.env_kwargs,
@@ -170,12 +177,37 @@ class EnvironmentRecipe:
             wrapper=self.wrapper(),
             monitor_kwargs=self._monitor_arguments(),
             masked=self.masked,
+            moved=self.moved,
             count=n_envs,
             seed=seed,
             monitor_dir=monitor_dir,
             verbose=verbose,
         )
         env = copies.stepped(self.vec_env)
+        try:
+            return self._wrapped(env, training, normalized)
+        except BaseException:
+            env.close()
+            raise
+
+    def _make_games(
+        self,
+        n_envs: int,
+        seed: int | None,
+        monitor_dir: str | None,
+        training: bool,
+        normalized: Callable[[VecEnv], VecEnv] | None,
+    ) -> VecEnv:
+        env = make_games(
+            self.env,
+            self.env_kwargs,
+            n_envs,
+            seed,
+            words={"env_wrapper": self.env_wrapper, "monitor_kwargs": self.monitor_kwargs},
+            vec_env=self.vec_env,
+            monitor_dir=monitor_dir,
+            training=training,
+        )
         try:
             return self._wrapped(env, training, normalized)
         except BaseException:
@@ -259,8 +291,10 @@ def expected(made: Any, kind: type[Any], what: str, name: str) -> Any:
 
 
 def _normalized(env: VecEnv, arguments: Mapping[str, Any]) -> VecEnv:
+    # Of a game's agents those that have left are in no statistics.
+    kind = SampledVecNormalize if isinstance(env.unwrapped, PartlySampledVecEnv) else VecNormalize
     try:
-        return VecNormalize(env, **arguments)
+        return kind(env, **arguments)
     except (AssertionError, ValueError, TypeError, NotImplementedError) as error:
         raise ArgumentError(
             f"normalize does not fit the observations {env.observation_space}: "

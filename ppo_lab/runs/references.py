@@ -21,6 +21,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from envs.finite import finite_task
 from envs.planning import optimal_return, random_return
+from ppo_lab.runs.games import finite_game
 from ppo_lab.vec_env.making import make_checked
 from ppo_lab.vec_env.random_actions import forbids_actions, random_action
 
@@ -135,13 +136,14 @@ def stated_reference(env_id: str, env_kwargs: Mapping[str, Any]) -> ReferenceSco
         ArgumentError: the environment cannot be made.
     """
     with closing(make_checked(env_id, env_kwargs)) as env:
-        task = finite_task(env)
-    if task is not None:
+        task, game = finite_task(env), finite_game(env)
+    finite = game if task is None else (task.mdp, task.horizon)
+    if finite is not None:
+        mdp, horizon = finite
         return ReferenceScores(
-            low=random_return(task.mdp, task.horizon),
-            high=optimal_return(task.mdp, task.horizon),
-            source=f"exact: random policy and optimum over {task.horizon} steps by dynamic "
-            "programming",
+            low=random_return(mdp, horizon),
+            high=optimal_return(mdp, horizon),
+            source=f"exact: random policy and optimum over {horizon} steps by dynamic programming",
         )
     return listed_reference(env_id, env_kwargs)
 

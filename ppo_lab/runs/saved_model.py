@@ -1,7 +1,7 @@
 """A run folder's model and its environments, ours or RL Zoo's, ready to play."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from ppo_lab.model_files import kind_of_model, model_entries
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import ALGORITHMS, algorithm_class, asks_for_masks, closest
 from ppo_lab.runs.config import RunConfig, environment_folder_name
+from ppo_lab.runs.game_video import GameRecorder
+from ppo_lab.runs.games import is_game
 from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.session import statistics_of
 from ppo_lab.vec_env.making import make_checked
@@ -232,6 +234,11 @@ def make_environments(
         CommandError: the stored statistics cannot be read or do not fit.
     """
     kwargs = dict(run.env_kwargs) | ({"render_mode": render_mode} if render_mode else {})
+    normalized = None if statistics is None else partial(_normalized, statistics)
+    if is_game(run.env):
+        recipe = replace(run.recipe, env_kwargs=kwargs)
+        env = recipe.make(n_envs, seed, training=False, normalized=normalized)
+        return env if video_folder is None else GameRecorder(env, video_folder)
 
     def make() -> gym.Env[Any, Any]:
         env = make_checked(run.env, kwargs)
@@ -248,7 +255,6 @@ def make_environments(
             env.close()
             raise
 
-    normalized = None if statistics is None else partial(_normalized, statistics)
     env = run.recipe.make(n_envs, seed, make_one=make, normalized=normalized)
     try:
         check_spaces(env.observation_space, env.action_space)

@@ -26,6 +26,7 @@ from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
 from ppo_lab.runs.device import training_device
 from ppo_lab.runs.exact_evaluation import ExactEvalCallback, can_solve
+from ppo_lab.runs.games import check_critic, columns_a_game
 from ppo_lab.runs.named_code import environment_packages, load_class, load_named
 from ppo_lab.runs.off_policy import (
     FINAL_BUFFER,
@@ -144,6 +145,7 @@ def training_recipe(config: RunConfig) -> EnvironmentRecipe:
         vec_env=config.vec_env,
         packages=config.env_packages,
         masked=config.masks,
+        moved=_moves_environments(config),
     )
 
 
@@ -172,6 +174,12 @@ def _named_callbacks(config: RunConfig) -> list[BaseCallback]:
     return [expected(each(), BaseCallback, "callback", each.name) for each in made]
 
 
+def _moves_environments(config: RunConfig) -> bool:
+    """Whether a named callback sets what the environments are, which compiled copies cannot be."""
+    named = [load_named("callback", each, _packages(config)) for each in config.callback]
+    return any(getattr(each.target, "moves_environments", False) for each in named)
+
+
 def _packages(config: RunConfig) -> list[str]:
     """What the settings' names may be imported from, beside the libraries."""
     return [*config.env_packages, *environment_packages(config.env)]
@@ -189,6 +197,7 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     # A copy: SB3's A2C writes into the policy_kwargs that it is given.
     named = partial(load_class, _packages(config))
     arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)), named)
+    check_critic(env, arguments.get("policy_kwargs"))
     arguments = with_action_noise(config.algo, arguments, env.action_space)
     check_environment(config.algo, arguments, env)
     return algorithm_class(config.algo)(
@@ -255,7 +264,7 @@ def _evaluator(
         eval_env,
         eval_seed=evaluation.seed,
         at_start=evaluation.points > 1,
-        n_eval_episodes=evaluation.episodes,
+        n_eval_episodes=evaluation.episodes * columns_a_game(eval_env),
         eval_freq=-(-config.timesteps // max(1, evaluation.points - 1)),
         log_path=str(folder),
         best_model_save_path=str(folder) if evaluation.points > 1 else None,

@@ -1,5 +1,6 @@
 """What a run that somebody watches has beside its configuration; none of it decides the result."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import HumanOutputFormat, Logger, configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
@@ -51,12 +52,15 @@ class Session:
         return {"tensorboard_log": self.tensorboard_log, "verbose": self.verbose}
 
     def set_logger(self, model: BaseAlgorithm) -> None:
-        """Let a model log into exactly ``tensorboard_log``.
+        """Let a model log into exactly ``tensorboard_log``, and nowhere without one.
 
         By itself SB3 counts ``<name>_1``, ``<name>_2``, … in a folder, and a run that goes on
-        continues the highest number there, whosever it is.
+        continues the highest number there, whosever it is; without a folder it makes one in the
+        system's temporary folder, which stays there empty.
         """
         if self.tensorboard_log is None:
+            printed = [HumanOutputFormat(sys.stdout)] if self.verbose else []
+            model.set_logger(Logger(folder=None, output_formats=list(printed)))
             return
         formats = ["stdout", "tensorboard"] if self.verbose else ["tensorboard"]
         model.set_logger(configure(self.tensorboard_log, formats))

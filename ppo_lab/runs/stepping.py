@@ -52,6 +52,7 @@ class Copies:
         wrapper: puts it there; None: nothing.
         monitor_kwargs: for ``Monitor``.
         masked: whether the algorithm asks them for masks.
+        moved: whether a callback sets attributes of them.
         count: how many, ≥ 1.
         seed: of the first one; the others follow.
         monitor_dir: where SB3's monitor files go; None: nowhere.
@@ -66,6 +67,7 @@ class Copies:
     wrapper: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]] | None
     monitor_kwargs: Mapping[str, Any]
     masked: bool
+    moved: bool
     count: int
     seed: int | None
     monitor_dir: str | None
@@ -203,6 +205,8 @@ class Copies:
         """Why copies that are one object cannot stand for it; None where they can."""
         if self.layers:
             return f"it has {named_in_words(self.layers)} around each"
+        if self.moved:
+            return "a callback sets attributes of each environment"
         if self.masked and not self._has_known_masks():
             return "the algorithm asks each environment for its masks"
         return "its monitor has arguments" if self.monitor_kwargs else None

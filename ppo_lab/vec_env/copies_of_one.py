@@ -17,7 +17,7 @@ from ppo_lab.vec_env.shared import chosen_copies
 
 __all__ = ["CopiesOfOne"]
 
-STATE_METHODS = frozenset({"reset", "step", "render", "close", "action_masks"})
+STATE_METHODS = frozenset({"reset", "step", "render", "close", "action_masks", "set_wrapper_attr"})
 
 
 class CopiesOfOne(VecEnv):
@@ -100,7 +100,8 @@ class CopiesOfOne(VecEnv):
         ``action_masks`` of a world that has them is each copy's own.
 
         Raises:
-            ArgumentError: ``reset``, ``step``, ``render``, ``close`` or unknown ``action_masks``.
+            ArgumentError: ``reset``, ``step``, ``render``, ``close``, ``set_wrapper_attr`` or
+                unknown ``action_masks``.
         """
         if method_name == "action_masks" and self.has_masks:
             return [*self._masks()[chosen_copies(self, indices)]]

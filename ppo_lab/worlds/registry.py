@@ -14,6 +14,7 @@ from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
 
+from envs.costcliff import CostCliffGrid
 from envs.crawler_continuous import CrawlerContinuous
 from envs.finite import PLAIN_WRAPPERS, TOY_TEXT, has_own_masks
 from envs.gymnasium_internals import (
@@ -146,6 +147,8 @@ def _check_unaltered(env: gym.Env[Any, Any]) -> None:
     """
     base: Any = env.unwrapped
     reason = why_replaced(env)
+    if reason is None and type(base) is CostCliffGrid:
+        raise NoWorldError("its infos tell costs, which compiled copies do not")
     if reason is None and isinstance(base, TabularEnv):
         reason = why_not_tabular(base)
     if reason is None and type(base) in RESTATED:

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 from reports.content.arrangement import Arrangement
-from reports.content.cautions import cautions, on_unequal
+from reports.content.cautions import cautions, on_distinctions, on_unequal
 from reports.content.comparisons import MOST_PAIRED, pair_rows, test_rows
 from reports.content.curves import curve_rows, profile_rows
 from reports.content.document import FORMAT, Document, ReportSettings, RunRow, SetAsideRow, TaskRow
 from reports.content.findings import find, footer
+from reports.content.kinds import one_a_kind
 from reports.content.looks import clear_pairs, find_clear, look_rows, on_looks, until_clear_runs
 from reports.content.protocol import protocol_rows
+from reports.content.repeating import repeat_rows, runtime_rows
 from reports.content.scores import (
     aggregate_rows,
     failed_by_label,
@@ -36,6 +38,7 @@ def assemble(
     title: str = "",
     notes: Sequence[str] = (),
     remarks: Sequence[str] = (),
+    runtime: bool = False,
 ) -> Document:
     """Compute every number of a report.
 
@@ -46,6 +49,7 @@ def assemble(
         title: of the page; empty for none.
         notes: the caller's sentences.
         remarks: what was not done as the caller asked, as sentences; the first of the cautions.
+        runtime: say how long the runs took, which is never twice the same.
     """
     clear = until_clear_runs(arrangement, loaded, settings)
     pairs = clear_pairs(pair_rows(arrangement, settings), clear)
@@ -78,12 +82,18 @@ def assemble(
             *on_looks(arrangement, loaded, clear),
             *([] if clear else on_unequal(arrangement, settings)),
             *_on_choices(arrangement, settings),
-            *cautions(arrangement, rows, loaded, failed),
+            *one_a_kind(
+                cautions(arrangement, rows, loaded, failed),
+                (*arrangement.labels, *arrangement.tasks),
+            ),
+            *on_distinctions(arrangement),
         ),
         footer=footer(arrangement, loaded, settings, clear.words if clear else ""),
         notes=tuple(notes),
         runs=tuple(map(_run_row, arrangement.runs)),
         set_aside=tuple(SetAsideRow(aside.folder, aside.reason) for aside in loaded.set_aside),
+        runtimes=runtime_rows(arrangement) if runtime else (),
+        repeat=repeat_rows(loaded, settings, title),
     )
 
 

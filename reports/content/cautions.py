@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from reports.content.arrangement import Arrangement
 from reports.content.document import Aggregate, ReportSettings
+from reports.content.kinds import listed
 from reports.content.protocol import mixes_hyperparameters
 from reports.logs.records import LoadedRuns, Run
 from reports.logs.references import FALLBACK
@@ -32,7 +33,7 @@ def cautions(
             "that is no certainty about other seeds."
         )
     sentences += arrangement.statements
-    for of_runs in (_on_conditions, _on_evaluation_seeds, _on_scale, _on_remarks):
+    for of_runs in (_on_conditions, _on_evaluation_seeds, _on_scale, _on_trackers, _on_remarks):
         sentences += of_runs(arrangement)
     if loaded.set_aside:
         sentences.append(
@@ -68,7 +69,7 @@ def _on_failures(failed: Mapping[str, Failures]) -> list[str]:
 def _named(labels: Sequence[str], every: Sequence[str]) -> str:
     if len(labels) == len(every) > 1:
         return "Every label"
-    return ", ".join(labels)
+    return listed(labels)
 
 
 def on_unequal(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
@@ -96,10 +97,10 @@ def on_unequal(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
                 found.append(f"{label} on {task}: {' and '.join(parts)}")
     if not found:
         return []
-    listed = "; ".join(found[:_MOST_LISTED])
+    shown = "; ".join(found[:_MOST_LISTED])
     more = f"; and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
     return [
-        f"Unequal beside {settings.baseline} are {listed}{more}: the rank test asks for one "
+        f"Unequal beside {settings.baseline} are {shown}{more}: the rank test asks for one "
         "distribution and may claim a difference of mean where only the spread differs, so run the "
         "same seeds of every label, and look whether Welch's test, per task, agrees."
     ]
@@ -110,19 +111,25 @@ def _on_settings(arrangement: Arrangement) -> list[str]:
     tuning: dict[str, list[str]] = {}
     for label in arrangement.labels:
         runs = [run for run in arrangement.runs if run.label == label]
-        numbered = dict.fromkeys(
-            run.distinction_in_full for run in runs if run.distinction_in_full != run.distinction
-        )
-        sentences.extend(f"{label} is the one with {full}." for full in numbered)
         if mixes_hyperparameters(runs):
             sentences.append(f"The runs of {label} do not all have the same hyperparameters.")
         tuning.setdefault("; ".join(sorted({run.tuning for run in runs})), []).append(label)
     if len(tuning) > 1:
-        listed = ". ".join(f"{', '.join(labels)}: {what}" for what, labels in tuning.items())
+        received = ". ".join(f"{listed(labels)}: {what}" for what, labels in tuning.items())
         sentences.append(
-            f"The labels did not receive the same tuning, which alone can decide. {listed}."
+            f"The labels did not receive the same tuning, which alone can decide. {received}."
         )
     return sentences
+
+
+def on_distinctions(arrangement: Arrangement) -> list[str]:
+    """Which label is which, where their names cannot say all of it: each in full."""
+    numbered = dict.fromkeys(
+        (run.label, run.distinction_in_full)
+        for run in arrangement.runs
+        if run.distinction_in_full != run.distinction
+    )
+    return [f"{label} is the one with {full}." for label, full in numbered]
 
 
 def _on_conditions(arrangement: Arrangement) -> list[str]:
@@ -189,8 +196,22 @@ def _on_scale(arrangement: Arrangement) -> list[str]:
     if not tasks:
         return []
     return [
-        f"No good score is known for {', '.join(tasks)}: 1 is the best label's own mean there, so "
-        "ranks and differences stand, and an optimality gap is no distance from an optimum."
+        f"No good score is known for {listed(list(tasks))}: 1 is the best label's own mean there, "
+        "so ranks and differences stand, and an optimality gap is no distance from an optimum."
+    ]
+
+
+def _on_trackers(arrangement: Arrangement) -> list[str]:
+    """Runs that were logged both by a tracker and by files of their own, and may stand twice."""
+    kinds = {run.kind for run in arrangement.runs}
+    tracked = kinds & {"tensorboard", "wandb", "openrlbenchmark"}
+    if not tracked or len(kinds) == 1:
+        return []
+    count = sum(run.kind in tracked for run in arrangement.runs)
+    return [
+        f"{count} of {counted(len(arrangement.runs), 'run')} were read from the logs of a tracker "
+        "(TensorBoard, W&B), beside others: a run that was logged in both ways counts twice, under "
+        "two labels. Give one of the two folders."
     ]
 
 

@@ -1,11 +1,15 @@
 """Labels compared two by two: over the tasks of all, and on each task."""
 
+from collections.abc import Mapping
+
 from reports.content.arrangement import Arrangement
 from reports.content.document import Interval, Pair, ReportSettings, TaskTest
 from reports.content.verdicts import matrix_p
-from reports.statistics import significance
-from reports.statistics.improvement import improvements
+from reports.statistics import rliable_engine, significance
+from reports.statistics.improvement import complement, improvements
+from reports.statistics.intervals import Estimate
 from reports.statistics.power import ALPHA
+from reports.statistics.samples import Scores
 
 MOST_PAIRED = 24
 """Labels of which every two are compared; their pairs grow with the square."""
@@ -17,12 +21,11 @@ def pair_rows(arrangement: Arrangement, settings: ReportSettings) -> tuple[Pair,
     if not arrangement.shared_tasks or len(labels) < 2:
         return ()
     over = _over(arrangement, settings)
-    estimates = improvements(
-        {label: arrangement.shared(label, best=settings.best_checkpoints) for label in labels},
-        seed=settings.seed,
-        draws=settings.curve_draws,
-        over=over,
-    )
+    scores = {label: arrangement.shared(label, best=settings.best_checkpoints) for label in labels}
+    if settings.engine == "rliable":
+        estimates = _by_rliable(scores, settings)
+    else:
+        estimates = improvements(scores, seed=settings.seed, draws=settings.curve_draws, over=over)
     tests = matrix_p(arrangement, settings, over)
     return tuple(
         Pair(label, other, Interval.of(estimates[label, other]), *tests[label, other])
@@ -33,8 +36,34 @@ def pair_rows(arrangement: Arrangement, settings: ReportSettings) -> tuple[Pair,
 
 
 def _over(arrangement: Arrangement, settings: ReportSettings) -> str | None:
-    """The one label that the others are compared with, where all pairs would be too many."""
-    return settings.baseline if len(arrangement.labels) > MOST_PAIRED else None
+    """The one label that the others are compared with, where all pairs would be too many.
+
+    rliable takes ten seconds and more for a pair.
+    """
+    many = len(arrangement.labels) > MOST_PAIRED or settings.engine == "rliable"
+    return settings.baseline if many else None
+
+
+def _by_rliable(
+    scores: Mapping[str, Scores], settings: ReportSettings
+) -> dict[tuple[str, str], Estimate]:
+    """Every label over the baseline, and what follows of the baseline over it."""
+    for label, of_label in scores.items():
+        rliable_engine.matrix(of_label, label)  # refused by its label, not by a pair's name
+    baseline = settings.baseline
+    found: dict[tuple[str, str], Estimate] = {}
+    for label in scores:
+        if label != baseline:
+            one = rliable_engine.improvement(
+                scores[label],
+                scores[baseline],
+                seed=settings.seed,
+                key=f"{label} over {baseline}",
+                draws=settings.curve_draws,
+            )
+            found[label, baseline] = one
+            found[baseline, label] = complement(one)
+    return found
 
 
 def test_rows(arrangement: Arrangement, settings: ReportSettings) -> tuple[TaskTest, ...]:

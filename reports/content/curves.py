@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from reports.content.arrangement import Arrangement, RunGroup, shared_steps
 from reports.content.document import Curve, Profile, ReportSettings
-from reports.statistics import bands
+from reports.statistics import bands, rliable_engine
 from reports.statistics.samples import Floats
 
 
@@ -49,9 +49,11 @@ def profile_rows(arrangement: Arrangement, settings: ReportSettings) -> tuple[Pr
     best = settings.best_checkpoints
     samples = {label: arrangement.shared(label, best=best) for label in arrangement.labels}
     taus = bands.profile_thresholds(samples.values())
+    by_rliable = settings.engine == "rliable"
     profiles = []
     for label, scores in samples.items():
-        band = bands.run_score_profile(
+        estimated = rliable_engine.profile if by_rliable else bands.run_score_profile
+        band = estimated(
             scores, taus, seed=settings.seed, key=f"profile of {label}", draws=settings.curve_draws
         )
         ends = (_floats(band.low), _floats(band.high))

@@ -7,12 +7,15 @@ is no NaN.
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from typing import Literal
 
 from reports.statistics.intervals import LEVEL, Estimate
 from reports.statistics.power import ALPHA
 
 FORMAT = 2
 INTERVALS = "stratified-bootstrap intervals, stretched for few runs"
+Engine = Literal["ppo_lab", "rliable"]
+"""What estimates the numbers over tasks: this package's statistics, or rliable's."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class ReportSettings:
         threshold: normalised score that the steps to the threshold are counted up to.
         failed_below: a run failed below this share of its label's upper quartile, normalised.
         best_checkpoints: whether the best checkpoints are judged in place of the final policies.
+        engine: what estimates mean, IQM, optimality gap, probabilities of improvement over the
+            baseline, and profiles.
     """
 
     baseline: str
@@ -52,11 +57,12 @@ class ReportSettings:
     table_draws: int
     curve_draws: int
     level: float = field(default=LEVEL, init=False)
-    interval_method: str = field(default=INTERVALS, init=False)
+    interval_method: str = INTERVALS
     equivalence_margin: float
     threshold: float
     failed_below: float
     best_checkpoints: bool
+    engine: Engine = "ppo_lab"
 
 
 @dataclass(frozen=True)
@@ -323,6 +329,25 @@ class RunRow:
 
 
 @dataclass(frozen=True)
+class RuntimeRow:
+    """How long a label's runs of a task took, as their own records state it.
+
+    Attributes:
+        runs: those that state it.
+        seconds: of wall time, evaluations included: the median, the least and the greatest.
+        steps_per_second: environment steps by it, likewise.
+        machine: where they ran; empty where they do not say.
+    """
+
+    task: str
+    label: str
+    runs: int
+    seconds: Interval
+    steps_per_second: Interval
+    machine: str
+
+
+@dataclass(frozen=True)
 class SetAsideRow:
     """A file or folder that does not enter the statistics, and why."""
 
@@ -347,6 +372,8 @@ class Document:
         cautions: what a reader should not conclude.
         footer: what the numbers rest on.
         notes: the caller's own sentences.
+        runtimes: a row per label and task; none where they were not asked for.
+        repeat: what repeats the report: (what, value) pairs, the command first.
     """
 
     format: int
@@ -370,6 +397,8 @@ class Document:
     notes: tuple[str, ...]
     runs: tuple[RunRow, ...]
     set_aside: tuple[SetAsideRow, ...]
+    runtimes: tuple[RuntimeRow, ...] = ()
+    repeat: tuple[tuple[str, str], ...] = ()
 
     @property
     def all_paired(self) -> bool:

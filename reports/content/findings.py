@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 from reports.content.arrangement import GRID_POINTS, Arrangement
 from reports.content.document import Aggregate, Interval, ReportSettings
+from reports.content.kinds import listed
 from reports.content.numbers import percent, scale_end, shown
 from reports.content.verdicts import Verdict
 from reports.logs.records import LoadedRuns
 from reports.statistics.failures import Failures
 from reports.statistics.summaries import ENOUGH_RUNS
 from reports.text import counted, ranges
+
+_MOST_SCALES = 12
+"""Of so many tasks the footer states what normalises them; each task's own table does."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def footer(
         until_clear: what decided in place of the rank test, as sentences; empty: it decides.
     """
     runs, tasks = arrangement.runs, arrangement.shared_tasks
-    names = ", ".join(arrangement.tasks)
+    names = listed(arrangement.tasks)
     shared = "" if len(tasks) == len(arrangement.tasks) else f", {len(tasks)} of them run by all"
     lines = [
         f"{counted(len(runs), 'run')} of {counted(len(arrangement.labels), 'label')} on "
@@ -209,19 +213,28 @@ def _measures(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
     episodes = sorted({run.evaluation_episodes for run in runs if run.evaluation_episodes})
     if len(measures) > 1:
         return [f"A score is, by run: {'; '.join(measures)}."]
-    over = f", over {' or '.join(map(str, episodes))} episodes" if episodes else ""
+    over = f", over {_few(episodes)} episodes" if episodes else ""
     if settings.best_checkpoints:
         return [f"A score is the highest mean return of any of a run's evaluations{over}."]
     return [f"A score is the {measures[0]}{over}."]
 
 
+def _few(numbers: Sequence[int]) -> str:
+    if len(numbers) > 6:
+        return f"{numbers[0]:,} to {numbers[-1]:,}"
+    return " or ".join(map(str, numbers))
+
+
 def _scales(arrangement: Arrangement) -> list[str]:
-    return sorted(
+    scales = sorted(
         {
             f"in {run.task}, low {scale_end(run.low)} and high {scale_end(run.high)} ({run.source})"
             for run in arrangement.runs
         }
     )
+    if len(scales) > _MOST_SCALES:
+        return [*scales[:_MOST_SCALES], f"of {len(scales) - _MOST_SCALES} more, in their tables"]
+    return scales
 
 
 def _seeds(arrangement: Arrangement) -> list[str]:
@@ -234,6 +247,7 @@ def _seeds(arrangement: Arrangement) -> list[str]:
     stated = list(map(ranges, seeds.values()))
     if len(set(stated)) == 1:
         return [f"Seeds of every label: {stated[0]}."] if stated[0] else []
-    return [
-        f"Seeds of {label}: {text or 'unknown'}." for label, text in zip(seeds, stated, strict=True)
-    ]
+    alike: dict[str, list[str]] = {}
+    for label, text in zip(seeds, stated, strict=True):
+        alike.setdefault(text or "unknown", []).append(label)
+    return [f"Seeds of {listed(labels)}: {text}." for text, labels in alike.items()]

@@ -15,6 +15,7 @@ from reports.content.document import (
 )
 from reports.content.verdicts import Verdict
 from reports.logs.records import Steps
+from reports.statistics import rliable_engine
 from reports.statistics.aggregates import aggregates
 from reports.statistics.efficiency import (
     ThresholdTimes,
@@ -113,10 +114,11 @@ def _aggregate(
     rank_p: float | None,
 ) -> Aggregate:
     scores = arrangement.shared(label, best=settings.best_checkpoints)
-    estimates = aggregates(
+    estimated = rliable_engine.aggregates if settings.engine == "rliable" else aggregates
+    estimates = estimated(
         scores, seed=settings.seed, key=f"aggregates of {label}", draws=settings.table_draws
     )
-    best = aggregates(
+    best = estimated(
         arrangement.shared(label, best=True),
         seed=settings.seed,
         key=f"best checkpoints of {label}",

@@ -11,7 +11,7 @@ import numpy as np
 from reports.logs.records import MAX_RUNS, Run, SetAside
 
 MAX_LABELS = 500
-MAX_GROUPS = 2_000
+MAX_GROUPS = 12_000
 """Pairs of a label and a task."""
 MAX_POINTS = 10_000
 """Evaluations of a run that are kept."""

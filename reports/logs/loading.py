@@ -5,16 +5,13 @@ Nothing in the logs is executed: see :mod:`reports.logs.reading`.
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reports.logs import run_folders
-from reports.logs.evaluations import FILE as EVALUATIONS
 from reports.logs.identity import with_telling_labels, without_continued
 from reports.logs.limits import thinned, within_limits
 from reports.logs.looks import Looks
-from reports.logs.looks_file import LOOKS, read_looks
 from reports.logs.records import (
     MAX_RUNS,
     LoadedRuns,
@@ -26,18 +23,20 @@ from reports.logs.records import (
 )
 from reports.logs.run_folders import TUNING_STAGES
 from reports.logs.score_csv import read_scores
-from reports.logs.training_logs import read_training_folder
+from reports.logs.searching import Search, reader_of
+from reports.logs.wandb_exports import is_export, read_export
 from reports.text import clean, counted
 
 __all__ = ["LoadedRuns", "NoRunsError", "Run", "SetAside", "Source", "load_runs"]
 
-MAX_DEPTH = 100
-"""Folders below a source; ``os.walk`` itself ends in an error at some thousand."""
-
 _KINDS: dict[LogKind, tuple[str, str]] = {
     "ppo_lab": ("PPO Lab run", "PPO Lab runs"),
     "rl_zoo": ("RL Zoo run", "RL Zoo runs"),
+    "zoo_benchmark": ("model of RL Zoo's benchmark", "models of RL Zoo's benchmark"),
     "sb3": ("run of an SB3 folder", "runs of SB3 folders"),
+    "tensorboard": ("run of TensorBoard's files", "runs of TensorBoard's files"),
+    "wandb": ("run of W&B", "runs of W&B"),
+    "openrlbenchmark": ("run of openrlbenchmark's cache", "runs of openrlbenchmark's cache"),
     "scores": ("run of a table of scores", "runs of a table of scores"),
 }
 """In words: one, and several."""
@@ -63,14 +62,19 @@ class _Found:
     set_aside: list[SetAside] = field(default_factory=list)
     tuning_runs: int = 0
     looks: list[Looks] = field(default_factory=list)
+    logged_to: dict[str, str] = field(default_factory=dict)
+    """TensorBoard's folder, as run.json states it → the run's name in the report."""
+    event_folders: dict[str, str] = field(default_factory=dict)
+    """Such a folder that was read for itself → its name in the report."""
 
 
 def load_runs(*sources: str | Path | Source) -> LoadedRuns:
     """Read every run in folders and tables of scores.
 
     A folder is searched at any depth, in sorted order, for PPO Lab's run folders (``run.json``),
-    RL Zoo's and other SB3 folders (``evaluations.npz``, ``monitor.csv``). Links to folders are
-    not followed, and hidden folders, where an unfinished run lies, are not read; both are listed.
+    RL Zoo's and other SB3 folders (``evaluations.npz``, ``monitor.csv``), TensorBoard's, CleanRL's,
+    W&B's and openrlbenchmark's. Links to folders are not followed, and hidden folders, where an
+    unfinished run lies, are not read; both are listed.
 
     Args:
         sources: at least one; with several, each name in the report begins with its source's.
@@ -95,7 +99,10 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         gathered.set_aside += of_source.set_aside
         gathered.tuning_runs += of_source.tuning_runs
         gathered.looks += of_source.looks
+        gathered.logged_to |= of_source.logged_to
+        gathered.event_folders |= of_source.event_folders
         summaries.append(_summary(source, of_source))
+    _leave_own_logs(gathered)
     last, continued = without_continued(gathered.runs)
     gathered.runs, gathered.set_aside = last, [*gathered.set_aside, *continued]
     gathered.runs = with_telling_labels(gathered.runs)
@@ -108,8 +115,14 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         tuple(gathered.set_aside),
         gathered.tuning_runs,
         tuple(summaries),
-        tuple(gathered.looks),
+        given=tuple(map(_as_given, wanted)),
+        looks=tuple(gathered.looks),
     )
+
+
+def _as_given(source: Source) -> str:
+    name = _base_name(source.path)
+    return name if source.settings is None else f"{source.settings}={name}"
 
 
 def _prefixes(sources: list[Source]) -> list[str]:
@@ -133,16 +146,17 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
     root = Path(source.path)
     gathered = _Found()
     if root.is_dir():
-        for folder in _folders(root, prefix, gathered):
+        search = Search(root, prefix, gathered.set_aside, gathered.looks)
+        for folder in search.folders():
             parts = (_base_name(root), *map(clean, folder.relative_to(root).parts))
-            _read_folder(folder, _name(folder, root, prefix), parts, gathered, already)
+            _read_folder(folder, search.name(folder), parts, gathered, already)
     elif root.suffix.lower() == ".csv" and root.is_file():
         # Without a name of its own, a table's prefix is its file name already.
         base = _base_name(root)
         name = f"{prefix}{base}" if source.settings else prefix.rstrip("/") or base
         if _is_new(root, name, gathered, already):
             try:
-                runs, asides = read_scores(root, name)
+                runs, asides = (read_export if is_export(root) else read_scores)(root, name)
             except Exception as error:  # of one damaged file, whatever its damage raises
                 gathered.set_aside.append(SetAside(name, reason_of(error)))
             else:
@@ -157,57 +171,6 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
     return gathered
 
 
-def _folders(root: Path, prefix: str, gathered: _Found) -> Iterator[Path]:
-    """Every folder that may be a run's, in sorted order; what is not entered is set aside."""
-
-    def unreadable(error: OSError) -> None:
-        path = Path(str(error.filename))
-        reason = f"the folder cannot be read ({type(error).__name__})"
-        gathered.set_aside.append(SetAside(_name(path, root, prefix), reason))
-
-    for place, below, files in os.walk(root, onerror=unreadable):
-        folder = Path(place)
-        entered: list[str] = []
-        for name in sorted(below):
-            path = folder / name
-            if path.is_symlink():
-                reason = "a link to a folder: links are not followed"
-                gathered.set_aside.append(SetAside(_name(path, root, prefix), reason))
-            elif name.startswith("."):
-                if _holds_logs(path):
-                    reason = "a hidden folder: a run that is not finished, or was replaced"
-                    gathered.set_aside.append(SetAside(_name(path, root, prefix), reason))
-            else:
-                entered.append(name)
-        if entered and len(folder.relative_to(root).parts) >= MAX_DEPTH:
-            reason = f"folders nested more than {MAX_DEPTH} deep are not searched"
-            gathered.set_aside.append(SetAside(_name(folder, root, prefix), reason))
-            entered = []
-        below[:] = entered
-        if LOOKS in files:
-            _read_looks(folder / LOOKS, _name(folder / LOOKS, root, prefix), gathered)
-        if any(_is_log(name) for name in files):
-            yield folder
-
-
-def _read_looks(file: Path, name: str, gathered: _Found) -> None:
-    try:
-        gathered.looks.append(read_looks(file))
-    except Exception as error:  # of a damaged file, whatever its damage raises
-        gathered.set_aside.append(SetAside(name, reason_of(error)))
-
-
-def _is_log(name: str) -> bool:
-    return name in (run_folders.RECORD, EVALUATIONS) or name.endswith("monitor.csv")
-
-
-def _holds_logs(folder: Path) -> bool:
-    try:
-        return any(_is_log(path.name) for path in folder.iterdir())
-    except OSError:
-        return False
-
-
 def _read_folder(
     folder: Path, name: str, parts: tuple[str, ...], gathered: _Found, already: set[str]
 ) -> None:
@@ -218,18 +181,40 @@ def _read_folder(
         gathered.set_aside.append(SetAside(name, reason))
         return
     try:
-        if os.path.lexists(folder / run_folders.RECORD):
+        read = reader_of(folder)
+        if read is None:
             record = run_folders.read_record(folder)
+            log = record.get("tensorboard")
+            if isinstance(log, str) and "\0" not in log:
+                gathered.logged_to[os.path.realpath(log)] = name
             if record.get("stage") in TUNING_STAGES:
                 gathered.tuning_runs += 1
             else:
                 gathered.runs.append(thinned(run_folders.to_run(record, folder, name)))
         else:
-            run, asides = read_training_folder(folder, name, parts)
+            run, asides = read(folder, name, parts)
             gathered.runs.append(thinned(run))
+            if run.kind == "tensorboard":
+                gathered.event_folders[os.path.realpath(folder)] = name
             gathered.set_aside += asides
     except Exception as error:  # of one damaged file, whatever its damage raises
         gathered.set_aside.append(SetAside(name, reason_of(error)))
+
+
+def _leave_own_logs(gathered: _Found) -> None:
+    """Set aside what TensorBoard logged of runs of ours that are read by their own files."""
+    of_run = {
+        name: gathered.logged_to[place]
+        for place, name in gathered.event_folders.items()
+        if place in gathered.logged_to
+    }
+    gathered.runs = [
+        run for run in gathered.runs if run.kind != "tensorboard" or run.folder not in of_run
+    ]
+    gathered.set_aside += [
+        SetAside(name, f"another log of {owner}, which is read by its own files")
+        for name, owner in of_run.items()
+    ]
 
 
 def _is_new(path: Path, name: str, gathered: _Found, already: set[str]) -> bool:
@@ -240,10 +225,6 @@ def _is_new(path: Path, name: str, gathered: _Found, already: set[str]) -> bool:
         return False
     already.add(real)
     return True
-
-
-def _name(path: Path, root: Path, prefix: str) -> str:
-    return prefix + clean(path.relative_to(root).as_posix())
 
 
 def _one_of_each(gathered: _Found) -> list[Run]:
@@ -280,5 +261,5 @@ def _why_none(paths: list[str], gathered: _Found) -> str:
         return f"all {gathered.tuning_runs} runs below {where} are tuning runs, which never judge"
     return (
         f"no run.json below {where}, and no evaluations.npz or monitor.csv either: expected run "
-        "folders of PPO Lab, RL Zoo or SB3, or a .csv file of scores"
+        "folders of PPO Lab, RL Zoo, SB3, TensorBoard, CleanRL or W&B, or a .csv file of scores"
     )

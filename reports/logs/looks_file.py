@@ -54,7 +54,7 @@ def _pair(entry: Mapping[str, Any]) -> NotedPair:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number and not math.isfinite(value):
             raise ValueError(name)
-        if not isinstance(value, kinds[name]) and not (number and kinds[name] is float):
+        if not isinstance(value, kinds[name]) and not (number and kinds[name] not in (str, int)):
             raise TypeError(name)
         values[name] = value
     if values["verdict"] not in _VERDICTS:

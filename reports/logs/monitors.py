@@ -45,10 +45,10 @@ def training_curve(files: Sequence[Episodes]) -> TrainingCurve:
     steps = np.cumsum(np.concatenate([file.lengths for file in files])[order])
     shown = np.unique(np.linspace(0, len(returns) - 1, POINTS).round().astype(int))
     logged = [file.successes for file in files if file.successes is not None]
-    means = _trailing_means(returns, shown)
+    means = trailing_means(returns, shown)
     rate = None
     if len(logged) == len(files):
-        rate = float(_trailing_means(np.concatenate(logged)[order], shown)[-1])
+        rate = float(trailing_means(np.concatenate(logged)[order], shown)[-1])
     sessions = 1 + max(int(file.sessions[-1]) for file in files if len(file.sessions))
     return TrainingCurve(steps[shown], means, min(WINDOW, len(returns)), rate, sessions)
 
@@ -77,6 +77,7 @@ def left_out(names: Sequence[str], files: Sequence[Episodes], folder: str) -> li
     return asides
 
 
-def _trailing_means(values: Floats, shown: Steps) -> Floats:
+def trailing_means(values: Floats, shown: Steps) -> Floats:
+    """Means of the last up to ``WINDOW`` values at each of these places."""
     # Each a mean of its own: a running sum would round small returns away after a large one.
     return np.array([values[max(0, last + 1 - WINDOW) : last + 1].mean() for last in shown])

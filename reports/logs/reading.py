@@ -122,9 +122,24 @@ def read_json(path: Path) -> Mapping[str, object]:
             that stands twice; one line that names the file, not its folder.
     """
     name = shown_name(path)
-    text = read_text(path)
+    record = plain_json(read_text(path), name)
+    if not isinstance(record, dict):
+        raise UnusableError(f"{name} does not hold an object")
+    return record
+
+
+def plain_json(text: str, name: str) -> Any:
+    """Return the value that a JSON text holds, as :func:`read_json` returns an object's.
+
+    Args:
+        text: the text.
+        name: of its file, for the error.
+
+    Raises:
+        UnusableError: as :func:`read_json`.
+    """
     try:
-        record = json.loads(text, object_pairs_hook=_distinct, parse_int=_whole)
+        value = json.loads(text, object_pairs_hook=_distinct, parse_int=_whole)
     except UnusableError as error:
         raise UnusableError(f"{name} is not read: {error}") from error
     except json.JSONDecodeError as error:
@@ -133,10 +148,7 @@ def read_json(path: Path) -> Mapping[str, object]:
         ) from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise UnusableError(f"{name} cannot be read ({type(error).__name__})") from error
-    if not isinstance(record, dict):
-        raise UnusableError(f"{name} does not hold an object")
-    plain: dict[str, object] = _Plain(name).value(record, 0)
-    return plain
+    return _Plain(name).value(value, 0)
 
 
 def _distinct(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:

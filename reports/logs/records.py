@@ -12,8 +12,11 @@ from reports.text import clean, one_line, shortened
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
-LogKind = Literal["ppo_lab", "rl_zoo", "sb3", "scores"]
-"""Our run folder; an RL Zoo run folder; any other folder with SB3's logs; rows of a CSV file."""
+LogKind = Literal[
+    "ppo_lab", "rl_zoo", "zoo_benchmark", "sb3", "tensorboard", "wandb", "openrlbenchmark", "scores"
+]
+"""Our run folder; RL Zoo's run folder, and its benchmark's; any other folder with SB3's logs;
+TensorBoard's event files; W&B's file or its export; openrlbenchmark's cache; rows of a CSV file."""
 
 EVALUATION = "mean return of the last evaluation"
 EXACT = "exact expected return of the final policy"
@@ -169,6 +172,7 @@ class LoadedRuns:
         set_aside: what could not be used, by source and name.
         tuning_runs: how many runs belong to tuning and were left out on principle.
         sources: the name of each source and how many runs of which kind it gave, as sentences.
+        given: the sources as a command line names them, ``NAME`` or ``LABEL=NAME``.
         looks: what comparisons noted of their looks, see :mod:`reports.logs.looks`.
     """
 
@@ -176,6 +180,7 @@ class LoadedRuns:
     set_aside: tuple[SetAside, ...]
     tuning_runs: int
     sources: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     looks: tuple[Looks, ...] = ()
 
 

@@ -6,12 +6,13 @@ import math
 import re
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from reports.logs.evaluations import Evaluations
 from reports.logs.opening import text_lines
 from reports.logs.records import (
     GIVEN,
@@ -19,6 +20,7 @@ from reports.logs.records import (
     MAX_RETURN,
     MAX_RUNS,
     MAX_STEPS,
+    TRAINING,
     UNKNOWN,
     Run,
     SetAside,
@@ -26,14 +28,18 @@ from reports.logs.records import (
     named,
 )
 from reports.logs.run_folders import must_agree, task_name
+from reports.logs.scalars import EPISODIC, SERIES, episodic_curve
 from reports.text import clean
 
 COLUMNS = {
-    "algorithm": ("algorithm", "algo", "method", "agent"),
-    "environment": ("environment", "env", "env_id", "task"),
+    "algorithm": ("algorithm", "algo", "method", "agent", "exp_name"),
+    "environment": ("environment", "env", "env_id", "task", "env_name", "gym_id"),
     "seed": ("seed", "run"),
     "step": ("step", "steps", "timestep", "timesteps", "total_timesteps", "global_step"),
-    "score": ("score", "return", "returns", "mean_return", "reward", "mean_reward", "ep_rew_mean"),
+    "score": (
+        *("score", "return", "returns", "mean_return", "reward", "mean_reward", "ep_rew_mean"),
+        *SERIES,
+    ),
     "settings": ("settings", "configuration"),
     "success_rate": ("success_rate",),
 }
@@ -171,13 +177,15 @@ def read_scores(path: Path, name: str) -> tuple[list[Run], list[SetAside]]:
     if header is None or isinstance(header[1], str):
         raise UnusableError("line 1 holds no header")
     runs, faults = _gathered(records, header[1], name)
+    episodic = _holds_episodes(header[1])
     made: list[Run] = []
     of_runs: list[str] = []
     for key, rows in runs.items():
         if rows.fault:
             of_runs.append(f"the run of {key[0]}, {key[2]}, seed {key[3]}: {rows.fault}")
         elif rows.steps:
-            made.append(_run(key, rows, name, faults))
+            make = _run_of_episodes if episodic and len(rows.steps) > 1 else _run
+            made.append(make(key, rows, name, faults))
     return made, faults.asides(of_runs)
 
 
@@ -229,8 +237,23 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[s
             yield reader.line_num, fields, ended
 
 
+def _titles(header: Sequence[str]) -> list[str]:
+    return [re.sub(r"[ \-]+", "_", title.strip().lower()) for title in header]
+
+
+def _holds_episodes(header: Sequence[str]) -> bool:
+    """Whether the scores are single training episodes', as CleanRL logs them."""
+    title = _titles(header)[_places(header)["score"]]
+    return title in SERIES and SERIES[title][1]
+
+
 def _places(header: Sequence[str]) -> dict[str, int]:
-    titles = [re.sub(r"[ \-]+", "_", title.strip().lower()) for title in header]
+    titles = _titles(header)
+    if not titles[0] and len(titles) > 1 and not set(titles) & set(COLUMNS["score"]):
+        raise UnusableError(
+            "line 1 names labels alone: a table of means, as openrlbenchmark prints it, holds no "
+            "runs; give the runs' own logs"
+        )
     places: dict[str, int] = {}
     for what, names in COLUMNS.items():
         columns = [titles.index(name) for name in names if name in titles]
@@ -270,7 +293,6 @@ def _filled(row: _Row, what: str) -> bool:
 
 def _run(key: _Key, rows: _Rows, name: str, faults: _Faults) -> Run:
     """Make a run of its rows by step; of several rows of one step the first counts."""
-    algo, settings, env, seed = key
     order = np.argsort(np.array(rows.steps), kind="stable")
     steps, lines = np.array(rows.steps)[order], np.array(rows.lines)[order]
     again = np.diff(steps, prepend=-1) == 0
@@ -279,20 +301,39 @@ def _run(key: _Key, rows: _Rows, name: str, faults: _Faults) -> Run:
         reason = f"a second row of the same run and step as line {first[place]}"
         faults.add(int(lines[place]), f"line {lines[place]}: {reason}")
     kept = order[~again]
-    steps, returns = steps[~again], np.array(rows.scores)[kept]
     rate = rows.rates[kept[-1]]
+    curve = Evaluations(
+        steps[~again],
+        np.array(rows.scores)[kept],
+        0,
+        None if math.isnan(rate) else rate,
+    )
+    return _made(key, f"{name}:{rows.first_line}", curve, GIVEN)
+
+
+def _run_of_episodes(key: _Key, rows: _Rows, name: str, _: _Faults) -> Run:
+    """Make a run whose rows are training episodes: several may end at one step."""
+    order = np.argsort(np.array(rows.steps), kind="stable")
+    curve = episodic_curve(np.array(rows.steps)[order], np.array(rows.scores)[order])
+    remark = EPISODIC.format(count=curve.episodes)
+    return replace(_made(key, f"{name}:{rows.first_line}", curve, TRAINING), remarks=(remark,))
+
+
+def _made(key: _Key, folder: str, curve: Evaluations, measure: str) -> Run:
+    algo, settings, env, seed = key
     return Run(
-        folder=f"{name}:{rows.first_line}",
+        folder=folder,
         algo=named(algo, "unnamed"),
         settings=named(settings, ""),
         task=task_name(env, None),
         seed=seed,
-        steps=int(steps[-1]),
-        score=float(returns[-1]),
-        evaluation_steps=steps,
-        evaluation_returns=returns,
-        must_agree=must_agree(None, UNKNOWN, GIVEN),
+        steps=int(curve.steps[-1]),
+        score=float(curve.returns[-1]),
+        evaluation_episodes=curve.episodes,
+        evaluation_steps=curve.steps,
+        evaluation_returns=curve.returns,
+        must_agree=must_agree(None, TRAINING if measure == TRAINING else UNKNOWN, measure),
         kind="scores",
-        measure=GIVEN,
-        success_rate=None if math.isnan(rate) else rate,
+        measure=measure,
+        success_rate=curve.success_rate,
     )

@@ -15,11 +15,11 @@ from reports.logs.episodes import Episodes, header_env_id, read_episodes
 from reports.logs.evaluations import FILE, Evaluations, read_evaluations
 from reports.logs.identity import decisive
 from reports.logs.monitors import left_out, training_curve
+from reports.logs.names import told_by_names, whole
 from reports.logs.opening import refusing
 from reports.logs.reading import read_yaml
 from reports.logs.records import (
     EVALUATION,
-    MAX_STEPS,
     TRAINING,
     UNKNOWN,
     LogKind,
@@ -30,13 +30,9 @@ from reports.logs.records import (
     named,
 )
 from reports.logs.run_folders import canonical, must_agree, task_name
+from reports.logs.zoo_benchmark import is_benchmark, read_benchmark_folder
 from reports.text import clean
 
-_NUMBERED = re.compile(r"^(?:(?P<stem>.*?)[_\- ])??(?P<seed>seed[_\-= ]?)?(?P<number>\d+)$", re.I)
-"""``CartPole-v1_3``, ``run-3``, ``ppo_seed3``, ``3``; not the version in ``CartPole-v1``."""
-_ENVIRONMENT = re.compile(r"^[\w.\-]+-v\d+$")
-_NO_NAME = frozenset({"", "run", "runs", "log", "logs", "eval", "train", "trial", "exp", "results"})
-"""Folder names that say nothing about the algorithm."""
 _SYSTEM_LINE = re.compile(r"^- (?P<package>[\w .\-]+): (?P<version>[^\r\n]{1,100})$", re.M)
 MAX_MONITOR_BYTES = 256_000_000
 """Of all monitor files of a run together."""
@@ -100,6 +96,8 @@ def read_training_folder(
     """
     asides: list[SetAside] = []
     monitors = monitor_files(folder)
+    if is_benchmark(folder):
+        return read_benchmark_folder(folder, name, parts, monitors)
     yaml_folder = _zoo_folder(folder)
     if yaml_folder is None:
         told = _told_by_names(parts, header_env_id(folder / monitors[0]) if monitors else None)
@@ -192,8 +190,8 @@ def _told_by_zoo(
     config = _yaml(yaml_folder / "config.yml", name, asides)
     args = _yaml(yaml_folder / "args.yml", name, asides)
     by_names = _told_by_names(parts, yaml_folder.name)
-    algo, env, seed = args.get("algo"), args.get("env"), _whole(args.get("seed"))
-    budget = _whole(args.get("n_timesteps")) or _whole(config.get("n_timesteps"))
+    algo, env, seed = args.get("algo"), args.get("env"), whole(args.get("seed"))
+    budget = whole(args.get("n_timesteps")) or whole(config.get("n_timesteps"))
     chosen = {key: value for key, value in config.items() if key != "n_timesteps"}
     tuning = "unknown: the settings file that RL Zoo was given"
     if args.get("hyperparams"):
@@ -230,37 +228,13 @@ def _yaml(path: Path, name: str, asides: list[SetAside]) -> Mapping[str, object]
 
 
 def _told_by_names(parts: Sequence[str], env_id: str | None) -> _Told:
-    """Take algorithm, environment and seed from folder names, from the innermost outwards.
-
-    ``ppo/CartPole-v1_2``, ``CartPole-v1/ppo/seed3``, ``ppo_seed_3``: a number at a name's end
-    tells runs apart, and is the seed only where it is called so.
-    """
-    algo, seed = "", None
-    for part in reversed(parts):
-        match = _NUMBERED.match(part)
-        stem = (match["stem"] or "") if match else part
-        if match and match["seed"] and seed is None:
-            seed = _whole(int(match["number"][:18]))
-        if env_id is None and _ENVIRONMENT.match(stem):
-            env_id = stem
-        elif not algo and stem.lower() not in _NO_NAME and stem != _file_name(env_id):
-            algo = stem
+    names = told_by_names(parts, env_id)
     return _Told(
-        kind="sb3", algo=named(algo, "unnamed"), task=task_name(env_id or "", None), seed=seed
+        kind="sb3",
+        algo=named(names.algo, "unnamed"),
+        task=task_name(names.env, None),
+        seed=names.seed,
     )
-
-
-def _file_name(env_id: str | None) -> str | None:
-    return env_id and env_id.rpartition(":")[2].replace("/", "-")
-
-
-def _whole(value: object) -> int | None:
-    """A whole number of at least 0, also where YAML made it a float (``n_timesteps: 1e6``)."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_STEPS:
-        return value
-    return None
 
 
 def _versions(path: Path) -> tuple[tuple[str, str], ...]:

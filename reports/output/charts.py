@@ -1,13 +1,19 @@
 """The page's charts: a drawing in a wide and a narrow form, what it shows, the table behind it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
 from reports.content.document import Document
 from reports.content.numbers import percent
-from reports.content.plots import LinePlot, interval_panels, learning_curves, profiles
+from reports.content.plots import (
+    LinePlot,
+    interval_panels,
+    learning_curves,
+    profiles,
+    runtime_panels,
+)
 from reports.output.drawings import (
     Form,
     line_drawing,
@@ -15,12 +21,14 @@ from reports.output.drawings import (
     panels_drawing,
     strip_drawing,
 )
+from reports.output.multiples import bands_overlap, multiples_drawing
+from reports.output.table import Table
 from reports.output.tables import (
-    Table,
     curve_table,
     main_table,
     pair_table,
     profile_table,
+    runtime_table,
     task_table,
 )
 
@@ -37,6 +45,7 @@ class Chart:
         table: its numbers.
         labels: places of the labels in its legend; none where the rows are named.
         hover: whether a pointer finds the nearest x of every curve.
+        multiples: the same with a panel a label, in both forms; none where lines are told apart.
         fluid: whether it grows and shrinks with the page; else it scrolls where it is too wide.
     """
 
@@ -48,6 +57,7 @@ class Chart:
     labels: tuple[int, ...] = ()
     hover: bool = False
     fluid: bool = True
+    multiples: tuple[Markup, ...] = ()
 
 
 def curve_chart(document: Document, task: str | None, name: str) -> Chart | None:
@@ -58,7 +68,7 @@ def curve_chart(document: Document, task: str | None, name: str) -> Chart | None
     caption = f"{plot.shows}, with pointwise {percent(document.settings.level)} bands."
     if plot.threshold is not None:
         caption += f" The dotted line at {plot.threshold:g} is the reference score."
-    return _line_chart(name, plot, caption, curve_table(document).where(task or ""))
+    return _line_chart(name, plot, caption, _drawn(curve_table(document).where(task or ""), plot))
 
 
 def profile_chart(document: Document) -> Chart | None:
@@ -71,7 +81,7 @@ def profile_chart(document: Document) -> Chart | None:
     )
     if plot is None:
         return None
-    return _line_chart("profiles", plot, caption, profile_table(document))
+    return _line_chart("profiles", plot, caption, _drawn(profile_table(document), plot))
 
 
 def interval_chart(document: Document) -> Chart | None:
@@ -98,6 +108,19 @@ def strip_chart(document: Document, task: str, name: str) -> Chart | None:
     return Chart(name, f"Final scores: {task}", caption, drawings, task_table(document).where(task))
 
 
+def runtime_chart(document: Document) -> Chart | None:
+    """Return steps per second and wall time of every label; None where no run states them."""
+    panels = runtime_panels(document)
+    if not panels:
+        return None
+    drawings = _both(lambda form: panels_drawing(panels, form))
+    caption = (
+        "Medians over all runs (strokes), from the least to the greatest (bars), as the runs' own "
+        "records state them."
+    )
+    return Chart("runtime-chart", "Runtime", caption, drawings, runtime_table(document))
+
+
 def matrix_chart(document: Document) -> Chart | None:
     """Return the probabilities of improvement, row over column."""
     if not document.all_paired:
@@ -113,10 +136,19 @@ def matrix_chart(document: Document) -> Chart | None:
     )
 
 
+def _drawn(table: Table, plot: LinePlot) -> Table:
+    """Return the rows of the labels that the plot has lines of."""
+    drawn = {line.label for line in plot.lines}
+    return replace(table, rows=tuple(row for row in table.rows if row[0] in drawn))
+
+
 def _line_chart(name: str, plot: LinePlot, caption: str, table: Table) -> Chart:
     places = tuple(sorted(line.place for line in plot.lines))
     drawings = _both(lambda form: line_drawing(plot, form))
-    return Chart(name, plot.title, caption, drawings, table, places, hover=True)
+    panels: tuple[Markup, ...] = ()
+    if bands_overlap(plot):
+        panels = _both(lambda form: multiples_drawing(plot, form, name))
+    return Chart(name, plot.title, caption, drawings, table, places, hover=True, multiples=panels)
 
 
 def _both(draw: Callable[[Form], Markup]) -> tuple[Markup, Markup]:

@@ -21,7 +21,7 @@ def line_drawing(plot: LinePlot, form: Form) -> Markup:
     """Draw lines with their bands, and below them the legend of a downloaded file."""
     wide = form == "wide"
     width, height = (WIDE, 400) if wide else (NARROW, 300)
-    x_low, x_high, y_low, y_high = _extent(plot)
+    x_low, x_high, y_low, y_high = extent(plot)
     ticks = svg.round_values(y_low, y_high, 6 if wide else 5)
     margin = 14 + 7.2 * max(map(len, svg.tick_texts(ticks)), default=1)
     x = svg.Axis(x_low, x_high, margin, width - 22)
@@ -45,7 +45,7 @@ def line_drawing(plot: LinePlot, form: Form) -> Markup:
         pieces.append(
             svg.rule(x.start, height_of_threshold, x.end, height_of_threshold, kind="mark")
         )
-    drawn = [(line.place, *_band_and_stroke(line, x, y)) for line in plot.lines]
+    drawn = [(line.place, *band_and_stroke(line, x, y)) for line in plot.lines]
     pieces += [svg.group(place, "", bands) for place, bands, _ in drawn]
     pieces += [svg.group(place, "", strokes) for place, _, strokes in drawn]
     ends = (x_low, x_high, x.start, x.end, y_low, y_high, y.start, y.end)
@@ -63,7 +63,7 @@ def line_drawing(plot: LinePlot, form: Form) -> Markup:
     )
 
 
-def _extent(plot: LinePlot) -> tuple[float, float, float, float]:
+def extent(plot: LinePlot) -> tuple[float, float, float, float]:
     """The ends of both axes: x, then y."""
     values = [v for line in plot.lines for v in (*line.y, *line.low, *line.high) if v is not None]
     x = [value for line in plot.lines for value in line.x]
@@ -72,7 +72,7 @@ def _extent(plot: LinePlot) -> tuple[float, float, float, float]:
     return (*ends, *(plot.bounds or svg.spanning([*values, *threshold])))
 
 
-def _band_and_stroke(line: Line, x: svg.Axis, y: svg.Axis) -> tuple[Markup, Markup]:
+def band_and_stroke(line: Line, x: svg.Axis, y: svg.Axis) -> tuple[Markup, Markup]:
     """A label's bands and its strokes; a gap in the values is a gap."""
     bands, strokes = [], []
     bare: tuple[float | None, ...] = (None,) * len(line.x)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from reports.content.document import Interval
 from reports.content.numbers import Cell, parts, size
-from reports.output.tables import Column, Mark, Table
+from reports.output.table import Column, Mark, Table
 from reports.text import markdown, one_line
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

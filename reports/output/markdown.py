@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from reports.content.document import Document
 from reports.output.formats import markdown_table
-from reports.output.tables import MARKS_IN_WORDS, Table, brief_main_table, look_table
+from reports.output.table import Table
+from reports.output.tables import MARKS_IN_WORDS, brief_main_table, look_table
 from reports.text import markdown, one_line, shortened
 
 _LONGEST_REASON = 300

@@ -17,18 +17,12 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from reports.content.document import Document, TaskRow
-from reports.content.numbers import Cell, parts, percent, scale_end
-from reports.output import charts, svg
+from reports.content.numbers import Cell, parts, percent, scale_end, shown
+from reports.output import charts, compact, svg
 from reports.output.charts import Chart
 from reports.output.formats import column_scales, csv_header, csv_row
-from reports.output.tables import (
-    Column,
-    Table,
-    brief_main_table,
-    overall_table,
-    report_tables,
-    split_tests,
-)
+from reports.output.table import Column, Table
+from reports.output.tables import overall_table, page_main_table, report_tables, split_tests
 from reports.text import counted, one_line, shortened
 
 _SECTIONS = (
@@ -36,12 +30,14 @@ _SECTIONS = (
     ("main-table", "Table"),
     ("figures", "Figures"),
     ("tasks", "Tasks"),
+    ("runtime-section", "Runtime"),
     ("protocol-section", "Protocol"),
     ("runs-section", "Runs"),
 )
 _LONGEST_CELL = 300
 _SHARED = ("measure", "versions", "circumstances")
 _MOST_NUMBERED = 12
+_MOST_LEADING = 3
 _WIDE = ("folder", "hyperparameters", "reason")
 
 
@@ -71,26 +67,46 @@ class _TaskSection:
     name: str
     anchor: str
     scale: str
-    scores: _Shown
-    failures: _Shown
-    tests: _Shown
-    effects: _Shown
-    speed: _Shown
-    strip: Chart | None
-    curves: Chart | None
+    scores: _Shown | None = None
+    failures: _Shown | None = None
+    tests: _Shown | None = None
+    effects: _Shown | None = None
+    speed: _Shown | None = None
+    strip: Chart | None = None
+    curves: Chart | None = None
 
 
 def render_page(document: Document) -> str:
     """Return the page: the same document gives the same text.
 
+    Where it would be larger than ``compact.MAX_PAGE_BYTES``, it shows less, and says so.
+
     Args:
         document: any; what it lacks is left out.
     """
+    if len(document.task_scores) <= compact.MANY_GROUPS:
+        page = _rendered(document, small=False)
+        if len(page.encode("utf-8", "replace")) <= compact.MAX_PAGE_BYTES:
+            return page
+    return _rendered(document, small=True)
+
+
+def _rendered(document: Document, *, small: bool) -> str:
     tables = {table.name: table for table in report_tables(document)}
     tables["curves"] = tables["curves"].where("")
+    if small:
+        tables = compact.without_rows(
+            tables, ("scores", "tasks", "failures", "tests", "efficiency", "pairs")
+        )
+        tables["set_aside"] = compact.first_rows(tables["set_aside"])
+    drawn = _charts(document)
+    for name in ("curves", "profiles"):
+        chart = drawn[name]
+        tables[name] = chart.table if chart else tables[name]
+    numbered = [(task, f"task-{number}") for number, task in enumerate(document.tasks, start=1)]
     sections = [
-        _task_section(document, task, f"task-{number}", tables)
-        for number, task in enumerate(document.tasks, start=1)
+        _bare_section(task, anchor) if small else _task_section(document, task, anchor, tables)
+        for task, anchor in numbered
     ]
     script = _resource("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -98,28 +114,27 @@ def render_page(document: Document) -> str:
     page: str = _template().render(
         document=document,
         facts=_facts(document),
+        leading=_leading(document),
         sections=[
             {"id": anchor, "title": title}
             for anchor, title in _SECTIONS
-            if with_aggregates or anchor not in ("main-table", "figures")
+            if (with_aggregates or anchor not in ("main-table", "figures"))
+            and (document.runtimes or anchor != "runtime-section")
         ],
         tables={
             **{name: _shown(table) for name, table in tables.items()},
             "scores": _shown(_numbered(tables["scores"].without({"algo", "settings"}))),
-            "table": _shown(brief_main_table(document)),
+            "table": _shown(page_main_table(document)),
             "overall": _shown(overall_table(document)),
         },
-        charts={
-            "curves": charts.curve_chart(document, None, "learning-curves"),
-            "intervals": charts.interval_chart(document),
-            "profiles": charts.profile_chart(document),
-            "pairs": charts.matrix_chart(document),
-        },
+        charts=drawn,
         tasks=sections,
+        rest=compact.REST if small else "",
         swatches=[_swatch(index) for index in range(len(document.labels))],
         data={
             "labels": [one_line(label) for label in document.labels],
-            "tables": _embedded_tables(document, tables, sections),
+            "tables": _embedded_tables(document, tables, [] if small else sections),
+            "tasks": compact.task_numbers(document) if small else [],
         },
         style=Markup(_resource("style.css").replace("/*DARK*/", _resource("dark.css"))),
         script=Markup(script),
@@ -128,17 +143,35 @@ def render_page(document: Document) -> str:
     return page
 
 
-def _task_section(
-    document: Document, task: TaskRow, anchor: str, tables: Mapping[str, Table]
-) -> _TaskSection:
+def _charts(document: Document) -> dict[str, Chart | None]:
+    return {
+        "curves": charts.curve_chart(document, None, "learning-curves"),
+        "intervals": charts.interval_chart(document),
+        "profiles": charts.profile_chart(document),
+        "pairs": charts.matrix_chart(document),
+        "runtime": charts.runtime_chart(document),
+    }
+
+
+def _scale(task: TaskRow) -> str:
     scale = f"Normalised: 0 is {scale_end(task.low)}, 1 is {scale_end(task.high)} ({task.source})."
     if not task.compared:
         scale += " Not every label ran this task, so it is in no number across tasks."
+    return scale
+
+
+def _bare_section(task: TaskRow, anchor: str) -> _TaskSection:
+    return _TaskSection(name=task.name, anchor=anchor, scale=_scale(task))
+
+
+def _task_section(
+    document: Document, task: TaskRow, anchor: str, tables: Mapping[str, Table]
+) -> _TaskSection:
     parts = _task_tables(task.name, tables)
     return _TaskSection(
         name=task.name,
         anchor=anchor,
-        scale=scale,
+        scale=_scale(task),
         **{name: _shown(table) for name, table in parts.items()},
         strip=charts.strip_chart(document, task.name, f"{anchor}-{slug(task.name)}-scores"),
         curves=charts.curve_chart(document, task.name, f"{anchor}-{slug(task.name)}-curves"),
@@ -165,6 +198,7 @@ def _embedded_tables(
         name: table
         for name, table in tables.items()
         if name not in ("tasks", "failures", "tests", "efficiency")
+        and (table.rows or name != "scores")
     }
     for section in sections:
         for name, table in _task_tables(section.name, tables).items():
@@ -173,6 +207,20 @@ def _embedded_tables(
             embedded[f"{section.anchor}-curves"] = section.curves.table
     embedded["overall"] = overall_table(document)
     return {name: _embedded(document, table) for name, table in embedded.items()}
+
+
+def _leading(document: Document) -> list[tuple[str, int, str]]:
+    """The highest IQMs and the baseline's: label, its place, the number with its interval."""
+    ranked = sorted(
+        (row for row in document.aggregates if row.iqm.value is not None),
+        key=lambda row: -(row.iqm.value or 0.0),
+    )
+    first = ranked[:_MOST_LEADING]
+    first += [row for row in ranked[_MOST_LEADING:] if row.label == document.settings.baseline]
+    return [
+        (row.label, document.labels.index(row.label), shown(row.iqm).replace("-", "−"))
+        for row in first
+    ]
 
 
 def slug(name: str) -> str:

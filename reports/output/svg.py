@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-"""Okabe and Ito (2008), told apart by colour-blind readers; their yellow is too pale for lines."""
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#80205A", "#4D41D9", "#4C3300", "#000000")
+"""Four of Okabe and Ito's (2008), and three that stand out from paper, which their others do not:
+chosen to be far apart also for readers who see no difference of red and green."""
 
 DASHES = ("", "7 3", "2 3", "9 3 2 3")
 """Changes with every round of the colours."""

@@ -81,7 +81,7 @@ def improvements(
             if method != "percentile" and value in (0.0, 1.0):
                 low, high = _without_a_loss(value, duels)
         estimates[first, second] = estimate(value, low, high)
-        estimates[second, first] = _complement(estimates[first, second])
+        estimates[second, first] = complement(estimates[first, second])
     return estimates
 
 
@@ -93,6 +93,20 @@ def probability_of_improvement(x: Scores, y: Scores) -> float:
         y: scores of the other on the same tasks; numbers of runs may differ.
     """
     return float(np.mean([duel.rate for duel in _duels(strata(x, "x"), strata(y, "y"))]))
+
+
+def bootstrap_improvement(x: Scores, y: Scores, draws: int, rng: np.random.Generator) -> Floats:
+    """Return the probability that x improves on y in resamples of both, (draws,).
+
+    Args:
+        x: scores of the algorithm in question.
+        y: scores of the other on the same tasks.
+        draws: bootstrap draws, at least 1.
+        rng: source of the draws.
+    """
+    ours, theirs = strata(x, "x"), strata(y, "y")
+    counts = [_all_counts(tasks, draws, rng) for tasks in (ours, theirs)]
+    return _resampled(_duels(ours, theirs), *counts)
 
 
 class _Duel:
@@ -176,7 +190,8 @@ def _without_a_loss(value: float, duels: list[_Duel]) -> tuple[float, float]:
     return (0.0, distance) if value == 0 else (1 - distance, 1.0)
 
 
-def _complement(estimate: Estimate) -> Estimate:
+def complement(estimate: Estimate) -> Estimate:
+    """The probability of the other's improvement."""
     low = None if estimate.high is None else 1 - estimate.high
     high = None if estimate.low is None else 1 - estimate.low
     return Estimate(1 - estimate.value, low, high)

@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,26 @@ def test_a_functions_name_is_set_off_from_its_argument_unless_in_brackets() -> N
 
     assert space(r"\log p") == 1
     assert space(r"\min(a, b)") == 0
+
+
+def test_search_works_from_disk(site: Path, tmp_path: Path) -> None:
+    """In a browser, where there is one: it starts no worker from a file."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="the package selenium is missing")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None or shutil.which("chromedriver") is None:
+        pytest.skip("no chromium with its driver on the path")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path}")
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    with webdriver.Chrome(options=options, service=service) as driver:
+        driver.get((site / "index.html").as_uri() + "?q=wilcoxon")
+        found: list[str] = []
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not found:
+            results = driver.find_elements("css selector", ".md-search-result__link")
+            found = [str(result.get_attribute("href")) for result in results]
+            time.sleep(0.1)
+    assert any("tuning.html" in link for link in found)

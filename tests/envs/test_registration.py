@@ -55,7 +55,7 @@ def test_every_class_specifies_itself(env_id):
 
 
 def test_all_ids_of_the_design_are_registered():
-    grids = ["GridWorld", "NoisyGridWorld", "CliffGrid", "FourRooms"]
+    grids = ["GridWorld", "NoisyGridWorld", "CliffGrid", "CostCliffGrid", "FourRooms"]
     crawlers = ["Crawler", "CrawlerContinuous"]
     assert list(ENVIRONMENTS) == [f"ppo_lab/{name}-v0" for name in grids + crawlers]
 

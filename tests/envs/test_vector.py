@@ -45,7 +45,7 @@ def test_one_copy_repeats_the_single_environment(env_id, mode):
             np.testing.assert_array_equal(infos["final_obs"][0], expected[0])
             expected = single.reset()
         else:
-            assert infos == {}
+            assert {*infos} <= {"cost", "_cost"}
         np.testing.assert_array_equal(observations[0], expected[0])
         endings += ended
     assert endings >= 9

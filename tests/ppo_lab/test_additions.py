@@ -41,13 +41,40 @@ def test_each_row_changes_one_thing_of_the_default(tmp_path: Path) -> None:
 
 
 def test_the_table_holds_means_and_probabilities_of_improvement() -> None:
-    scores = {DEFAULT: {"a": [0.0, 1.0], "b": [0.5, 0.5]}, "better": {"a": [2.0], "b": [0.5, 1.0]}}
+    scores = {
+        DEFAULT: {"a": {7: 0.0, 8: 1.0}, "b": {7: 0.5, 8: 0.5}},
+        "better": {"a": {8: 2.0}, "b": {7: 0.5, 8: 1.0}},
+    }
     measured = Measured(scores, [], 0.0)
-    # Without a second run of a, one of b is left out: (2 + 0.5)/2 and (1 + ½)/2.
+    # Without a second run of a, one of b is left out: (2 + 0.5)/2 and (1 + ½)/2. Of the pairs, by
+    # seed, the differences are 1 and 0, ½: (1 + ¼)/2, and of the two that differ both signs agree.
     rows = table(measured, ["a", "b"]).splitlines()
     assert rows[2].startswith("| default | 4 | 0.500 [")
-    assert rows[3] == "| better | 2 | 1.250 | 0.750 |"
+    assert rows[2].endswith("| – | – | – | – | – |")
+    assert rows[3] == (
+        "| better | 2 | 1.250 | 0.750 | 0.625 | 0.500 | – | so few pairs never could |"
+    )
     np.testing.assert_array_equal(measured.matrix("better", ["b"]), [[0.5], [1.0]])
+
+
+def test_rows_are_told_from_the_default_by_their_pairs() -> None:
+    noise = np.random.default_rng(0).normal(size=8)
+    scores = {
+        DEFAULT: {"a": dict(enumerate(noise))},
+        "up": {"a": {seed: x + 0.01 * (seed + 1) for seed, x in enumerate(noise)}},
+        "same": {"a": dict(enumerate(noise))},
+        "down": {"a": {seed: x - 0.01 * (seed + 1) for seed, x in enumerate(noise)}},
+    }
+    rows = table(Measured(scores, [], 0.0), ["a"]).splitlines()
+    # All eight signs agree: 2/2⁸ = 0.0078, three times that for the least of three p.
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows[3:]]
+    assert [(row[0], row[5], row[7]) for row in cells] == [
+        ("up", "0.023", "higher"),
+        ("same", "1.000", "not told"),
+        ("down", "0.023", "lower"),
+    ]
+    # The differences spread over 0.01 … 0.08: hardly any of the noise is left.
+    assert float(cells[0][6]) < 0.01
 
 
 def test_a_smoke_test_is_run_written_and_gone_on_with(

@@ -56,7 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_leaves_a_table_a_schedule_and_judged_runs_beside_the_constant_ones(
     finished: Path,
 ) -> None:
-    rows = list(csv.DictReader((finished / "population-ppo.csv").open()))
+    rows = list(csv.DictReader((finished / "population-ppo.csv").read_text().splitlines()))
     assert [(row["generation"], row["member"]) for row in rows] == [
         (str(generation), str(member)) for generation in (1, 2, 3) for member in (1, 2, 3)
     ]
@@ -109,7 +109,11 @@ def test_killed_command_goes_on_and_ends_with_the_same_bytes(
     ("arguments", "message"),
     [
         (["--trials", "30"], r"--trials 30 with --strategy pbt: constant settings get as many"),
-        (["--storage", "sqlite:///x.db"], r"--storage with --strategy pbt: a population goes on"),
+        (
+            ["--storage", "sqlite:///x.db"],
+            r"--storage with --strategy pbt: .* on one machine; leave",
+        ),
+        (["--cluster", "auto"], r"--cluster with --strategy pbt: .* on one machine; leave"),
         (["--population", "1"], r"--population 1: expected at least 2"),
         (["--population", "0"], r"--population 0: expected at least 2"),
         (["--generations", "9"], r"--generations 9: 96 steps are 3 rollouts of 32"),
@@ -130,3 +134,12 @@ def test_bad_usage_is_one_clear_line_and_nothing_runs(
     assert errors.count("\n") == 1
     assert re.search(message, errors)
     assert not list(tmp_path.glob("**/run.json"))
+
+
+def test_seeds_that_are_added_until_it_is_clear_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = SMALL.index("--seeds")
+    arguments = [*SMALL[:place], *SMALL[place + 2 :], "--until-clear"]
+    assert main([*arguments, "--log-folder", str(tmp_path)]) == 2
+    assert "--until-clear with --strategy pbt: a schedule is judged" in capsys.readouterr().err

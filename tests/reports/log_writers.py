@@ -1,11 +1,15 @@
 """Logs as RL Zoo and SB3 write them, by the same writers: ``yaml.dump``, ``savez``, ``Monitor``."""
 
+import json
+import struct
+import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 from stable_baselines3.common.monitor import ResultsWriter
 
@@ -76,3 +80,96 @@ def write_zoo_run(
         text = yaml.dump(OrderedDict(sorted(content.items())))
         (folder / name / f"{file}.yml").write_text(text)
     return folder
+
+
+CLEANRL_SETTINGS = {"exp_name": "ppo", "cuda": False, "total_timesteps": 1500, "gamma": 0.99}
+
+
+def write_events(
+    folder: Path,
+    tag: str,
+    values: Sequence[float],
+    steps: Sequence[int],
+    settings: Mapping[str, object] | None = None,
+) -> Path:
+    """Write an event file by TensorBoard's own writer; ``settings`` as CleanRL logs them."""
+    pytest.importorskip("tensorboard")
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    writer = EventFileWriter(str(folder))
+    if settings is not None:
+        rows = "\n".join(f"|{name}|{value}|" for name, value in settings.items())
+        text = TensorProto(dtype=7, string_val=[f"|param|value|\n|-|-|\n{rows}".encode()])
+        value = Summary.Value(tag="hyperparameters/text_summary", tensor=text)
+        writer.add_event(Event(summary=Summary(value=[value])))
+    for step, number in zip(steps, values, strict=True):
+        shown = [Summary.Value(tag=tag, simple_value=number)]
+        writer.add_event(Event(step=step, summary=Summary(value=shown)))
+    writer.close()
+    (path,) = folder.glob("*.tfevents.*")
+    return path
+
+
+def write_wandb(
+    folder: Path, config: Mapping[str, object], rows: Sequence[Mapping[str, object]]
+) -> Path:
+    """Write a ``.wandb`` file: W&B's messages in the frame of a LevelDB log."""
+    pytest.importorskip("wandb")
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    run, logged = Record(), []
+    for name, value in config.items():
+        run.run.config.update.add(key=name, value_json=json.dumps(value))
+    for number, row in enumerate(rows):
+        record = Record()
+        record.history.step.num = number
+        for name, value in row.items():
+            record.history.item.add(nested_key=[name], value_json=json.dumps(value))
+        logged.append(record)
+    data = bytearray(b":W&B\xe1\xbe\x00")
+    for record in (run, *logged):
+        _append(data, record.SerializeToString())
+    folder.mkdir(parents=True)
+    path = folder / "run-abc123.wandb"
+    path.write_bytes(data)
+    return path
+
+
+def _append(data: bytearray, record: bytes, block: int = 32_768) -> None:
+    first = True
+    while first or record:
+        left = block - len(data) % block
+        if left < 7:
+            data += bytes(left)
+            continue
+        piece, record = record[: left - 7], record[left - 7 :]
+        kind = {(True, True): 1, (True, False): 2, (False, False): 3, (False, True): 4}[
+            first, not record
+        ]
+        crc = zlib.crc32(piece, zlib.crc32(bytes([kind])))
+        data += struct.pack("<IHB", crc, len(piece), kind) + piece
+        first = False
+
+
+def write_zoo_benchmark(
+    root: Path,
+    layout: Mapping[str, Sequence[str]],
+    returns: Sequence[float] = (1.0, 2.0),
+    steps: Sequence[str] = ("1M",),
+) -> None:
+    """Write the folders and table that ``rl_zoo3.benchmark`` leaves; ``layout``: algo to envs."""
+    columns = "algo|env_id|mean_reward|std_reward|n_timesteps|eval_timesteps|eval_episodes"
+    rows = [f"|{columns}|", "|--|--|--:|--:|--|--:|--:|"]
+    for algo, envs in layout.items():
+        for number, env in enumerate(envs):
+            folder = root / f"{algo}-{env}"
+            folder.mkdir(parents=True)
+            write_monitor(folder / "0.monitor.csv", returns, env_id=env)
+            trained = steps[number % len(steps)]
+            rows.append(f"|{algo}|{env}|{np.mean(returns)}|0|{trained}|1|{len(returns)}|")
+    (root / "benchmark.md").write_text(
+        "\n".join(["## Performance of trained agents", "", *rows, ""])
+    )

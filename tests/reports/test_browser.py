@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +15,9 @@ from xml.etree import ElementTree
 import pytest
 
 from reports.content.numbers import shown
+from reports.output import compact
 from reports.output.formats import csv_text
+from reports.output.page import render_page
 from reports.output.tables import main_table
 from reports.report import Report
 
@@ -205,6 +208,98 @@ def test_tables_and_figures_download_as_csv_and_svg(fresh: Browser, report: Repo
     # The legend comes with the file, and so do the colours.
     assert "spec_ppo (tuned)" in "".join(root.itertext())
     assert 'stroke="#0072B2"' in text
+
+
+def test_the_iqm_is_on_screen_at_400_pixels(fresh: Browser, report: Report) -> None:
+    fresh.emulate(width=400)
+    leading = fresh.one(".leading dd").rect
+    assert leading["y"] + leading["height"] < 900  # without scrolling down
+    best = max(row.iqm.value or 0.0 for row in report.document.aggregates)
+    assert f"IQM {best:z.3f}" in fresh.one(".leading").text
+    cell = fresh.one("table[data-name=table] tbody td")
+    assert fresh.one("table[data-name=table] thead th:nth-child(2)").text == "IQM"
+    assert 0 < cell.rect["x"] < cell.rect["x"] + cell.rect["width"] <= 400  # nor to the side
+
+
+def test_the_first_tab_skips_to_the_report(fresh: Browser) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    fresh.one("body").send_keys(Keys.TAB)
+    link = fresh.driver.switch_to.active_element
+    assert link.text == "Skip to the report"
+    assert link.is_displayed()
+    link.send_keys(Keys.ENTER)
+    assert fresh.run("return location.hash") == "#main"
+
+
+def test_tips_come_by_keyboard_and_go_by_escape(fresh: Browser, report: Report) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    svg = fresh.one("#figure-intervals svg.wide")
+    fresh.run("arguments[0].focus()", svg)
+    tip = "return document.getElementById('tip').textContent"
+    shown_tips = []
+    for _ in range(2):
+        fresh.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+        shown_tips.append(fresh.run(tip))
+    assert shown_tips[0].startswith(f"{report.document.labels[0]}: IQM ")
+    assert shown_tips[1].startswith(f"{report.document.labels[1]}: IQM ")
+    fresh.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert fresh.run("return document.getElementById('tip').hidden") is True
+
+
+def test_a_table_is_copied_as_latex(fresh: Browser, report: Report) -> None:
+    button = fresh.one("#table button[data-latex]")
+    fresh.run("arguments[0].click()", button)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end and not (text := button.get_attribute("data-copied")):
+        time.sleep(0.05)
+    lines = text.splitlines()
+    assert lines[1].startswith(r"\begin{tabular}{lr")
+    assert lines[3].startswith("label & IQM & ")
+    assert len(lines) == 8 + len(report.document.aggregates) - 1
+    assert all(line.count(" & ") == lines[3].count(" & ") for line in lines[5:-2])
+    assert "spec\\_ppo (tuned)" in text
+    assert "\\textbf{" in text
+
+
+def test_the_command_that_repeats_it_is_shown(fresh: Browser, report: Report) -> None:
+    command = fresh.one("#repeat-section code").text
+    assert command.startswith("python -m ppo_lab.report LOGS --baseline ")
+    assert "numpy" in fresh.one("#repeat-section .caption").text
+
+
+def test_a_very_wide_page_makes_a_tasks_table_when_it_is_opened_and_filters(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compact, "MANY_GROUPS", 0)
+    monkeypatch.setattr(compact, "MAX_PAGE_BYTES", 0)
+    tasks = [*report.document.tasks]
+    more = [replace(tasks[0], name=f"Other{number}-v0") for number in range(4)]
+    page = tmp_path / "page.html"
+    page.write_text(render_page(replace(report.document, tasks=(*tasks, *more))), encoding="utf-8")
+    browser = Browser(page, tmp_path)
+    try:
+        task = browser.one("#task-1")
+        assert browser.run("return arguments[0].querySelector('table')", task) is None
+        browser.run("arguments[0].open = true", task)
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end and not browser.all("#task-1 table"):
+            time.sleep(0.05)
+        rows = [row for row in report.document.task_scores if row.task == tasks[0].name]
+        names = [node.text for node in browser.all("#task-1 tbody th")]
+        assert names == [row.label for row in rows]
+        box = browser.one("#filter")
+        box.send_keys("Other1")
+        shown_tasks = [node for node in browser.all(".task") if node.is_displayed()]
+        assert [node.text.split("\n")[0] for node in shown_tasks] == ["Other1-v0"]
+        box.clear()
+        box.send_keys("spec_ppo")
+        kept = [node.text for node in browser.all("#task-1 tbody th") if node.is_displayed()]
+        assert kept == [name for name in names if "spec_ppo" in name]
+        assert 0 < len(kept) < len(names)
+    finally:
+        browser.driver.quit()
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])

@@ -65,6 +65,7 @@ class ClusterExecutor(Generic[T]):
         run_timeout: what the tasks give to :func:`~ppo_lab.runs.worker_pool.time_limit`.
         jobs: at most so many runs at the same time; None: as many as there is room for.
         say: told in a line of what differs between the nodes.
+        driver: what talks to the cluster, in a process of its own.
 
     Raises:
         ArgumentError: there is no such cluster, or a node is not fit for the runs.
@@ -79,6 +80,7 @@ class ClusterExecutor(Generic[T]):
         run_timeout: float | None = None,
         jobs: int | None = None,
         say: Callable[[str], None] = lambda _: None,
+        driver: Callable[[Connection, ClusterSettings, bytes], None] = serve,
     ) -> None:
         self.run_timeout = run_timeout
         self._cluster, self._home, self._jobs, self._say = cluster, home, jobs, say
@@ -94,14 +96,18 @@ class ClusterExecutor(Generic[T]):
         self._token = None if home is None else home / f".shared-{secrets.token_hex(8)}"
         if self._token is not None:
             self._token.touch()
-        self._connection, self._process = self._started(needs)
+        self._connection, self._process = self._started(needs, driver)
         try:
             self._wait_until_ready()
         except BaseException:
             self.close()
             raise
 
-    def _started(self, needs: Iterable[Need]) -> tuple[Connection, Any]:
+    def _started(
+        self,
+        needs: Iterable[Need],
+        driver: Callable[[Connection, ClusterSettings, bytes], None],
+    ) -> tuple[Connection, Any]:
         home = "" if self._home is None else str(self._home.resolve())
         orders = Orders(
             home=home or None,
@@ -113,9 +119,7 @@ class ClusterExecutor(Generic[T]):
         )
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(
-            target=serve, args=(theirs, self._cluster, pickle.dumps(orders)), daemon=True
-        )
+        process = context.Process(target=driver, args=(theirs, self._cluster, pickle.dumps(orders)))
         process.start()
         theirs.close()
         return ours, process

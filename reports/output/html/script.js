@@ -58,6 +58,30 @@
     group.addEventListener("pointerleave", () => { tip.hidden = true; });
   }
 
+  // The same by keyboard: a figure takes the focus, the arrow keys go from tip to tip.
+  for (const svg of all(".plot svg")) {
+    const groups = all("[data-tip]", svg);
+    if (!groups.length || svg.closest(".lines")) continue;
+    let at = -1;
+    const leave = () => {
+      tip.hidden = true;
+      groups[at]?.classList.remove("tip-here");
+    };
+    svg.tabIndex = 0;
+    svg.addEventListener("blur", leave);
+    svg.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+      if (!move) return;
+      event.preventDefault();
+      leave();
+      at = Math.max(0, Math.min(at + move, groups.length - 1));
+      groups[at].classList.add("tip-here");
+      const box = groups[at].getBoundingClientRect();
+      showTip([line(groups[at].dataset.tip)], box.right, box.top);
+    });
+  }
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
+
   // Lines: the values of every visible curve nearest to the pointer's x; arrow keys move along.
   const figures = (value) => value === null ? "–" : Number(value).toLocaleString("en", {
     maximumFractionDigits: Math.abs(value) < 10 ? 3 : Math.abs(value) < 1000 ? 1 : 0 });
@@ -119,7 +143,65 @@
       show(next, box.left + box.width * (next - left) / (right - left), box.top + 20);
     });
   }
-  for (const figure of all(".lines")) for (const svg of all(".plot svg", figure)) hover(figure, svg);
+  for (const figure of all(".lines")) for (const svg of all(".plot svg[data-frame]", figure)) hover(figure, svg);
+
+  // A page of very many tasks: the table of a task is made when the task is opened.
+  const columns = ["label", "runs", "mean", "IQM"];
+  function scoresOf(rows) {
+    const box = document.createElement("div");
+    box.className = "scroll";
+    box.tabIndex = 0;
+    const table = box.appendChild(document.createElement("table"));
+    const head = table.createTHead().insertRow();
+    columns.forEach((title, at) => {
+      const cell = head.appendChild(document.createElement("th"));
+      cell.scope = "col";
+      cell.className = at ? "number" : "";
+      cell.textContent = title;
+    });
+    const body = table.createTBody();
+    for (const [label, runs, mean, low, high, iqm] of rows) {
+      const row = body.insertRow();
+      const name = row.appendChild(document.createElement("th"));
+      name.scope = "row";
+      name.textContent = data.labels[label];
+      const ends = low === null ? "" : ` [${figures(low)}, ${figures(high)}]`;
+      for (const text of [runs, figures(mean) + ends, figures(iqm)])
+        row.insertCell().textContent = text;
+    }
+    return box;
+  }
+  all(".task").forEach((task, number) => {
+    if (!data.tasks.length) return;
+    const make = () => {
+      if (task.open && !task.querySelector("table")) task.append(scoresOf(data.tasks[number]));
+      filterRows();
+    };
+    task.addEventListener("toggle", make);
+  });
+
+  // The filter: tasks whose name holds the text; where none does, rows of such labels everywhere.
+  const filter = document.getElementById("filter");
+  const holds = (node, text) => node.textContent.toLowerCase().includes(text);
+  const keep = (node, kept) => node.toggleAttribute("data-filtered", !kept);
+  function filterRows() {
+    if (!filter) return;
+    const text = filter.value.trim().toLowerCase();
+    const tasks = all(".task");
+    const named = tasks.filter((task) => holds(task.querySelector("summary"), text));
+    for (const task of tasks) keep(task, !named.length || named.includes(task));
+    const byLabel = text && !named.length;
+    for (const name of all("main tbody th"))
+      keep(name.parentElement, !byLabel || holds(name, text));
+    const labels = data.labels.filter((label) => label.toLowerCase().includes(text)).length;
+    document.getElementById("found").textContent =
+      !text ? "" : named.length ? `${named.length} of ${tasks.length} tasks`
+        : `${labels} of ${data.labels.length} labels`;
+  }
+  if (filter) {
+    filter.parentElement.hidden = false;
+    filter.addEventListener("input", filterRows);
+  }
 
   // Downloads.
   function save(name, type, text) {
@@ -156,6 +238,38 @@
   for (const tools of all(".tools")) tools.hidden = false;
   for (const control of all("[data-csv]")) control.addEventListener("click", () =>
     save(`${control.dataset.csv}.csv`, "text/csv", csv(data.tables[control.dataset.csv])));
+  // A table as LaTeX, for booktabs: the rows and columns that the page shows.
+  const LATEX = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
+    "–": "--", "−": "$-$", "…": "\\ldots{}", "τ": "$\\tau$", "±": "$\\pm$", "<": "\\textless{}",
+    ">": "\\textgreater{}", "|": "\\textbar{}", '"': "\\textquotedbl{}", "[": "{[}", "*": "{*}" };
+  const latex = (text) => text.replace(/\s+/g, " ").trim()
+    .replace(/[\\~^–−…τ±<>|"[*{}$&#%_]/g, (sign) => LATEX[sign] ?? `\\${sign}`);
+  function latexTable(table) {
+    const kinds = [...table.tHead.rows[0].cells].map((c) => c.className.includes("number") ? "r" : "l");
+    const cell = (node) => node.querySelector("b")
+      ? `\\textbf{${latex(node.querySelector("b").textContent)}} ${latex(node.querySelector(".ends")?.textContent ?? "")}`.trim()
+      : latex(node.textContent);
+    const row = (of) => `${[...of.cells].map(cell).join(" & ")} \\\\`;
+    const body = [...table.tBodies[0].rows].filter((of) => !of.hasAttribute("data-filtered"));
+    return ["% \\usepackage{booktabs}", `\\begin{tabular}{${kinds.join("")}}`, "\\toprule",
+      row(table.tHead.rows[0]), "\\midrule", ...body.map(row), "\\bottomrule", "\\end{tabular}", ""].join("\n");
+  }
+  async function copy(text) {
+    try { await navigator.clipboard.writeText(text); return true; } catch { /* not allowed here */ }
+    const area = document.body.appendChild(document.createElement("textarea"));
+    area.value = text;
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+  for (const control of all("[data-latex]")) control.addEventListener("click", async () => {
+    const text = latexTable(control.closest(".table-block").querySelector("table"));
+    control.dataset.copied = text;
+    const done = await copy(text);
+    control.textContent = done ? "Copied" : "Not copied";
+    setTimeout(() => { control.textContent = "LaTeX"; }, 1500);
+  });
   for (const control of all("[data-svg]")) control.addEventListener("click", () => {
     const figure = control.closest("figure");
     save(`${figure.dataset.name}.svg`, "image/svg+xml", standalone(figure.querySelector(".plot svg")));

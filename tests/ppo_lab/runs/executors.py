@@ -20,6 +20,39 @@ def light_worker() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, timeout=20.0)
 
 
+class InThisProcess(Generic[T]):
+    """An executor that does one task after the other when it is asked what is finished."""
+
+    run_timeout: float | None = None
+    where = ""
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[object, Callable[..., T], tuple[object, ...]]] = deque()
+
+    @property
+    def busy(self) -> int:
+        return len(self._queue)
+
+    @property
+    def free(self) -> int:
+        return 1 - self.busy
+
+    def oldest(self) -> tuple[object, float] | None:
+        return (self._queue[0][0], 0.0) if self._queue else None
+
+    def submit(self, key: object, function: Callable[..., T], *arguments: object) -> None:
+        self._queue.append((key, function, arguments))
+
+    def finished(self, timeout: float) -> list[tuple[object, T | Death]]:
+        if not self._queue:
+            return []
+        key, function, arguments = self._queue.popleft()
+        return [(key, function(*arguments))]
+
+    def close(self) -> None:
+        self._queue.clear()
+
+
 class ProcessPerTask(Generic[T]):
     """An executor that starts a process for each task, and keeps none."""
 

@@ -15,6 +15,7 @@ from ppo_lab.runs.cluster.executor import ClusterExecutor
 from ppo_lab.runs.executor import Executor, Retrying
 from ppo_lab.runs.worker_pool import WorkerPool
 from tests.ppo_lab.runs.cluster.ray_cluster import RayCluster
+from tests.ppo_lab.runs.cluster.without_ray import serve
 from tests.ppo_lab.runs.executors import light_worker
 from tuning.heart import Heart
 from tuning.shared_executor import SharedExecutor
@@ -27,6 +28,13 @@ def on_a_cluster(cluster: RayCluster, run_timeout: float | None) -> Iterator[Exe
     """All of a cluster's nodes."""
     settings = ClusterSettings(cluster.address, 1.0, 0.0, (), ppo_lab.__version__)
     yield ClusterExecutor(settings, None, (), run_timeout)
+
+
+@contextmanager
+def without_ray(run_timeout: float | None) -> Iterator[Executor[Any]]:
+    """A cluster's executor whose nodes are processes of this machine."""
+    settings = ClusterSettings("", 1.0, 0.0, (), ppo_lab.__version__)
+    yield ClusterExecutor(settings, None, (), run_timeout, driver=serve)
 
 
 @contextmanager

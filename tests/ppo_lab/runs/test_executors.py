@@ -1,7 +1,7 @@
 """What every executor of tasks keeps to, with the further tries that production gives a task.
 
-Worker processes of this machine, a storage that is shared, a Ray cluster (slow: its processes are
-real ones), and one that is no more than the contract.
+Worker processes of this machine, a storage that is shared, a cluster without Ray, a cluster of
+Ray's real processes (slow), and one that is no more than the contract.
 """
 
 import importlib.util
@@ -38,7 +38,9 @@ def cluster() -> Iterator[RayCluster]:
         yield made
 
 
-@pytest.fixture(params=[*ALONE, "shared storage", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=[*ALONE, "shared storage", "cluster", pytest.param("ray", marks=pytest.mark.slow)]
+)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -48,12 +50,13 @@ def executor(
     kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Executor[Any]]:
     # Imported here: every worker process imports this file, and need not wait for torch.
-    from tests.ppo_lab.runs.many_machines import on_a_cluster, sharing
+    from tests.ppo_lab.runs.many_machines import on_a_cluster, sharing, without_ray
 
     makers: dict[str, Callable[[], AbstractContextManager[Executor[Any]]]] = {
         "worker pool": lambda: nullcontext(Retrying(WorkerPool(2, RUN_TIMEOUT, light_worker))),
         "process per task": lambda: nullcontext(Retrying(ProcessPerTask(2, RUN_TIMEOUT))),
         "shared storage": lambda: sharing(tmp_path_factory.mktemp("storage"), RUN_TIMEOUT),
+        "cluster": lambda: without_ray(RUN_TIMEOUT),
         "ray": lambda: on_a_cluster(request.getfixturevalue("cluster"), RUN_TIMEOUT),
     }
     with makers[kind]() as made:
@@ -176,7 +179,7 @@ class TestExecutor:
     def test_death_is_its_own_tasks_and_the_others_results_are_kept(
         self, executor: Executor[Any], kind: str, tmp_path: Path
     ) -> None:
-        tries = 3 if kind == "ray" else 2
+        tries = 3 if kind in ("ray", "cluster") else 2
         for how in ("exit", "killed", "once"):
             executor.submit(how, die, how, tmp_path / how)
         for name in ("result 1", "result 2"):
@@ -202,7 +205,7 @@ class TestExecutor:
         keys = [key for key, _ in arrived]
         assert sorted(keys) == ["dies", "long 1", "long 2", "long 3"]
         assert keys.index("dies") < keys.index("long 3")
-        assert dict(arrived)["dies"] == (2 if kind == "ray" else 1)
+        assert dict(arrived)["dies"] == (2 if kind in ("ray", "cluster") else 1)
         assert max(dict(arrived).values()) == 2  # the others ran beside each other
 
     def test_overdue_task_is_ended_and_not_tried_again(

@@ -20,6 +20,7 @@ def test_json_holds_the_whole_document(document: Document) -> None:
         "improvement",
         "rank_p",
         "rank_p_holm",
+        "told_until_clear",
     }
 
 

@@ -99,7 +99,7 @@ def test_many_bad_rows_are_counted_not_listed(tmp_path: Path) -> None:
     [
         ("", "line 1 holds no header"),
         ("algo,env,seed\n", "no column score"),
-        ("a,b\n1,2\n", "no column algorithm (or algo, method, agent); found: a, b"),
+        ("a,b\n1,2\n", "no column algorithm (or algo, method, agent, exp_name); found: a, b"),
         ('#{"t_start": 1}\nr,l,t\n', "give the folder that it lies in"),
         ("\udcff\udcfe", "UnicodeDecodeError"),
     ],

@@ -15,11 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.logs import archives, opening
+from reports.logs import archives, event_files, opening, wandb_files
 from reports.logs.loading import load_runs
 from reports.logs.records import EVALUATION, GIVEN, TRAINING, NoRunsError, Run
 from tests.reports.conftest import write_run
-from tests.reports.log_writers import write_evaluations, write_monitor, write_zoo_run
+from tests.reports.log_writers import (
+    CLEANRL_SETTINGS,
+    write_evaluations,
+    write_events,
+    write_monitor,
+    write_wandb,
+    write_zoo_run,
+)
 
 ENV = "CartPole-v1"
 STEPS = (500, 1000, 1500)
@@ -81,6 +88,47 @@ def parallel_folder(root: Path, algo: str, seed: int) -> list[Path]:
     return [first, second]
 
 
+def label_env_folder(root: Path, algo: str, seed: int) -> list[Path]:
+    path = root / f"seed_{seed}" / f"{algo}-{ENV}" / "0.monitor.csv"
+    path.parent.mkdir(parents=True)
+    write_monitor(path, EPISODES, lengths=[500] * 3, env_id=ENV)
+    return [path]
+
+
+def cleanrl_folder(root: Path, algo: str, seed: int) -> list[Path]:
+    folder = root / f"{ENV}__{algo}__{seed}__1700000000"
+    settings = {**CLEANRL_SETTINGS, "exp_name": algo, "env_id": ENV, "seed": seed}
+    return [write_events(folder, "charts/episodic_return", EPISODES, STEPS, settings)]
+
+
+def tensorboard_folder(root: Path, algo: str, seed: int) -> list[Path]:
+    folder = root / f"seed{seed}" / ENV / f"{algo}_1"
+    return [write_events(folder, "eval/mean_reward", CURVE, STEPS)]
+
+
+def wandb_folder(root: Path, algo: str, seed: int) -> list[Path]:
+    rows = [
+        {"charts/episodic_return": value, "global_step": step}
+        for value, step in zip(EPISODES, STEPS, strict=True)
+    ]
+    config = {**CLEANRL_SETTINGS, "exp_name": algo, "env_id": ENV, "seed": seed}
+    return [write_wandb(root / f"offline-run-20260101_000000-{seed}", config, rows)]
+
+
+def cached_folder(root: Path, algo: str, seed: int) -> list[Path]:
+    folder = root / "entity" / "cleanrl" / f"id{seed}"
+    folder.mkdir(parents=True)
+    lines = [
+        f"{n},{step},{value}" for n, (step, value) in enumerate(zip(STEPS, EPISODES, strict=True))
+    ]
+    history = folder / "run_df.csv"
+    history.write_text("\n".join([",global_step,charts/episodic_return", *lines]) + "\n")
+    config = {**CLEANRL_SETTINGS, "exp_name": algo, "env_id": ENV, "seed": seed}
+    settings = folder / "run.json"
+    settings.write_text(json.dumps({"id": "id1", "name": "a run", "config": config, "tags": []}))
+    return [history, settings]
+
+
 def score_table(root: Path, algo: str, seed: int) -> list[Path]:
     root.mkdir(parents=True, exist_ok=True)
     path = root / "scores.csv"
@@ -126,6 +174,11 @@ KINDS = (
     Kind(evaluated_folder, "sb3"),
     Kind(monitored_folder, "sb3", TRAINING),
     Kind(parallel_folder, "sb3", TRAINING),
+    Kind(label_env_folder, "sb3", TRAINING),
+    Kind(cleanrl_folder, "tensorboard", TRAINING),
+    Kind(tensorboard_folder, "tensorboard"),
+    Kind(wandb_folder, "wandb", TRAINING),
+    Kind(cached_folder, "openrlbenchmark", TRAINING),
     Kind(score_table, "scores", GIVEN, shared=True),
 )
 
@@ -267,13 +320,15 @@ class TestEverySource:
             ".csv": opening.MAX_TABLE_BYTES,
             ".json": opening.MAX_RECORD_BYTES,
             ".yml": opening.MAX_RECORD_BYTES,
+            ".wandb": wandb_files.MAX_WANDB_BYTES,
         }
         for number in range(len(kind.write(tmp_path / "0", "mine", 1))):
             root = tmp_path / f"large{number}"
             path = kind.write(root, "mine", 1)[number]
-            os.truncate(path, limits[path.suffix] + 1)  # a hole: takes no disk
+            limit = limits.get(path.suffix, event_files.MAX_EVENT_BYTES)
+            os.truncate(path, limit + 1)  # a hole: takes no disk
             (reason,) = reasons(kind.source(root))
-            assert f"is larger than {limits[path.suffix] // 1_000_000} MB" in reason
+            assert f"is larger than {limit // 1_000_000} MB" in reason
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
     def test_a_pipe_in_place_of_a_file_does_not_hang(self, kind: Kind, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from markdown_it import MarkdownIt
 from reports.content.document import Document, Interval
 from reports.content.numbers import Cell, CellKind, parts, shown
 from reports.output.formats import csv_text, latex, latex_table, markdown_table
-from reports.output.tables import Column, Table, report_tables
+from reports.output.table import Column, Table
+from reports.output.tables import report_tables
 from reports.text import one_line
 
 THIRD = Interval(1 / 3, 0.25, 2 / 3)

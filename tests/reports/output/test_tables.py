@@ -4,11 +4,9 @@ import pytest
 
 from reports.content.document import Document, Interval
 from reports.content.numbers import Cell
+from reports.output.table import Column, Mark, Table
 from reports.output.tables import (
     TABLE_NAMES,
-    Column,
-    Mark,
-    Table,
     brief_main_table,
     report_tables,
     split_tests,
