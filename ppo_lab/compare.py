@@ -330,12 +330,10 @@ def _report(
 
 
 def _is_newer(page: Path, runs: Iterable[Path], began: float) -> bool:
-    """Whether a page was written since then, after the last of these runs."""
-    try:
-        written = page.stat().st_mtime
-        return written >= max(began, *((run / "run.json").stat().st_mtime for run in runs))
-    except FileNotFoundError:
-        return False
+    """Whether a page was written since then, after the last of these runs that was made."""
+    records = (run / "run.json" for run in runs)
+    made = [record.stat().st_mtime for record in records if record.exists()]
+    return page.exists() and page.stat().st_mtime >= max([began, *made])
 
 
 def _turn(executor: "Executor[RunResult]", url: str | None) -> AbstractContextManager[None]:

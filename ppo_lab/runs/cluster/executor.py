@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import os
 import pickle
 import secrets
 import sys
@@ -22,7 +23,7 @@ from ppo_lab.runs.cluster.packing import PackError
 from ppo_lab.runs.cpu import differing_cpus
 from ppo_lab.runs.executor import Death
 from ppo_lab.runs.folder import circumstances
-from ppo_lab.runs.storage_url import shown_url, words_without_passwords
+from ppo_lab.runs.storage_url import words_without_passwords
 
 __all__ = ["BUNDLE_SECONDS", "MOST_LOSSES", "ClusterExecutor", "bundle_size"]
 
@@ -33,6 +34,8 @@ MOST_LOSSES = 3
 BUNDLE_SECONDS = 5.0
 """Runs that are shorter are sent several at a time, so that a task of Ray's takes about as long."""
 MOST_IN_BUNDLE = 200
+REMEMBERED = 100
+"""Runs whose mean time decides the size of a bundle."""
 START_SECONDS = 240.0
 CLOSE_SECONDS = 15.0
 GOES_ON = "the same command goes on from here"
@@ -90,10 +93,12 @@ class ClusterExecutor(Generic[T]):
         self._outcomes: deque[tuple[_Task, T | Death | BaseException]] = deque()
         self._numbers = 0
         self._nodes = self._slots = 0
-        self._seconds: list[float] = []
+        self._seconds: deque[float] = deque(maxlen=REMEMBERED)
         self._cpus: dict[str, Mapping[str, Any]] = {}
         self._warned: set[str] = set()
-        self._token = None if home is None else home / f".shared-{secrets.token_hex(8)}"
+        self._token = (
+            None if home is None else home / f".probe-{os.getpid()}-{secrets.token_hex(8)}"
+        )
         if self._token is not None:
             self._token.touch()
         self._connection, self._process = self._started(needs, driver)
@@ -135,8 +140,7 @@ class ClusterExecutor(Generic[T]):
 
     @property
     def _shown(self) -> str:
-        address = self._cluster.address
-        return f"--cluster {shown_url(address) if '://' in address else address}"
+        return f"--cluster {self._cluster.address}"
 
     @property
     def busy(self) -> int:
@@ -211,8 +215,7 @@ class ClusterExecutor(Generic[T]):
 
     @property
     def _mean_seconds(self) -> float | None:
-        last = self._seconds[-100:]
-        return sum(last) / len(last) if last else None
+        return sum(self._seconds) / len(self._seconds) if self._seconds else None
 
     def _pass_on(self) -> None:
         """Keep every core busy, and where runs are short one more bundle waiting for each."""

@@ -10,11 +10,11 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 import ppo_lab
+from benchmarks.ray_cluster import RayCluster
 from ppo_lab.runs.cluster.driver import ClusterSettings
 from ppo_lab.runs.cluster.executor import ClusterExecutor
 from ppo_lab.runs.executor import Executor, Retrying
 from ppo_lab.runs.worker_pool import WorkerPool
-from tests.ppo_lab.runs.cluster.ray_cluster import RayCluster
 from tests.ppo_lab.runs.cluster.without_ray import serve
 from tests.ppo_lab.runs.executors import light_worker
 from tuning.heart import Heart

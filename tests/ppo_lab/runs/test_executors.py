@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.ray_cluster import RayCluster, ray_cluster
 from ppo_lab.runs.executor import Death, Executor, Retrying
 from ppo_lab.runs.worker_pool import WorkerPool, time_limit
-from tests.ppo_lab.runs.cluster.ray_cluster import RayCluster, ray_cluster
 from tests.ppo_lab.runs.executors import ProcessPerTask, light_worker
 
 MOST_SECONDS = 60.0

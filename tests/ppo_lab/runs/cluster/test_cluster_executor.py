@@ -85,7 +85,7 @@ def test_where_the_nodes_see_the_home_runs_are_left_in_it(
 def test_where_they_do_not_the_folders_come_back_and_what_is_there_goes_with_them(
     executor: ClusterExecutor[Any], home: Path, tmp_path: Path
 ) -> None:
-    [token] = home.glob(".shared-*")
+    [token] = home.glob(".probe-*")
     token.unlink()
     leave(home / "ppo" / "x_2", 2.0)
     for number in (1, 2):
@@ -108,7 +108,7 @@ def test_a_task_whose_node_is_lost_is_made_on_another(
 def test_a_node_whose_disk_is_full_is_not_the_runs_fault(
     executor: ClusterExecutor[Any], home: Path, tmp_path: Path
 ) -> None:
-    [token] = home.glob(".shared-*")
+    [token] = home.glob(".probe-*")
     token.unlink()
     executor.submit("full", full_disk, tmp_path / "note")
     death = outcomes(executor)["full"]

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-HOME = Path(__file__).resolve().parents[4]
+HOME = Path(__file__).resolve().parents[1]
 ANSWER_SECONDS = 180.0
 STARTED = "will now block forever"
 """What ``ray start --block`` says when all its processes run."""
@@ -119,6 +119,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def parent_of(process: Path) -> int:
+    """The process that has started one, by its folder below ``/proc``; 0: it is gone."""
     try:
         return int((process / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -126,18 +127,8 @@ def parent_of(process: Path) -> int:
 
 
 def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port: int = listening.getsockname()[1]
     return port
-
-
-def command(*words: str, more: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
-    """``python -m ppo_lab.compare`` with these words, its output in pipes."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "ppo_lab.compare", *words],
-        env={**os.environ, "PYTHONPATH": str(HOME), **(more or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
