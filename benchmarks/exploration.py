@@ -75,8 +75,7 @@ def table(outcomes: list[Outcome]) -> str:
     of = {(outcome.algorithm, outcome.seed): outcome for outcome in outcomes}
     seeds = sorted({outcome.seed for outcome in outcomes})
     lines = [
-        f"Exact expected return over {MAX_EPISODE_STEPS} steps (optimum {best:.3f}), states "
-        "visited:",
+        f"Exact return over {MAX_EPISODE_STEPS} steps (optimum {best:.3f}), states visited:",
         "",
         "| seed | PPO | PPO visited | RND | RND visited |",
         "|---|---|---|---|---|",

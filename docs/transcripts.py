@@ -43,7 +43,7 @@ def output_of(command: str, folder: Path) -> str:
         words,
         shell=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": paths, "MPLBACKEND": "agg", "COLUMNS": "100"},
+        env={**os.environ, "PYTHONPATH": paths, "MPLBACKEND": "agg", "COLUMNS": "80"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

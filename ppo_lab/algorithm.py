@@ -16,7 +16,14 @@ from stable_baselines3.common.type_aliases import (
 )
 from stable_baselines3.common.utils import FloatSchedule
 
-from ppo_lab.arguments import Backend, Objective, check_arguments, check_policy, check_rollout_shape
+from ppo_lab.arguments import (
+    Backend,
+    Objective,
+    check_arguments,
+    check_policy,
+    check_rollout_shape,
+    suggests_names,
+)
 from ppo_lab.compiled.choice import BackendChoice
 from ppo_lab.compiled.two_backends import TwoBackendAlgorithm
 from ppo_lab.errors import broken_update
@@ -114,6 +121,7 @@ class SpecPPO(
         "MultiInputPolicy": MultiInputPolicy,
     }
 
+    @suggests_names
     def __init__(
         self,
         policy: str | type[ActorCriticPolicy],

@@ -1,21 +1,23 @@
 """Validation of SpecPPO's arguments: every impossible combination in one sentence."""
 
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal, get_args
+from typing import Any, Literal, ParamSpec, get_args
 
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import BasePolicy
 
-from ppo_lab.errors import ArgumentError
+from ppo_lab.errors import ArgumentError, UnknownArgumentError
 from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer
 from ppo_lab.ppo.objectives import Objective
 from ppo_lab.ppo.policies import SpecActorCriticPolicy
 from ppo_lab.ppo.rnd import RandomNetworkDistillation
 from ppo_lab.ppo.schedules import LinearAnnealing, as_schedule
 from ppo_lab.ppo.trust_region import KL_COEF_BOUNDS
+from ppo_lab.registry import unknown_hyperparameter
 
 __all__ = [
     "BACKENDS",
@@ -24,7 +26,10 @@ __all__ = [
     "check_arguments",
     "check_policy",
     "check_rollout_shape",
+    "suggests_names",
 ]
+
+Parameters = ParamSpec("Parameters")
 
 Backend = Literal["auto", "torch", "compiled"]
 BACKENDS = get_args(Backend)
@@ -46,6 +51,26 @@ _OF_THE_CRITIC = ("critic_max_grad_norm", "critic_learning_rate", "clip_range_vf
 _OF_COSTS = ("cost_limit", "cost_gamma", "cost_learning_rate")
 _FLAGS = ("mask_actions", "normalize_value")
 _MAY_BE_NONE = ("target_kl", *_OF_THE_CRITIC, *_OF_COSTS)
+
+
+def suggests_names(constructor: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """A constructor that says which keyword was meant where Python says that there is no such one.
+
+    Args:
+        constructor: without ``**kwargs``.
+    """
+    names = inspect.signature(constructor).parameters
+
+    @functools.wraps(constructor)
+    def checked(*arguments: Parameters.args, **keywords: Parameters.kwargs) -> None:
+        for name in keywords:
+            if name not in names:
+                whose = type(arguments[0]).__name__
+                known = [each for each in names if each != "self" and not each.startswith("_")]
+                raise UnknownArgumentError(unknown_hyperparameter(name, whose, known))
+        constructor(*arguments, **keywords)
+
+    return checked
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """``python -m ppo_lab.compare``: algorithms × environments × seeds, and a report."""
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +16,9 @@ from ppo_lab.commands.executors import (
     check_cluster,
     make_executor,
 )
+from ppo_lab.commands.names import with_compare_names
 from ppo_lab.commands.options import CompareOptions
+from ppo_lab.commands.parsing import any_case, whole
 from ppo_lab.commands.shared import (
     CommandParser,
     add_environment_flags,
@@ -47,15 +48,27 @@ PROGRAM = "ppo_lab.compare"
 SEEDS = 10
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     parser = CommandParser(
+        CompareOptions,
         prog=f"python -m {PROGRAM}",
         description="Train every algorithm on every environment with every seed, and report the "
         "comparison. The same command goes on where it was stopped; more --seeds add to what is "
         "there.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        examples=(
+            (
+                "SpecPPO and SB3's PPO, ten seeds each",
+                f"python -m {PROGRAM} --envs CartPole-v1 --timesteps 5e4 --settings default",
+            ),
+            (
+                "three algorithms with RL Zoo's settings on two tasks",
+                f"python -m {PROGRAM} --algos spec_ppo ppo a2c --envs CartPole Acrobot -n 1e5",
+            ),
+        ),
     )
     _add_runs(parser)
+    _add_settings(parser)
+    _add_making(parser)
     _add_report(parser)
     add_until_clear_flags(parser)
     add_environment_flags(parser)
@@ -65,15 +78,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_runs(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+def _add_runs(parser: CommandParser) -> None:
+    add = parser.add_argument_group("the runs").add_argument
     add(
         "--algos",
         nargs="+",
         default=["spec_ppo", "ppo"],
         metavar="NAME",
         help="spec_ppo, ppo, a2c, trpo, ppo_lstm, ppo_mask, dqn, qrdqn, sac, td3, ddpg, tqc, "
-        "crossq, ars, q_learning, optimal",
+        "crossq, ars, q_learning, optimal (default: spec_ppo ppo)",
     )
     add(
         "--envs",
@@ -84,29 +97,50 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--seeds",
-        type=int,
-        default=None,
-        help="test seeds of each algorithm and environment; None: 10, or as --until-clear finds",
+        type=whole,
+        metavar="N",
+        help="test seeds of each algorithm and environment (default: 10, or as --until-clear "
+        "finds)",
     )
-    add("--timesteps", type=int, required=True, help="environment steps of each run")
-    add("--seed", type=int, default=0, help="decides every other seed")
-    add("--jobs", type=int, default=None, help="processes, one core each; None: all cores")
     add(
-        "--run-timeout",
-        type=float,
-        default=None,
-        metavar="SECONDS",
-        help="end a run that takes longer, which counts as failed; None: no limit",
+        "--timesteps",
+        type=whole,
+        required=True,
+        metavar="N",
+        help="environment steps of each run, such as 1e5",
     )
-    add("--n-envs", type=int, default=None, help="environments of each run; None: the settings'")
-    add("--episodes", type=int, default=100, help="evaluation episodes behind each score")
-    add("--points", type=int, default=5, help="evaluations over each run; 1: the final one alone")
+    add("--seed", type=whole, default=0, help="decides every other seed (default: 0)")
+    add(
+        "--n-envs",
+        type=whole,
+        metavar="N",
+        help="parallel environments of each run (default: the settings')",
+    )
+    add(
+        "--episodes",
+        type=whole,
+        default=100,
+        metavar="N",
+        help="evaluation episodes behind each score (default: 100)",
+    )
+    add(
+        "--points",
+        type=whole,
+        default=5,
+        metavar="N",
+        help="evaluations over each run; 1: the final one alone (default: 5)",
+    )
+
+
+def _add_settings(parser: CommandParser) -> None:
+    add = parser.add_argument_group("their settings").add_argument
     add(
         "--settings",
+        type=any_case,
         choices=("zoo", "committed", "default"),
         default="zoo",
         help="hyperparameters: RL Zoo's, which need rl_zoo3; PPO Lab's for spec_ppo, which ppo, "
-        "ppo_lstm and ppo_mask take too; or each algorithm's defaults",
+        "ppo_lstm and ppo_mask take too; or each algorithm's defaults (default: zoo)",
     )
     add(
         "--conf",
@@ -115,19 +149,52 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME=]FILE",
         help="hyperparameters of all algorithms, or of NAME, from YAML in RL Zoo's format",
     )
-    add("--preset", default=None, help="named settings for spec_ppo on top: recommended, sb3")
+    add("--preset", metavar="NAME", help="named settings of spec_ppo on top: recommended, sb3")
+    add(
+        "-P",
+        "--hyperparams",
+        nargs="+",
+        metavar="[ALGO.]NAME:VALUE",
+        help="single ones on top of all, for every algorithm or for one; no code is run",
+    )
 
 
-def _add_report(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+def _add_making(parser: CommandParser) -> None:
+    add = parser.add_argument_group("how they are made").add_argument
+    add(
+        "--jobs",
+        type=whole,
+        metavar="N",
+        help="processes, one core each (default: all cores)",
+    )
+    add(
+        "--run-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="end a run that takes longer, which counts as failed (default: no limit)",
+    )
+
+
+def _add_report(parser: CommandParser) -> None:
+    add = parser.add_argument_group("the report").add_argument
     add(
         "--baseline",
-        default=None,
         metavar="NAME",
-        help="the others' opponent; None: ppo, or the first",
+        help="the others' opponent (default: ppo, or the first)",
     )
-    add("--name", default=None, help="the comparison's folder; None: made from the environment")
-    add("--log-folder", type=Path, default=Path("logs"), help="where that folder goes")
+    add(
+        "--explain",
+        action="store_true",
+        help="print all numbers, every caution, and what each column means",
+    )
+    add("--name", help="the comparison's folder (default: made from the environment)")
+    add(
+        "--log-folder",
+        type=Path,
+        default=Path("logs"),
+        metavar="DIR",
+        help="where that folder goes (default: logs)",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,7 +205,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare(options: CompareOptions) -> None:
     check_least(options, {"episodes": 1, "points": 1, "n_envs": 1, "grace": SHORTEST_GRACE})
-    # Heavy imports after the parser: --help and a mistyped flag answer at once.
+    check_cluster(options)  # lets --py-modules be imported
+    options = with_compare_names(options)
+    jobs = checked_jobs(options.jobs)
+    checked_run_timeout(options.run_timeout)
+    # Heavy imports after the names: --help, a mistyped flag or id answers at once.
     from ppo_lab.commands.comparison import plan_comparison
     from ppo_lab.commands.until_clear import checked_design
     from ppo_lab.runs.folder_lock import folder_lock
@@ -150,9 +221,6 @@ def _compare(options: CompareOptions) -> None:
     seeds = SEEDS if options.seeds is None else options.seeds
     seeds = seeds if design is None else design.max_seeds
     protocol = TuningProtocol("", "", options.timesteps, seeds=seeds, seed=options.seed)
-    jobs = checked_jobs(options.jobs)
-    checked_run_timeout(options.run_timeout)
-    check_cluster(options)
     plan = plan_comparison(options, protocol.judge_seeds, protocol.judge_evaluation_seeds)
     if design is not None and len(plan.labels) < 2:
         raise ArgumentError(
@@ -208,7 +276,8 @@ def _run(
     where = f"with {jobs} processes" if options.cluster is None else "on a cluster"
     console.print(
         f"Comparing {', '.join(plan.labels)} on {', '.join(plan.envs)}: {most}{len(plan.runs)} "
-        f"runs {where}, into {folder}/"
+        f"runs {where}, into {folder}/",
+        soft_wrap=True,
     )
     with closing(_executor(options, plan, folder, console.print)) as executor:
 
@@ -243,17 +312,19 @@ def _report(
     console, page = make_console(), folder / "report.html"
     took = time.perf_counter() - started
     if options.storage and _is_newer(page, plan.runs, time.time() - took):
-        console.print(f"Report: {page}, which another process of this comparison has written")
+        console.print(
+            f"Report: {page}, which another process of this comparison has written",
+            soft_wrap=True,
+        )
     else:
         said = notes(plan, results, options.seed, until_clear=design is not None)
         baseline = plan.baseline(options.baseline)
         report = write_report(plan.folder, folder, baseline=baseline, seed=options.seed, notes=said)
-        console.print(report.table.rich())
-        for note in said:
-            console.print(note)
+        console.print(report.table.rich(options.explain))
         if warning := differing_cpus(cpus_of_runs(plan.runs)):
             console.print(warning)
-        console.print(f"Report: {page} ({duration(time.perf_counter() - started)})")
+        took = time.perf_counter() - started
+        console.print(f"Report: {page} ({duration(took)})", soft_wrap=True)
     if failed:
         raise CommandError(f"{len(failed)} of {len(results)} runs failed, the first: {failed[0]}")
 

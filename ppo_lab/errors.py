@@ -9,6 +9,7 @@ __all__ = [
     "NoWorldError",
     "NonFiniteError",
     "ObservationError",
+    "UnknownArgumentError",
     "WorkerError",
     "broken_distribution",
     "broken_update",
@@ -21,6 +22,10 @@ class ArgumentError(ValueError, AssertionError):
     Also an ``AssertionError``: that is what SB3 raises in these places, and what code written for
     SB3 catches.
     """
+
+
+class UnknownArgumentError(ArgumentError, TypeError):
+    """A keyword that a constructor has not; a ``TypeError`` too, as Python's own is."""
 
 
 class NoWorldError(ArgumentError):

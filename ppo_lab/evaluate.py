@@ -1,6 +1,5 @@
 """``python -m ppo_lab.evaluate``: score a run's saved model with an interval, or show it."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -8,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ppo_lab  # registers the environments
+from ppo_lab.commands.chosen_run import with_chosen_run
+from ppo_lab.commands.names import with_evaluate_names
 from ppo_lab.commands.options import EvaluateOptions
+from ppo_lab.commands.parsing import whole
 from ppo_lab.commands.shared import CommandParser, check_least, parse, run_command
 
 if TYPE_CHECKING:
@@ -23,31 +25,89 @@ FEW_EPISODES = 10
 """Below this the report, too, says that an interval may not cover the truth as often as 95 %."""
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     parser = CommandParser(
+        EvaluateOptions,
         prog=f"python -m {PROGRAM}",
         description="Play a saved model of a run folder, of ppo_lab's or of RL Zoo's, and print "
         "its mean return with a 95 % bootstrap interval over the episodes.",
-        epilog="The model's file and its VecNormalize statistics are unpickled, which can run any "
+        note="The model's file and its VecNormalize statistics are unpickled, which can run any "
         "code: only evaluate files that you trust, or give --no-pickle.",
+        examples=(
+            (
+                "the final model of a run, over 100 episodes",
+                f"python -m {PROGRAM} logs/spec_ppo/CartPole-v1_1",
+            ),
+            (
+                "the best model of the newest run of an algorithm, as in the zoo",
+                f"python -m {PROGRAM} --algo ppo --env CartPole-v1 -f logs --load-best --no-render",
+            ),
+        ),
     )
-    add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="run folder, such as logs/spec_ppo/CartPole-v1_1")
-    add("--episodes", type=int, default=100, metavar="N", help="(default: 100)")
-    add("--seed", type=int, default=0, help="of the environments and of sampled actions (0)")
-    add("--checkpoint", choices=("final", "best"), default="final", help="which model (final)")
-    how = parser.add_mutually_exclusive_group()
+    add = parser.add_argument_group("which model").add_argument
+    add(
+        "run",
+        type=Path,
+        nargs="?",
+        metavar="RUN",
+        help="run folder, such as logs/spec_ppo/CartPole-v1_1, or a model's file in one",
+    )
+    add(
+        "--checkpoint",
+        default="final",
+        metavar="NAME|STEPS",
+        help="final, best, last (the newest checkpoint), or a checkpoint's steps (default: final)",
+    )
+    add("--algo", metavar="NAME", help="without RUN: the newest run of this algorithm on --env")
+    add(
+        "--log-folder",
+        type=Path,
+        default=Path("logs"),
+        metavar="DIR",
+        help="without RUN: where runs are looked for (default: logs)",
+    )
+    _add_playing(parser)
+    _add_environment(parser)
+    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    return parser
+
+
+def _add_playing(parser: CommandParser) -> None:
+    playing = parser.add_argument_group("how it is played")
+    add = playing.add_argument
+    add("--episodes", type=whole, default=100, metavar="N", help="(default: 100)")
+    add("--seed", type=whole, default=0, help="of environments and sampled actions (default: 0)")
+    how = playing.add_mutually_exclusive_group()
     how.add_argument("--deterministic", action="store_true", help="the likeliest actions (default)")
     how.add_argument("--stochastic", action="store_true", help="actions drawn from the policy")
-    shown = parser.add_mutually_exclusive_group()
+    shown = playing.add_mutually_exclusive_group()
     shown.add_argument("--render", action="store_true", help="show the episodes in a window")
     shown.add_argument("--video", type=Path, metavar="FILE.mp4|DIR", help="record one episode")
-    add("--env", metavar="ID", help="another environment than the run's, of the same spaces")
     add(
         "--no-pickle",
         action="store_true",
         help="unpickle nothing: an MlpPolicy from its parameters and the run's settings; not for "
         "a normalised run, whose statistics are a pickle",
+    )
+    add(
+        "--device",
+        default="cpu",
+        help="where the policy is asked: SB3's cpu, cuda, … (default: cpu)",
+    )
+
+
+def _add_environment(parser: CommandParser) -> None:
+    add = parser.add_argument_group("environments").add_argument
+    add(
+        "--env",
+        metavar="ID",
+        help="another environment than the run's, of the same spaces; without RUN: the run's own",
+    )
+    add(
+        "--env-kwargs",
+        nargs="+",
+        metavar="NAME:VALUE",
+        help="arguments of gymnasium.make, on top of the run's",
     )
     add(
         "--env-packages",
@@ -56,9 +116,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PACKAGE",
         help="packages that register environments, and whose wrappers the run may name",
     )
-    add("--device", default="cpu", help="where the policy is asked: SB3's cpu, cuda, … (cpu)")
-    add("--version", action="version", version=ppo_lab.__version__)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _evaluate(options: EvaluateOptions) -> None:
     check_least(options, {"episodes": 1, "seed": 0})
-    # Heavy imports after the parser: --help and a mistyped flag answer at once.
+    options = with_chosen_run(with_evaluate_names(options))
+    # Heavy imports after the names: --help, a mistyped flag or run answers at once.
     from ppo_lab.commands.evaluation import evaluate, scale_of
 
     evaluated = evaluate(options, print, _warn)
@@ -86,7 +144,7 @@ def _print(options: EvaluateOptions, evaluated: "Evaluated") -> None:
     run, mean, episodes = evaluated.run, evaluated.mean, len(evaluated.returns)
     how = "sampled actions" if options.stochastic else "deterministic actions"
     print(
-        f"{run.algo} on {run.env}, {options.checkpoint} model of {run.folder}: {episodes} "
+        f"{run.algo} on {run.env}, {_model(options)} of {run.folder}: {episodes} "
         f"episodes from seed {options.seed}, {how}"
     )
     interval = ""
@@ -102,6 +160,13 @@ def _print(options: EvaluateOptions, evaluated: "Evaluated") -> None:
             f"fewer than {FEW_EPISODES} episodes: whether the interval covers the true value as "
             "often as it promises depends on the distribution of the returns"
         )
+
+
+def _model(options: EvaluateOptions) -> str:
+    """The model in words."""
+    if options.checkpoint in ("final", "best"):
+        return f"{options.checkpoint} model"
+    return f"checkpoint {options.checkpoint}"
 
 
 def _print_episodes(evaluated: "Evaluated") -> None:

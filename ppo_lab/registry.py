@@ -20,6 +20,8 @@ __all__ = [
     "asks_for_masks",
     "closest",
     "known_algorithm",
+    "named_algorithm",
+    "unknown_hyperparameter",
 ]
 
 ActionSpaces = tuple[type[spaces.Space], ...]  # type: ignore[type-arg]
@@ -133,6 +135,32 @@ def known_algorithm(name: str) -> str:
     if name not in ALGORITHMS:
         raise ArgumentError(f"unknown algorithm {name!r}; closest: {closest(name, ALGORITHMS)}")
     return name
+
+
+def named_algorithm(text: str) -> str:
+    """The algorithm that a user's word means: its name here, or its class, in any letters.
+
+    ``PPO``, ``spec-ppo`` and ``RecurrentPPO`` are ``ppo``, ``spec_ppo`` and ``ppo_lstm``.
+
+    Raises:
+        ArgumentError: none does; names the closest ones.
+    """
+    word = text.casefold().replace("-", "_")
+    for name, algorithm in ALGORITHMS.items():
+        if word in (name, algorithm.name.casefold().replace("-", "_")):
+            return name
+    raise ArgumentError(f"unknown algorithm {text!r}; closest: {closest(word, ALGORITHMS)}")
+
+
+def unknown_hyperparameter(name: str, algos: str, names: Iterable[str]) -> str:
+    """What is said of a hyperparameter that an algorithm has not.
+
+    Args:
+        name: as given.
+        algos: whose it was to be, in words.
+        names: those that there are.
+    """
+    return f"unknown hyperparameter {name!r} of {algos}; closest: {closest(name, names)}"
 
 
 def algorithm_class(name: str) -> "type[BaseAlgorithm]":

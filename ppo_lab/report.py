@@ -1,6 +1,5 @@
 """``python -m ppo_lab.report``: a report on the logs of PPO Lab and of others, or a CSV file."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import ppo_lab
 from ppo_lab.commands.options import ReportOptions
+from ppo_lab.commands.parsing import any_case, whole
 from ppo_lab.commands.shared import CommandParser, make_console, parse, run_command
 
 if TYPE_CHECKING:
@@ -26,14 +26,30 @@ SHOWN = 10
 LONGEST_LINE = 300
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     parser = CommandParser(
-        prog="python -m ppo_lab.report",
+        ReportOptions,
+        prog=f"python -m {PROGRAM}",
         description="Report on runs: statistics, tables, figures, one page. The same logs and the "
         "same --seed give the same bytes.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        examples=(
+            ("all runs under logs/, into report/", f"python -m {PROGRAM} logs"),
+            (
+                "your runs beside the zoo's",
+                f"python -m {PROGRAM} mine=logs zoo=rl-trained-agents --out compared",
+            ),
+        ),
     )
-    parser.add_argument(
+    _add_read(parser)
+    _add_engine(parser)
+    _add_written(parser)
+    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    return parser
+
+
+def _add_read(parser: CommandParser) -> None:
+    add = parser.add_argument_group("what is read").add_argument
+    add(
         "logs",
         nargs="+",
         metavar="LOGS",
@@ -42,49 +58,63 @@ def _parser() -> argparse.ArgumentParser:
         "score; NAME=LOGS puts NAME into the labels "
         "of its runs, so that two sources of one algorithm stay apart",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
-    parser.add_argument(
-        "--baseline",
-        default=None,
-        metavar="LABEL",
-        help="what the others are compared with: a label, or an algorithm that has one label",
-    )
-    parser.add_argument(
-        "--format",
-        nargs="+",
-        choices=FORMATS,
-        default=list(FORMATS),
-        metavar="FORMAT",
-        help=f"what to write: {', '.join(FORMATS)}",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    parser.add_argument(
+    add(
         "--references",
         type=Path,
-        default=None,
         metavar="FILE",
         help="YAML with the scores that normalise an environment: 'ENV: {low: 0, high: 1, source: "
         "where from}'",
     )
-    parser.add_argument(
+    add(
         "--best",
         action="store_true",
         help="judge the best checkpoints in place of the final policies; flatters, and says so",
     )
-    parser.add_argument("--title", default=None, help="of the page; None: the main result")
-    _add_engine(parser)
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
-    return parser
+    add(
+        "--baseline",
+        metavar="LABEL",
+        help="what the others are compared with: a label, or an algorithm that has one label "
+        "(default: ppo, or the first)",
+    )
+    add("--seed", type=whole, default=0, help="of the bootstrap (default: 0)")
 
 
-def _add_engine(parser: argparse.ArgumentParser) -> None:
+def _add_written(parser: CommandParser) -> None:
+    add = parser.add_argument_group("what is written").add_argument
+    add(
+        "--out",
+        type=Path,
+        default=Path("report"),
+        metavar="DIR",
+        help="folder for the report (default: report)",
+    )
+    add(
+        "--format",
+        nargs="+",
+        type=any_case,
+        choices=FORMATS,
+        default=list(FORMATS),
+        metavar="FORMAT",
+        help=f"what to write: {', '.join(FORMATS)} (default: all)",
+    )
+    add("--title", help="of the page (default: the main result)")
+    add(
+        "--explain",
+        action="store_true",
+        help="print all numbers, every caution, and what each column means",
+    )
+
+
+def _add_engine(parser: CommandParser) -> None:
     add = parser.add_argument_group("statistics").add_argument
     add(
         "--engine",
+        type=any_case,
         choices=ENGINES,
         default=ENGINES[0],
         help="what estimates the numbers over tasks: PPO Lab's statistics, or rliable's metrics, "
-        "percentile intervals and plots, which take as many runs of every task",
+        "percentile intervals and plots, which take as many runs of every task (default: "
+        f"{ENGINES[0]})",
     )
     add(
         "--verify",
@@ -136,13 +166,13 @@ def _report(options: ReportOptions) -> None:
     except ScoresError as error:
         raise ArgumentError(f"--engine {options.engine}: {error}") from error
     console = make_console()
-    console.print(report.table.rich())
+    console.print(report.table.rich(options.explain))
     for aside in loaded.set_aside[:SHOWN]:
         line = one_line(f"set aside: {aside.folder}: {aside.reason}")
-        console.print(shortened(line, LONGEST_LINE))
+        console.print(shortened(line, LONGEST_LINE), soft_wrap=True)
     if len(loaded.set_aside) > SHOWN:
         console.print(f"and {len(loaded.set_aside) - SHOWN:,} more, each listed in the report")
-    console.print(f"Report: {report.files[-1]}")
+    console.print(f"Report: {report.files[-1]}", soft_wrap=True)
     if options.verify:
         _verify(report)
 

@@ -4,15 +4,19 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import ppo_lab  # registers the environments
+from ppo_lab.commands.names import with_train_names
 from ppo_lab.commands.options import TrainOptions
+from ppo_lab.commands.parsing import whole
 from ppo_lab.commands.shared import (
     CommandParser,
     add_environment_flags,
     check_least,
+    make_console,
     parse,
     run_command,
 )
@@ -25,66 +29,91 @@ LEAST = {"timesteps": 1, "n_envs": 1, "eval_episodes": 1, "eval_freq": 0, "save_
 """The smallest numbers that the flags take."""
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     parser = CommandParser(
+        TrainOptions,
         prog=f"python -m {PROGRAM}",
         description="Train once, evaluate, and leave a run folder in RL Zoo's layout: "
         "LOGS/ALGO/ENV_1, …. The same command finds its run again: it names a finished one, and "
         "says how to go on with one that was stopped.",
-        epilog="--resume unpickles the model's file: only give it one that you trust.",
+        note="--resume unpickles the model's file: only give it one that you trust.",
+        examples=(
+            ("SpecPPO on CartPole, evaluated ten times", f"python -m {PROGRAM} --env CartPole-v1"),
+            (
+                "SB3's PPO with settings of your own",
+                f"python -m {PROGRAM} --algo ppo --env Pendulum-v1 -n 1e5 -P gamma:0.9",
+            ),
+        ),
     )
     _add_what(parser)
     _add_records(parser)
+    _add_logs(parser)
     add_environment_flags(parser)
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser
 
 
-def _add_what(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--env", help="Gymnasium's id, module:id, module:Class or file.py:Class (CartPole-v1)")
-    add("--algo", help="spec_ppo, or another algorithm of SB3's that compare knows (spec_ppo)")
-    add("--timesteps", type=int, metavar="N", help="environment steps (the settings', or 50000)")
-    add("--seed", type=int, help="of the algorithm, its environments and its evaluations (0)")
-    add("--n-envs", type=int, metavar="N", help="parallel environments (the settings', or 1)")
+def _add_what(parser: CommandParser) -> None:
+    add = parser.add_argument_group("the run").add_argument
+    add(
+        "--env",
+        help="Gymnasium's id, module:id, module:Class or file.py:Class (default: CartPole-v1)",
+    )
+    add("--algo", help="spec_ppo, or another that compare knows too (default: spec_ppo)")
+    add(
+        "--timesteps",
+        type=whole,
+        metavar="N",
+        help="environment steps, such as 1e6 (default: the settings', or 50000)",
+    )
+    add("--seed", type=whole, help="of algorithm, environments and evaluations (default: 0)")
+    add(
+        "--n-envs",
+        type=whole,
+        metavar="N",
+        help="parallel environments (default: the settings', or 1)",
+    )
     add(
         "--conf",
         type=Path,
         metavar="FILE.yml",
-        help="settings in RL Zoo's format; its entry "
-        "for the environment, or 'default' (those that come with PPO Lab, or SB3's)",
+        help="settings in RL Zoo's format: its entry for the environment, or 'default' "
+        "(default: those that come with PPO Lab, or SB3's)",
     )
-    add("--preset", metavar="NAME", help="named settings of spec_ppo, on top of --conf")
+    add("--preset", metavar="NAME", help="named settings of spec_ppo on top: recommended, sb3")
     add(
         "-P",
         "--hyperparams",
-        nargs="+",
+        nargs="*",
         metavar="NAME:VALUE",
-        help="single ones, on top of all: "
-        "numbers, texts, lists, None, and dict(net_arch=[64]) for policy_kwargs; no code is run",
+        help="single ones, on top of all: numbers, texts, lists, None, and dict(net_arch=[64]) for "
+        "policy_kwargs; no code is run. Alone, as in the zoo: --progress",
     )
 
 
-def _add_records(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--progress", action="store_true", help="show SB3's progress bar")
-    add("--verbose", action="store_true", help="print SB3's table of every rollout")
-    add("--tensorboard", type=Path, metavar="DIR", help="log to TensorBoard in DIR/ALGO/ENV_1, …")
-    add("--log-folder", type=Path, default=Path("logs"), metavar="DIR", help="(default: logs)")
+def _add_records(parser: CommandParser) -> None:
+    add = parser.add_argument_group("what is kept").add_argument
+    add(
+        "--log-folder",
+        type=Path,
+        default=Path("logs"),
+        metavar="DIR",
+        help="where run folders go (default: logs)",
+    )
     add(
         "--eval-freq",
-        type=int,
+        type=whole,
         metavar="N",
-        help="evaluate about every N steps, and at both "
-        "ends; 0: at the end only (a tenth of --timesteps)",
+        help="evaluate about every N steps, and at both ends; 0: at the end only (default: a tenth "
+        "of --timesteps)",
     )
-    add("--eval-episodes", type=int, metavar="N", help="of each evaluation (20)")
+    add("--eval-episodes", type=whole, metavar="N", help="of each evaluation (default: 20)")
     add(
         "--save-freq",
-        type=int,
+        type=whole,
         metavar="N",
-        help="keep a checkpoint every N steps; 0: none "
-        "(one every tenth of --timesteps, of which the newest is kept until the run is finished)",
+        help="keep a checkpoint every N steps; 0: none (default: one every tenth of --timesteps, "
+        "of which the newest is kept until the run is finished)",
     )
     add(
         "--save-replay-buffer",
@@ -96,9 +125,38 @@ def _add_records(parser: argparse.ArgumentParser) -> None:
         "--resume",
         type=Path,
         metavar="RUN",
-        help="go on from a run folder, or from the "
-        "checkpoints of a stopped run; --timesteps is then the total",
+        help="go on from a run folder, or from the checkpoints of a stopped run; --timesteps is "
+        "then the total",
     )
+
+
+def _add_logs(parser: CommandParser) -> None:
+    add = parser.add_argument_group("what is shown and logged").add_argument
+    add(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="a bar with the steps and the best score (default: on a terminal)",
+    )
+    add(
+        "--verbose",
+        type=whole,
+        nargs="?",
+        const=1,
+        default=0,
+        metavar="0|1",
+        help="1: print SB3's table of every rollout (default: 0)",
+    )
+    add("--tensorboard", type=Path, metavar="DIR", help="log to TensorBoard in DIR/ALGO/ENV_1, …")
+    add(
+        "--track",
+        action="store_true",
+        help='log to Weights & Biases: pip install "ppo-lab[integrations]"',
+    )
+    add("--wandb-project-name", default="sb3", metavar="NAME", help="with --track (default: sb3)")
+    add("--wandb-entity", metavar="NAME", help="with --track: team or user (default: yours)")
+    add("--wandb-group", metavar="NAME", help="with --track: a name for runs that go together")
+    add("--wandb-tags", nargs="+", default=(), metavar="TAG", help="with --track: words to find it")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,29 +167,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: TrainOptions) -> None:
     check_least(options, LEAST)
-    # Heavy imports after the parser: --help and a mistyped flag answer at once.
+    if options.hyperparams == []:  # the zoo's -P
+        options = replace(options, hyperparams=None, progress=True)
+    options = with_train_names(options)
+    # Heavy imports after the names: --help, a mistyped flag or id answers at once.
     from ppo_lab.commands.training import FinishedRun, plan_run, train_planned, with_scale
     from ppo_lab.runs.off_policy import starts_empty
     from ppo_lab.runs.saved_model import trust
 
+    console = make_console()
     run = plan_run(options)
     if isinstance(run, FinishedRun):
-        print(run.in_words)
+        console.print(run.in_words, soft_wrap=True)
         return
     config = run.config
     if run.start is None:
-        print(f"Training {config.algo} on {config.env}, {config.origin}, into {run.folder}/")
+        console.print(
+            f"Training {config.algo} on {config.env}, {config.origin}, into {run.folder}/",
+            soft_wrap=True,
+        )
         run = with_scale(run)
     else:
-        print(f"Going on from {run.start}, into {run.folder}/")
+        console.print(f"Going on from {run.start}, into {run.folder}/", soft_wrap=True)
         print(f"{PROGRAM}: {trust(run.start)}", file=sys.stderr)
         if starts_empty(config.algo, run.start):
             print("Its replay buffer was not kept (--save-replay-buffer): it is filled anew first")
     started = time.perf_counter()
-    score = train_planned(run, options)
-    print(f"Mean return of the final policy: {run.score_in_words(score)}")
-    print(f"Run: {run.folder} ({duration(time.perf_counter() - started)})")
-    print(f"python -m ppo_lab.evaluate {run.folder}")
+    score = train_planned(run, options, console)
+    said = (
+        f"Mean return of the final policy: {run.score_in_words(score)}",
+        f"Run: {run.folder} ({duration(time.perf_counter() - started)})",
+        f"python -m ppo_lab.evaluate {run.folder}",
+    )
+    for line in said:
+        console.print(line, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """``python -m ppo_lab.tune``: tune, retrain on fresh seeds, compare with SB3's PPO, report."""
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +16,10 @@ from ppo_lab.commands.executors import (
     check_cluster,
     make_executor,
 )
+from ppo_lab.commands.names import with_tune_names
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TuneOptions
+from ppo_lab.commands.parsing import any_case, whole
 from ppo_lab.commands.shared import (
     CommandParser,
     add_environment_flags,
@@ -31,7 +32,6 @@ from ppo_lab.commands.shared import (
     writable_folder,
 )
 from ppo_lab.commands.until_clear import add_until_clear_flags
-from ppo_lab.environment_classes import plain_id
 from ppo_lab.errors import ArgumentError, CommandError
 from reports.text import duration
 
@@ -50,17 +50,26 @@ PROGRAM = "ppo_lab.tune"
 DEFAULT_ENV = "CartPole-v1"
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     parser = CommandParser(
-        prog="python -m ppo_lab.tune",
+        TuneOptions,
+        prog=f"python -m {PROGRAM}",
         description="Tune each algorithm, judge the tuned and the default settings on seeds that "
         "no tuning run used, and report the comparison. The same command goes on where it was "
         "stopped; the same --seed gives the same table.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        examples=(
+            ("the main job: SpecPPO and SB3's PPO on CartPole", f"python -m {PROGRAM}"),
+            (
+                "forty trials from RL Zoo's settings on, the discount searched too",
+                f"python -m {PROGRAM} --env Pendulum-v1 --base zoo --n-trials 40 "
+                "--set gamma=0.9:0.99",
+            ),
+        ),
     )
     _add_what(parser)
     _add_budget(parser)
     _add_search(parser)
+    _add_making(parser)
     _add_where(parser)
     add_until_clear_flags(parser)
     add_environment_flags(parser)
@@ -69,60 +78,66 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_what(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _add_what(parser: CommandParser) -> None:
+    add = parser.add_argument_group("what is tuned").add_argument
+    add(
         "--env",
         default=DEFAULT_ENV,
-        help="Gymnasium's id, module:id, module:Class or file.py:Class",
+        help="Gymnasium's id, module:id, module:Class or file.py:Class (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--envs",
         nargs="+",
-        default=None,
         metavar="ENV",
         help="several environments in place of --env: each is tuned for itself, and one setting "
         "for all is found and judged beside them",
     )
-    parser.add_argument(
+    add(
         "--one-setting",
         action="store_true",
         help="with --envs: find the one setting for all alone; no environment is tuned for itself",
     )
-    parser.add_argument(
+    add(
         "--algo",
         nargs="+",
         default=["spec_ppo", "ppo"],
         metavar="NAME",
-        help="algorithms to compare: spec_ppo, ppo, a2c, trpo, ppo_lstm, ppo_mask",
+        help="algorithms to compare: spec_ppo, ppo, a2c, trpo, ppo_lstm, ppo_mask (default: "
+        "spec_ppo ppo)",
     )
-    parser.add_argument(
+    add(
         "--base",
         default="default",
         metavar="SETTINGS",
         help="what the search starts from, and what all is that it does not search: default, zoo "
-        "(RL Zoo's), committed (PPO Lab's), or a file of YAML in RL Zoo's format",
+        "(RL Zoo's), committed (PPO Lab's), or a file in RL Zoo's format (default: default)",
     )
 
 
-def _add_budget(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _add_budget(parser: CommandParser) -> None:
+    add = parser.add_argument_group("the budget").add_argument
+    add(
         "--strategy",
+        type=any_case,
         choices=("optuna", "pbt"),
         default="optuna",
         help="optuna: settings that stay; pbt: also a population that trains side by side, whose "
         "worst copy the best and change their settings on the way (Spec 15.3), judged beside as "
-        "many trials of settings that stay",
+        "many trials of settings that stay (default: optuna)",
     )
-    whole: dict[str, tuple[int | None, str]] = {
+    numbers: dict[str, tuple[int | None, str]] = {
         "population": (8, "members of --strategy pbt, each trained for --timesteps"),
         "generations": (
             None,
-            "parts of their training, between which the worst copy the best; None: 10, or as many "
-            "as there are rollouts",
+            "parts of their training, between which the worst copy the best (default: 10, or as "
+            "many as there are rollouts)",
         ),
         "trials": (24, "settings that Optuna proposes, per algorithm; more of them go on later"),
-        "timesteps": (None, "environment steps of each training run; None: the base's, or 3000"),
-        "n-envs": (None, "parallel environments of each training run; None: the base's, or 8"),
+        "timesteps": (
+            None,
+            "environment steps of each training run (default: the base's, or 3000)",
+        ),
+        "n-envs": (None, "parallel environments of each training run (default: the base's, or 8)"),
         "screen-seeds": (1, "tuning seeds that each trial is trained on"),
         "finalists": (
             4,
@@ -132,26 +147,27 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
         "replicas": (10, "fresh tuning seeds of each finalist"),
         "seeds": (
             None,
-            "test seeds behind each row of the table; None: 10, or as --until-clear finds",
+            "test seeds behind each row of the table (default: 10, or as --until-clear finds)",
         ),
         "episodes": (100, "evaluation episodes behind each score"),
         "seed": (0, "decides every seed of the study"),
-        "window": (8, "trial n knows the trials up to n - WINDOW; as many can run at once"),
     }
-    for name, (default, meaning) in whole.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=meaning)
+    for name, (default, meaning) in numbers.items():
+        shown = meaning if default is None else f"{meaning} (default: %(default)s)"
+        add(f"--{name}", type=whole, default=default, metavar="N", help=shown)
 
 
-def _add_search(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _add_search(parser: CommandParser) -> None:
+    add = parser.add_argument_group("the search").add_argument
+    add(
         "--space",
         nargs="+",
         default=["core"],
         metavar="SPACE",
         help="what is searched: core (clip range, lambda, learning rates), wide, ppo-continuous, "
-        "ppo-discrete, atari, and files of YAML that change it",
+        "ppo-discrete, atari, and files of YAML that change it (default: core)",
     )
-    parser.add_argument(
+    add(
         "--set",
         nargs="+",
         action="extend",
@@ -160,72 +176,93 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         help="change the space: NAME=VALUE fixes, NAME=LOW:HIGH or LOW:HIGH:log searches, "
         "NAME=A,B,C chooses, NAME=default leaves alone; ALGO.NAME for one algorithm",
     )
-    parser.add_argument(
+    add(
         "--sampler",
-        default=None,
+        type=any_case,
         metavar="NAME",
-        help="tpe, gp, cmaes, qmc or random; None: tpe, or qmc with --envs, which needs one of the "
-        "last two",
+        help="tpe, gp, cmaes, qmc or random (default: tpe, or qmc with --envs, which needs one of "
+        "the last two)",
     )
-    parser.add_argument(
+    add(
         "--pruner",
+        type=any_case,
         default="none",
         metavar="NAME",
-        help="stops bad trials early: none, halving, hyperband, or wilcoxon (with --screen-seeds)",
+        help="stops bad trials early: none, halving, hyperband, or wilcoxon (with --screen-seeds) "
+        "(default: none)",
+    )
+    add(
+        "--window",
+        type=whole,
+        default=8,
+        metavar="N",
+        help="trial n knows the trials up to n - WINDOW; as many can run at once (default: 8)",
     )
 
 
-def _add_where(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--jobs", type=int, default=None, help="processes, one core each; None: all cores"
-    )
-    parser.add_argument(
+def _add_making(parser: CommandParser) -> None:
+    add = parser.add_argument_group("how it is made").add_argument
+    add("--jobs", type=whole, metavar="N", help="processes, one core each (default: all cores)")
+    add(
         "--run-timeout",
         type=float,
-        default=None,
         metavar="SECONDS",
-        help="end a run that takes longer, which counts as failed; None: no limit",
+        help="end a run that takes longer, which counts as failed (default: no limit)",
     )
-    parser.add_argument(
+    add(
         "--storage",
-        default=None,
         metavar="URL",
         help="Optuna's storage, such as postgresql://user@host/base, shared by the same command on "
-        "many machines; None: an SQLite file in the study's folder",
+        "many machines (default: an SQLite file in the study's folder)",
     )
-    parser.add_argument(
+    add(
         "--grace",
-        type=int,
+        type=whole,
         default=120,
         metavar="SECONDS",
         help="a machine that has been silent for this long is taken for lost, its trials retried; "
-        "a database that does not answer is waited for as long",
+        "a database that does not answer is waited for as long (default: 120)",
     )
-    parser.add_argument(
-        "--study-name", default=None, help="folder and study; None: made from the environment"
+
+
+def _add_where(parser: CommandParser) -> None:
+    add = parser.add_argument_group("what is shown and kept").add_argument
+    add(
+        "--explain",
+        action="store_true",
+        help="print all numbers, every caution, and what each column means",
     )
-    parser.add_argument(
+    add(
         "--plots",
         action="store_true",
         help="draw Optuna's plots of the trials, HTML and PNG, into the study's folder; on a "
         "finished study that is all that is done",
     )
-    parser.add_argument(
-        "--log-folder", type=Path, default=Path("logs"), help="where the study's folder goes"
+    add(
+        "--study-name", metavar="NAME", help="folder and study (default: made from the environment)"
+    )
+    add(
+        "--log-folder",
+        type=Path,
+        default=Path("logs"),
+        metavar="DIR",
+        help="where the study's folder goes (default: logs)",
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
     options = parse(_parser(), TuneOptions, arguments)
-    options = replace(options, env=plain_id(options.env))
-    if options.envs is not None:
-        options = replace(options, envs=list(dict.fromkeys(map(plain_id, options.envs))))
     return run_command(PROGRAM, partial(_guarded, options))
 
 
 def _guarded(options: TuneOptions) -> None:
-    # Heavy imports after the parser: --help and a mistyped flag answer at once.
+    check_cluster(options)  # lets --py-modules be imported
+    options = with_tune_names(options)
+    check_least(options, {"grace": SHORTEST_GRACE})
+    checked_run_timeout(options.run_timeout)
+    checked_jobs(options.jobs)
+    # Heavy imports after the names: --help, a mistyped flag or id answers at once.
     from tuning.stages import StudyError
     from tuning.storage_failures import storage_failures
 
@@ -282,9 +319,7 @@ def _checked(
     from ppo_lab.commands.base_settings import base_settings
     from ppo_lab.commands.environment_flags import check_mask_flag
     from ppo_lab.commands.until_clear import checked_design
-    from ppo_lab.registry import known_algorithm
     from ppo_lab.runs.device import check_device
-    from ppo_lab.runs.named_code import import_packages
     from tuning.search import Search, check_base, check_masks
     from tuning.space_files import spaces_for
     from tuning.spaces import fit_to_budget
@@ -292,17 +327,12 @@ def _checked(
     if options.plots:
         require("plotly", "--plots")
     checked_design(options, options.seeds)
-    algos = [known_algorithm(name) for name in dict.fromkeys(options.algo)]
-    checked_run_timeout(options.run_timeout)
-    check_cluster(options)
+    algos = options.algo
     check_device(options.device)
-    import_packages(options.env_packages, options.env)
     protocols = _protocols(options, base_settings(options, algos))
     check_mask_flag(options, algos)
     masks = ["mask_actions=true"] if options.mask_actions else []
     spaces = spaces_for(algos, options.space, [*options.set, *masks])
-    check_least(options, {"grace": SHORTEST_GRACE})
-    checked_jobs(options.jobs)
     for algo, protocol in protocols.items():
         spaces[algo] = fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps)
         search = Search(algo, protocol, spaces[algo])
@@ -404,7 +434,10 @@ def _run(
     console = make_console()
     jobs = checked_jobs(options.jobs)
     where = f"with {jobs} processes" if options.cluster is None else "on a cluster"
-    console.print(f"Tuning {' and '.join(protocols)} on {options.env} {where}, into {folder}/")
+    console.print(
+        f"Tuning {' and '.join(protocols)} on {options.env} {where}, into {folder}/",
+        soft_wrap=True,
+    )
     for algo, protocol in protocols.items():
         if protocol.base is not None:
             console.print(
@@ -426,7 +459,7 @@ def _run(
             storage=options.storage,
             jobs=jobs,
             progress=progress,
-            say=console.print,
+            say=partial(console.print, soft_wrap=True),
             spaces=spaces,
             grace=options.grace,
             run_timeout=options.run_timeout,
@@ -451,19 +484,19 @@ def _run(
     from reports.report import write_report  # rliable takes seconds to import
 
     report = write_report(outcome.judged, folder, seed=options.seed, notes=outcome.notes)
-    console.print(report.table.rich())
-    for note in outcome.notes:
-        console.print(note)
-    console.print(outcome.time)
+    console.print(report.table.rich(options.explain))
+    if options.explain:
+        console.print(outcome.time)
     for tuned in outcome.tuned:
         what = "Default settings, which were kept," if tuned.keeps_default else "Best settings"
         path = outcome.settings[tuned.algo]
-        console.print(f"{what} of {tuned.algo}, for -conf and for ours: {path}")
+        console.print(f"{what} of {tuned.algo}, for --conf: {path}", soft_wrap=True)
     for each in populations:
-        console.print(f"Schedule of {each.algo}, for -conf: {each.settings}")
+        console.print(f"Schedule of {each.algo}, for --conf: {each.settings}", soft_wrap=True)
     if options.plots:
         _draw_plots(outcome.trials, folder / "plots", console.print)
-    console.print(f"Report: {folder / 'report.html'} ({duration(time.perf_counter() - started)})")
+    took = duration(time.perf_counter() - started)
+    console.print(f"Report: {folder / 'report.html'} ({took})", soft_wrap=True)
     if outcome.failed:
         raise CommandError(
             f"{len(outcome.failed)} judged runs failed, the first: {outcome.failed[0]}"

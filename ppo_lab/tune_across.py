@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,14 +52,17 @@ def tune_across(options: TuneOptions, checked: Checked) -> None:
     console = make_console()
     with folder_lock(folder):
         sweep(folder)
-        console.print(f"Tuning across {', '.join(envs)} with {jobs} processes, into {folder}/")
+        console.print(
+            f"Tuning across {', '.join(envs)} with {jobs} processes, into {folder}/",
+            soft_wrap=True,
+        )
         outcome = run_across(
             {env: protocols for env, (protocols, _) in of_env.items()},
             {env: spaces for env, (_, spaces) in of_env.items()},
             folder,
             jobs=jobs,
             progress=StageProgress(console),
-            say=console.print,
+            say=partial(console.print, soft_wrap=True),
             each=not options.one_setting,
             run_timeout=options.run_timeout,
         )
@@ -99,12 +103,14 @@ def _report(options: TuneOptions, outcome: "AcrossOutcome", folder: Path, starte
     files = write_sensitivity(rows, shares, folder) if rows else []
     notes = [*said, *notes_across(outcome, not options.one_setting)]
     report = write_report(loaded, folder, seed=options.seed, notes=notes)
-    console.print(report.table.rich())
-    for note in notes:
-        console.print(note)
+    console.print(report.table.rich(options.explain))
+    for sentence in () if options.explain else said:  # what tuning each one buys
+        console.print(sentence)
     if files:
-        console.print(f"Sensitivity: {', '.join(file.name for file in files)} in {folder}/")
-    console.print(f"Report: {folder / 'report.html'} ({duration(time.perf_counter() - started)})")
+        names = ", ".join(file.name for file in files)
+        console.print(f"Sensitivity: {names} in {folder}/", soft_wrap=True)
+    took = duration(time.perf_counter() - started)
+    console.print(f"Report: {folder / 'report.html'} ({took})", soft_wrap=True)
     if outcome.failed:
         raise CommandError(
             f"{len(outcome.failed)} judged runs failed, the first: {outcome.failed[0]}"

@@ -102,18 +102,28 @@ class _TrialNumber:
 # ------------------------------------------------------------------ the command
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> CommandParser:
     parser = CommandParser(
+        examples=(
+            (
+                "rl_zoo3's training of spec_ppo",
+                f"python -m {PROGRAM} train --algo spec_ppo --env CartPole-v1",
+            ),
+            (
+                "rl_zoo3's player of the run",
+                f"python -m {PROGRAM} enjoy --algo spec_ppo --env CartPole-v1 -f logs --no-render",
+            ),
+        ),
         prog=f"python -m {PROGRAM}",
         description="RL Zoo's scripts with spec_ppo beside its own algorithms. Every flag after "
         "the script's name goes to rl_zoo3 as it is; SCRIPT --help lists them. Training spec_ppo "
         "without -conf takes the settings that come with PPO Lab, and the zoo's of ppo for an "
         "environment that has none there.",
-        epilog="The zoo loads models and VecNormalize statistics by unpickling them and evaluates "
+        note="The zoo loads models and VecNormalize statistics by unpickling them and evaluates "
         "-params as Python: only give it files and flags that you trust. "
         f"'python -X dev -m {PROGRAM} …' shows the traceback of an error.",
     )
-    parser.add_argument("script", choices=SCRIPTS, metavar="SCRIPT", help=", ".join(SCRIPTS))
+    parser.add_argument("script", choices=tuple(SCRIPTS), metavar="SCRIPT", help=", ".join(SCRIPTS))
     parser.add_argument("flags", nargs=argparse.REMAINDER, help="rl_zoo3's own")
     parser.add_argument("--version", action="version", version=ppo_lab.__version__)
     return parser

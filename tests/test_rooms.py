@@ -13,7 +13,7 @@ PACKAGES = ("envs", "ppo_lab", "reports", "tuning")
 
 BOTTOM = {"ppo_lab.errors", "ppo_lab.interruption", "ppo_lab.cores"}
 FORMULAS = {*BOTTOM, "ppo_lab.ppo"}
-NAMES = {"ppo_lab.registry", "ppo_lab.environment_classes"}
+NAMES = {"ppo_lab.registry", "ppo_lab.environment_classes", "ppo_lab.environment_ids"}
 STEPPING = {*BOTTOM, *NAMES, "envs", "ppo_lab.kernels", "ppo_lab.worlds"}
 MODEL = {*FORMULAS, *STEPPING, "ppo_lab.vec_env", "ppo_lab.arguments", "ppo_lab.model_files"}
 TRAINING = {*MODEL, "ppo_lab.exact", "ppo_lab.hyperparams", "ppo_lab.compiled", "ppo_lab.algorithm"}
@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.cores": set(),
     "ppo_lab.registry": BOTTOM,
     "ppo_lab.environment_classes": BOTTOM,
+    "ppo_lab.environment_ids": {*BOTTOM, "ppo_lab.registry", "ppo_lab.environment_classes"},
     "ppo_lab.ppo": BOTTOM,
     "ppo_lab.rnd": {"ppo_lab.ppo"},
     "ppo_lab.kernels": BOTTOM,
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.exact": {*FORMULAS, "envs"},
     "ppo_lab.coverage": {*FORMULAS, "envs"},
     "ppo_lab.hyperparams": {*FORMULAS, *READING, *NAMES},
-    "ppo_lab.arguments": FORMULAS,
+    "ppo_lab.arguments": {*FORMULAS, "ppo_lab.registry"},
     "ppo_lab.worlds": {*BOTTOM, "ppo_lab.kernels", "envs"},
     "ppo_lab.vec_env": {*STEPPING, "ppo_lab.ppo"},
     "ppo_lab.compiled": {*FORMULAS, *STEPPING, "ppo_lab.vec_env", "ppo_lab.arguments"},
@@ -65,7 +66,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports.verify": REPORT,
 }
 """Room → the rooms below it that its files may import; the commands may import all."""
-DOORS = {f"ppo_lab.{name}" for name in ("train", "evaluate", "compare", "tune", "report", "zoo")}
+DOOR_NAMES = ("train", "evaluate", "compare", "tune", "report", "zoo", "warm_up", "__main__")
+DOORS = {f"ppo_lab.{name}" for name in DOOR_NAMES}
 DOORS |= {"ppo_lab.tune_across", "tuning.merge"}
 NAMES_ONLY = {"ppo_lab/__init__.py"}
 """Whose exports are loaded when used: for a type checker alone does it import upwards."""

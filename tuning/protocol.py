@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
 from ppo_lab.runs.execution import Evaluation
 from ppo_lab.runs.seeds import BLOCK_SIZE, MAX_SEED, SEED_STRIDE, Block
 from reports.statistics.sequential import UntilClear
-from tuning.base import Base
+
+if TYPE_CHECKING:
+    from tuning.base import Base
 
 __all__ = ["Pruner", "Sampler", "TuningProtocol"]
 
@@ -82,7 +84,7 @@ class TuningProtocol:
     screen_seeds: int = 1
     rungs: int = 4
     environment: Mapping[str, Any] = field(default_factory=dict)
-    base: Base | None = None
+    base: "Base | None" = None
     until_clear: UntilClear | None = None
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ppo_lab.errors import ArgumentError
-from ppo_lab.registry import ALGORITHMS, closest
+from ppo_lab.registry import ALGORITHMS, closest, unknown_hyperparameter
 from reports.logs.opening import read_text
 from reports.logs.reading import YamlError, plain_yaml
 from reports.logs.records import UnusableError
@@ -178,10 +178,7 @@ def _apply(spaces: dict[str, Space], entry: Entry, source: str) -> None:
     knowing = [a for a in meant if name in known_names(a)]
     if meant and not knowing:
         names = {known for a in meant for known in known_names(a)}
-        raise ArgumentError(
-            f"{source}: unknown hyperparameter {name!r} of {', '.join(meant)}; closest: "
-            f"{closest(name, names)}"
-        )
+        raise ArgumentError(f"{source}: {unknown_hyperparameter(name, ', '.join(meant), names)}")
     for a in knowing:
         if content == _DEFAULT:
             spaces[a] = merge(spaces[a], (), (name,))

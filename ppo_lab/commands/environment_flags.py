@@ -11,7 +11,7 @@ from ppo_lab.hyperparams.reading import keyword_text
 from ppo_lab.hyperparams.sources import TrainingSettings
 from ppo_lab.registry import ALGORITHMS
 
-__all__ = ["check_mask_flag", "packages_of", "with_environment_flags", "with_mask_flag"]
+__all__ = ["check_mask_flag", "keywords", "packages_of", "with_environment_flags", "with_mask_flag"]
 
 
 def with_environment_flags(
@@ -67,7 +67,7 @@ def _given(options: EnvironmentOptions, env_kwargs: Mapping[str, Any]) -> dict[s
         ("eval_env_kwargs", options.eval_env_kwargs),
     ):
         if words:
-            own = {**own, **_keywords(flag, words)}
+            own = {**own, **keywords(flag, words)}
             given[flag] = own
     if options.wrapper:
         given["env_wrapper"] = [name.replace(":", ".") for name in options.wrapper]
@@ -84,8 +84,16 @@ def packages_of(options: EnvironmentOptions) -> list[str]:
     return [*options.env_packages, *(name.rpartition(".")[0] for name in wrappers)]
 
 
-def _keywords(flag: str, words: Sequence[str]) -> dict[str, Any]:
-    """``name:value`` words: Python literals, or text."""
+def keywords(flag: str, words: Sequence[str]) -> dict[str, Any]:
+    """``name:value`` words: Python literals, or text.
+
+    Args:
+        flag: that gave them, for the error.
+        words: as given.
+
+    Raises:
+        ArgumentError: one is not of that form.
+    """
     keywords: dict[str, Any] = {}
     for word in words:
         name, colon, text = word.partition(":")

@@ -18,6 +18,8 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 
 from envs.finite import finite_task
+from ppo_lab.commands.chosen_run import is_alone
+from ppo_lab.commands.environment_flags import keywords
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import EvaluateOptions
 from ppo_lab.environment_classes import check_unchanged, environment_file
@@ -42,6 +44,7 @@ from ppo_lab.runs.saved_model import (
     check_kind,
     find_saved_run,
     load_model,
+    lone_model,
     make_environments,
     trust,
 )
@@ -97,6 +100,14 @@ def evaluate(options: EvaluateOptions, say: Say, warn: Say) -> Evaluated:
     """
     check_device(options.device)
     run = _chosen_run(options)
+    if options.run is not None and is_alone(options.run):
+        warn(
+            f"{options.run} lies in no run folder: where its training normalised, stacked or "
+            "wrapped its environments, nothing here says so, and its policy is another one"
+        )
+    if options.env_kwargs:
+        given = keywords("env_kwargs", options.env_kwargs)
+        run = replace(run, env_kwargs={**run.env_kwargs, **given})
     if options.render:
         _check_screen()
     if options.no_pickle:
@@ -136,13 +147,23 @@ def scale_of(run: SavedRun, options: EvaluateOptions) -> ReferenceScores | None:
     The run's own reference scores, or the table's, as for RL Zoo's runs. Where another environment
     was asked for, of which no report knows: those that are stated for it.
     """
-    if options.env is not None:
+    if options.env is not None or options.env_kwargs:
         return stated_reference(run.env, run.env_kwargs)
     stored = stored_reference(run.folder / "run.json")
     return stored or listed_reference(run.env, run.env_kwargs)
 
 
 def _chosen_run(options: EvaluateOptions) -> SavedRun:
+    assert options.run is not None
+    if is_alone(options.run):
+        if options.env is None:
+            raise ArgumentError(
+                f"{options.run} lies in no run folder, with <environment>/args.yml beside it: "
+                "--env ID says where it is played"
+            )
+        import_packages(options.env_packages, options.env)
+        run = lone_model(options.run, options.env, options.algo)
+        return replace(run, packages=list(options.env_packages))
     run = find_saved_run(options.run)
     # A folder's word is taken where its model is unpickled, which can run any code too.
     named = () if options.no_pickle else run.packages

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppo_lab.commands.optional_packages import require
+from ppo_lab.commands.parsing import whole
 from ppo_lab.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -35,10 +36,22 @@ def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="ADDRESS",
         help="make the runs on the nodes of a Ray cluster: auto (the one that this machine belongs "
-        "to), host:port, or ray://host:10001; needs ppo-lab[ray]; None: on this machine",
+        "to), host:port, or ray://host:10001; needs ppo-lab[ray] (default: on this machine)",
     )
-    add("--cpus-per-run", type=float, default=1.0, metavar="N", help="CPUs that a run takes there")
-    add("--gpus-per-run", type=float, default=0.0, metavar="N", help="GPUs that a run takes there")
+    add(
+        "--cpus-per-run",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="CPUs that a run takes there (default: 1)",
+    )
+    add(
+        "--gpus-per-run",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="GPUs that a run takes there (default: 0)",
+    )
     add(
         "--py-modules",
         nargs="+",
@@ -56,15 +69,15 @@ def add_storage_flags(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="URL",
         help="share the runs with the same command on other machines, through a database such as "
-        "postgresql://user@host/base; None: on this machine alone",
+        "postgresql://user@host/base (default: on this machine alone)",
     )
     add(
         "--grace",
-        type=int,
+        type=whole,
         default=120,
         metavar="SECONDS",
         help="a machine that has been silent for this long is taken for lost, its runs made by "
-        "another; a database that does not answer is waited for as long",
+        "another; a database that does not answer is waited for as long (default: 120)",
     )
 
 

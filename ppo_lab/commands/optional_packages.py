@@ -14,6 +14,8 @@ EXTRA_OF = {
     "pygame": "render",
     "tensorboard": "tensorboard",
     "tqdm": "progress",
+    "wandb": "integrations",
+    "shtab": "completion",
     "ray": "ray",
 }
 """Top-level module → extra of ``ppo-lab``."""

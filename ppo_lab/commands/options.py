@@ -22,6 +22,7 @@ __all__ = [
     "TrainOptions",
     "TuneOptions",
     "UntilClearOptions",
+    "WarmUpOptions",
     "ZooOptions",
 ]
 
@@ -63,9 +64,14 @@ class TrainOptions(EnvironmentOptions):
     conf: Path | None
     preset: str | None
     hyperparams: Sequence[str] | None
-    progress: bool
-    verbose: bool
+    progress: bool | None
+    verbose: int
     tensorboard: Path | None
+    track: bool
+    wandb_project_name: str
+    wandb_entity: str | None
+    wandb_group: str | None
+    wandb_tags: Sequence[str]
     log_folder: Path
     eval_freq: int | None
     eval_episodes: int | None
@@ -78,7 +84,9 @@ class TrainOptions(EnvironmentOptions):
 class EvaluateOptions:
     """Of ``ppo_lab.evaluate``; at most one of two opposite flags is given."""
 
-    run: Path
+    run: Path | None
+    algo: str | None
+    log_folder: Path
     episodes: int
     seed: int
     checkpoint: str
@@ -87,6 +95,7 @@ class EvaluateOptions:
     render: bool
     video: Path | None
     env: str | None
+    env_kwargs: Sequence[str] | None
     no_pickle: bool
     env_packages: Sequence[str]
     device: str
@@ -121,6 +130,8 @@ class CompareOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     settings: str
     conf: Sequence[str]
     preset: str | None
+    hyperparams: Sequence[str] | None
+    explain: bool
     baseline: str | None
     name: str | None
     log_folder: Path
@@ -160,6 +171,7 @@ class TuneOptions(UntilClearOptions, EnvironmentOptions, ClusterOptions):
     grace: int
     study_name: str | None
     plots: bool
+    explain: bool
     log_folder: Path
 
 
@@ -177,6 +189,15 @@ class ReportOptions:
     title: str | None
     engine: "Engine"
     verify: bool
+    explain: bool
+
+
+@dataclass(frozen=True)
+class WarmUpOptions:
+    """Of ``ppo_lab.warm_up``."""
+
+    kinds: Sequence[str]
+    all: bool
 
 
 @dataclass(frozen=True)

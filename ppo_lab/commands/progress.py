@@ -71,7 +71,7 @@ class StageProgress:
             parts.append(f"{self._stopped} stopped early")
         if self._failed:
             parts.append(f"{self._failed} failed")
-        self._console.print(", ".join(parts))
+        self._console.print(", ".join(parts), soft_wrap=True)
 
     def running(self, count: int) -> None:
         """How many runs are being made on this machine."""
@@ -101,7 +101,7 @@ class StageProgress:
             self._printed = now
             left = (self._total - self._done) / rate
             line = f"{self._name}: {self._done}/{self._total}, {shown}, {left:.0f} s left"
-            self._console.print(", ".join(filter(None, (line, self._state()))))
+            self._console.print(", ".join(filter(None, (line, self._state()))), soft_wrap=True)
 
     def waiting(self, what: str, seconds: float) -> None:
         """Say what has been running for long, where nothing else has been heard of.

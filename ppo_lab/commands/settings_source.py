@@ -1,8 +1,9 @@
 """Where a comparison's hyperparameters come from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ppo_lab.commands.environment_flags import (
     check_mask_flag,
@@ -13,6 +14,7 @@ from ppo_lab.commands.environment_flags import (
 from ppo_lab.commands.options import CompareOptions, EnvironmentOptions
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.presets import preset
+from ppo_lab.hyperparams.reading import words_as_hyperparameters
 from ppo_lab.hyperparams.sources import (
     OURS,
     TrainingSettings,
@@ -47,7 +49,25 @@ def settings_source(options: CompareOptions, algos: Sequence[str]) -> "SettingsS
             raise ArgumentError(
                 f"--preset {options.preset}: presets are for {OURS}, which is none of the --algos"
             )
-    return SettingsSource(options.settings, files, options.preset, options.n_envs, options)
+    single = _given_by_algorithm(options.hyperparams or (), algos)
+    return SettingsSource(options.settings, files, options.preset, options.n_envs, options, single)
+
+
+def _given_by_algorithm(words: Sequence[str], algos: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What ``-P NAME:VALUE`` gives every algorithm, and ``-P ALGO.NAME:VALUE`` one."""
+    for_all, for_one = [], []
+    for word in words:
+        algo, dot, rest = word.partition(":")[0].partition(".")
+        if not dot:
+            for_all.append(word)
+        elif algo not in algos:
+            raise ArgumentError(f"-P {word}: {algo!r} is none of the --algos")
+        else:
+            for_one.append((algo, f"{rest}:{word.partition(':')[2]}"))
+    given = {algo: words_as_hyperparameters(for_all) for algo in algos}
+    for algo, word in for_one:
+        given[algo].update(words_as_hyperparameters([word]))
+    return given
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,7 @@ class SettingsSource:
         preset: named settings on top of all others, for SpecPPO; None for none.
         n_envs: for every run; None: as the settings say.
         flags: what the command line says of the environments, on top of all; None: nothing.
+        given: by algorithm, single hyperparameters on top of all.
     """
 
     base: str = "zoo"
@@ -68,6 +89,7 @@ class SettingsSource:
     preset: str | None = None
     n_envs: int | None = None
     flags: EnvironmentOptions | None = None
+    given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def packages(self) -> list[str]:
@@ -93,6 +115,8 @@ class SettingsSource:
             if self.preset is not None:
                 what = f"on top, preset {self.preset!r}"
                 settings = settings.overlaid(preset(self.preset), self.preset, what)
+        if self.given.get(algo):
+            settings = settings.overlaid(self.given[algo], "given", "on top: -P")
         if self.flags is None:
             return settings
         return with_mask_flag(with_environment_flags(settings, self.flags), algo, self.flags)

@@ -1,21 +1,18 @@
 """What every command shares: one-line errors, exit codes, where its folder and its lines go."""
 
-import argparse
+import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING
 
+from ppo_lab.commands.parsing import CommandParser, add_environment_flags, parse
 from ppo_lab.errors import CommandError
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
     from rich.console import Console
-
-Options = TypeVar("Options", bound="DataclassInstance")
 
 __all__ = [
     "CommandParser",
@@ -29,57 +26,11 @@ __all__ = [
     "writable_folder",
 ]
 
-PLAIN_WIDTH = 110
-"""Columns where the output goes to a file: the table's own."""
+PLAIN_WIDTH = 80
+"""Columns where the output goes to a file, and the table fits."""
 
 DONE, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 STOPPED = "stopped; the same command goes on from here"
-
-
-class CommandParser(argparse.ArgumentParser):
-    """argparse with errors of one line, named after the module: ``ppo_lab.tune: …``."""
-
-    _words: Sequence[str] = ()
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse; keeps the words, whose secrets an error must not show."""
-        self._words = sys.argv[1:] if args is None else list(args)
-        return super().parse_known_args(args, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with 2."""
-        from ppo_lab.runs.storage_url import words_without_passwords
-
-        for word, shown in zip(self._words, words_without_passwords(self._words), strict=True):
-            if word != shown:
-                parts = zip(word.partition("="), shown.partition("="), strict=True)
-                for given, instead in ((word, shown), *parts):
-                    if given and given != instead:
-                        message = message.replace(given, instead)
-                        message = message.replace(repr(given)[1:-1], instead)
-        line = " ".join(f"{self.prog.split()[-1]}: {message}".split())
-        self.exit(USAGE, f"{line} (--help lists the flags)\n")
-
-
-def parse(
-    parser: argparse.ArgumentParser, kind: type[Options], arguments: Sequence[str] | None
-) -> Options:
-    """A command line as the options of its command.
-
-    Args:
-        parser: has a destination for every field, and no other.
-        kind: the options' class.
-        arguments: the command line without the program; None: ``sys.argv``.
-
-    Raises:
-        TypeError: the parser's destinations and the fields differ.
-        SystemExit: as of argparse.
-    """
-    given = vars(parser.parse_args(arguments))
-    differing = given.keys() ^ {field.name for field in fields(kind)}
-    if differing:
-        raise TypeError(f"{kind.__name__} and its parser differ in {', '.join(sorted(differing))}")
-    return kind(**given)
 
 
 def run_command(program: str, body: Callable[[], None], exits: bool = False) -> int:
@@ -114,20 +65,29 @@ def run_command(program: str, body: Callable[[], None], exits: bool = False) -> 
             return _fail(program, f"ended by the environment: {one_line(stop)}", FAILURE)
         except ArgumentError as error:
             return _fail(program, str(error), USAGE)
+        except BrokenPipeError:  # nobody reads on, as behind head: nothing is said of it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILURE
         except (CommandError, NonFiniteError, NoRunsError, OSError) as error:
             return _fail(program, str(error), FAILURE)
     return DONE
 
 
 def make_console() -> "Console":
-    """A terminal's width, or the table's own where the output goes to a file.
+    """A terminal's width, or eighty columns where the output goes to a file.
 
     No markup and no emoji: a reason or a name may hold brackets and colons.
     """
     from rich.console import Console
 
+    class Printer(Console):
+        """rich's, but a pipe that was closed is an error of its own and no ``SystemExit``."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(width=width, markup=False, emoji=False, highlight=False)
+    return Printer(width=width, markup=False, emoji=False, highlight=False)
 
 
 def check_least(options: object, least: Mapping[str, int]) -> None:
@@ -147,62 +107,6 @@ def check_least(options: object, least: Mapping[str, int]) -> None:
         if number is not None and number < bound:
             flag = name.replace("_", "-")
             raise ArgumentError(f"--{flag} {number}: expected at least {bound}")
-
-
-def add_environment_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of :class:`~ppo_lab.commands.options.EnvironmentOptions`."""
-    add = parser.add_argument_group("environments").add_argument
-    add(
-        "--env-kwargs",
-        nargs="+",
-        metavar="NAME:VALUE",
-        help="arguments of gymnasium.make; None: the settings'",
-    )
-    add(
-        "--eval-env-kwargs",
-        nargs="+",
-        metavar="NAME:VALUE",
-        help="those of the evaluation's environments, on top; None: the same",
-    )
-    add(
-        "--wrapper",
-        nargs="+",
-        metavar="MODULE:CLASS",
-        help="wrappers around each, the innermost first; None: the settings'",
-    )
-    add("--frame-stack", type=int, metavar="N", help="observations stacked; None: the settings'")
-    add(
-        "--normalize",
-        metavar="true|false|dict(…)",
-        help="VecNormalize, or its arguments; None: the settings'",
-    )
-    add(
-        "--vec-env",
-        choices=("dummy", "subproc", "pool", "auto", "vector", "envpool"),
-        help="step the training's in this process, in one process each, several in a process; "
-        "auto: the first or the last of these, by what a step takes; vector: as Gymnasium's vector "
-        "environment; envpool: in C++ by that package; None: the settings', else dummy",
-    )
-    add(
-        "--env-packages",
-        nargs="+",
-        default=[],
-        metavar="PACKAGE",
-        help="packages that register environments, and whose code settings may name",
-    )
-    add(
-        "--mask-actions",
-        action="store_true",
-        default=None,
-        help="spec_ppo acts and learns under the masks of the environments' action_masks(), as "
-        "ppo_mask always does; None: the settings decide",
-    )
-    add(
-        "--device",
-        default="auto",
-        help="where networks are trained: SB3's cpu, cuda, cuda:1, …; auto: the CPU for MLP "
-        "policies, a GPU for images if there is one",
-    )
 
 
 def checked_jobs(jobs: int | None) -> int:

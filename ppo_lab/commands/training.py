@@ -1,12 +1,14 @@
 """``ppo_lab.train`` as functions of its options: which run it is, how it begins or goes on."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stable_baselines3.common.callbacks import BaseCallback, ProgressBarCallback
+from rich.console import Console
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import KVWriter
 
 from ppo_lab.commands.environment_flags import (
     check_mask_flag,
@@ -16,6 +18,8 @@ from ppo_lab.commands.environment_flags import (
 )
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TrainOptions
+from ppo_lab.commands.tracking import tracked
+from ppo_lab.commands.training_bar import TrainingBar
 from ppo_lab.environment_classes import check_unchanged, file_digest, plain_id
 from ppo_lab.errors import ArgumentError, CommandError
 from ppo_lab.hyperparams.environment_words import is_atari, is_minigrid
@@ -211,8 +215,13 @@ def with_scale(run: PlannedRun) -> PlannedRun:
     return replace(run, config=replace(config, reference=as_record(scale)))
 
 
-def train_planned(run: PlannedRun, options: TrainOptions) -> float:
+def train_planned(run: PlannedRun, options: TrainOptions, console: Console) -> float:
     """Train, and leave the run folder.
+
+    Args:
+        run: what to train.
+        options: the command's.
+        console: where its progress is shown.
 
     Returns:
         The score of the final policy.
@@ -221,24 +230,29 @@ def train_planned(run: PlannedRun, options: TrainOptions) -> float:
         CommandError: the run failed, or another process has begun it meanwhile.
         KeyboardInterrupt: the user has stopped it; says how it goes on.
     """
-    session = _session(run, options)
+    shown = console.is_terminal if options.progress is None else options.progress
+    bar = TrainingBar(console, run.config.timesteps) if shown else None
     save_freq = options.save_freq
     every = max(1, run.config.timesteps // PARTS) if save_freq is None else save_freq
     aside = unfinished_folder(run.folder)
     try:
-        with folder_lock(aside):
+        with folder_lock(aside), tracked(options, run.config, run.folder.name) as writers:
             sweep(run.folder.parent, deep=False)
+            session = _session(run, options, [] if bar is None else [bar], writers)
             result = run_once(
                 run.config, run.folder, session, every, keep_checkpoints=bool(save_freq)
             )
+            if result.reason is not None:
+                raise CommandError(f"the run failed ({run.folder / 'run.json'}): {result.reason}")
     except FolderInUseError as error:
         raise CommandError(_alive(error.holder, run.folder)) from None
     except KeyboardInterrupt:
         again = newest_model(aside) is not None
         message = _stopped(aside, "is stopped") if again else "stopped before its first checkpoint"
         raise KeyboardInterrupt(message) from None
-    if result.reason is not None:
-        raise CommandError(f"the run failed ({run.folder / 'run.json'}): {result.reason}")
+    finally:
+        if bar is not None:
+            bar.close()
     return result.score or 0.0
 
 
@@ -257,13 +271,24 @@ def _alive(holder: Holder, folder: Path) -> str:
     )
 
 
-def _session(run: PlannedRun, options: TrainOptions) -> Session:
-    callbacks: list[BaseCallback] = [ProgressBarCallback()] if options.progress else []
+def _session(
+    run: PlannedRun,
+    options: TrainOptions,
+    callbacks: Sequence[BaseCallback],
+    writers: Sequence[KVWriter],
+) -> Session:
     log = None
     if options.tensorboard is not None:
         log = str(tensorboard_folder(options.tensorboard, run.config, run.folder, run.record))
-    keep = options.save_replay_buffer
-    return Session(callbacks, log, int(options.verbose), run.start, run.origin, keep)
+    return Session(
+        callbacks=callbacks,
+        tensorboard_log=log,
+        writers=writers,
+        verbose=options.verbose,
+        start=run.start,
+        origin=run.origin,
+        keep_replay_buffer=options.save_replay_buffer,
+    )
 
 
 # ------------------------------------------------------------------ the configuration
@@ -276,8 +301,8 @@ def _check(options: TrainOptions) -> None:
         ArgumentError: nothing can be written to the log folder.
         CommandError: an optional package is missing.
     """
-    if options.progress:
-        require("tqdm", "--progress")
+    if options.track:
+        require("wandb", "--track")
     if options.tensorboard is not None:
         require("tensorboard", "--tensorboard")
     if options.save_replay_buffer and options.resume is None:

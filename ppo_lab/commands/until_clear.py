@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ppo_lab.commands.parsing import whole
 from ppo_lab.errors import ArgumentError, CommandError
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def add_until_clear_flags(parser: argparse.ArgumentParser) -> None:
         default = _DEFAULTS[name]
         group.add_argument(
             f"--{name.replace('_', '-')}",
-            type=type(default),
+            type=whole if isinstance(default, int) else float,
             default=None,
-            help=f"{meaning}; None: {default:g}",
+            help=f"{meaning} (default: {default:g})",
         )
 
 

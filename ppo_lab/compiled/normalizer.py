@@ -310,7 +310,7 @@ def agrees(n_envs: int, shape: tuple[int, ...], seen: np.dtype[Any], earned: np.
     if normalizer.read() is not None:
         return False
     generator = np.random.default_rng(0)
-    with announced("the arithmetic of VecNormalize"), np.errstate(all="ignore"):
+    with announced("the arithmetic of VecNormalize", 2), np.errstate(all="ignore"):
         for _ in range(TRIAL_STEPS):
             size = (n_envs, *shape)
             raw = Raw(

@@ -31,6 +31,10 @@ from ppo_lab.ppo.policies import SpecActorCriticPolicy
 __all__ = ["CompiledPath"]
 
 
+COMPILING_SECONDS = 15
+"""Of the kernels that act and update, on one core."""
+
+
 class CompiledPath:
     """The kernels bound to one model.
 
@@ -51,7 +55,8 @@ class CompiledPath:
 
     def warm_up(self, measures_rollout_kl: bool) -> None:
         """Load the kernels, or compile them where this machine has not."""
-        with announced("the kernels of PPO"):
+        actions = "continuous" if self._packed.layout.head == "gaussian" else "discrete"
+        with announced(f"the kernels of PPO for {actions} actions", COMPILING_SECONDS):
             buffer = self.model.rollout_buffer
             assert isinstance(buffer, SpecRolloutBuffer)
             warm_up(

@@ -97,7 +97,7 @@ class Player:
             self.noise, self.actions, self._buffer.values, self._buffer.log_probs,
             self._bounds, self._clipped.reshape(self.actions.shape),
         )  # fmt: skip
-        with announced("a rollout's step"):
+        with announced("a rollout's step", 5):
             load_step(arrays.seen.dtype, arrays.actions.dtype, arrays.bounds.dtype)
         return step_arrays(layout, arrays)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.hyperparams.numbers import with_whole_numbers
 from ppo_lab.ppo.schedules import as_schedule
 
 __all__ = [
@@ -135,7 +136,7 @@ def words_as_hyperparameters(words: Sequence[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             # "lin_0.001", "dict(…)": the run's own reader takes them or says why.
             hyperparameters[name] = text
-    return hyperparameters
+    return with_whole_numbers(hyperparameters)
 
 
 def _as_it_stands(_what: str, name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import is_atari, read_normalize, take_environment
+from ppo_lab.hyperparams.numbers import whole_number, with_whole_numbers
 from ppo_lab.registry import ALGORITHMS, algorithm_class, closest, known_algorithm
 from reports.logs.opening import read_text
 from reports.logs.reading import plain_yaml
@@ -281,14 +282,16 @@ def _read(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _settings(entry: Mapping[str, Any], word: str, origin: str, tuning: str) -> TrainingSettings:
-    hyperparameters = dict(entry)
+    hyperparameters = with_whole_numbers(entry)
     environment = take_environment(hyperparameters, origin)
     normalize = read_normalize(hyperparameters.pop("normalize", False))
     try:
-        n_envs = int(hyperparameters.pop("n_envs", 1))
-        n_timesteps = int(hyperparameters.pop("n_timesteps", 0))
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{origin}: n_envs and n_timesteps must be whole numbers") from error
+        n_envs = whole_number(hyperparameters.pop("n_envs", 1))
+        n_timesteps = whole_number(hyperparameters.pop("n_timesteps", 0))
+    except ValueError as error:
+        raise ArgumentError(
+            f"{origin}: n_envs and n_timesteps must be whole numbers, and {error}"
+        ) from error
     policy = str(hyperparameters.pop("policy", ""))
     return TrainingSettings(
         n_envs, n_timesteps, policy, hyperparameters, normalize, word, origin, tuning, environment

@@ -277,6 +277,7 @@ def _layers(env: VecEnv) -> list[type[VecEnv]]:
     """The wrappers around a vector environment, the outermost first."""
     layers: list[type[VecEnv]] = []
     while isinstance(env, VecEnvWrapper):
-        layers.append(type(env))
+        if not getattr(type(env), "changes_nothing", False):  # VecRND, which training alone has
+            layers.append(type(env))
         env = env.venv
     return layers

@@ -190,6 +190,9 @@ class VecRND(VecEnvWrapper):
         ArgumentError: an argument is out of range, or what is wrapped does not fit.
     """
 
+    changes_nothing = True
+    """Said to who compares the environments of training and of evaluation."""
+
     def __init__(
         self,
         venv: VecEnv,

@@ -2,10 +2,12 @@
 
 import math
 from numbers import Real
-
-from stable_baselines3.common.type_aliases import Schedule
+from typing import TYPE_CHECKING
 
 from ppo_lab.errors import ArgumentError
+
+if TYPE_CHECKING:  # who reads a file's settings need not load torch
+    from stable_baselines3.common.type_aliases import Schedule
 
 __all__ = ["LinearAnnealing", "as_schedule"]
 
@@ -27,7 +29,7 @@ class LinearAnnealing:
         return f"LinearAnnealing({self.initial_value})"
 
 
-def as_schedule(name: str, value: float | str | Schedule) -> float | Schedule:
+def as_schedule(name: str, value: "float | str | Schedule") -> "float | Schedule":
     """Turn the zoo's ``"lin_0.001"`` into a schedule; leave floats and callables as they are.
 
     Args:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ppo_lab.environment_classes import environment_file, find_beside
+from ppo_lab.environment_ids import why_not_imported
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import entry_point
 from ppo_lab.interruption import by_user, one_line
@@ -84,8 +85,6 @@ def import_packages(packages: Sequence[str], *env_ids: str) -> None:
         except BaseException as error:
             if by_user(error):
                 raise KeyboardInterrupt from error
-            from ppo_lab.vec_env.making import why_not_imported  # with torch: for the error alone
-
             reason = one_line(error)
             if isinstance(error, ModuleNotFoundError):
                 reason = why_not_imported(error)

@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from ppo_lab.environment_classes import environment_file
 from ppo_lab.errors import ArgumentError, CommandError
 from ppo_lab.hyperparams.environment_words import take_environment
+from ppo_lab.hyperparams.numbers import whole_number
 from ppo_lab.hyperparams.reading import keyword_text
 from ppo_lab.model_files import kind_of_model, model_entries
 from ppo_lab.ppo.space_checks import check_spaces
@@ -21,6 +22,7 @@ from ppo_lab.runs.config import RunConfig, environment_folder_name
 from ppo_lab.runs.game_video import GameRecorder
 from ppo_lab.runs.games import is_game
 from ppo_lab.runs.recipe import EnvironmentRecipe
+from ppo_lab.runs.resumable import newest_model
 from ppo_lab.runs.session import statistics_of
 from ppo_lab.vec_env.making import make_checked
 from reports.logs.reading import read_yaml
@@ -32,6 +34,7 @@ __all__ = [
     "check_start",
     "find_saved_run",
     "load_model",
+    "lone_model",
     "make_environments",
     "trust",
     "zero_rate",
@@ -92,21 +95,38 @@ class SavedRun:
         """The file of a model.
 
         Args:
-            checkpoint: ``final`` or ``best``.
+            checkpoint: ``final``, ``best``, ``last``: the checkpoint of the most steps, a
+                checkpoint's steps, or a model's file by its name.
 
         Raises:
-            ArgumentError: the run has no such model.
+            ArgumentError: the run has no such model; names those that it has.
         """
-        file = self.folder / ("best_model.zip" if checkpoint == "best" else f"{self.name}.zip")
+        file = self.folder / self._file_name(checkpoint)
         if not file.is_file():
-            raise ArgumentError(f"{self.folder} holds no {checkpoint} model, {file.name}")
+            others = ", ".join(sorted(each.name for each in self.folder.glob("*.zip")))
+            has = f"; it has {others}" if others else ""
+            raise ArgumentError(f"{self.folder} holds no {checkpoint} model, {file.name}{has}")
         return file
+
+    def _file_name(self, checkpoint: str) -> str:
+        if checkpoint == "last":
+            newest = newest_model(self.folder)
+            return "rl_model_<steps>_steps.zip" if newest is None else newest.name
+        names = {"final": f"{self.name}.zip", "best": "best_model.zip"}
+        if checkpoint in names or checkpoint.endswith(".zip"):
+            return names.get(checkpoint, checkpoint)
+        try:
+            return f"rl_model_{whole_number(checkpoint)}_steps.zip"
+        except ValueError:
+            raise ArgumentError(
+                f"--checkpoint {checkpoint}: expected final, best, last, or a checkpoint's steps"
+            ) from None
 
     def statistics(self, checkpoint: str) -> tuple[Path | None, bool]:
         """``VecNormalize``'s statistics for a model.
 
         Args:
-            checkpoint: ``final`` or ``best``.
+            checkpoint: as of :meth:`model_file`.
 
         Returns:
             Their file, None where the run is not normalised; and whether they are those that the
@@ -125,7 +145,8 @@ class SavedRun:
                 f"statistics, {self.name}/vecnormalize.pkl, are missing: without them its policy "
                 "is another one"
             )
-        return statistics, checkpoint == "final" or statistics != last
+        is_final = model == self.folder / f"{self.name}.zip"
+        return statistics, is_final or statistics is None or statistics != last
 
 
 def trust(file: Path) -> str:
@@ -161,6 +182,30 @@ def find_saved_run(folder: Path) -> SavedRun:
             f"{closest(algo, able)}"
         )
     return _saved_run(folder, algo, env, arguments, config, file)
+
+
+def lone_model(file: Path, env: str, algo: str | None) -> SavedRun:
+    """A model's file that lies in no run folder, as SB3's ``save`` leaves it.
+
+    Args:
+        file: of the model.
+        env: the environment to play it in.
+        algo: whose model it is; None: as its entries say.
+
+    Raises:
+        ArgumentError: they do not say.
+        CommandError: it is damaged, or another algorithm's.
+    """
+    entries = model_entries(file)
+    if algo is None:
+        kind = kind_of_model(entries)
+        named = [name for name, known in ALGORITHMS.items() if known.name == kind]
+        if not named:
+            raise ArgumentError(f"{file} does not say whose model it is: --algo NAME says so")
+        algo = named[0]
+    masks = ALGORITHMS[algo].mask_argument
+    own = {masks: True} if masks and entries.get(masks) is True else {}
+    return SavedRun(file.parent, algo, env, model_name=file.stem, hyperparameters=own)
 
 
 def _saved_run(

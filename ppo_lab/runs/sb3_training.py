@@ -1,8 +1,9 @@
 """Training of one run with an SB3 algorithm: environments, evaluations, files."""
 
 import copy
+import inspect
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -18,10 +19,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from envs.finite import FiniteTask, finite_task
 from ppo_lab.environment_classes import check_unchanged
 from ppo_lab.errors import ArgumentError, NonFiniteError
-from ppo_lab.hyperparams.reading import constructor_arguments
+from ppo_lab.hyperparams.reading import FLAGS, constructor_arguments
 from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.ppo.space_checks import check_spaces
-from ppo_lab.registry import ALGORITHMS, algorithm_class
+from ppo_lab.registry import ALGORITHMS, algorithm_class, unknown_hyperparameter
 from ppo_lab.runs.compiled_evaluation import CompiledEvalCallback, can_evaluate
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
 from ppo_lab.runs.device import training_device
@@ -197,10 +198,12 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     # A copy: SB3's A2C writes into the policy_kwargs that it is given.
     named = partial(load_class, _packages(config))
     arguments = constructor_arguments(copy.deepcopy(dict(config.hyperparameters)), named)
+    kind = algorithm_class(config.algo)
     check_critic(env, arguments.get("policy_kwargs"))
     arguments = with_action_noise(config.algo, arguments, env.action_space)
+    _check_names(kind, config.algo, arguments)
     check_environment(config.algo, arguments, env)
-    return algorithm_class(config.algo)(
+    return kind(
         named("policy", config.policy) if "." in config.policy else config.policy,
         env,
         seed=config.seed,
@@ -208,6 +211,19 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
         **session.arguments,
         **arguments,
     )
+
+
+def _check_names(kind: type[BaseAlgorithm], algo: str, arguments: Mapping[str, object]) -> None:
+    """Check that an algorithm has the hyperparameters that settings give it.
+
+    Raises:
+        ArgumentError: it has one of them not; names the closest.
+    """
+    known = [name for name in inspect.signature(kind).parameters if not name.startswith("_")]
+    own = [name for name in known if name not in (*FLAGS, "policy", "seed")]
+    for name in arguments:
+        if name not in known:
+            raise ArgumentError(unknown_hyperparameter(name, algo, own))
 
 
 def _check_parameters(model: BaseAlgorithm) -> None:

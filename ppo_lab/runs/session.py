@@ -8,7 +8,12 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import HumanOutputFormat, Logger, configure
+from stable_baselines3.common.logger import (
+    HumanOutputFormat,
+    KVWriter,
+    Logger,
+    TensorBoardOutputFormat,
+)
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
@@ -30,6 +35,7 @@ class Session:
     Attributes:
         callbacks: beside the run's own.
         tensorboard_log: TensorBoard's folder of this run, and of no other; None: no such log.
+        writers: what else is told of every number that is logged.
         verbose: 1 prints SB3's table of every rollout.
         start: a model's file to go on from (it is unpickled); None: from scratch.
         origin: what ``run.json`` says of where the run goes on from; empty: ``start``.
@@ -40,6 +46,7 @@ class Session:
 
     callbacks: Sequence[BaseCallback] = ()
     tensorboard_log: str | None = None
+    writers: Sequence[KVWriter] = ()
     verbose: int = 0
     start: Path | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -52,18 +59,16 @@ class Session:
         return {"tensorboard_log": self.tensorboard_log, "verbose": self.verbose}
 
     def set_logger(self, model: BaseAlgorithm) -> None:
-        """Let a model log into exactly ``tensorboard_log``, and nowhere without one.
+        """Let a model log into exactly ``tensorboard_log`` and to the writers, and nowhere else.
 
         By itself SB3 counts ``<name>_1``, ``<name>_2``, … in a folder, and a run that goes on
         continues the highest number there, whosever it is; without a folder it makes one in the
         system's temporary folder, which stays there empty.
         """
-        if self.tensorboard_log is None:
-            printed = [HumanOutputFormat(sys.stdout)] if self.verbose else []
-            model.set_logger(Logger(folder=None, output_formats=list(printed)))
-            return
-        formats = ["stdout", "tensorboard"] if self.verbose else ["tensorboard"]
-        model.set_logger(configure(self.tensorboard_log, formats))
+        formats: list[KVWriter] = [HumanOutputFormat(sys.stdout)] if self.verbose else []
+        if self.tensorboard_log is not None:
+            formats.append(TensorBoardOutputFormat(self.tensorboard_log))
+        model.set_logger(Logger(self.tensorboard_log, [*formats, *self.writers]))
 
     def loaded(self, config: RunConfig, env: VecEnv) -> BaseAlgorithm:
         """The model of ``start``: weights, optimisers, step count, a kept replay buffer go on.

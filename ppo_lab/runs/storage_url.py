@@ -85,10 +85,11 @@ def words_without_passwords(words: Sequence[str]) -> list[str]:
     shown, after_flag, in_url = [], False, False
     for word in words:
         if word.startswith("-") and not ("@" in word and (after_flag or in_url)):
-            flag, equals, value = word.partition("=")
+            given, equals, value = word.partition("=")
+            flag = given.lower()  # as the commands read it
             is_flag = flag.startswith(_SHORTEST_FLAG) and _FLAG.startswith(flag)
             after_flag, in_url = is_flag and not equals, bool(is_flag and equals)
-            shown.append(f"{flag}={shown_url(value)}" if in_url else _shown_word(word))
+            shown.append(f"{given}={shown_url(value)}" if in_url else _shown_word(word))
         elif after_flag:
             after_flag, in_url = False, True
             shown.append(shown_url(word))

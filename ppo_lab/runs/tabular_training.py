@@ -23,6 +23,7 @@ from ppo_lab.environment_classes import check_unchanged
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.episode_bound import check_length, longest_episode
 from ppo_lab.ppo.space_checks import check_spaces
+from ppo_lab.registry import unknown_hyperparameter
 from ppo_lab.runs.config import RunConfig, Trained, environment_folder_name
 from ppo_lab.runs.environments import exported_mdp, make_copies
 from ppo_lab.runs.exact_evaluation import EXACT, is_small
@@ -253,7 +254,7 @@ def _hyperparameters(config: RunConfig) -> dict[str, Any]:
     defaults = DEFAULTS[config.algo]
     unknown = sorted(set(config.hyperparameters) - set(defaults))
     if unknown:
-        raise ArgumentError(f"{unknown[0]!r} is none of its settings: {', '.join(defaults)}")
+        raise ArgumentError(unknown_hyperparameter(unknown[0], config.algo, defaults))
     return {**defaults, **config.hyperparameters}
 
 

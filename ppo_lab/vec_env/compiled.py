@@ -23,6 +23,10 @@ from ppo_lab.vec_env.world_by_id import has_world, world_by_id
 __all__ = ["CompiledVecEnv", "has_world"]
 
 
+ROLLOUT_SECONDS = EVALUATION_SECONDS = 6
+"""That compiling an environment into a whole rollout, or into an evaluation, takes on one core."""
+
+
 class CompiledVecEnv(CopiesOfOne):
     """K copies of an environment that has a compiled world, behind SB3's ``VecEnv``.
 
@@ -267,7 +271,7 @@ class CompiledVecEnv(CopiesOfOne):
         cut, cut_value = np.zeros_like(self._observations[:1]), np.empty(1, np.float32)
         rules = copies, policy, arrays, starts, noise, float(gamma), self._is_index
         written = ended, cut, cut_value, failure
-        with self._announced(self._what):
+        with self._announced(f"rollouts of {self._what}", ROLLOUT_SECONDS):
             if normalized is None:
                 n_ended, rewards = whole.roll_out(*rules, *written), None
             else:
@@ -329,7 +333,7 @@ class CompiledVecEnv(CopiesOfOne):
         wanted = np.array([(n_episodes + copy) // K for copy in range(K)], np.int64)
         actions = np.empty((K, layout.n_actions), self._action_dtype)
         played = np.empty((n_episodes, 2))
-        with self._announced(self._what):
+        with self._announced(f"evaluation in {self._what}", EVALUATION_SECONDS):
             play(self._copies(), policy, wanted, self._is_index, actions, played)
         return played[:, 0].copy(), played[:, 1].astype(np.int64)
 

@@ -204,7 +204,7 @@ def _coverage(arrangement: Arrangement) -> list[str]:
     """Which labels lack which tasks, and have more runs of some tasks than of others."""
     sentences = [
         f"{label} has no run of {task}: {task} is left out of everything across tasks, and "
-        "stands in its own table."
+        "stands in its own table. Add its runs."
         for task in arrangement.tasks
         for label in arrangement.labels
         if (label, task) not in arrangement.groups
@@ -212,13 +212,16 @@ def _coverage(arrangement: Arrangement) -> list[str]:
     if not arrangement.shared_tasks:
         sentences.append(
             "No task was run by every label, so nothing is said across tasks: read the tables of "
-            "the single tasks."
+            "the single tasks, or add runs."
         )
     for label, counts in arrangement.coverage().items():
         ran = {task: count for task, count in counts.items() if count}
         if len(set(ran.values())) > 1:
             listed = ", ".join(f"{count} of {task}" for task, count in ran.items())
-            sentences.append(f"{label} has uneven numbers of runs, all of which enter: {listed}.")
+            sentences.append(
+                f"{label} has uneven numbers of runs, all of which enter: {listed}. "
+                "Add seeds where there are fewer."
+            )
     return sentences
 
 
@@ -233,7 +236,8 @@ def _unevenness(arrangement: Arrangement) -> list[str]:
     if unknown:
         sentences.append(
             f"{unknown} of {len(arrangement.runs)} runs state no seed: whether they are "
-            "independent, and whether one of them counts twice, cannot be seen."
+            "independent, and whether one of them counts twice, cannot be seen. "
+            "Look whether a folder stands twice."
         )
     return sentences
 
@@ -249,7 +253,10 @@ def _on_budgets(task: str, groups: Sequence[RunGroup]) -> list[str]:
         f"{label}: {' or '.join(f'{budget:,}' for budget in budgets)}"
         for label, budgets in of_label.items()
     )
-    return [f"The runs of {task} had different step budgets ({listed}): not equally trained."]
+    return [
+        f"The runs of {task} had different step budgets ({listed}): not equally "
+        "trained. Give all the same steps."
+    ]
 
 
 def _on_measures(task: str, groups: Sequence[RunGroup]) -> list[str]:
@@ -261,8 +268,14 @@ def _on_measures(task: str, groups: Sequence[RunGroup]) -> list[str]:
         return []
     listed = "; ".join(f"{what}: {', '.join(sorted(who))}" for what, who in of_measure.items())
     if of_measure.keys() == {EVALUATION, EXACT}:
-        return [f"On {task} scores that are exact stand beside estimates of such ({listed})."]
-    return [f"The scores of {task} do not measure the same ({listed})."]
+        return [
+            f"On {task} scores that are exact stand beside estimates of such ({listed}). "
+            "Evaluate them alike."
+        ]
+    return [
+        f"The scores of {task} do not measure the same ({listed}). "
+        "Evaluate them alike: python -m ppo_lab.evaluate."
+    ]
 
 
 def _on_evaluations(group: RunGroup) -> list[str]:
@@ -274,7 +287,7 @@ def _on_evaluations(group: RunGroup) -> list[str]:
         sentences.append(
             f"The runs of {group.label} on {group.task} were evaluated at different steps "
             f"({points} points each): their common curve carries each run's last evaluation "
-            "forward."
+            "forward. Evaluate all at the same steps."
         )
     grid = shared_steps([group])
     beyond = sum(not len(grid) or run.evaluation_steps[-1] > grid[-1] for run in group.runs)
@@ -291,6 +304,7 @@ def _on_evaluations(group: RunGroup) -> list[str]:
     if short:
         sentences.append(
             f"{short} of {len(group.runs)} runs of {group.label} on {group.task} were last "
-            "evaluated before nine tenths of their step budget: unfinished, or rarely evaluated."
+            "evaluated before nine tenths of their step budget: unfinished, or rarely evaluated. "
+            "Finish them, or evaluate the saved models."
         )
     return sentences

@@ -7,7 +7,7 @@ from reports.content.cautions import cautions, on_distinctions, on_unequal
 from reports.content.comparisons import MOST_PAIRED, pair_rows, test_rows
 from reports.content.curves import curve_rows, profile_rows
 from reports.content.document import FORMAT, Document, ReportSettings, RunRow, SetAsideRow, TaskRow
-from reports.content.findings import find, footer
+from reports.content.findings import find, footer, headline_pair
 from reports.content.kinds import one_a_kind
 from reports.content.looks import clear_pairs, find_clear, look_rows, on_looks, until_clear_runs
 from reports.content.protocol import protocol_rows
@@ -83,7 +83,7 @@ def assemble(
             *([] if clear else on_unequal(arrangement, settings)),
             *_on_choices(arrangement, settings),
             *one_a_kind(
-                cautions(arrangement, rows, loaded, failed),
+                cautions(arrangement, rows, loaded, failed, headline_pair(rows, settings.baseline)),
                 (*arrangement.labels, *arrangement.tasks),
             ),
             *on_distinctions(arrangement),

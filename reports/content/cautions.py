@@ -24,24 +24,49 @@ def cautions(
     rows: Sequence[Aggregate],
     loaded: LoadedRuns,
     failed: Mapping[str, Failures],
+    pair: tuple[str, str] | None,
 ) -> tuple[str, ...]:
-    """List every reason to doubt the numbers that can be seen in the runs themselves."""
-    sentences = [*_doubts(arrangement), *_on_failures(failed), *_on_settings(arrangement)]
-    if any(row.improvement is not None and row.improvement.value in (0, 1) for row in rows):
-        sentences.append(
-            "A probability of 0 or 1 says that no run of the one beat a run of the other here; "
-            "that is no certainty about other seeds."
-        )
-    sentences += arrangement.statements
-    for of_runs in (_on_conditions, _on_evaluation_seeds, _on_scale, _on_trackers, _on_remarks):
-        sentences += of_runs(arrangement)
+    """List every reason to doubt the numbers that can be seen in the runs themselves.
+
+    The gravest come first, and each ends in what to do: what was not measured alike, what is too
+    little, what failed, what was set otherwise, and what only has to be known.
+
+    Args:
+        arrangement: the runs.
+        rows: one per label.
+        loaded: what was set aside.
+        failed: every label's failed runs.
+        pair: the two labels that the headline is about; None: about none.
+    """
+    sentences = [
+        *_on_conditions(arrangement),
+        *_on_evaluation_seeds(arrangement),
+        *arrangement.statements,
+        *_doubts(arrangement),
+        *_on_failures(failed),
+        *_on_tuning(arrangement, pair),
+        *_on_hyperparameters(arrangement),
+        *_on_certainty(rows),
+        *_on_scale(arrangement),
+        *_on_trackers(arrangement),
+        *_on_remarks(arrangement),
+    ]
     if loaded.set_aside:
         sentences.append(
             f"{counted(len(loaded.set_aside), 'file or folder', 'files or folders')} set aside, "
             "each listed in the report with its reason: the statistics describe the other runs "
-            "only."
+            "only. Mend or remove them."
         )
     return tuple(dict.fromkeys(sentences))
+
+
+def _on_certainty(rows: Sequence[Aggregate]) -> list[str]:
+    if any(row.improvement is not None and row.improvement.value in (0, 1) for row in rows):
+        return [
+            "A probability of 0 or 1 says that no run of the one beat a run of the other here; "
+            "that is no certainty about other seeds. Add seeds to narrow it."
+        ]
+    return []
 
 
 def _doubts(arrangement: Arrangement) -> list[str]:
@@ -58,11 +83,17 @@ def _doubts(arrangement: Arrangement) -> list[str]:
 
 
 def _on_failures(failed: Mapping[str, Failures]) -> list[str]:
-    return [
-        f"{found.failed} of {found.runs} runs of {label} failed: an interval of the mean covers "
-        "too rarely where failures are few and large, and the IQM may leave them out altogether."
+    counts = [
+        f"{found.failed} of {found.runs} runs of {label}"
         for label, found in failed.items()
         if found.failed
+    ]
+    if not counts:
+        return []
+    return [
+        f"{listed(counts)} failed: an interval of the mean covers too rarely where failures are "
+        "few and large, and the IQM may leave them out altogether. Look at their curves, and add "
+        "seeds."
     ]
 
 
@@ -106,20 +137,28 @@ def on_unequal(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
     ]
 
 
-def _on_settings(arrangement: Arrangement) -> list[str]:
-    sentences: list[str] = []
+def _on_tuning(arrangement: Arrangement, pair: tuple[str, str] | None) -> list[str]:
+    """Whether the headline's two labels, or all where there is no headline, were tuned alike."""
     tuning: dict[str, list[str]] = {}
-    for label in arrangement.labels:
-        runs = [run for run in arrangement.runs if run.label == label]
-        if mixes_hyperparameters(runs):
-            sentences.append(f"The runs of {label} do not all have the same hyperparameters.")
-        tuning.setdefault("; ".join(sorted({run.tuning for run in runs})), []).append(label)
-    if len(tuning) > 1:
-        received = ". ".join(f"{listed(labels)}: {what}" for what, labels in tuning.items())
-        sentences.append(
-            f"The labels did not receive the same tuning, which alone can decide. {received}."
-        )
-    return sentences
+    for label in pair or arrangement.labels:
+        words = {run.tuning for run in arrangement.runs if run.label == label}
+        tuning.setdefault("; ".join(sorted(words)), []).append(label)
+    if len(tuning) < 2:
+        return []
+    received = ". ".join(f"{listed(labels)}: {what}" for what, labels in tuning.items())
+    return [
+        f"{_named(pair or arrangement.labels, arrangement.labels)} did not receive the same "
+        f"tuning, which alone can decide. {received}. Tune them alike: python -m ppo_lab.tune."
+    ]
+
+
+def _on_hyperparameters(arrangement: Arrangement) -> list[str]:
+    return [
+        f"The runs of {label} do not all have the same hyperparameters. Report them apart: "
+        "NAME=LOGS."
+        for label in arrangement.labels
+        if mixes_hyperparameters([run for run in arrangement.runs if run.label == label])
+    ]
 
 
 def on_distinctions(arrangement: Arrangement) -> list[str]:
@@ -139,7 +178,7 @@ def _on_conditions(arrangement: Arrangement) -> list[str]:
         whats = dict.fromkeys(what for of_run in conditions for what in of_run)
         sentences.extend(
             f"The runs of {task} do not all have the same {what}: their scores are not strictly "
-            "comparable."
+            "comparable. Evaluate them alike: python -m ppo_lab.evaluate."
             for what in whats
             if what not in _STATED_ELSEWHERE
             and len({of_run.get(what) for of_run in conditions}) > 1
@@ -160,7 +199,7 @@ def _on_evaluation_seeds(arrangement: Arrangement) -> list[str]:
         if any(_evaluated_otherwise(first, runs) for runs in seeded.values()):
             sentences.append(
                 f"The labels on {task} do not all have the same evaluation seeds: chance was not "
-                "the same for all."
+                "the same for all. Make them in one comparison: python -m ppo_lab.compare."
             )
         sharing = [
             label
@@ -171,7 +210,7 @@ def _on_evaluation_seeds(arrangement: Arrangement) -> list[str]:
             sentences.append(
                 f"On {task} runs of {_named(sharing, arrangement.labels)} share an evaluation "
                 "seed: what is common in their errors no interval can see, so it speaks of those "
-                "episodes only."
+                "episodes only. Evaluate each run from a seed of its own, as compare does."
             )
     return sentences
 
@@ -197,7 +236,8 @@ def _on_scale(arrangement: Arrangement) -> list[str]:
         return []
     return [
         f"No good score is known for {listed(list(tasks))}: 1 is the best label's own mean there, "
-        "so ranks and differences stand, and an optimality gap is no distance from an optimum."
+        "so ranks and differences stand, and an optimality gap is no distance from an optimum. "
+        "Give a good score: --references FILE."
     ]
 
 

@@ -66,6 +66,14 @@ def find(
     )
 
 
+def headline_pair(rows: Sequence[Aggregate], baseline: str) -> tuple[str, str] | None:
+    """The two labels that the headline is about, the baseline last; None where it is about none."""
+    others = [row for row in rows if row.label != baseline]
+    if not others or len(others) == len(rows):
+        return None
+    return max(others, key=_iqm).label, baseline
+
+
 def leading(rows: Sequence[Aggregate], baseline: str) -> tuple[str, str]:
     """Who has the highest IQM, as a sentence, and the label that meets the baseline.
 

@@ -55,20 +55,22 @@ def doubts(scores: Scores) -> tuple[str, ...]:
     if fewest == 1:
         sentences.append(
             "A task has one run: no interval can be given, and another seed may score very "
-            "differently."
+            "differently. Add seeds."
         )
     elif fewest < ENOUGH_RUNS:
         sentences.append(
             f"{fewest} runs of a task: below {ENOUGH_RUNS}, whether the interval covers the "
-            "true value as often as it promises depends on the distribution of the scores."
+            "true value as often as it promises depends on the distribution of the scores. Add "
+            f"seeds, {ENOUGH_RUNS} or more."
         )
     if len(tasks) == 1 and 1 < fewest < 2 * ENOUGH_RUNS:
         sentences.append(
-            "One task: its scores' distribution alone decides how good the interval is."
+            "One task: its scores' distribution alone decides how good the interval is. "
+            f"Add tasks, or seeds up to {2 * ENOUGH_RUNS}."
         )
     if fewest > 1 and all(constant(task) for task in tasks):
         sentences.append(
             "All runs scored the same: an interval without width is no proof that another "
-            "seed would."
+            "seed would. Add seeds."
         )
     return tuple(sentences)

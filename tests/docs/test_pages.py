@@ -15,7 +15,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from ppo_lab import SpecPPO
+from docs import spellings
+from ppo_lab import CoverageCallback, Curriculum, SpecPPO
 
 DOCS = Path(__file__).parents[2] / "docs"
 TESTS = Path(__file__).parents[1] / "ppo_lab"
@@ -82,11 +83,22 @@ def test_the_metrics_page_defines_exactly_what_is_logged() -> None:
     common: dict[str, Any] = {"n_steps": 64, "n_epochs": 1, "device": "cpu", "clip_range_vf": 1.0}
     for policy, env, kwargs in (
         ("MlpPolicy", "CartPole-v1", {"objective": "adaptive_kl"}),
+        ("MlpPolicy", "CartPole-v1", {"normalize_value": True}),
         (_OneOptimiser, "Pendulum-v1", {}),
     ):
         model = SpecPPO(policy, make_vec_env(env, 1, seed=0), **common, **kwargs)  # type: ignore[arg-type]
         model.set_logger(Logger(None, [writer]))
         model.learn(256)
+        model.logger.dump()
+    relatives: dict[str, Any] = {"intrinsic_coef": 1.0, "cost_limit": 1.0}
+    for env_id, kwargs, callback in (
+        ("ppo_lab/CostCliffGrid-v0", relatives, CoverageCallback()),
+        ("ppo_lab/FourRooms-v0", {}, Curriculum("overlay", [None, None], success_return=1.0)),
+    ):
+        env = make_vec_env(env_id, 4, seed=0)
+        model = SpecPPO("MlpPolicy", env, **common, **kwargs)
+        model.set_logger(Logger(None, [writer]))
+        model.learn(1024, callback)
         model.logger.dump()
     documented = {name for row in rows("metrics.md") for name in code(row[0])}
     # The two that need TensorBoard and an environment that reports success.
@@ -108,6 +120,11 @@ def test_the_ppo_page_shows_every_new_argument_in_an_example_that_works() -> Non
         arguments = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
         assert name in arguments
         SpecPPO("MlpPolicy", make_vec_env(_all_allowed, 1), n_steps=64, device="cpu", **arguments)
+
+
+def test_the_commands_page_has_every_spelling_and_answer_of_the_table() -> None:
+    text = spellings.PAGE.read_text(encoding="utf-8")
+    assert spellings.page(text) == text, "python -m docs.spellings writes it anew"
 
 
 def test_the_page_on_many_machines_shows_the_script_that_the_tests_run() -> None:

@@ -1,5 +1,6 @@
 """Misconfiguration fails in the constructor, in one sentence that says what to do."""
 
+import inspect
 import warnings
 from typing import Any
 
@@ -114,3 +115,18 @@ def test_a_smaller_last_minibatch_is_warned_of_and_no_other() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         construct(n_steps=64, batch_size=32)
+
+
+def test_a_keyword_that_there_is_not_is_told_with_those_that_are_like_it() -> None:
+    with pytest.raises(TypeError, match=r"'learning_rat' of SpecPPO; closest: learning_rate"):
+        construct(learning_rat=0.1)
+
+    class Mine(SpecPPO):
+        """A class of a user's."""
+
+    with pytest.raises(ArgumentError, match=r"'gae_lamda' of Mine; closest: gae_lambda"):
+        Mine("MlpPolicy", "CartPole-v1", gae_lamda=0.9)
+
+
+def test_the_signature_is_the_constructors_own() -> None:
+    assert list(inspect.signature(SpecPPO).parameters)[:3] == ["policy", "env", "learning_rate"]

@@ -28,11 +28,14 @@ def run_python(code: str, cwd: Path, *flags: str) -> subprocess.CompletedProcess
 def test_exported_names_are_these() -> None:
     assert sorted(ppo_lab.__all__) == [
         "CnnPolicy",
+        "CoverageCallback",
+        "Curriculum",
         "MlpPolicy",
         "MultiInputPolicy",
         "SharedTrunk",
         "SpecActorCriticPolicy",
         "SpecPPO",
+        "VecRND",
         "__version__",
     ]
     assert dir(ppo_lab) == sorted(ppo_lab.__all__)

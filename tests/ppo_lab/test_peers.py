@@ -276,12 +276,16 @@ def test_spec_ppo_equals_ppo_with_normalised_environments_too(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("algo", "settings", "message"),
     [
-        ("ppo", {"nonsense": 1}, r"ppo on .* cannot be built: TypeError: .*nonsense"),
+        ("ppo", {"nonsense": 1}, r"ppo on .* cannot be built: .*unknown hyperparameter 'nonsense'"),
         ("spec_ppo", {"gamma": 2.0}, r"cannot be built: ArgumentError: gamma=2.0"),
         ("dqn", {"policy_kwargs": "dict(net_arch=open('x'))"}, r"policy_kwargs=.*expected dict"),
-        ("q_learning", {"alpha": 0.1}, r"'alpha' is none of its settings: gamma, step_size"),
+        (
+            "q_learning",
+            {"alpha": 0.1},
+            r"unknown hyperparameter 'alpha' of q_learning; closest: .*gamma, step_size",
+        ),
         ("q_learning", {"step_size": 2.0}, r"step_size is 2.0"),
-        ("optimal", {"alpha": 0.1}, r"'alpha' is none of its settings: gamma"),
+        ("optimal", {"alpha": 0.1}, r"unknown hyperparameter 'alpha' of optimal; closest: gamma"),
     ],
 )
 def test_hyperparameters_that_cannot_work_are_refused_before_a_run(

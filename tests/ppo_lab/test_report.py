@@ -42,7 +42,7 @@ def test_a_name_before_the_logs_goes_into_the_labels(
 ) -> None:
     logs = [write_scores(tmp_path / name, ("ppo",)) for name in ("a.csv", "b=c.csv")]
     arguments = [f"mine={logs[0]}", str(logs[1]), "--out", str(tmp_path / "out")]
-    assert main(arguments) == 0
+    assert main([*arguments, "--explain"]) == 0
     out = capsys.readouterr().out
     assert "ppo (mine)" in out
     assert "6 runs of 2 labels" in out
@@ -54,7 +54,10 @@ def test_the_users_references_scale_the_scores(
     logs = write_scores(tmp_path / "scores.csv")
     file = tmp_path / "mine.yml"
     file.write_text(yaml.safe_dump({"Task-v0": {"low": 0, "high": 4, "source": "my paper"}}))
-    assert main([str(logs), "--out", str(tmp_path / "out"), "--references", str(file)]) == 0
+    assert (
+        main([str(logs), "--out", str(tmp_path / "out"), "--references", str(file), "--explain"])
+        == 0
+    )
     assert "low 0 and high 4 (my paper)" in " ".join(capsys.readouterr().out.split())
 
 
@@ -86,11 +89,14 @@ def test_what_is_wrong_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_out_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["logs"])
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("ppo_lab.report: ")
+def test_a_report_lies_in_the_folder_report_unless_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_scores(Path("scores.csv"))
+    assert main(["scores.csv", "--format", "MD"]) == 0
+    assert (tmp_path / "report" / "report.md").is_file()
+    assert capsys.readouterr().out.endswith("Report: report/report.md\n")
 
 
 def test_the_command_needs_no_torch(tmp_path: Path) -> None:

@@ -143,3 +143,14 @@ def test_seeds_that_are_added_until_it_is_clear_are_refused(
     arguments = [*SMALL[:place], *SMALL[place + 2 :], "--until-clear"]
     assert main([*arguments, "--log-folder", str(tmp_path)]) == 2
     assert "--until-clear with --strategy pbt: a schedule is judged" in capsys.readouterr().err
+
+
+def test_several_environments_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--envs", GRID, "CartPole-v1", "--strategy", "pbt", "--log-folder", str(tmp_path)]
+    assert main(arguments) == 2
+    assert (
+        "--strategy pbt with --envs: it is for a study of one environment"
+        in capsys.readouterr().err
+    )

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from benchmarks.teams import score
@@ -48,6 +47,6 @@ def test_a_critic_of_its_own_view_falls_short_where_luck_is_anothers() -> None:
     own, central = (
         [score("luck", critic, seed) for seed in range(10)] for critic in ("own", "central")
     )
-    difference = stats.ttest_ind(central, own, equal_var=False)
-    assert difference.confidence_interval(0.95).low > 0.2
+    # Every seed of the one is ahead of every seed of the other: by chance once in C(20, 10) times.
+    assert min(central) > max(own) + 0.2
     assert np.mean(central) >= 0.95

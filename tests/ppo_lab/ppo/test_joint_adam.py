@@ -57,6 +57,19 @@ def test_parameters_and_states_are_those_of_steps_apart(options: dict[str, Any])
         assert one.state_dict()["param_groups"] == other.state_dict()["param_groups"]
 
 
+def test_a_rate_below_zero_is_followed_as_by_steps_apart() -> None:
+    joint, apart = _pair(lr=1e-2), _pair(lr=1e-2)
+    for optimizer in (*joint, *apart):  # what SB3 sets where the last rollout overshoots
+        optimizer.param_groups[0]["lr"] = -1e-4
+    for optimizers in (joint, apart):
+        _set_gradients(_all_of(optimizers), 0)
+    as_one_step(joint)()
+    for optimizer in apart:
+        optimizer.step()
+    for ours, expected in zip(_all_of(joint), _all_of(apart), strict=True):
+        assert th.equal(ours, expected)
+
+
 def test_states_that_were_loaded_go_on() -> None:
     joint, apart = _pair(lr=1e-2), _pair(lr=1e-2)
     _set_gradients(_all_of(apart), 0)

@@ -58,8 +58,10 @@ def test_every_run_enters_however_uneven_they_are() -> None:
     np.testing.assert_array_equal(of_b, [1.5])  # 3/2
     np.testing.assert_array_equal(arranged.shared("b", best=True)[0], [2.0])  # 4/2
     assert arranged.statements == (
-        "b has no run of B: B is left out of everything across tasks, and stands in its own table.",
-        "a has uneven numbers of runs, all of which enter: 3 of A, 1 of B.",
+        "b has no run of B: B is left out of everything across tasks, and stands in its own table. "
+        "Add its runs.",
+        "a has uneven numbers of runs, all of which enter: 3 of A, 1 of B. Add seeds "
+        "where there are fewer.",
     )
 
 
