@@ -98,7 +98,8 @@ def main() -> int:
         say(f"  {words:25} {scores.mean():.3f} (standard deviation {scores.std(ddof=1):.3f})")
     interval = stats.ttest_ind(*sides, equal_var=False).confidence_interval(0.95)
     gained = float(sides[0].mean() - sides[1].mean())
-    say(f"  difference {gained:.3f}, 95 % interval {interval.low:.3f} to {interval.high:.3f}")
+    told = f"{interval.low:.3f} to {interval.high:.3f} (Welch)"
+    say(f"  difference {gained:.3f}, 95 % interval {told}")
     steps = COPIES * SETTINGS["n_steps"]
     made = {backend: model(True, 0, backend=backend) for backend in ("torch", "compiled")}
     timed = rounds_of([lambda m=m: m.learn(steps) for m in made.values()], options.rounds)

@@ -253,9 +253,14 @@ def test_a_compiled_environment_refuses_a_policy_of_other_spaces() -> None:
     with pytest.raises(ArgumentError, match="n_episodes=0"):
         env.evaluate(right, floats(right.n_parameters), 0)
     table = floats(3, 2)
-    arrays = RolloutArrays(floats(3, 2, 4), np.zeros((3, 2, 1), np.int64), *[table] * 4)
+    tables = [*[table] * 4, floats(3, 2, 0)]
+    arrays = RolloutArrays(floats(3, 2, 4), np.zeros((3, 2, 1), np.int64), *tables)
     params, starts, noise = floats(right.n_parameters), np.ones(2), np.zeros((3, 2, 1))
-    for changed in ({"values": floats(2, 2)}, {"observations": floats(3, 2, 3)}):
+    for changed in (
+        {"values": floats(2, 2)},
+        {"observations": floats(3, 2, 3)},
+        {"action_masks": floats(3, 2, 2)},
+    ):
         with pytest.raises(ArgumentError, match="C-contiguous"):
             env.rollout(right, params, arrays._replace(**changed), starts, noise, 0.9)
     for given in ((np.ones(3), noise), (starts, noise[:2])):

@@ -58,3 +58,9 @@ def test_very_many_cases_are_counted_and_the_first_named() -> None:
     )
     assert listed(names, 2) == "label0, label1 and 998 more"
     assert listed(names[:2], 2) == "label0, label1"
+
+
+def test_the_longest_name_counts_and_only_as_a_whole_word() -> None:
+    names = ("ppo", "ppo_lstm", "ppo_lstm2", "a\0b")
+    said = one_a_kind(["ppo runs.", "ppo_lstm runs.", "ppo_lstm3 runs.", "a\0b runs."], names)
+    assert said == ("ppo runs. And 1 more of this kind: ppo_lstm.", "ppo_lstm3 runs.", "a\0b runs.")

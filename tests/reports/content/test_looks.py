@@ -53,6 +53,7 @@ def test_the_headline_is_what_the_looks_decided_and_no_plain_p_stands_beside_it(
     assert document.cautions[0].startswith("These runs stopped where it was clear")
     assert not any("Unequal beside" in line for line in document.cautions)
     assert {row.rank_p for row in document.aggregates} == {None}
+    assert {p for pair in document.pairs for p in (pair.rank_p, pair.rank_p_holm)} == {None}
     told = {(pair.label, pair.other) for pair in document.pairs if pair.told_apart}
     assert told == {(A, C), (C, A), (B, C), (C, B)}
     rows = [(row.label, row.other, row.verdict, row.seeds) for row in document.looks]
