@@ -20,6 +20,7 @@ from ppo_lab.commands.names import with_tune_names
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.parsing import any_case, whole
+from ppo_lab.commands.population import STRATEGY, as_many_trials
 from ppo_lab.commands.shared import (
     CommandParser,
     add_environment_flags,
@@ -257,6 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _guarded(options: TuneOptions) -> None:
+    options = as_many_trials(options)
     check_cluster(options)  # lets --py-modules be imported
     options = with_tune_names(options)
     check_least(options, {"grace": SHORTEST_GRACE})
@@ -281,7 +283,6 @@ def _guarded(options: TuneOptions) -> None:
 
 
 def _tune(options: TuneOptions) -> None:
-    from ppo_lab.commands.population import STRATEGY, as_many_trials
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
@@ -290,7 +291,6 @@ def _tune(options: TuneOptions) -> None:
     started = time.perf_counter()
     if options.one_setting:
         raise ArgumentError("--one-setting: expected --envs with two or more environments")
-    options = as_many_trials(options)
     protocols, spaces = _checked(options)
     name = options.study_name or f"tune-{environment_folder_name(options.env)}"
     folder = writable_folder(options.log_folder, name, "--study-name")

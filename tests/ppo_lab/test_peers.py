@@ -167,7 +167,7 @@ def test_a_peer_repeats_with_its_seed(tmp_path: Path, algo: str) -> None:
         ("crossq", "Goals-v0", r"shows dictionaries, Dict.*for which CrossQ has no policy"),
         ("ars", "Goals-v0", r"shows dictionaries, Dict.*for which ARS has no policy"),
         ("ppo_mask", "Pendulum-v1", r"which MaskablePPO cannot use; expected one of Discrete"),
-        ("ppo_mask", GRID, r"no method action_masks\(\), which MaskablePPO \(ppo_mask\) needs"),
+        ("ppo_mask", "CartPole-v1", r"no method action_masks\(\), which MaskablePPO .* needs"),
         ("q_learning", "CartPole-v1", r"exports no finite MDP, which Q-learning needs"),
         ("optimal", "Blackjack-v1", r"exports no finite MDP, which dynamic programming needs"),
         ("q_learning", "Pendulum-v1", r"which Q-learning cannot use; expected Discrete"),

@@ -17,7 +17,6 @@ SMALL += ["--finalists", "1", "--seeds", "3", "--jobs", "2"]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--envs", ENVS[0]], r"--envs ppo_lab/GridWorld-v0: expected two or more; --env tunes"),
         (["--envs", *ENVS, "--env", "Acrobot-v1"], r"--env Acrobot-v1 with --envs: name it among"),
         (
             ["--envs", *ENVS, "--sampler", "tpe"],

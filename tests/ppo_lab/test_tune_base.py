@@ -160,7 +160,7 @@ def test_a_file_that_has_changed_is_noticed(
         ),
         (
             ["--base", "FILE", "--algo", "a2c"],
-            r"a2c on CartPole-v1 cannot be built: TypeError: .*'",
+            r"a2c on CartPole-v1 cannot be built: ArgumentError: unknown hyper",
         ),
         (["--base", "FILE", "--normalize", "maybe"], r"normalize='maybe': expected dict\("),
     ],

@@ -168,8 +168,11 @@ class TestWorldContract:
                 theirs, layout, params, present, expected_starts, noise, expected
             )
             starts = outcome.dones
-            for name in RolloutArrays._fields:
-                np.testing.assert_array_equal(getattr(buffer, name), getattr(expected, name), name)
+            names = RolloutArrays._fields
+            for name, ours_of, theirs_of in zip(
+                names, RolloutArrays.of(buffer), RolloutArrays.of(expected), strict=True
+            ):
+                np.testing.assert_array_equal(ours_of, theirs_of, name)
             np.testing.assert_array_equal(outcome.last_observations, present)
             np.testing.assert_array_equal(outcome.dones, expected_starts)
             episodes = [
