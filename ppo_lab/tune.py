@@ -9,21 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import ppo_lab  # registers the environments
 from ppo_lab.commands.executors import (
     SHORTEST_GRACE,
-    add_cluster_flags,
     check_cluster,
     make_executor,
 )
 from ppo_lab.commands.names import with_tune_names
 from ppo_lab.commands.optional_packages import require
 from ppo_lab.commands.options import TuneOptions
-from ppo_lab.commands.parsing import any_case, whole
 from ppo_lab.commands.population import STRATEGY, as_many_trials
 from ppo_lab.commands.shared import (
-    CommandParser,
-    add_environment_flags,
     check_least,
     checked_jobs,
     checked_run_timeout,
@@ -32,228 +27,28 @@ from ppo_lab.commands.shared import (
     run_command,
     writable_folder,
 )
-from ppo_lab.commands.until_clear import add_until_clear_flags
+from ppo_lab.commands.tune_flags import DEFAULT_ENV, PROGRAM, tune_parser
 from ppo_lab.errors import ArgumentError, CommandError
 from reports.text import duration
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+    from rich.console import Console
 
     from ppo_lab.hyperparams.sources import TrainingSettings
     from tuning.base import Base
     from tuning.population import Population
+    from tuning.population_stages import PopulationOutcome
     from tuning.protocol import Pruner, Sampler, TuningProtocol
+    from tuning.run_study import Outcome
     from tuning.spaces import Space
 
 __all__ = ["main"]
 
-PROGRAM = "ppo_lab.tune"
-DEFAULT_ENV = "CartPole-v1"
-
-
-def _parser() -> CommandParser:
-    parser = CommandParser(
-        TuneOptions,
-        prog=f"python -m {PROGRAM}",
-        description="Tune each algorithm, judge the tuned and the default settings on seeds that "
-        "no tuning run used, and report the comparison. The same command goes on where it was "
-        "stopped; the same --seed gives the same table.",
-        examples=(
-            ("the main job: SpecPPO and SB3's PPO on CartPole", f"python -m {PROGRAM}"),
-            (
-                "forty trials from RL Zoo's settings on, the discount searched too",
-                f"python -m {PROGRAM} --env Pendulum-v1 --base zoo --n-trials 40 "
-                "--set gamma=0.9:0.99",
-            ),
-        ),
-    )
-    _add_what(parser)
-    _add_budget(parser)
-    _add_search(parser)
-    _add_making(parser)
-    _add_where(parser)
-    add_until_clear_flags(parser)
-    add_environment_flags(parser)
-    add_cluster_flags(parser)
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
-    return parser
-
-
-def _add_what(parser: CommandParser) -> None:
-    add = parser.add_argument_group("what is tuned").add_argument
-    add(
-        "--env",
-        default=DEFAULT_ENV,
-        help="Gymnasium's id, module:id, module:Class or file.py:Class (default: %(default)s)",
-    )
-    add(
-        "--envs",
-        nargs="+",
-        metavar="ENV",
-        help="several environments in place of --env: each is tuned for itself, and one setting "
-        "for all is found and judged beside them",
-    )
-    add(
-        "--one-setting",
-        action="store_true",
-        help="with --envs: find the one setting for all alone; no environment is tuned for itself",
-    )
-    add(
-        "--algo",
-        nargs="+",
-        default=["spec_ppo", "ppo"],
-        metavar="NAME",
-        help="algorithms to compare: spec_ppo, ppo, a2c, trpo, ppo_lstm, ppo_mask (default: "
-        "spec_ppo ppo)",
-    )
-    add(
-        "--base",
-        default="default",
-        metavar="SETTINGS",
-        help="what the search starts from, and what all is that it does not search: default, zoo "
-        "(RL Zoo's), committed (PPO Lab's), or a file in RL Zoo's format (default: default)",
-    )
-
-
-def _add_budget(parser: CommandParser) -> None:
-    add = parser.add_argument_group("the budget").add_argument
-    add(
-        "--strategy",
-        type=any_case,
-        choices=("optuna", "pbt"),
-        default="optuna",
-        help="optuna: settings that stay; pbt: also a population that trains side by side, whose "
-        "worst copy the best and change their settings on the way (Spec 15.3), judged beside as "
-        "many trials of settings that stay (default: optuna)",
-    )
-    numbers: dict[str, tuple[int | None, str]] = {
-        "population": (8, "members of --strategy pbt, each trained for --timesteps"),
-        "generations": (
-            None,
-            "parts of their training, between which the worst copy the best (default: 10, or as "
-            "many as there are rollouts)",
-        ),
-        "trials": (24, "settings that Optuna proposes, per algorithm; more of them go on later"),
-        "timesteps": (
-            None,
-            "environment steps of each training run (default: the base's, or 3000)",
-        ),
-        "n-envs": (None, "parallel environments of each training run (default: the base's, or 8)"),
-        "screen-seeds": (1, "tuning seeds that each trial is trained on"),
-        "finalists": (
-            4,
-            "best trials, which are trained again on fresh tuning seeds, beside the default "
-            "settings, which always are",
-        ),
-        "replicas": (10, "fresh tuning seeds of each finalist"),
-        "seeds": (
-            None,
-            "test seeds behind each row of the table (default: 10, or as --until-clear finds)",
-        ),
-        "episodes": (100, "evaluation episodes behind each score"),
-        "seed": (0, "decides every seed of the study"),
-    }
-    for name, (default, meaning) in numbers.items():
-        shown = meaning if default is None else f"{meaning} (default: %(default)s)"
-        add(f"--{name}", type=whole, default=default, metavar="N", help=shown)
-
-
-def _add_search(parser: CommandParser) -> None:
-    add = parser.add_argument_group("the search").add_argument
-    add(
-        "--space",
-        nargs="+",
-        default=["core"],
-        metavar="SPACE",
-        help="what is searched: core (clip range, lambda, learning rates), wide, ppo-continuous, "
-        "ppo-discrete, atari, and files of YAML that change it (default: core)",
-    )
-    add(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=...",
-        help="change the space: NAME=VALUE fixes, NAME=LOW:HIGH or LOW:HIGH:log searches, "
-        "NAME=A,B,C chooses, NAME=default leaves alone; ALGO.NAME for one algorithm",
-    )
-    add(
-        "--sampler",
-        type=any_case,
-        metavar="NAME",
-        help="tpe, gp, cmaes, qmc or random (default: tpe, or qmc with --envs, which needs one of "
-        "the last two)",
-    )
-    add(
-        "--pruner",
-        type=any_case,
-        default="none",
-        metavar="NAME",
-        help="stops bad trials early: none, halving, hyperband, or wilcoxon (with --screen-seeds) "
-        "(default: none)",
-    )
-    add(
-        "--window",
-        type=whole,
-        default=8,
-        metavar="N",
-        help="trial n knows the trials up to n - WINDOW; as many can run at once (default: 8)",
-    )
-
-
-def _add_making(parser: CommandParser) -> None:
-    add = parser.add_argument_group("how it is made").add_argument
-    add("--jobs", type=whole, metavar="N", help="processes, one core each (default: all cores)")
-    add(
-        "--run-timeout",
-        type=float,
-        metavar="SECONDS",
-        help="end a run that takes longer, which counts as failed (default: no limit)",
-    )
-    add(
-        "--storage",
-        metavar="URL",
-        help="Optuna's storage, such as postgresql://user@host/base, shared by the same command on "
-        "many machines (default: an SQLite file in the study's folder)",
-    )
-    add(
-        "--grace",
-        type=whole,
-        default=120,
-        metavar="SECONDS",
-        help="a machine that has been silent for this long is taken for lost, its trials retried; "
-        "a database that does not answer is waited for as long (default: 120)",
-    )
-
-
-def _add_where(parser: CommandParser) -> None:
-    add = parser.add_argument_group("what is shown and kept").add_argument
-    add(
-        "--explain",
-        action="store_true",
-        help="print all numbers, every caution, and what each column means",
-    )
-    add(
-        "--plots",
-        action="store_true",
-        help="draw Optuna's plots of the trials, HTML and PNG, into the study's folder; on a "
-        "finished study that is all that is done",
-    )
-    add(
-        "--study-name", metavar="NAME", help="folder and study (default: made from the environment)"
-    )
-    add(
-        "--log-folder",
-        type=Path,
-        default=Path("logs"),
-        metavar="DIR",
-        help="where the study's folder goes (default: logs)",
-    )
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
-    options = parse(_parser(), TuneOptions, arguments)
+    options = parse(tune_parser(), TuneOptions, arguments)
     return run_command(PROGRAM, partial(_guarded, options))
 
 
@@ -427,7 +222,6 @@ def _run(
     started: float,
 ) -> None:
     from ppo_lab.commands.progress import StageProgress
-    from tuning.population_stages import run_population
     from tuning.run_study import run_study
     from tuning.search import Search
 
@@ -465,7 +259,29 @@ def _run(
             run_timeout=options.run_timeout,
             executor=executor,
         )
-    populations = [
+    populations = _populations(options, plans, outcome, jobs, console)
+    outcome = replace(
+        outcome,
+        notes=(*outcome.notes, *(note for each in populations for note in each.notes)),
+        failed=(*outcome.failed, *(reason for each in populations for reason in each.failed)),
+    )
+    _report(options, outcome, populations, folder, started)
+
+
+def _populations(
+    options: TuneOptions,
+    plans: "Mapping[str, Population]",
+    outcome: "Outcome",
+    jobs: int,
+    console: "Console",
+) -> "list[PopulationOutcome]":
+    """The populations that are planned, trained and judged beside the constant settings."""
+    if not plans:
+        return []
+    from ppo_lab.commands.progress import StageProgress
+    from tuning.population_stages import run_population
+
+    return [
         run_population(
             plans[tuned.algo],
             tuned,
@@ -476,13 +292,18 @@ def _run(
         for tuned in outcome.tuned
         if tuned.algo in plans
     ]
-    outcome = replace(
-        outcome,
-        notes=(*outcome.notes, *(note for each in populations for note in each.notes)),
-        failed=(*outcome.failed, *(reason for each in populations for reason in each.failed)),
-    )
+
+
+def _report(
+    options: TuneOptions,
+    outcome: "Outcome",
+    populations: "Sequence[PopulationOutcome]",
+    folder: Path,
+    started: float,
+) -> None:
     from reports.report import write_report  # rliable takes seconds to import
 
+    console = make_console()
     report = write_report(outcome.judged, folder, seed=options.seed, notes=outcome.notes)
     console.print(report.table.rich(options.explain))
     if options.explain:

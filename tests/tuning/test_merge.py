@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ppo_lab.commands.tune_flags import tune_parser
 from ppo_lab.errors import ArgumentError
-from ppo_lab.tune import _parser
 from tuning.merge import PACKAGED, main, merged
 from tuning.space_files import spaces_for
 from tuning.spaces import fit_to_budget
@@ -118,7 +118,7 @@ def test_the_documented_commands_can_be_run() -> None:
     commands = [line for line in page.splitlines() if line.startswith("python -m ppo_lab.tune")]
     seeds = set()
     for command in commands:
-        options = _parser().parse_args(shlex.split(command)[3:])
+        options = tune_parser().parse_args(shlex.split(command)[3:])
         spaces = spaces_for(options.algo, options.space, options.set)
         fit_to_budget(spaces["spec_ppo"], options.n_envs, options.timesteps)
         seeds.add(options.seed)
