@@ -27,7 +27,8 @@ from ppo_lab.commands.shared import (
     run_command,
     writable_folder,
 )
-from ppo_lab.commands.tune_flags import DEFAULT_ENV, PROGRAM, tune_parser
+from ppo_lab.commands.tune_flags import DEFAULT_ENV, PROGRAM
+from ppo_lab.commands.tune_flags import tune_parser as _parser
 from ppo_lab.errors import ArgumentError, CommandError
 from reports.text import duration
 
@@ -48,7 +49,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
-    options = parse(tune_parser(), TuneOptions, arguments)
+    options = parse(_parser(), TuneOptions, arguments)
     return run_command(PROGRAM, partial(_guarded, options))
 
 

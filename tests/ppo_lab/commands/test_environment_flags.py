@@ -312,7 +312,8 @@ def test_an_unknown_way_to_step_is_refused(
     assert "give --vec-env" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["subproc", pytest.param("pool", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["subproc", "pool"])
 def test_workers_of_compare_may_have_processes_for_their_environments(
     kind: str, tmp_path: Path
 ) -> None:

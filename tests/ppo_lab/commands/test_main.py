@@ -68,6 +68,7 @@ def test_a_reader_that_stops_reading_is_no_fault(tmp_path: Path) -> None:
     assert answer.stderr == ""
 
 
+@pytest.mark.slow
 def test_warming_up_runs_what_a_training_runs() -> None:
     ready = [what for what, _ in warmed(["discrete"])]
     assert len(ready) == 4

@@ -80,7 +80,13 @@ def _on_every_step(_locals: Any, _globals: Any) -> bool:
     return True
 
 
-@pytest.mark.parametrize("kwargs", [{}, COORDINATES], ids=["index", "coordinates"])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        pytest.param({}, id="index"),
+        pytest.param(COORDINATES, id="coordinates", marks=pytest.mark.slow),
+    ],
+)
 def test_a_grid_gives_the_same_bits_stepped_by_sb3_by_step_or_whole(kwargs: Any) -> None:
     """The masks are those of ``action_masks()``, read from each environment or by the kernel."""
     by_sb3 = model(make_vec_env(GRID, 3, seed=1, env_kwargs=kwargs)).learn(480)
@@ -96,6 +102,7 @@ def test_a_grid_gives_the_same_bits_stepped_by_sb3_by_step_or_whole(kwargs: Any)
     assert whole.rollout_buffer.action_masks.min() == 0
 
 
+@pytest.mark.slow
 def test_under_vec_normalize_too_whole_rollouts_have_their_masks() -> None:
     stepped, whole = (
         model(VecNormalize(make(GRID, 3, 1, **arguments))).learn(480)

@@ -34,7 +34,7 @@ def serve(connection: Connection, settings: ClusterSettings, orders: bytes) -> N
 class _Driver:
     def __init__(self, connection: Connection, orders: bytes) -> None:
         self._connection, self._orders = connection, orders
-        self._lock = threading.Lock()
+        self._lock, self._ends = threading.Lock(), False
         self._free = threading.Semaphore(NODES)
         self._nodes: dict[Any, Connection] = {}
         self._idle = [self._new_node("fork") for _ in range(NODES)]  # no thread is there yet
@@ -55,10 +55,14 @@ class _Driver:
 
     def _do(self, number: int, parcels: bytes) -> None:
         with self._free:
+            if self._ends:
+                return
             process = self._idle.pop()
             try:
                 kind, replies = self._answer(process, "carry_out", self._orders, parcels)
             except EOFError:
+                if self._ends:  # it was killed for that: no other in its place
+                    return
                 self._idle.append(self._new_node())
                 self._send("lost", number, "its node is dead")
             else:
@@ -81,7 +85,8 @@ class _Driver:
 
     def end(self) -> None:
         """End the nodes; their workers end with them."""
-        for process in self._nodes:
+        self._ends = True
+        for process in [*self._nodes]:
             process.kill()
             process.join()
 
