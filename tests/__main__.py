@@ -1,6 +1,6 @@
 """``python -m tests``: every check of the project.
 
-Types and documentation are checked while pytest runs: neither fills a core of its own for long.
+Types are checked while pytest runs, whose tests build the documentation strictly too.
 Arguments are handed to pytest: ``python -m tests -m slow`` runs the learning tests.
 """
 
@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 FIRST = (("ruff", "format", "--check", "."), ("ruff", "check", "."))
-BESIDE = (("mypy",), ("mkdocs", "build", "--strict", "--quiet"))
+BESIDE = (("mypy",),)
 TESTS = ("pytest", "-n", "auto", *sys.argv[1:])
 
 

@@ -77,6 +77,7 @@ def test_rows_are_told_from_the_default_by_their_pairs() -> None:
     assert float(cells[0][6]) < 0.01
 
 
+@pytest.mark.slow
 def test_a_smoke_test_is_run_written_and_gone_on_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -138,6 +138,7 @@ def test_silent_machine_is_taken_for_lost_and_its_late_result_does_not_count(
     assert outcome.value == 2.0
 
 
+@pytest.mark.slow
 def test_machine_that_beats_is_not_taken_for_lost(tmp_path: Path) -> None:
     beating, other = work_list_in(tmp_path, grace=4), work_list_in(tmp_path, grace=4)
     claim = take(beating)

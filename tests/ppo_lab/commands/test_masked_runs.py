@@ -204,6 +204,7 @@ def test_the_copies_of_a_masked_run_are_stepped_apart(walk: str) -> None:
     assert with_vector.env_method("action_masks") == [[False, True, True]] * 2
 
 
+@pytest.mark.slow
 def test_a_grid_world_is_trained_and_evaluated_under_masks_in_compiled_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_truncated_cache_is_rebuilt(room: Path, suffix: str, kept: int) -> Non
     assert call(room) == "8 0"
 
 
+@pytest.mark.slow
 def test_rubbish_in_the_cache_is_rebuilt(room: Path) -> None:
     call(room)
     for path in cached(room):
