@@ -234,7 +234,6 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, str]]:
     )  # fmt: skip
 
 
-@pytest.mark.slow
 def test_model_with_adaptive_epsilon_is_played_too(others: list[tuple[int, str]]) -> None:
     # The zoo loads with clip_range = 0 in place of the saved one.
     assert others[0][0] == 0
@@ -242,7 +241,6 @@ def test_model_with_adaptive_epsilon_is_played_too(others: list[tuple[int, str]]
     assert "Mean reward" in others[1][1]
 
 
-@pytest.mark.slow
 def test_environments_in_subprocesses_and_the_zoos_own_algorithms_work(
     others: list[tuple[int, str]],
 ) -> None:
