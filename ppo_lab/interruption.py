@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["by_user", "one_line", "stop_signals"]
+__all__ = ["by_user", "one_line", "raise_if_stopped", "stop_signals"]
 
 _received = threading.Event()
 
@@ -44,6 +44,16 @@ def by_user(error: BaseException) -> bool:
         return True
     own = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return isinstance(error, KeyboardInterrupt) and own
+
+
+def raise_if_stopped() -> None:
+    """Raise KeyboardInterrupt where a signal was received and its exception got lost.
+
+    Python drops an exception that is raised inside a finaliser or a callback of the garbage
+    collector or of C code, and an environment may catch everything. Loops ask here each turn.
+    """
+    if _received.is_set():
+        raise KeyboardInterrupt
 
 
 def one_line(error: BaseException) -> str:

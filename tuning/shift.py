@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial, TrialState
 
+from ppo_lab.interruption import raise_if_stopped
 from ppo_lab.runs.execution import RunResult
 from ppo_lab.runs.executor import Death, Executor
 from ppo_lab.runs.workers import execute_run_within, record_death
@@ -124,6 +125,7 @@ class _Shift:
         with progress.stage(name, total):
             try:
                 while any(self._open.values()):
+                    raise_if_stopped()
                     self._look_around()
                     while executor.free > 0 and self._begin_one():
                         pass

@@ -50,12 +50,13 @@ def run_command(program: str, body: Callable[[], None], exits: bool = False) -> 
         The exit code.
     """
     from ppo_lab.errors import ArgumentError, NonFiniteError
-    from ppo_lab.interruption import by_user, one_line, stop_signals
+    from ppo_lab.interruption import by_user, one_line, raise_if_stopped, stop_signals
     from reports.logs.loading import NoRunsError
 
     with stop_signals():
         try:
             body()
+            raise_if_stopped()
         except (KeyboardInterrupt, SystemExit) as stop:
             if by_user(stop):
                 said = str(stop) if isinstance(stop, KeyboardInterrupt) else ""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from ppo_lab.interruption import raise_if_stopped
+
 __all__ = ["Death", "Executor", "Retrying", "as_completed"]
 
 T = TypeVar("T")
@@ -176,8 +178,12 @@ def as_completed(
 
     Yields:
         (key, what it came to).
+
+    Raises:
+        KeyboardInterrupt: the user has stopped the process.
     """
     while executor.busy:
+        raise_if_stopped()
         yield from executor.finished(POLL_SECONDS)
         oldest = executor.oldest()
         if waiting is not None and oldest is not None:

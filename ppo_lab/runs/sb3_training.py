@@ -36,7 +36,7 @@ from ppo_lab.runs.off_policy import (
     with_action_noise,
 )
 from ppo_lab.runs.recipe import EnvironmentRecipe, expected
-from ppo_lab.runs.session import PauseAt, PausedError, Session
+from ppo_lab.runs.session import PauseAt, PausedError, Session, UserStop
 from ppo_lab.runs.watching import StoppedError, Watcher
 
 __all__ = ["check", "evaluation_recipe", "train", "training_recipe"]
@@ -89,7 +89,7 @@ def train(
                 horizon - model.num_timesteps,
                 CallbackList(
                     [
-                        *(FiniteGuard(), evaluator, *callbacks, *session.callbacks),
+                        *(UserStop(), FiniteGuard(), evaluator, *callbacks, *session.callbacks),
                         *([PauseAt(config.timesteps)] if config.timesteps < horizon else []),
                     ]
                 ),

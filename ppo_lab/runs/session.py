@@ -18,6 +18,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.interruption import raise_if_stopped
 from ppo_lab.ppo.callbacks import BEST_STATISTICS
 from ppo_lab.registry import algorithm_class
 from ppo_lab.runs.config import RunConfig
@@ -25,7 +26,14 @@ from ppo_lab.runs.device import training_device
 from ppo_lab.runs.off_policy import take_buffer
 from reports.whole_files import whole_file
 
-__all__ = ["CheckpointAfterUpdate", "PauseAt", "PausedError", "Session", "statistics_of"]
+__all__ = [
+    "CheckpointAfterUpdate",
+    "PauseAt",
+    "PausedError",
+    "Session",
+    "UserStop",
+    "statistics_of",
+]
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,16 @@ class CheckpointAfterUpdate(BaseCallback):
         if not self.keep:
             for outdated in before:
                 outdated.unlink(missing_ok=True)
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class UserStop(BaseCallback):
+    """Ends training between two updates if Ctrl-C was lost on its way out of a rollout."""
+
+    def _on_rollout_start(self) -> None:
+        raise_if_stopped()
 
     def _on_step(self) -> bool:
         return True

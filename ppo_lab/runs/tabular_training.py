@@ -21,6 +21,7 @@ from envs.planning import (
 )
 from ppo_lab.environment_classes import check_unchanged
 from ppo_lab.errors import ArgumentError
+from ppo_lab.interruption import raise_if_stopped
 from ppo_lab.ppo.episode_bound import check_length, longest_episode
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import unknown_hyperparameter
@@ -276,6 +277,7 @@ def _learn(config: RunConfig, folder: Path, evaluator: _Evaluator) -> _Learned:
     try:
         # Each episode takes a step at least: these are always enough.
         for q_values in _tables(config, env, episodes=config.timesteps):
+            raise_if_stopped()
             steps = config.timesteps - budget.left
             if curve and not evaluator.steps:
                 evaluator.score(np.zeros(len(q_values), np.int64), 0)  # greedy for Q = 0
