@@ -52,16 +52,18 @@ class RunningMoments(nn.Module):
         self.register_buffer("variance", th.ones(shape, dtype=th.float64))
         self.register_buffer("count", th.zeros((), dtype=th.float64))
 
-    def update(self, samples: th.Tensor) -> None:
+    def update(self, samples: NDArray[Any]) -> None:
         """Take in (B, …) samples."""
-        samples = samples.to(self.mean.dtype)
-        n, mean = len(samples), samples.mean(dim=0)
-        total = self.count + n
-        delta = mean - self.mean
-        squares = samples.var(dim=0, unbiased=False) * n + self.variance * self.count
-        self.variance.copy_((squares + delta.square() * self.count * n / total) / total)
-        self.mean.add_(delta * n / total)
-        self.count.copy_(total)
+        samples = np.asarray(samples, np.float64)
+        n, count = len(samples), self.count.item()
+        total = count + n
+        # On NumPy: a step of few environments would spend its time in starting torch's operations.
+        old, variance = (part.cpu().numpy() for part in (self.mean, self.variance))
+        delta = samples.mean(axis=0) - old
+        squares = samples.var(axis=0) * n + variance * count
+        self.variance.copy_(th.as_tensor((squares + delta**2 * (count * n / total)) / total))
+        self.mean.copy_(th.as_tensor(old + delta * (n / total)))
+        self.count.fill_(total)
 
 
 class RandomNetworkDistillation(nn.Module):
@@ -122,7 +124,7 @@ class RandomNetworkDistillation(nn.Module):
 
     @th.no_grad()
     def bonus(self, observations: Any, carry: NDArray[np.float64], gamma: float) -> Any:
-        """The normalised bonus of one step's observations, which the statistics take in first.
+        """The normalised bonus of one step's observations; their discounted sum is taken in first.
 
         Args:
             observations: (N, …) s', finite.
@@ -131,23 +133,31 @@ class RandomNetworkDistillation(nn.Module):
             gamma: their discount.
 
         Returns:
-            (N,) float64: the bonus over the running std of its discounted sum.
+            (N,) float64: the bonus over the running std of its discounted sum. 0 before the first
+            :meth:`fit`, which is when there are statistics to whiten observations with.
 
         Raises:
             NonFiniteError: the bonus is NaN or infinite.
         """
-        self.observations.update(self._vectors(observations))
+        if not self.observations.count:
+            return np.zeros(len(carry))
         raw = self.errors(observations).double().cpu().numpy()
         if not np.isfinite(raw).all():
             raise NonFiniteError("RND's bonus is NaN or infinite: lower its learning_rate")
         carry *= gamma
         carry += raw
-        self.returns.update(th.as_tensor(carry, device=self.returns.mean.device))
+        self.returns.update(carry)
         return raw / np.sqrt(self.returns.variance.item() + 1e-8)
 
     def fit(self, observations: Any, batch_size: int) -> float:
-        """Train f̂ towards f on (B, …) observations; returns the mean of ‖f̂ − f‖² while at it."""
-        losses, count = [], len(self._vectors(observations))
+        """Take (B, …) observations into the statistics, then train f̂ towards f on them.
+
+        Returns:
+            The mean of ‖f̂ − f‖² while at it.
+        """
+        vectors = self._vectors(observations).cpu().numpy()
+        self.observations.update(vectors)
+        losses, count = [], len(vectors)
         for _ in range(self.n_epochs):
             order = np.random.permutation(count)  # noqa: NPY002 - SB3's generator
             for start in range(0, count, batch_size):

@@ -81,14 +81,6 @@ class StreamsAlgorithm(WatchedAlgorithm):
         on = {"intrinsic": self.intrinsic_coef > 0, "cost": self.cost_limit is not None}
         return tuple(name for name, is_on in on.items() if is_on)
 
-    @property
-    def torch_only_reason(self) -> str | None:
-        """Why the kernels cannot train this model; None where no stream is on."""
-        given = {"intrinsic": f"intrinsic_coef={self.intrinsic_coef}"}
-        given["cost"] = f"cost_limit={self.cost_limit}"
-        on = [given[name] for name in self.streams]
-        return f"{' and '.join(on)}: the kernels know one stream of rewards" if on else None
-
     def _setup_streams(self) -> None:
         """Make the networks of the streams that are on, after the policy."""
         if "intrinsic" in self.streams:

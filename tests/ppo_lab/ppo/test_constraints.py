@@ -178,13 +178,6 @@ def test_what_cannot_work_is_said_in_a_sentence(arguments: dict[str, Any], said:
         SpecPPO("MlpPolicy", priced(), **arguments, **SMALL)
 
 
-def test_the_kernels_leave_it_to_torch_and_say_why(capsys: pytest.CaptureFixture[str]) -> None:
-    SpecPPO("MlpPolicy", priced(), cost_limit=4.0, verbose=1, **SMALL).learn(32)
-    assert "torch path, because cost_limit=4.0: the kernels know one" in capsys.readouterr().out
-    with pytest.raises(ArgumentError, match="cannot serve this model, because cost_limit"):
-        SpecPPO("MlpPolicy", priced(), cost_limit=4.0, backend="compiled", **SMALL)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_ten_seeds_come_to_the_limit_and_near_the_exact_optimum(seed: int) -> None:
