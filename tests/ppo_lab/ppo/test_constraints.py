@@ -154,6 +154,7 @@ def test_normalised_rewards_leave_costs_as_they_are() -> None:
     ("cost", "error", "said"),
     [
         (None, ArgumentError, r"info\['cost'\] of environment 0 at step 2 is no such entry"),
+        (-2.0, ArgumentError, r"of environment 0 at step 2 is -2.0: expected a number ≥ 0, what"),
         ("dear", ArgumentError, r"is 'dear': expected a number in the info of every step"),
         (np.nan, NonFiniteError, r"info\['cost'\] is nan at step 2 in environment 0"),
     ],
