@@ -28,6 +28,8 @@ INTRINSIC_REWARD = "intrinsic_reward"
 """Where ``VecRND`` puts the bonus in each step's info."""
 CLIP = 5.0
 """Whitened observations are clipped to ±5."""
+MOST_STATES = 4096
+"""Of a Discrete space whose errors are computed all at once."""
 
 
 class RunningMoments(nn.Module):
@@ -106,6 +108,7 @@ class RandomNetworkDistillation(nn.Module):
             raise ArgumentError(f"net_arch={net_arch!r} of RND: expected layer sizes ≥ 1")
         super().__init__()
         self.space, self.n_epochs = observation_space, n_epochs
+        self._known: tuple[list[tuple[th.Tensor, int]], NDArray[np.float64]] | None = None
         n_inputs = get_flattened_obs_dim(observation_space)
         self.observations, self.returns = RunningMoments((n_inputs,)), RunningMoments()
         self.target = _network(observation_space, n_inputs, net_arch, output_size)
@@ -141,13 +144,26 @@ class RandomNetworkDistillation(nn.Module):
         """
         if not self.observations.count:
             return np.zeros(len(carry))
-        raw = self.errors(observations).double().cpu().numpy()
+        raw = self._errors_now(observations)
         if not np.isfinite(raw).all():
             raise NonFiniteError("RND's bonus is NaN or infinite: lower its learning_rate")
         carry *= gamma
         carry += raw
         self.returns.update(carry)
         return raw / np.sqrt(self.returns.variance.item() + 1e-8)
+
+    def _errors_now(self, observations: Any) -> NDArray[np.float64]:
+        """:meth:`errors` as an array; of few states all at once, until something changes them."""
+        if not isinstance(self.space, spaces.Discrete) or self.space.n > MOST_STATES:
+            return self.errors(observations).double().cpu().numpy()
+        known = self._known
+        if known is None or any(part._version != version for part, version in known[0]):
+            parts = [*self.predictor.parameters(), *self.target.parameters()]
+            parts += self.observations.buffers()
+            every = self.errors(np.arange(self.space.n)).double().cpu().numpy()
+            # torch counts the changes of a tensor in place
+            known = self._known = [(part, part._version) for part in parts], every
+        return known[1][np.asarray(observations).reshape(-1)]
 
     def fit(self, observations: Any, batch_size: int) -> float:
         """Take (B, …) observations into the statistics, then train f̂ towards f on them.

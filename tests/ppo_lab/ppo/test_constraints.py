@@ -185,6 +185,5 @@ def test_ten_seeds_come_to_the_limit_and_near_the_exact_optimum(seed: int) -> No
     grid: Any = gym.make(constrained.ENVIRONMENT).unwrapped
     best = constrained_optimum(grid.mdp, grid.costs, constrained.LIMIT, horizon=100)
     outcome = constrained.train(seed)
-    # What λ can tell apart: a hundred episodes a rollout that cost 0.3 with a spread of about 1.
-    assert outcome.expected_cost <= constrained.LIMIT + 0.02
+    assert outcome.expected_cost <= constrained.LIMIT
     assert outcome.expected_return >= best.value - 0.05

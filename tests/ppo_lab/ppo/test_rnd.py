@@ -89,6 +89,28 @@ def test_before_the_first_fit_there_is_no_bonus_and_between_two_the_whitening_st
     assert rnd.returns.count.item() == 2
 
 
+def test_of_few_states_the_bonus_follows_every_change_of_networks_and_statistics() -> None:
+    rnd, carry = RandomNetworkDistillation(spaces.Discrete(5)), np.zeros(3)
+    seen = np.array([4, 0, 2])
+    for _ in range(2):
+        rnd.fit(seen, batch_size=2)
+        expected = rnd.errors(seen).detach().double().numpy()
+        bonus = rnd.bonus(seen, carry, 0.9)
+        assert bonus * np.sqrt(rnd.returns.variance.item() + 1e-8) == pytest.approx(expected)
+    rnd.load_state_dict(RandomNetworkDistillation(spaces.Discrete(5)).state_dict())
+    rnd.observations.update(np.eye(5))
+    with th.no_grad():
+        assert rnd._errors_now(seen) == pytest.approx(rnd.errors(seen).numpy())
+
+
+def test_a_critic_of_indices_is_that_of_their_one_hot_vectors() -> None:
+    critic = SpecPPO("MlpPolicy", rooms(), intrinsic_coef=1.0, **SMALL).intrinsic_critic
+    seen = np.arange(9)
+    one_hot = th.eye(critic._space.n)[seen]  # type: ignore[attr-defined]
+    expected = critic.head(critic.layers(one_hot)).detach().flatten()
+    assert critic.values(seen).numpy() == pytest.approx(expected.numpy(), abs=1e-6)
+
+
 def test_what_was_visited_becomes_known_and_the_target_stays() -> None:
     th.manual_seed(0)
     env = VecRND(rooms(), learning_rate=1e-3, n_epochs=4)
