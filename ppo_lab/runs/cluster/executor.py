@@ -2,9 +2,7 @@
 
 import math
 import multiprocessing
-import os
 import pickle
-import secrets
 import sys
 import time
 from collections import deque
@@ -23,6 +21,7 @@ from ppo_lab.runs.cluster.packing import PackError
 from ppo_lab.runs.cpu import differing_cpus
 from ppo_lab.runs.executor import Death
 from ppo_lab.runs.folder import circumstances
+from ppo_lab.runs.leftovers import own_mark
 from ppo_lab.runs.storage_url import words_without_passwords
 
 __all__ = ["BUNDLE_SECONDS", "MOST_LOSSES", "ClusterExecutor", "bundle_size"]
@@ -96,9 +95,7 @@ class ClusterExecutor(Generic[T]):
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
         self._cpus: dict[str, Mapping[str, Any]] = {}
         self._warned: set[str] = set()
-        self._token = (
-            None if home is None else home / f".probe-{os.getpid()}-{secrets.token_hex(8)}"
-        )
+        self._token = None if home is None else home / f".probe-{own_mark()}"
         if self._token is not None:
             self._token.touch()
         self._connection, self._process = self._started(needs, driver)
@@ -243,7 +240,7 @@ class ClusterExecutor(Generic[T]):
         except (EOFError, OSError):
             raise self._lost() from None
         if kind == "nodes":
-            self._nodes, self._slots = content
+            self._count(*content)
         elif kind == "facts":
             self._compare(*content)
         elif kind == "done":
@@ -256,6 +253,12 @@ class ClusterExecutor(Generic[T]):
         elif kind == "broken":
             raise self._lost(content[0])
         return str(kind)
+
+    def _count(self, nodes: int, slots: int) -> None:
+        """Take note of the nodes there are, and say where none is left: it is waited for others."""
+        if self._slots and not slots:
+            self._say(f"! {self._shown} has no node left for a run: waiting for one")
+        self._nodes, self._slots = nodes, slots
 
     def _lost(
         self, why: str = "Ray's driver ended, as it does without the cluster's head"
