@@ -101,6 +101,15 @@ def check_cluster(options: "ClusterOptions") -> None:
         if parent not in sys.path:
             sys.path.append(parent)
     if options.cluster is None:
+        for flag, given, usual in (
+            ("--cpus-per-run", options.cpus_per_run, 1.0),
+            ("--gpus-per-run", options.gpus_per_run, 0.0),
+        ):
+            if given != usual:
+                raise ArgumentError(
+                    f"{flag} {given:g} without --cluster: on this machine a run takes a core, and "
+                    "--jobs says how many are made at the same time"
+                )
         return
     is_url = "://" in options.cluster and not options.cluster.startswith(SCHEME)
     if is_url or "@" in options.cluster or not options.cluster:

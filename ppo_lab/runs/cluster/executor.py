@@ -6,7 +6,7 @@ import pickle
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -30,6 +30,11 @@ T = TypeVar("T")
 
 MOST_LOSSES = 3
 """A task that was lost so often is not tried again."""
+PAUSES = (2.0, 10.0)
+"""Seconds before a task is tried again whose node or worker was lost: what took it may last.
+
+A node's memory is not free at once, and Ray sends tasks to a dead node until it knows.
+"""
 BUNDLE_SECONDS = 5.0
 """Runs that are shorter are sent several at a time, so that a task of Ray's takes about as long."""
 MOST_IN_BUNDLE = 200
@@ -45,6 +50,8 @@ class _Task:
     key: object
     call: tuple[Any, ...]
     losses: int = 0
+    due: float = 0.0
+    """Not to be tried again before."""
 
 
 @dataclass(frozen=True)
@@ -218,11 +225,16 @@ class ClusterExecutor(Generic[T]):
         """Keep every core busy, and where runs are short one more bundle waiting for each."""
         size = bundle_size(self._mean_seconds, len(self._queue), self._room)
         ahead = self._room if size > 1 and self._jobs is None else 0
-        while (self._alone or self._queue) and len(self._sent) < self._room + ahead:
-            if self._alone:
-                self._send([self._alone.popleft()])
-            else:
+        while len(self._sent) < self._room + ahead:
+            now = time.monotonic()
+            again = next((task for task in self._alone if task.due <= now), None)
+            if again is not None:
+                self._alone.remove(again)
+                self._send([again])
+            elif self._queue:
                 self._send([self._queue.popleft() for _ in range(min(size, len(self._queue)))])
+            else:
+                break
 
     def _send(self, tasks: list[_Task]) -> None:
         parcels = [sealed(self._home, *task.call) for task in tasks]
@@ -247,7 +259,7 @@ class ClusterExecutor(Generic[T]):
             self._unpack(self._sent.pop(content[0]).tasks, pickle.loads(content[1]))
         elif kind == "lost":
             for task in self._sent.pop(content[0]).tasks:
-                self._lose(task, content[1])
+                self._lose(task, content[1], PAUSES)
         elif kind == "unfit":
             raise ArgumentError(f"{content[0]}; {GOES_ON}")
         elif kind == "broken":
@@ -301,11 +313,12 @@ class ClusterExecutor(Generic[T]):
             self._seconds.append(reply.seconds)
             self._outcomes.append((task, reply.outcome))
 
-    def _lose(self, task: _Task, how: str) -> None:
+    def _lose(self, task: _Task, how: str, pauses: Sequence[float] = (0.0, 0.0)) -> None:
         task.losses += 1
         if task.losses >= MOST_LOSSES:
             self._outcomes.append((task, Death(how, tries=task.losses)))
         else:
+            task.due = time.monotonic() + pauses[task.losses - 1]
             self._alone.append(task)
 
 
