@@ -101,13 +101,15 @@ def test_where_they_do_not_the_folders_come_back_and_what_is_there_goes_with_the
 def test_a_task_whose_node_is_lost_is_made_on_another_a_moment_later(
     executor: ClusterExecutor[Any], tmp_path: Path
 ) -> None:
-    began = time.monotonic()
     executor.submit("lost", end_the_node, tmp_path / "note")
     executor.submit("other", len, "four")
-    came = outcomes(executor)
+    came: dict[object, int] = {}
+    waits = []
+    while executor.busy:
+        came.update(executor.finished(0.2))
+        waits += [task.due - time.monotonic() for task in executor._alone]
     assert came == {"lost": 2, "other": 4}
-    assert list(came) == ["other", "lost"]  # it held nobody up
-    assert time.monotonic() - began >= PAUSES[0]
+    assert max(waits, default=0.0) > PAUSES[0] / 2
 
 
 def test_a_node_whose_disk_is_full_is_not_the_runs_fault(
