@@ -19,7 +19,7 @@ def warn_of_cut_observations(model: OnPolicyAlgorithm) -> None:
     """Warn where a model's observations are normalised, and stored as whole numbers."""
     env = model.get_vec_normalize_env()
     parts = {} if env is None else _normalized_parts(env, model.observation_space)
-    for part in filter(_is_whole, parts.values()):
+    for part in filter(_cuts, parts.values()):
         warnings.warn(
             f"the observations that VecNormalize has normalised are stored as {part.dtype}, as "
             "their space says, and the policy learns from what is left of them: wrap each "
@@ -36,7 +36,7 @@ def show_decimals(env: VecNormalize) -> None:
     """
     space, bound = env.observation_space, env.clip_obs
     for key, part in _normalized_parts(env, space).items():
-        if _is_whole(part):
+        if _cuts(part):
             decimals = spaces.Box(-bound, bound, part.shape, np.float32)
             if isinstance(space, spaces.Dict):
                 space = spaces.Dict({**space.spaces, key: decimals})
@@ -54,5 +54,5 @@ def _normalized_parts(env: VecNormalize, space: spaces.Space[Any]) -> dict[str, 
     return {key: part for key in keys if isinstance(part := parts.get(key), spaces.Box)}
 
 
-def _is_whole(space: spaces.Box) -> bool:
-    return np.dtype(space.dtype).kind in "iub"
+def _cuts(space: spaces.Box) -> bool:
+    return not np.can_cast(np.float32, space.dtype)

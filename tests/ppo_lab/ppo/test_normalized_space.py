@@ -18,6 +18,7 @@ WHOLE = spaces.Box(0, 9, (3,), np.uint8)
 SPACES = {
     "uint8": WHOLE,
     "int64": spaces.Box(-9, 9, (3,), np.int64),
+    "float16": spaces.Box(-9, 9, (3,), np.float16),
     "keys": spaces.Dict(whole=WHOLE, real=spaces.Box(-1, 1, (2,)), kept=WHOLE),
 }
 ARGUMENTS: dict[str, Any] = {"n_steps": 16, "batch_size": 16, "n_epochs": 1, "device": "cpu"}
