@@ -362,16 +362,12 @@ def _executor(
 ) -> "Executor[RunResult]":
     """This machine's workers or a cluster's; shared, where there is a storage."""
     runs = [group.run for group in plan.groups]
-    executor = make_executor(options, folder, runs, options.jobs, options.run_timeout, say)
+    make = partial(make_executor, options, folder, runs, options.jobs, options.run_timeout, say)
     if options.storage is None:
-        return executor
+        return make()
     from tuning.shared_executor import share
 
-    try:
-        return share(executor, options.storage, folder, options.grace, say)
-    except BaseException:
-        executor.close()
-        raise
+    return share(make, options.storage, folder, options.grace, say)
 
 
 if __name__ == "__main__":

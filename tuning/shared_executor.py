@@ -278,12 +278,17 @@ def _plain(config: RunConfig) -> dict[str, Any]:
 
 
 def share(
-    inner: Executor[RunResult], url: str, home: Path, grace: int, say: Callable[[str], None]
+    make: Callable[[], Executor[RunResult]],
+    url: str,
+    home: Path,
+    grace: int,
+    say: Callable[[str], None],
 ) -> SharedExecutor[RunResult]:
     """Share single runs with the same command on other machines.
 
     Args:
-        inner: carries out what this machine claims.
+        make: makes what carries out what this machine claims; called once the storage answers,
+            for joining a cluster takes longer.
         url: see :func:`tuning.storage.open_storage`.
         home: the folder below which the run folders lie; its name is the study's.
         grace: seconds of silence after which another machine is taken for lost.
@@ -295,5 +300,5 @@ def share(
     storage = open_storage(url, grace, say)
     study = open_study(f"{home.name}-runs", storage, url, {"companion": "runs"})
     return SharedExecutor(
-        inner, WorkList(study, storage, Heart(storage), grace, say), RunNotes(home)
+        make(), WorkList(study, storage, Heart(storage), grace, say), RunNotes(home)
     )

@@ -42,14 +42,16 @@ def own_mark() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}"
 
 
-def new_folder_beside(target: Path) -> Path:
+def new_folder_beside(target: Path, *, swept: bool = False) -> Path:
     """A hidden folder beside a target, for :func:`move_into_place`; what the dead left is removed.
 
     Args:
         target: the folder's name to come; its parents are made.
+        swept: what the dead left is gone already; among thousands of runs looking takes its time.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    sweep_beside(target)
+    if not swept:
+        sweep_beside(target)
     while True:
         folder = target.with_name(f".{target.name}.part-{own_mark()}")
         # Before it is there: another thread that sweeps would find it without a lock.

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from ppo_lab.errors import ArgumentError
 from ppo_lab.runs.config import Evaluation, RunConfig
 from ppo_lab.runs.execution import RunResult
-from ppo_lab.runs.executor import Death, Executor, as_completed
+from ppo_lab.runs.executor import Death, as_completed
 from ppo_lab.runs.workers import execute_run_within, execute_runs
 from tests.ppo_lab.runs.executors import InThisProcess
 from tuning.shared_executor import SharedExecutor, share
@@ -29,8 +29,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     def new(name: str) -> SharedExecutor[RunResult]:
         home = tmp_path / name / "compare"
         home.mkdir(parents=True, exist_ok=True)
-        inner: Executor[RunResult] = InThisProcess()
-        made.append(share(inner, f"sqlite:///{tmp_path}/runs.db", home, 4, lambda _: None))
+        url = f"sqlite:///{tmp_path}/runs.db"
+        made.append(share(InThisProcess[RunResult], url, home, 4, lambda _: None))
         return made[-1]
 
     yield new
