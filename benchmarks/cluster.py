@@ -185,10 +185,11 @@ def the_head_is_restarted(count: int) -> list[str]:
     ]
 
 
-def display_seconds(count: int, terminal: bool) -> float:
+def display_seconds(executor: Executor, count: int, terminal: bool) -> float:
     """CPU seconds that the progress display takes for so many results."""
     with Path(os.devnull).open("w") as sink:
         progress = StageProgress(Console(file=sink, force_terminal=terminal))
+        progress.watch(executor)
         began = time.process_time()
         with progress.stage("train", count):
             for _ in range(count):
@@ -219,13 +220,19 @@ def main() -> None:
             say(f"{bundle or 'as chosen':<9}  {cost.runs:6,}  {cost.tasks:11,}  {wall:14.1f}  "
                 f"{cpu:13.2f}  {cost.command:12.0f}  {cost.driver:11.0f}")  # fmt: skip
         say()
+        with (
+            tempfile.TemporaryDirectory() as name,
+            executor_of(cluster.address, Path(name)) as executor,
+        ):
+            for terminal in (False, True):
+                spent = 1e6 * display_seconds(executor, options.runs, terminal) / options.runs
+                say(
+                    f"Progress {'in a terminal' if terminal else 'as lines'}: {spent:.0f} µs a run."
+                )
+        say()
         say(a_node_is_killed(cluster, options.lost))
     for line in the_head_is_restarted(options.lost):
         say(line)
-    say()
-    for terminal in (False, True):
-        spent = 1e6 * display_seconds(options.runs, terminal) / options.runs
-        say(f"Progress {'in a terminal' if terminal else 'as lines'}: {spent:.0f} µs a run.")
     _say_limits(say, lambda size: per_run(costs[BUNDLES[0]], costs[BUNDLES[-1]], size))
     say.write(options.write, MARK)
 

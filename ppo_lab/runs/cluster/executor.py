@@ -96,6 +96,7 @@ class ClusterExecutor(Generic[T]):
         self._queue: deque[_Task] = deque()
         self._alone: deque[_Task] = deque()
         self._sent: dict[int, _Sent] = {}
+        self._in_flight = 0
         self._outcomes: deque[tuple[_Task, T | Death | BaseException]] = deque()
         self._numbers = 0
         self._nodes = self._slots = 0
@@ -149,8 +150,7 @@ class ClusterExecutor(Generic[T]):
     @property
     def busy(self) -> int:
         """How many tasks have been submitted and not come back."""
-        at_work = sum(len(sent.tasks) for sent in self._sent.values())
-        return len(self._queue) + len(self._alone) + at_work + len(self._outcomes)
+        return len(self._queue) + len(self._alone) + self._in_flight + len(self._outcomes)
 
     @property
     def free(self) -> int:
@@ -161,13 +161,12 @@ class ClusterExecutor(Generic[T]):
     @property
     def where(self) -> str:
         """How many nodes there are, and how many runs have been sent to them."""
-        at_work = sum(len(sent.tasks) for sent in self._sent.values())
         nodes = "1 node" if self._nodes == 1 else f"{self._nodes} nodes"
-        return f"{nodes}, {at_work} in flight"
+        return f"{nodes}, {self._in_flight} in flight"
 
     def oldest(self) -> tuple[object, float] | None:
         """Key and seconds of the task that was sent first; None: none is."""
-        sent = min(self._sent.values(), key=lambda each: each.since, default=None)
+        sent = next(iter(self._sent.values()), None)  # they stand in the order of sending
         return None if sent is None else (sent.tasks[0].key, time.monotonic() - sent.since)
 
     def submit(self, key: object, function: Callable[..., T], *arguments: object) -> None:
@@ -203,6 +202,7 @@ class ClusterExecutor(Generic[T]):
         """Leave the cluster, where nothing goes on running for this command."""
         for tasks in (self._queue, self._alone, self._outcomes, self._sent):
             tasks.clear()
+        self._in_flight = 0
         with suppress(OSError):
             self._connection.send(("close",))
         self._process.join(CLOSE_SECONDS)
@@ -240,6 +240,7 @@ class ClusterExecutor(Generic[T]):
         parcels = [sealed(self._home, *task.call) for task in tasks]
         self._numbers += 1
         self._sent[self._numbers] = _Sent(tuple(tasks), time.monotonic())
+        self._in_flight += len(tasks)
         try:
             self._connection.send(("task", self._numbers, pickle.dumps(parcels)))
         except OSError:
@@ -256,15 +257,20 @@ class ClusterExecutor(Generic[T]):
         elif kind == "facts":
             self._compare(*content)
         elif kind == "done":
-            self._unpack(self._sent.pop(content[0]).tasks, pickle.loads(content[1]))
+            self._unpack(self._taken_back(content[0]), pickle.loads(content[1]))
         elif kind == "lost":
-            for task in self._sent.pop(content[0]).tasks:
+            for task in self._taken_back(content[0]):
                 self._lose(task, content[1], PAUSES)
         elif kind == "unfit":
             raise ArgumentError(f"{content[0]}; {GOES_ON}")
         elif kind == "broken":
             raise self._lost(content[0])
         return str(kind)
+
+    def _taken_back(self, number: int) -> tuple[_Task, ...]:
+        tasks = self._sent.pop(number).tasks
+        self._in_flight -= len(tasks)
+        return tasks
 
     def _count(self, nodes: int, slots: int) -> None:
         """Take note of the nodes there are, and say where none is left: it is waited for others."""
