@@ -141,8 +141,6 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     """
     if overridden is not None:
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
-    if (reason := getattr(model, "torch_only_reason", None)) is not None:
-        return str(reason)
     if getattr(model, "normalize_value", False):
         return "normalize_value=True, and the kernels regress on the targets as they are"
     if model.device.type != "cpu":
