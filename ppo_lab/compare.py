@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ppo_lab.runs.config import RunConfig
     from ppo_lab.runs.execution import RunResult
     from ppo_lab.runs.executor import Executor
+    from reports.logs.records import Command
     from reports.statistics.sequential import UntilClear
 
     Results = list[tuple[RunConfig, RunResult]]
@@ -199,11 +200,12 @@ def _add_report(parser: CommandParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
-    options = parse(_parser(), CompareOptions, arguments)
-    return run_command(PROGRAM, partial(_compare, options))
+    parser = _parser()
+    options = parse(parser, CompareOptions, arguments)
+    return run_command(PROGRAM, partial(_compare, options, parser.command))
 
 
-def _compare(options: CompareOptions) -> None:
+def _compare(options: CompareOptions, command: "Command") -> None:
     check_least(options, {"episodes": 1, "points": 1, "n_envs": 1, "grace": SHORTEST_GRACE})
     check_cluster(options)  # lets --py-modules be imported
     options = with_compare_names(options)
@@ -230,7 +232,7 @@ def _compare(options: CompareOptions) -> None:
     folder = plan.folder.parent
     with _sharing(options.storage) as many, folder_lock(folder, shared=many):
         sweep(folder)
-        _run(options, plan, design, jobs, folder, started)
+        _run(options, plan, design, jobs, folder, started, command)
 
 
 @contextmanager
@@ -253,8 +255,9 @@ def _run(
     jobs: int,
     folder: Path,
     started: float,
+    command: "Command",
 ) -> None:
-    from ppo_lab.commands.comparison import execute, with_references
+    from ppo_lab.commands.comparison import execute, note_maker, with_references
     from ppo_lab.commands.progress import StageProgress
     from ppo_lab.commands.until_clear import (
         count_look,
@@ -272,6 +275,7 @@ def _run(
     else:
         looks = kept_looks(plan.folder / LOOKS, plan_record(plan, design, options.seed))
     plan = with_references(plan, console.print)
+    note_maker(plan, command)
     most = "" if design is None else "at most "
     where = f"with {jobs} processes" if options.cluster is None else "on a cluster"
     console.print(

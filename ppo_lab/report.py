@@ -144,7 +144,11 @@ def _report(options: ReportOptions) -> None:
         raise ArgumentError(f"--seed {options.seed}: expected 0 or above")
     references = load_references(options.references) if options.references else None
     loaded = load_runs(*map(_source, options.logs))
-    loaded = replace(loaded, runs=fill_references(loaded.runs, references))
+    loaded = replace(
+        loaded,
+        runs=fill_references(loaded.runs, references),
+        references=options.references.name if options.references else "",
+    )
     try:
         baseline = baseline_label(loaded.runs, options.baseline)
     except ValueError as error:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ppo_lab  # registers the environments
 from ppo_lab.commands.names import with_train_names
@@ -21,6 +22,9 @@ from ppo_lab.commands.shared import (
     run_command,
 )
 from reports.text import duration
+
+if TYPE_CHECKING:
+    from reports.logs.records import Command
 
 __all__ = ["main"]
 
@@ -161,11 +165,12 @@ def _add_logs(parser: CommandParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
-    options = parse(_parser(), TrainOptions, arguments)
-    return run_command(PROGRAM, partial(_train, options))
+    parser = _parser()
+    options = parse(parser, TrainOptions, arguments)
+    return run_command(PROGRAM, partial(_train, options, parser.command))
 
 
-def _train(options: TrainOptions) -> None:
+def _train(options: TrainOptions, command: "Command") -> None:
     check_least(options, LEAST)
     if options.hyperparams == []:  # the zoo's -P
         options = replace(options, hyperparams=None, progress=True)
@@ -193,7 +198,7 @@ def _train(options: TrainOptions) -> None:
         if starts_empty(config.algo, run.start):
             print("Its replay buffer was not kept (--save-replay-buffer): it is filled anew first")
     started = time.perf_counter()
-    score = train_planned(run, options, console)
+    score = train_planned(run, options, console, command)
     said = (
         f"Mean return of the final policy: {run.score_in_words(score)}",
         f"Run: {run.folder} ({duration(time.perf_counter() - started)})",

@@ -21,13 +21,14 @@ from ppo_lab.runs.device import check_device
 from ppo_lab.runs.execution import RunResult, check_run, finished_run
 from ppo_lab.runs.executor import Executor
 from ppo_lab.runs.folder import to_json
+from ppo_lab.runs.made_by import note_command, noted_commands
 from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.references import ReferenceScores, as_record, reference_scores, stored_reference
 from ppo_lab.runs.sb3_training import evaluation_recipe
 from ppo_lab.runs.workers import check_survives, execute_runs
 from reports.logs.reading import read_json
-from reports.logs.records import UnusableError
+from reports.logs.records import Command, UnusableError
 from reports.text import counted
 from reports.whole_files import write_whole
 
@@ -36,6 +37,7 @@ __all__ = [
     "RunGroup",
     "checked_names",
     "execute",
+    "note_maker",
     "notes",
     "plan_comparison",
     "run_groups",
@@ -299,6 +301,17 @@ def _entries(file: Path) -> Mapping[str, object]:
         return read_json(file)
     except UnusableError:
         return {}
+
+
+def note_maker(plan: ComparisonPlan, command: Command) -> None:
+    """Note the command that is about to make runs, beside them, for the report.
+
+    Args:
+        plan: the runs; none of another configuration is in their place.
+        command: as given.
+    """
+    begun = next(plan.folder.glob("*/*/run.json"), None) is not None
+    note_command(plan.folder, command, noted_commands(plan.folder) if begun else ())
 
 
 def execute(

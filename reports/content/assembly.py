@@ -11,7 +11,7 @@ from reports.content.findings import find, footer, headline_pair
 from reports.content.kinds import one_a_kind
 from reports.content.looks import clear_pairs, find_clear, look_rows, on_looks, until_clear_runs
 from reports.content.protocol import protocol_rows
-from reports.content.repeating import repeat_rows, runtime_rows
+from reports.content.repeating import made_by_rows, repeat_rows, runtime_rows
 from reports.content.scores import (
     aggregate_rows,
     failed_by_label,
@@ -93,6 +93,7 @@ def assemble(
         runs=tuple(map(_run_row, arrangement.runs)),
         set_aside=tuple(SetAsideRow(aside.folder, aside.reason) for aside in loaded.set_aside),
         runtimes=runtime_rows(arrangement) if runtime else (),
+        made_by=made_by_rows(loaded),
         repeat=repeat_rows(loaded, settings, title),
     )
 

@@ -348,6 +348,19 @@ class RuntimeRow:
 
 
 @dataclass(frozen=True)
+class MadeByRow:
+    """The commands that made the runs of some folders, in the order in which they were given.
+
+    Attributes:
+        folders: their names; empty for one that is all of the report.
+        commands: each as a shell takes it.
+    """
+
+    folders: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class SetAsideRow:
     """A file or folder that does not enter the statistics, and why."""
 
@@ -373,6 +386,8 @@ class Document:
         footer: what the numbers rest on.
         notes: the caller's own sentences.
         runtimes: a row per label and task; none where they were not asked for.
+        made_by: what made the runs, as far as their folders say; flags that change no number are
+            left out.
         repeat: what repeats the report: (what, value) pairs, the command first.
     """
 
@@ -398,6 +413,7 @@ class Document:
     runs: tuple[RunRow, ...]
     set_aside: tuple[SetAsideRow, ...]
     runtimes: tuple[RuntimeRow, ...] = ()
+    made_by: tuple[MadeByRow, ...] = ()
     repeat: tuple[tuple[str, str], ...] = ()
 
     @property

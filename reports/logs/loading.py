@@ -16,6 +16,7 @@ from reports.logs.records import (
     MAX_RUNS,
     LoadedRuns,
     LogKind,
+    MadeBy,
     NoRunsError,
     Run,
     SetAside,
@@ -62,6 +63,7 @@ class _Found:
     set_aside: list[SetAside] = field(default_factory=list)
     tuning_runs: int = 0
     looks: list[Looks] = field(default_factory=list)
+    made_by: list[MadeBy] = field(default_factory=list)
     logged_to: dict[str, str] = field(default_factory=dict)
     """TensorBoard's folder, as run.json states it → the run's name in the report."""
     event_folders: dict[str, str] = field(default_factory=dict)
@@ -99,6 +101,7 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         gathered.set_aside += of_source.set_aside
         gathered.tuning_runs += of_source.tuning_runs
         gathered.looks += of_source.looks
+        gathered.made_by += of_source.made_by
         gathered.logged_to |= of_source.logged_to
         gathered.event_folders |= of_source.event_folders
         summaries.append(_summary(source, of_source))
@@ -117,6 +120,7 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         tuple(summaries),
         given=tuple(map(_as_given, wanted)),
         looks=tuple(gathered.looks),
+        made_by=tuple(gathered.made_by),
     )
 
 
@@ -146,7 +150,7 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
     root = Path(source.path)
     gathered = _Found()
     if root.is_dir():
-        search = Search(root, prefix, gathered.set_aside, gathered.looks)
+        search = Search(root, prefix, gathered.set_aside, gathered.looks, gathered.made_by)
         for folder in search.folders():
             parts = (_base_name(root), *map(clean, folder.relative_to(root).parts))
             _read_folder(folder, search.name(folder), parts, gathered, already)

@@ -1,9 +1,12 @@
 """``python -m ppo_lab.compare``: the matrix, its report, going on, and what it refuses."""
 
+import html
 import itertools
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +103,22 @@ def test_the_report_says_where_the_settings_come_from_and_their_tuning(finished:
     assert "Settings of ppo (given): small.yml, default; tuning: not known" in page
     assert "Settings of optimal (exact): dynamic programming; tuning: none" in page
     assert set(records(finished)["origin"]) == {"small.yml, default", "dynamic programming"}
+
+
+def test_the_page_has_the_command_that_made_the_runs_and_the_one_after_it(
+    finished: Path, conf: str, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "compare")
+    words = [*again(finished, conf)[:-2], "--log-folder", str(tmp_path), "--seed", "0"]
+    assert main(words) == 0
+    document = json.loads((tmp_path / "compare" / "report.json").read_text())
+    (row,) = document["made_by"]
+    given = ["python", "-m", "ppo_lab.compare", *again(finished, conf)[:-2]]
+    idle = given.index("--jobs")
+    first = [*given[:idle], *given[idle + 2 :]]
+    assert [shlex.split(command) for command in row["commands"]] == [first, [*first, "--seed", "0"]]
+    page = html.unescape((tmp_path / "compare" / "report.html").read_text())
+    assert f"<code>{row['commands'][1]}</code>" in page
 
 
 def test_the_same_command_makes_no_run_again_and_the_same_report(

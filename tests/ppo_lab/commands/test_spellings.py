@@ -158,6 +158,25 @@ def test_a_password_stays_unshown_behind_a_flag_in_other_letters(
     assert "secret" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "words", "kept"),
+    [
+        ("compare", "--seeds 3 -f here --jobs 2 -P gamma:0.9", "--seeds 3 -P gamma:0.9"),
+        ("tune", "--storage sqlite:///a.db --n-trials 9 --n-jobs=2 --plots", "--n-trials 9"),
+        ("tune", "--stor postgresql://me:secret@host/base --grac 9 --set gamma=1", "--set gamma=1"),
+        ("tune", "--STORAGE=postgresql://me:secret@host/base --seed -1", "--seed -1"),
+        ("train", "-tags a b --no-progress --track -n 1e3 --env X", "-n 1e3 --env X"),
+    ],
+)
+def test_the_command_of_a_report_has_the_words_that_were_given_but_for_idle_flags(
+    command: str, words: str, kept: str
+) -> None:
+    parser = importlib.import_module(f"ppo_lab.{command}")._parser()
+    needed = KINDS[command][1]
+    parser.parse_args([*needed, *words.split()])
+    assert parser.command == ("python", "-m", f"ppo_lab.{command}", *needed, *kept.split())
+
+
 @pytest.mark.parametrize("command", KINDS)
 def test_help_has_groups_two_examples_and_no_none(command: str) -> None:
     text = importlib.import_module(f"ppo_lab.{command}")._parser().format_help()
