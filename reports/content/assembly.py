@@ -80,7 +80,7 @@ def assemble(
         cautions=(
             *remarks,
             *on_looks(arrangement, loaded, clear),
-            *([] if clear else on_unequal(arrangement, settings)),
+            *([] if clear else on_unequal(arrangement, loaded, settings)),
             *_on_choices(arrangement, settings),
             *one_a_kind(
                 cautions(arrangement, rows, loaded, failed, headline_pair(rows, settings.baseline)),
