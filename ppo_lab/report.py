@@ -136,7 +136,6 @@ def _report(options: ReportOptions) -> None:
     from reports.content.baseline import baseline_label
     from reports.logs.loading import load_runs
     from reports.logs.references import fill_references, load_references
-    from reports.report import write_report
     from reports.statistics.samples import ScoresError
     from reports.text import one_line, shortened
 
@@ -153,6 +152,8 @@ def _report(options: ReportOptions) -> None:
         baseline = baseline_label(loaded.runs, options.baseline)
     except ValueError as error:
         raise ArgumentError(f"--baseline {options.baseline}: {error}") from error
+    from reports.report import write_report  # heavy: what cannot be read is answered before
+
     for folder in (options.out, options.out / "tables", options.out / "figures"):
         sweep(folder, deep=False)
     try:
