@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ppo_lab  # registers the environments
 from ppo_lab.commands.names import with_train_names
 from ppo_lab.commands.options import TrainOptions
 from ppo_lab.commands.parsing import whole
@@ -21,6 +20,7 @@ from ppo_lab.commands.shared import (
     parse,
     run_command,
 )
+from ppo_lab.commands.shared_flags import add_shared, add_version
 from reports.text import duration
 
 if TYPE_CHECKING:
@@ -53,30 +53,18 @@ def _parser() -> CommandParser:
     _add_records(parser)
     _add_logs(parser)
     add_environment_flags(parser)
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    add_version(parser)
     return parser
 
 
 def _add_what(parser: CommandParser) -> None:
-    add = parser.add_argument_group("the run").add_argument
-    add(
-        "--env",
-        help="Gymnasium's id, module:id, module:Class or file.py:Class (default: CartPole-v1)",
-    )
+    group = parser.add_argument_group("the run")
+    add = group.add_argument
+    add_shared(group, "--env", "CartPole-v1")
     add("--algo", help="spec_ppo, or another that compare knows too (default: spec_ppo)")
-    add(
-        "--timesteps",
-        type=whole,
-        metavar="N",
-        help="environment steps, such as 1e6 (default: the settings', or 50000)",
-    )
-    add("--seed", type=whole, help="of algorithm, environments and evaluations (default: 0)")
-    add(
-        "--n-envs",
-        type=whole,
-        metavar="N",
-        help="parallel environments (default: the settings', or 1)",
-    )
+    add_shared(group, "--timesteps", "the settings', or 50000")
+    add_shared(group, "--seed", "0")
+    add_shared(group, "--n-envs", "the settings', or 1")
     add(
         "--conf",
         type=Path,
@@ -84,26 +72,14 @@ def _add_what(parser: CommandParser) -> None:
         help="settings in RL Zoo's format: its entry for the environment, or 'default' "
         "(default: those that come with PPO Lab, or SB3's)",
     )
-    add("--preset", metavar="NAME", help="named settings of spec_ppo on top: recommended, sb3")
-    add(
-        "-P",
-        "--hyperparams",
-        nargs="*",
-        metavar="NAME:VALUE",
-        help="single ones, on top of all: numbers, texts, lists, None, and dict(net_arch=[64]) for "
-        "policy_kwargs; no code is run. Alone, as in the zoo: --progress",
-    )
+    add_shared(group, "--preset")
+    add_shared(group, "-P")
 
 
 def _add_records(parser: CommandParser) -> None:
-    add = parser.add_argument_group("what is kept").add_argument
-    add(
-        "--log-folder",
-        type=Path,
-        default=Path("logs"),
-        metavar="DIR",
-        help="where run folders go (default: logs)",
-    )
+    group = parser.add_argument_group("what is kept")
+    add = group.add_argument
+    add_shared(group, "--log-folder")
     add(
         "--eval-freq",
         type=whole,

@@ -6,12 +6,13 @@ from reports.content.arrangement import Arrangement
 from reports.content.cautions import cautions, on_distinctions, on_unequal
 from reports.content.comparisons import MOST_PAIRED, pair_rows, test_rows
 from reports.content.curves import curve_rows, profile_rows
-from reports.content.document import FORMAT, Document, ReportSettings, RunRow, SetAsideRow, TaskRow
+from reports.content.document import FORMAT, Document, ReportSettings
 from reports.content.findings import find, footer, headline_pair
 from reports.content.kinds import one_a_kind
 from reports.content.looks import clear_pairs, find_clear, look_rows, on_looks, until_clear_runs
 from reports.content.protocol import protocol_rows
 from reports.content.repeating import made_by_rows, repeat_rows, runtime_rows
+from reports.content.rows import RunRow, SetAsideRow, TaskRow
 from reports.content.scores import (
     aggregate_rows,
     failed_by_label,

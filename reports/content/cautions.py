@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from reports.content.arrangement import Arrangement
-from reports.content.document import Aggregate, ReportSettings
+from reports.content.document import ReportSettings
 from reports.content.kinds import listed
 from reports.content.protocol import mixes_hyperparameters
+from reports.content.rows import Aggregate
 from reports.logs.records import LoadedRuns, Run
 from reports.logs.references import FALLBACK
 from reports.statistics.failures import Failures

@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 
 from reports.content.arrangement import Arrangement, RunGroup
-from reports.content.document import Interval, MadeByRow, ReportSettings, RuntimeRow
+from reports.content.document import ReportSettings
+from reports.content.rows import Interval, MadeByRow, RuntimeRow
 from reports.logs.records import Command, LoadedRuns, Run
 
 _PACKAGES = ("ppo-lab", "numpy", "scipy")

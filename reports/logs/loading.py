@@ -12,6 +12,7 @@ from reports.logs import run_folders
 from reports.logs.identity import with_telling_labels, without_continued
 from reports.logs.limits import thinned, within_limits
 from reports.logs.looks import Looks
+from reports.logs.opening import reading_below
 from reports.logs.records import (
     MAX_RUNS,
     LoadedRuns,
@@ -151,9 +152,10 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
     gathered = _Found()
     if root.is_dir():
         search = Search(root, prefix, gathered.set_aside, gathered.looks, gathered.made_by)
-        for folder in search.folders():
-            parts = (_base_name(root), *map(clean, folder.relative_to(root).parts))
-            _read_folder(folder, search.name(folder), parts, gathered, already)
+        with reading_below(root):
+            for folder in search.folders():
+                parts = (_base_name(root), *map(clean, folder.relative_to(root).parts))
+                _read_folder(folder, search.name(folder), parts, gathered, already)
     elif root.suffix.lower() == ".csv" and root.is_file():
         # Without a name of its own, a table's prefix is its file name already.
         base = _base_name(root)

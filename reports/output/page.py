@@ -16,8 +16,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from reports.content.document import Document, MadeByRow, TaskRow
+from reports.content.document import Document
 from reports.content.numbers import Cell, parts, percent, scale_end, shown
+from reports.content.rows import MadeByRow, TaskRow
 from reports.output import charts, compact, svg
 from reports.output.charts import Chart
 from reports.output.formats import column_scales, csv_header, csv_row

@@ -17,7 +17,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ppo_lab.commands.comparison import ComparisonPlan, checked_names, notes, run_groups
+from ppo_lab.commands.comparison import ComparisonPlan, checked_names, run_groups
+from ppo_lab.commands.comparison_notes import notes
 from ppo_lab.commands.options import CompareOptions
 from ppo_lab.commands.settings_source import SettingsSource, settings_source
 from ppo_lab.commands.shared import parse

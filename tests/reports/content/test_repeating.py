@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.content.document import MadeByRow
+from reports.content.rows import MadeByRow
 from reports.logs.made_by import MADE_BY, made_by_text
 from reports.report import Report, write_report
 from tests.reports.conftest import write_run
