@@ -1,6 +1,5 @@
 """``python -m ppo_lab.compare``: the matrix, its report, going on, and what it refuses."""
 
-import html
 import itertools
 import json
 import os
@@ -118,8 +117,8 @@ def test_the_page_has_the_command_that_made_the_runs_and_the_one_after_it(
     idle = given.index("--jobs")
     first = [*given[:idle], *given[idle + 2 :]]
     assert [shlex.split(command) for command in row["commands"]] == [first, [*first, "--seed", "0"]]
-    page = html.unescape((tmp_path / "compare" / "report.html").read_text())
-    assert f"<code>{row['commands'][1]}</code>" in page
+    page = (tmp_path / "compare" / "report.md").read_text()
+    assert "```bash\n" + "\n".join(row["commands"]) + "\n```" in page
 
 
 def test_the_same_command_makes_no_run_again_and_the_same_report(
