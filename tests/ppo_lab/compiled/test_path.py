@@ -97,6 +97,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "policy_kwargs": {"activation_fn": th.nn.ReLU, "net_arch": {"pi": [17, 9], "vf": [33]}}
     },
     "linear": {"policy_kwargs": {"net_arch": []}},
+    "value normalisation": {"normalize_value": True, "clip_range_vf": 0.1, "ent_coef": 0.01},
     "betas": {"policy_kwargs": {"optimizer_kwargs": {"betas": (0.8, 0.99), "eps": 1e-4}}},
 }
 
