@@ -158,12 +158,13 @@ class RandomNetworkDistillation(nn.Module):
             return self.errors(observations).double().cpu().numpy()
         known = self._known
         if known is None or any(part._version != version for part, version in known[0]):
-            parts = [*self.predictor.parameters(), *self.target.parameters()]
-            parts += self.observations.buffers()
+            networks = (*self.predictor.parameters(), *self.target.parameters())
+            parts = [*networks, *self.observations.buffers()]
             every = self.errors(np.arange(self.space.n)).double().cpu().numpy()
             # torch counts the changes of a tensor in place
             known = self._known = [(part, part._version) for part in parts], every
-        return known[1][np.asarray(observations).reshape(-1)]
+        found: NDArray[np.float64] = known[1][np.asarray(observations).reshape(-1)]
+        return found
 
     def fit(self, observations: Any, batch_size: int) -> float:
         """Take (B, …) observations into the statistics, then train f̂ towards f on them.
@@ -173,6 +174,7 @@ class RandomNetworkDistillation(nn.Module):
         """
         vectors = self._vectors(observations).cpu().numpy()
         self.observations.update(vectors)
+        self._known = None
         losses, count = [], len(vectors)
         for _ in range(self.n_epochs):
             order = np.random.permutation(count)  # noqa: NPY002 - SB3's generator
@@ -201,7 +203,8 @@ class VecRND(VecEnvWrapper):
     """Puts RND's bonus for the state reached into ``info["intrinsic_reward"]`` of every step.
 
     Observations, rewards and ends pass unchanged. ``SpecPPO(intrinsic_coef=…)`` makes one by
-    itself and trains it; another algorithm may read the infos and call :meth:`learn`.
+    itself and trains it; another algorithm may read the infos and call :meth:`learn`. Before the
+    first ``learn`` the bonus is 0: what is new is not known before something is old.
 
     Args:
         venv: below any ``VecNormalize``, whose statistics would move what RND sees.

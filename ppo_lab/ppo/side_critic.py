@@ -69,9 +69,11 @@ class SideCritic(nn.Module):
         is_flat = type(self.features_extractor) is FlattenExtractor
         if isinstance(self._space, spaces.Discrete) and is_flat and len(self.layers):
             # The first layer of a one-hot vector is a column of its weights: no product is needed.
-            first = self.layers[0]
-            index = observations.long().flatten()
-            return self.layers[1:](F.embedding(index, first.weight.T) + first.bias)
+            first, index = self.layers[0], observations.long().flatten()
+            assert isinstance(first, nn.Linear)
+            columns = F.embedding(index, first.weight.T) + first.bias
+            later: th.Tensor = self.layers[1:](columns)
+            return later
         seen = preprocess_obs(observations, self._space, normalize_images=self._normalize_images)
         latent: th.Tensor = self.layers(self.features_extractor(seen))
         return latent

@@ -330,4 +330,4 @@ def test_rnd_finds_the_distant_exit_that_plain_ppo_never_sees() -> None:
     plain = [exploration.train("ppo", seed).expected_return for seed in range(10)]
     curious = [exploration.train("rnd", seed).expected_return for seed in range(10)]
     assert max(plain) < 0.01
-    assert sum(value >= 0.9 for value in curious) >= 7  # measured: 8, and a ninth with 0.899
+    assert min(curious) >= 0.9
