@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from ppo_lab.kernels.layout import Layout
+from ppo_lab.vec_env.games import ROLLED_OUT, GamesVecEnv
 from ppo_lab.vec_env.pool import PoolVecEnv
 from ppo_lab.vec_env.shared import GOING_ON
 from ppo_lab.worlds.as_written import Snapshot, changed_module, replaced_on
 
-__all__ = ["DirectSteps", "PoolSteps", "Step", "VecEnvSteps", "is_untouched", "quickest_steps"]
+__all__ = ["DirectSteps", "PoolSteps", "Step", "VecEnvSteps", "is_untouched", "quickest_steps", "rolls_out_games"]
 
 
 class Step(NamedTuple):
@@ -129,6 +131,14 @@ def _kept(info: dict[str, Any]) -> dict[str, Any]:
 def is_untouched(env: VecEnv, kind: type[VecEnv]) -> bool:
     """Whether an environment is of a class itself, and nobody replaced a method on either."""
     return type(env) is kind and replaced_on(env) is None and _is_as_written(kind)
+
+
+def rolls_out_games(env: VecEnv, layout: Layout) -> bool:
+    """Whether an environment of games can be rolled out in one call under a policy's layout."""
+    if type(env) not in ROLLED_OUT or not is_untouched(env, type(env)):
+        return False
+    assert isinstance(env, GamesVecEnv)
+    return env.rolls_out(layout)
 
 
 _as_written: dict[type[VecEnv], Snapshot] = {}

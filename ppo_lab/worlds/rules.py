@@ -16,7 +16,18 @@ from numba.extending import overload
 from ppo_lab.kernels.compiling import exact_kernel
 from ppo_lab.worlds.randomness import StreamArray
 
-__all__ = ["Rules", "accepts", "advance", "allow", "begin", "clipped", "observe", "register"]
+__all__ = [
+    "Rules",
+    "accepts",
+    "advance",
+    "allow",
+    "begin",
+    "clipped",
+    "is_game",
+    "observe",
+    "register",
+    "tell",
+]
 
 Number = TypeVar("Number", float, np.float32)
 State = npt.NDArray[np.float64]
@@ -28,14 +39,22 @@ def _allow_all(world: Any, state: State, out: Row) -> None:
         out[action] = 1
 
 
+def _tell_nothing(world: Any, state: State, out: Row) -> None:
+    """What a world that is no game tells."""
+
+
 class Rules(NamedTuple):
-    """The functions of one world; without an ``allow`` it forbids nothing."""
+    """The functions of one world; without an ``allow`` it forbids nothing.
+
+    A world with a ``tell`` is a game of several agents (``game_stepping``).
+    """
 
     begin: Callable[..., None]
     accepts: Callable[..., bool]
     advance: Callable[..., tuple[float, bool]]
     observe: Callable[..., None]
     allow: Callable[..., None] = _allow_all
+    tell: Callable[..., None] = _tell_nothing
 
 
 _RULES: dict[type, Rules] = {}
@@ -71,6 +90,17 @@ def allow(world: Any, state: State, out: Row) -> None:
     _RULES[type(world)].allow(world, state, out)
 
 
+def tell(world: Any, state: State, out: Row) -> None:
+    """Write a game's ``state()`` into ``out`` (S,)."""
+    _RULES[type(world)].tell(world, state, out)
+
+
+def is_game(world_class: type) -> bool:
+    """Whether a world's class is a game of several agents."""
+    rules = _RULES.get(world_class)
+    return rules is not None and rules.tell is not _tell_nothing
+
+
 def _compile_by_class(name: str, function: Callable[..., Any]) -> None:
     """Let compiled code that calls ``function`` call the one of that name of the world's class."""
 
@@ -80,7 +110,7 @@ def _compile_by_class(name: str, function: Callable[..., Any]) -> None:
         return None if rules is None else getattr(rules, name)
 
 
-for _name, _function in Rules(begin, accepts, advance, observe, allow)._asdict().items():
+for _name, _function in Rules(begin, accepts, advance, observe, allow, tell)._asdict().items():
     _compile_by_class(_name, _function)
 
 
