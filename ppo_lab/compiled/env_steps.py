@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ppo_lab.kernels.layout import Layout
-from ppo_lab.vec_env.games import ROLLED_OUT, GamesVecEnv
+from ppo_lab.vec_env.games import GamesVecEnv, rolled_out
 from ppo_lab.vec_env.pool import PoolVecEnv
 from ppo_lab.vec_env.shared import GOING_ON
 from ppo_lab.worlds.as_written import Snapshot, changed_module, replaced_on
@@ -135,7 +135,7 @@ def is_untouched(env: VecEnv, kind: type[VecEnv]) -> bool:
 
 def rolls_out_games(env: VecEnv, layout: Layout) -> bool:
     """Whether an environment of games can be rolled out in one call under a policy's layout."""
-    if type(env) not in ROLLED_OUT or not is_untouched(env, type(env)):
+    if not rolled_out(type(env)) or not is_untouched(env, type(env)):
         return False
     assert isinstance(env, GamesVecEnv)
     return env.rolls_out(layout)

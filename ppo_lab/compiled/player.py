@@ -27,7 +27,7 @@ from ppo_lab.ppo.callbacks import check_finite, check_rollout
 from ppo_lab.ppo.space_checks import check_indices, check_shape
 from ppo_lab.ppo.torch_internals import copy_all, live_parts
 from ppo_lab.vec_env.compiled import CompiledVecEnv
-from ppo_lab.vec_env.games import ROLLED_OUT, GamesVecEnv
+from ppo_lab.vec_env.games import GamesVecEnv, rolled_out
 from ppo_lab.worlds.rollout import RolloutArrays, RolloutOutcome
 
 __all__ = ["Player", "step_types"]
@@ -322,7 +322,7 @@ def step_types(
     if isinstance(seen, dict):
         return None
     inner = None if env is None else env.unwrapped
-    if seen.dtype not in SERVED or isinstance(inner, (CompiledVecEnv, *ROLLED_OUT)):
+    if seen.dtype not in SERVED or isinstance(inner, CompiledVecEnv) or rolled_out(type(inner)):
         return None
     if isinstance(space, spaces.Box):
         return seen.dtype, bounds_type(space)

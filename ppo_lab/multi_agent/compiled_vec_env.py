@@ -12,7 +12,6 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 from ppo_lab.multi_agent.game import GameStep
 from ppo_lab.multi_agent.vec_env import ParallelVecEnv
 from ppo_lab.multi_agent.views import OBSERVATION, STATE
-from ppo_lab.vec_env.games import ROLLED_OUT
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS
 
 if TYPE_CHECKING:
@@ -276,5 +275,3 @@ class CompiledParallelVecEnv(ParallelVecEnv):
             self._files.write(column, episode)
         return episode
 
-
-ROLLED_OUT.add(CompiledParallelVecEnv)

@@ -217,7 +217,7 @@ def step_copies(world: Any, *arrays: Any) -> int:
     return (step_games if is_game(type(world)) else step_all)(world, *arrays)
 
 
-@overload(step_copies)  # type: ignore[untyped-decorator]
+@overload(step_copies, strict=False)  # type: ignore[untyped-decorator]
 def _step_copies(world: Any, *_arrays: Any) -> Any:
     step = step_games if is_game(world.instance_class) else step_all
 
