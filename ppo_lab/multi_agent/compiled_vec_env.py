@@ -13,6 +13,7 @@ from ppo_lab.multi_agent.game import GameStep
 from ppo_lab.multi_agent.vec_env import ParallelVecEnv
 from ppo_lab.multi_agent.views import OBSERVATION, STATE
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS
+from ppo_lab.worlds.as_written import Snapshot
 
 if TYPE_CHECKING:
     from ppo_lab.kernels.layout import Layout
@@ -41,7 +42,6 @@ class CompiledParallelVecEnv(ParallelVecEnv):
     """
 
     def __init__(self, games: Sequence[Any], world: "GameWorld", **options: Any) -> None:
-        from ppo_lab.worlds.as_written import Snapshot
         from ppo_lab.worlds.rollout import Copies
 
         self._copies: Copies | None = None
@@ -171,8 +171,11 @@ class CompiledParallelVecEnv(ParallelVecEnv):
     # ------------------------------------------------------------------ handing over
 
     def _check_unchanged(self) -> None:
-        if self._copies is not None and not self._unchanged.holds:
-            self._hand_over("a class or module of the game was changed after it was made")
+        if self._copies is None or self._unchanged.holds:
+            return
+        if (reason := self._world.why_changed()) is not None:
+            self._hand_over(reason)
+        self._unchanged = Snapshot(self._world.namespaces)
 
     def _hand_over(self, reason: str) -> None:
         """Step the games in Python from here on, from where their copies stand."""

@@ -40,6 +40,10 @@ class GameWorld:
     namespaces: Sequence[object]
     game: RestatedGame
 
+    def why_changed(self) -> str | None:
+        """What of the game's classes and modules was changed, as a reason; None: nothing was."""
+        return _why_changed(self.game)
+
     def read(self, env: Any) -> tuple[FloatArray, StreamArray]:
         """The state (s,) and the stream (4,) that a game's object stands at."""
         return self.game.read(env), stream_of(self.game.generator(env))
@@ -81,9 +85,8 @@ def game_world_of(
             f"whoever made {games[0]} may look into it: give the game's id, its class or its "
             "module's parallel_env, and the arguments by name"
         )
-    for module in (*restated.modules, SEEDING):
-        if (changed := changed_module(module, METADATA)) is not None:
-            raise NoWorldError(f"{changed} of {module} was replaced", altered=True)
+    if (reason := _why_changed(restated)) is not None:
+        raise NoWorldError(reason, altered=True)
     first = None
     for env in games:
         if (reason := restated.why_not(env)) is not None:
@@ -95,10 +98,18 @@ def game_world_of(
             first = world
         elif not _alike(first, world):
             raise NoWorldError("its copies differ", altered=True)
-    kinds = dict.fromkeys(kind for layer in restated.layers(games[0]) for kind in type(layer).__mro__)
-    kinds.pop(object)
+    layers = restated.layers(games[0])
+    kinds = dict.fromkeys(kind for layer in layers for kind in type(layer).__mro__)
+    ours = [kind for kind in kinds if kind.__module__ in restated.modules]
     modules = [sys.modules[name] for name in (*restated.modules, SEEDING)]
-    return GameWorld(first, restated.read(games[0]).size, [*kinds, *modules], restated)
+    return GameWorld(first, restated.read(games[0]).size, [*ours, *modules], restated)
+
+
+def _why_changed(restated: RestatedGame) -> str | None:
+    for module in (*restated.modules, SEEDING):
+        if (changed := changed_module(module, METADATA)) is not None:
+            return f"{changed} of {module} was replaced"
+    return None
 
 
 def _shown(env: Any, one_hot: int, with_state: bool, n_games: int) -> Shown:
