@@ -188,8 +188,9 @@ class CompiledParallelVecEnv(ParallelVecEnv):
         if (copies := self._copies) is None or not self._has_begun:
             return
         for copy, game in enumerate(self._games):
-            game.n_steps = int(copies.episodes[self._columns[copy].start, 0])
-            self._world.write(game.env, copies.states[copy], copies.streams[copy], game.n_steps)
+            n_steps = int(copies.episodes[self._columns[copy].start, 0])
+            self._world.write(game.env, copies.states[copy], copies.streams[copy], n_steps)
+            game.stand_at(n_steps)
         self._rows = self.observations_of(copies.observations)
         self._lengths[:], self._returns[:] = copies.episodes.T
         self._team_returns[:] = copies.world.shown.teams[:, 0]

@@ -43,7 +43,6 @@ class Game:
     Attributes:
         agents: ``possible_agents``, in their order.
         live: (A,) bool, who acts at the next step.
-        n_steps: taken in the present episode.
 
     Raises:
         ArgumentError: no parallel environment, or one without agents; from ``reset`` and ``step``,
@@ -59,7 +58,7 @@ class Game:
         self.action_spaces = [env.action_space(agent) for agent in self.agents]
         self.live = np.zeros(len(self.agents), np.bool_)
         self._left = np.zeros(len(self.agents), np.bool_)
-        self.n_steps = 0
+        self._steps = 0
         self._has_begun = False
 
     def reset(
@@ -67,7 +66,7 @@ class Game:
     ) -> tuple[list[Any], list[Mapping[str, Any]]]:
         """Begin an episode: each agent's first observation, or None, and infos."""
         observations, infos = self.env.reset(seed=seed, options=options)
-        self.n_steps, self._has_begun = 0, True
+        self._steps, self._has_begun = 0, True
         self._left[:], self.live[:] = False, False
         self._check_unchanged()
         for agent in self.env.agents:
@@ -85,7 +84,7 @@ class Game:
         if not self._has_begun:
             raise ResetNeeded(f"{self} was stepped before the first reset")
         acting = np.flatnonzero(self.live).tolist()
-        self.n_steps += 1
+        self._steps += 1
         observations, rewards, terminations, truncations, infos = self.env.step(
             {self.agents[index]: actions[index] for index in acting}
         )
@@ -109,6 +108,10 @@ class Game:
         self.live &= ~ended
         self._let_in(observations, step)
         return step._replace(is_over=not (self.live.any() or self._goes_on))
+
+    def stand_at(self, n_steps: int) -> None:
+        """Take note that compiled code took so many steps of the present episode."""
+        self._steps = n_steps
 
     def state(self) -> Any:
         """The game's state, of which every agent's part is seen.
@@ -143,7 +146,7 @@ class Game:
         for index in np.flatnonzero(self.live & ~present).tolist():
             raise ArgumentError(
                 f"{self.agents[index]!r} is gone from the agents of {self} after step "
-                f"{self.n_steps}, and neither terminated nor truncated: set one of the two at the "
+                f"{self._steps}, and neither terminated nor truncated: set one of the two at the "
                 "step with which an agent leaves"
             )
         for index in np.flatnonzero(present & ~self.live & ~self._left).tolist():
@@ -164,13 +167,13 @@ class Game:
             )
             if is_back:
                 raise ArgumentError(
-                    f"{agent!r} had left {self} and came back at step {self.n_steps}: an agent's "
+                    f"{agent!r} had left {self} and came back at step {self._steps}: an agent's "
                     "episode ends once; keep it in the game, or give who comes a name of its own"
                 )
             if agent in rewards and rewards[agent] != 0:
                 raise ArgumentError(
                     f"{agent!r} had left {self} and was paid {rewards[agent]!r} at step "
-                    f"{self.n_steps}: its episode is over, so pay it with its last step"
+                    f"{self._steps}: its episode is over, so pay it with its last step"
                 )
 
     def _check_unchanged(self) -> None:
@@ -203,7 +206,7 @@ class Game:
         agent = self.agents[index]
         if agent not in given:
             raise ArgumentError(
-                f"{self} returned no {what} for {agent!r} at step {self.n_steps}, which took part "
+                f"{self} returned no {what} for {agent!r} at step {self._steps}, which took part "
                 "in it: expected an entry for each agent that acted"
             )
         return given[agent]
@@ -212,7 +215,7 @@ class Game:
         given = self._entry("rewards", rewards, index)
         if np.size(given) != 1 or not np.isfinite(reward := float(np.asarray(given).item())):
             raise ArgumentError(
-                f"{self} paid {self.agents[index]!r} {given!r} at step {self.n_steps}: expected one "
+                f"{self} paid {self.agents[index]!r} {given!r} at step {self._steps}: expected one "
                 "finite number"
             )
         return reward
@@ -229,7 +232,7 @@ class Game:
             if np.shape(part) != its_space.shape:
                 raise ArgumentError(
                     f"{self} showed {self.agents[index]!r} an observation of shape "
-                    f"{np.shape(part)} after step {self.n_steps}: expected {its_space.shape}, as "
+                    f"{np.shape(part)} after step {self._steps}: expected {its_space.shape}, as "
                     "its observation space says"
                 )
         return seen

@@ -17,7 +17,7 @@ from ppo_lab.vec_env.games import GamesVecEnv
 from ppo_lab.vec_env.monitor_files import MonitorFiles
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS, chosen_copies
 
-__all__ = ["TEAM", "ParallelVecEnv", "attribute_of"]
+__all__ = ["TEAM", "ParallelVecEnv"]
 
 TEAM = "team"
 """Where an info has the statistics of a whole game."""
@@ -268,7 +268,7 @@ class ParallelVecEnv(GamesVecEnv):
         chosen = chosen_copies(self, indices)
         if attr_name in ("observation_space", "action_space"):
             return [getattr(self, attr_name)] * len(chosen)
-        return [attribute_of(self._game_of(index), attr_name) for index in chosen]
+        return [getattr(_holder(self._game_of(index), attr_name), attr_name) for index in chosen]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Set the attribute of each chosen column's game.
@@ -292,7 +292,7 @@ class ParallelVecEnv(GamesVecEnv):
         for index in chosen:
             copy = index // len(self.agents)
             if copy not in results:
-                method = attribute_of(self.games[copy], method_name)
+                method = getattr(_holder(self.games[copy], method_name), method_name)
                 results[copy] = method(*method_args, **kwargs)
         return [results[index // len(self.agents)] for index in chosen]
 
@@ -343,9 +343,9 @@ def _layers(env: Any) -> list[Any]:
     return found
 
 
-def attribute_of(env: Any, name: str) -> Any:
-    """The attribute of that name of the outermost layer that has one."""
+def _holder(env: Any, name: str) -> Any:
+    """The outermost layer that has an attribute of that name."""
     for layer in _layers(env):
         if hasattr(layer, name):
-            return getattr(layer, name)
+            return layer
     raise AttributeError(f"{env} has no attribute {name!r}")
