@@ -109,10 +109,6 @@ class Game:
         self._let_in(observations, step)
         return step._replace(is_over=not (self.live.any() or self._goes_on))
 
-    def stand_at(self, n_steps: int) -> None:
-        """Take note that compiled code took so many steps of the present episode."""
-        self._steps = n_steps
-
     def state(self) -> Any:
         """The game's state, of which every agent's part is seen.
 
@@ -135,6 +131,10 @@ class Game:
 
     def __str__(self) -> str:
         return f"the game {self.env}"
+
+    def stand_at(self, n_steps: int) -> None:
+        """Take note that compiled code took so many steps of the present episode."""
+        self._steps = n_steps
 
     # ------------------------------------------------------------------ checks
 
