@@ -14,7 +14,15 @@ from ppo_lab.vec_env.pool import PoolVecEnv
 from ppo_lab.vec_env.shared import GOING_ON
 from ppo_lab.worlds.as_written import Snapshot, changed_module, replaced_on
 
-__all__ = ["DirectSteps", "PoolSteps", "Step", "VecEnvSteps", "is_untouched", "quickest_steps", "rolls_out_games"]
+__all__ = [
+    "DirectSteps",
+    "PoolSteps",
+    "Step",
+    "VecEnvSteps",
+    "is_untouched",
+    "quickest_steps",
+    "rolls_out_games",
+]
 
 
 class Step(NamedTuple):

@@ -18,7 +18,7 @@ from ppo_lab.worlds.as_written import Snapshot
 if TYPE_CHECKING:
     from ppo_lab.kernels.layout import Layout
     from ppo_lab.worlds.games import GameWorld
-    from ppo_lab.worlds.rollout import Copies, RolloutArrays, RolloutOutcome
+    from ppo_lab.worlds.rollout import RolloutArrays, RolloutOutcome
 
 __all__ = ["CompiledParallelVecEnv"]
 
@@ -278,4 +278,3 @@ class CompiledParallelVecEnv(ParallelVecEnv):
         if self._files:
             self._files.write(column, episode)
         return episode
-

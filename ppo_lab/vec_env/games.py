@@ -21,10 +21,12 @@ class GamesVecEnv(PartlySampledVecEnv):
     """A ``VecEnv`` of games.
 
     Attributes:
+        monitor: whether infos have an episode's statistics.
         why_in_python: why they are stepped in Python, to be read after "because"; None: they are
             compiled.
     """
 
+    monitor: bool
     why_in_python: str | None = "make_parallel_vec_env did not make their environment"
 
     def rolls_out(self, layout: "Layout") -> bool:  # noqa: ARG002

@@ -54,9 +54,7 @@ def changed_module(name: str, but: frozenset[str] = frozenset()) -> str | None:
     return None
 
 
-def changed_class(
-    live: object, written: type, but: frozenset[str] = frozenset()
-) -> str | None:
+def changed_class(live: object, written: type, but: frozenset[str] = frozenset()) -> str | None:
     """What of a class was added, replaced or taken away: ``Class.name``; None where nothing was."""
     if not isinstance(live, type):
         return written.__name__

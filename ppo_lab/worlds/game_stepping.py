@@ -22,7 +22,7 @@ from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
 from ppo_lab.worlds.randomness import StreamArray
 from ppo_lab.worlds.rules import accepts, advance, begin, observe, tell
 
-__all__ = ["MOST_AGENTS", "RestatedGame", "Shown", "mean", "step_games"]
+__all__ = ["MOST_AGENTS", "RestatedGame", "Shown", "means", "step_games"]
 
 MOST_AGENTS = 128
 """Beyond, NumPy adds up in another order than :func:`mean`."""
@@ -97,10 +97,21 @@ def mean(numbers: FloatArray) -> float:
     whole = count - count % UNROLLED
     for index in range(UNROLLED, whole):
         sums[index % UNROLLED] += numbers[index]
-    total = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+    total = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + (
+        (sums[4] + sums[5]) + (sums[6] + sums[7])
+    )
     for index in range(whole, count):
         total += numbers[index]
-    return total / count
+    return float(total / count)
+
+
+@exact_entry_kernel
+def means(rows: FloatArray) -> FloatArray:
+    """The mean of each row of (n, A), as a team's rewards are averaged."""
+    results = np.empty(rows.shape[0])
+    for row in range(rows.shape[0]):
+        results[row] = mean(rows[row])
+    return results
 
 
 @exact_kernel
@@ -124,7 +135,7 @@ def show(world: Any, state: FloatArray, rows: npt.NDArray[np.float32]) -> None:
 @exact_entry_kernel
 def step_games(
     world: Any,
-    limit: int,  # noqa: ARG001 - a game's is its own
+    limit: int,
     states: FloatArray,
     episodes: FloatArray,
     streams: StreamArray,
@@ -136,6 +147,8 @@ def step_games(
     last: npt.NDArray[np.float32],
 ) -> int:
     """Step n games with ``actions`` (K, …); where a game is over, the next one begins.
+
+    ``limit`` is that of ``step_all``, and not used: a game has its own.
 
     Returns:
         How many agents' episodes ended; −1 − k, and nothing has moved, where game k would not take

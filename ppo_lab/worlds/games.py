@@ -62,9 +62,7 @@ def is_known_maker(maker: Any) -> bool:
     return maker in (TeamGrid, ours.get("parallel_env"), *mpe.makers())
 
 
-def game_world_of(
-    games: Sequence[Any], one_hot: int, with_state: bool, is_held: bool
-) -> GameWorld:
+def game_world_of(games: Sequence[Any], one_hot: int, with_state: bool, is_held: bool) -> GameWorld:
     """The world that restates copies of a game.
 
     Args:
@@ -77,7 +75,9 @@ def game_world_of(
     Raises:
         NoWorldError: there is none; says why.
     """
-    restated = TEAM if type(games[0]) is TeamGrid else mpe.SPREAD if mpe.is_spread(games[0]) else None
+    restated = (
+        TEAM if type(games[0]) is TeamGrid else mpe.SPREAD if mpe.is_spread(games[0]) else None
+    )
     if restated is None:
         raise NoWorldError(f"no compiled form of {games[0]} exists")
     if is_held:

@@ -90,7 +90,7 @@ def _why_not(env: Any) -> str | None:
     raw = layers[-1]
     if raw.render_mode is not None:
         return f"it is made with render_mode={raw.render_mode!r}"
-    return _why_other_source() or _why_replaced([*layers, *_parts(raw)]) or _why_argument(raw)
+    return why_other_source() or _why_replaced([*layers, *_parts(raw)]) or _why_argument(raw)
 
 
 def _why_replaced(things: Sequence[Any]) -> str | None:
@@ -116,7 +116,7 @@ def _why_argument(raw: Any) -> str | None:
 
 
 @cache
-def _why_other_source() -> str | None:
+def why_other_source() -> str | None:
     for module, digest in COMPARED.items():
         if source_digest(module) != digest:
             package = module.split(".")[0]

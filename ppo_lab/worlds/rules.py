@@ -75,9 +75,14 @@ def accepts(world: Any, action: Row) -> bool:
     return _RULES[type(world)].accepts(world, action)
 
 
-def advance(world: Any, state: State, action: Row, stream: StreamArray) -> tuple[float, bool]:
-    """Move ``state`` (s,) by ``action`` (A,); the reward, and whether the episode terminated."""
-    return _RULES[type(world)].advance(world, state, action, stream)
+def advance(
+    world: Any, state: State, action: Row, stream: StreamArray, *of_game: Any
+) -> tuple[float, bool]:
+    """Move ``state`` (s,) by ``action`` (A,); the reward, and whether the episode terminated.
+
+    Of a game, which takes more (``game_stepping``): whether it terminated, and was cut off.
+    """
+    return _RULES[type(world)].advance(world, state, action, stream, *of_game)
 
 
 def observe(world: Any, state: State, out: Row) -> None:

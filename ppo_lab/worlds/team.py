@@ -62,10 +62,10 @@ def _begin(world: Team, state: State, stream: StreamArray) -> None:
 
 
 def _accepts(world: Team, actions: Row) -> bool:
+    fits = True
     for agent in range(world.shown.n_agents):
-        if not 0 <= actions[agent, 0] < 4:
-            return False
-    return True
+        fits = fits and 0 <= actions[agent, 0] < 4
+    return fits
 
 
 def _advance(
