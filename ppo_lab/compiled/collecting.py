@@ -31,6 +31,7 @@ from ppo_lab.compiled.watched_steps import WatchedSteps
 from ppo_lab.errors import NonFiniteError, broken_distribution
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import check_finite, check_rollout
+from ppo_lab.ppo.policies import critic_only_of
 from ppo_lab.ppo.space_checks import check_indices
 from ppo_lab.vec_env.compiled import CompiledVecEnv
 from ppo_lab.vec_env.games import GamesVecEnv
@@ -103,7 +104,7 @@ def _pass_over(
             normalized.end()
     elif is_untouched(env, CompiledVecEnv):
         _roll_out(watched, player, env, buffer, stop)
-    elif rolls_out_games(env, player.layout):
+    elif rolls_out_games(env, player.layout, critic_only_of(watched.model.policy)):
         _roll_out_games(watched, player, env, buffer, stop)
     else:
         steps = quickest_steps(env)

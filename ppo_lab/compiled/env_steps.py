@@ -141,12 +141,18 @@ def is_untouched(env: VecEnv, kind: type[VecEnv]) -> bool:
     return type(env) is kind and replaced_on(env) is None and _is_as_written(kind)
 
 
-def rolls_out_games(env: VecEnv, layout: Layout) -> bool:
-    """Whether an environment of games can be rolled out in one call under a policy's layout."""
+def rolls_out_games(env: VecEnv, layout: Layout, critic_only: Sequence[str]) -> bool:
+    """Whether an environment of games can be rolled out in one call by a policy.
+
+    Args:
+        env: of any class.
+        layout: of the policy.
+        critic_only: the keys of observations that its critic alone sees.
+    """
     if not rolled_out(type(env)) or not is_untouched(env, type(env)):
         return False
     assert isinstance(env, GamesVecEnv)
-    return env.rolls_out(layout)
+    return env.rolls_out(layout, critic_only)
 
 
 _as_written: dict[type[VecEnv], Snapshot] = {}

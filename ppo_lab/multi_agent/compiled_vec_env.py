@@ -214,14 +214,15 @@ class CompiledParallelVecEnv(ParallelVecEnv):
 
     # ------------------------------------------------------------------ whole rollouts
 
-    def rolls_out(self, layout: "Layout") -> bool:
-        """Whether ``rollout`` serves a policy of this layout at present."""
+    def rolls_out(self, layout: "Layout", critic_only: Sequence[str]) -> bool:
+        """Whether ``rollout`` serves a policy of this layout and with these keys at present."""
         self._check_unchanged()
         if self._copies is None or not self._has_begun:
             return False
         shown = self._copies.world.shown
         judged = shown.flat + shown.told if shown.told else None
-        return (layout.inputs, layout.critic_inputs, layout.masked) == (shown.flat, judged, False)
+        found = layout.inputs, layout.critic_inputs, layout.masked, tuple(critic_only)
+        return found == (shown.flat, judged, False, (STATE,) if shown.told else ())
 
     def rollout(
         self,

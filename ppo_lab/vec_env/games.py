@@ -1,5 +1,6 @@
 """Vector environments whose columns are the agents of games, stepped in Python or compiled."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +30,13 @@ class GamesVecEnv(PartlySampledVecEnv):
     monitor: bool
     why_in_python: str | None = "make_parallel_vec_env did not make their environment"
 
-    def rolls_out(self, layout: "Layout") -> bool:  # noqa: ARG002
-        """Whether ``rollout`` serves a policy of this layout at present."""
+    def rolls_out(self, layout: "Layout", critic_only: Sequence[str]) -> bool:  # noqa: ARG002
+        """Whether ``rollout`` serves a policy of this layout at present.
+
+        Args:
+            layout: of the policy.
+            critic_only: the keys of observations that its critic alone sees.
+        """
         return False
 
     def rollout(

@@ -12,6 +12,7 @@ from envs.team_grid import TeamGrid, parallel_env
 from ppo_lab import SpecPPO
 from ppo_lab.multi_agent import ParallelVecEnv, make_parallel_vec_env
 from ppo_lab.multi_agent.compiled_vec_env import CompiledParallelVecEnv
+from ppo_lab.vec_env import SampledVecNormalize
 from ppo_lab.worlds import mpe
 
 NOISY = {"noise": 0.3, "max_steps": 7, "living_reward": -0.1}
@@ -107,29 +108,18 @@ def test_one_agent_that_covers_its_landmark_ends_the_game_where_that_is_asked() 
     )  # by time: 2 · 900 // 300
 
 
-def trained(env: Any, **how: Any) -> SpecPPO:
-    central = env.view.has_state
-    policy_kwargs = {"critic_only": ["state"]} if central else {}
-    model = SpecPPO(
-        "MlpPolicy", env, n_steps=24, batch_size=48, n_epochs=2, seed=3, policy_kwargs=policy_kwargs
-    )
-    return model.learn(3 * 24 * env.num_envs, **how)
+def trained(env: Any, critic_only: Any) -> SpecPPO:
+    kept = {"critic_only": critic_only} if critic_only else {}
+    how = {"n_steps": 24, "batch_size": 48, "n_epochs": 2, "seed": 3, "policy_kwargs": kept}
+    policy = "MultiInputPolicy" if env.view.has_state else "MlpPolicy"
+    return SpecPPO(policy, env, **how).learn(3 * 24 * env.num_envs)
 
 
-@pytest.mark.parametrize("how", [{}, CENTRAL], ids=["ippo", "mappo"])
-@pytest.mark.parametrize(
-    "game",
-    [
-        LUCK,
-        pytest.param("spread", marks=pytest.mark.slow),
-        pytest.param("box", marks=pytest.mark.slow),
-    ],
-)
-def test_training_in_compiled_games_is_training_in_pythons(game: Any, how: Any) -> None:
-    of_spread = {"spread": {}, "box": {"continuous_actions": True}}
-    maker = TeamGrid if game is LUCK else spread()
-    ours, theirs = pair(maker, 4, None, how, **(game if game is LUCK else of_spread[game]))
-    models = trained(ours), trained(theirs)
+def assert_trains_alike(maker: Any, how: Any, critic_only: Any, folder: Any, **game: Any) -> None:
+    folders = [str(folder / name) for name in ("ours", "theirs")]
+    ours = make_parallel_vec_env(maker, 4, monitor_dir=folders[0], **how, **game)
+    theirs = ParallelVecEnv([maker(**game) for _ in range(4)], monitor_dir=folders[1], **how)
+    models = trained(ours, critic_only), trained(theirs, critic_only)
     assert ours.why_in_python is None
     parameters, expected = (model.get_parameters()["policy"] for model in models)
     assert all(th.equal(parameters[name], expected[name]) for name in expected)
@@ -138,6 +128,48 @@ def test_training_in_compiled_games_is_training_in_pythons(game: Any, how: Any) 
     assert len(models[0].ep_info_buffer or ()) > 8
     # The games go on where the rollout left them, what the teams earned so far included.
     assert assert_same_steps(ours, theirs, 55, np.random.default_rng(0)) > 0
+    ours.close()
+    theirs.close()
+    notes = [sorted((folder / name).iterdir()) for name in ("ours", "theirs")]
+    for one, other in zip(*notes, strict=True):
+        rows = [file.read_text().splitlines()[2:] for file in (one, other)]
+        assert_same(*([row.rsplit(",", 1)[0] for row in of] for of in rows))
+
+
+@pytest.mark.parametrize(
+    ("how", "critic_only"),
+    [
+        ({}, None),
+        (CENTRAL, ["state"]),
+        # As long as the state is what an agent sees, and not in the same order.
+        ({"critic": "central"}, ["observation"]),
+        ({"critic": "central"}, None),
+    ],
+    ids=["ippo", "mappo", "actor of the state", "all see all"],
+)
+def test_training_in_compiled_games_is_training_in_pythons(
+    how: Any, critic_only: Any, tmp_path: Any
+) -> None:
+    assert_trains_alike(TeamGrid, how, critic_only, tmp_path, max_steps=11)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("game", [{}, {"continuous_actions": True}], ids=["discrete", "continuous"])
+@pytest.mark.parametrize("how", [{}, CENTRAL], ids=["ippo", "mappo"])
+def test_training_in_compiled_spread_is_training_in_mpes(
+    game: Any, how: Any, tmp_path: Any
+) -> None:
+    assert_trains_alike(spread(), how, ["state"] if how else None, tmp_path, **game)
+
+
+def test_normalised_games_are_pythons_to_the_bit() -> None:
+    ours, theirs = map(SampledVecNormalize, pair(TeamGrid, 2, 4, {}, max_steps=9))
+    rng = np.random.default_rng(1)
+    assert_same(ours.reset(), theirs.reset())
+    for _ in range(30):
+        actions = rng.integers(4, size=4)
+        assert_same(ours.step(actions), theirs.step(actions))
+    assert ours.unwrapped.why_in_python is None
 
 
 def stay(env: Any) -> str | None:
