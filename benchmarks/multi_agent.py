@@ -34,15 +34,15 @@ CENTRAL: dict[str, Any] = {"policy_kwargs": {"critic_only": ["state"]}}
 N_CURVE_GAMES = 32
 CURVE: dict[str, Any] = {
     "n_steps": 100,
-    "batch_size": 600,
-    "n_epochs": 10,
+    "batch_size": 240,
+    "n_epochs": 4,
     "learning_rate": 7e-4,
     "ent_coef": 0.01,
     "normalize_value": True,
     "device": "cpu",
 }
 CRITICS = {"own": "IPPO", "central": "MAPPO"}
-N_POINTS, N_JUDGED = 10, 500
+N_POINTS, N_JUDGED = 8, 300
 """Of a curve, and games that each is the mean of."""
 
 
@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("part", choices=("rates", "curve"))
     parser.add_argument("--game", default=GAME, help="of the rates")
     parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=6_000_000, help="of agents, a curve")
+    parser.add_argument("--steps", type=int, default=2_000_000, help="of agents, a curve")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("multi_agent_curve.json"))
     parser.add_argument("--page", type=Path, help="to write the table to")
