@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reports.content.rows import MadeByRow
+from reports.logs.loading import load_runs
 from reports.logs.made_by import MADE_BY, made_by_text
 from reports.report import Report, write_report
 from tests.reports.conftest import write_run
@@ -126,16 +127,15 @@ def test_of_several_folders_each_says_its_own_and_those_without_a_run_nothing(
         (made_by_text([(*COMPARE, "a" * 10_000)]), "no command of"),
         (made_by_text([COMPARE] * 101), "more than 100"),
     ],
+    ids=["no JSON", "format", "number", "rm", "shell", "line", "turned", "long", "many"],
 )
 def test_a_note_that_is_none_of_ours_is_named_and_not_shown(
     text: str, reason: str, tmp_path: Path
 ) -> None:
-    timed(tmp_path / "logs")
-    (tmp_path / "logs" / MADE_BY).write_text(text)
-    report = write_report(
-        tmp_path / "logs", tmp_path / "out", table_draws=1, curve_draws=1, formats=()
-    )
-    assert report.document.made_by == ()
-    (aside,) = report.document.set_aside
-    assert aside.path == MADE_BY
+    write_run(tmp_path, algo="ppo", seed=0)
+    (tmp_path / MADE_BY).write_text(text)
+    loaded = load_runs(tmp_path)
+    assert loaded.made_by == ()
+    (aside,) = loaded.set_aside
+    assert aside.folder == MADE_BY
     assert reason in aside.reason
