@@ -98,7 +98,9 @@ class RecurrentPath:
         own = vars(policy)
         forward = own.pop("forward")
         try:
-            is_same = why_not_compiled(self.model) is None and self.packed.is_of(policy)  # type: ignore[arg-type]
+            with th.enable_grad():  # which a rollout goes without
+                reason = why_not_compiled(self.model)
+            is_same = reason is None and self.packed.is_of(policy)  # type: ignore[arg-type]
         finally:
             own["forward"] = forward
         if is_same:

@@ -81,6 +81,7 @@ def test_a_rollout_holds_what_the_policy_says_of_it(space: str) -> None:
     ours._setup_learn(1000)
     for _ in range(2):
         assert ours.collect_rollouts(ours.env, ours._init_callback(None), ours.rollout_buffer, 24)
+    assert ours._path._acts
     rewards, advantages = ours.rollout_buffer.rewards, ours.rollout_buffer.advantages.copy()
     assert np.isfinite(rewards).all()
     for batch in ours.rollout_buffer.get(20):
@@ -140,6 +141,7 @@ def test_what_a_callback_makes_of_the_policy_is_what_acts(exchanges: bool) -> No
     ours._setup_learn(1000)
     callback = ours._init_callback(_AtStart(change))
     ours.collect_rollouts(ours.env, callback, ours.rollout_buffer, 24)
+    assert ours._path._acts is not exchanges
     assert (ours.rollout_buffer.values == 7.0).all()
 
 
