@@ -11,7 +11,8 @@ import tempfile
 
 FIRST = (("ruff", "format", "--check", "."), ("ruff", "check", "."))
 BESIDE = (("mypy",),)
-TESTS = ("pytest", "-n", "auto", *sys.argv[1:])
+# A file stays with one process while it can, and its fixtures are made once.
+TESTS = ("pytest", "-n", "auto", "--dist", "worksteal", *sys.argv[1:])
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ from ppo_lab.ppo.buffers import SpecDictRolloutBuffer, SpecRolloutBuffer
 from ppo_lab.ppo.policies import SpecActorCriticPolicy, critic_optimizer_of, has_joint_optimizer
 from ppo_lab.ppo.torch_internals import GLOBAL_OPTIMIZER_HOOKS, OPTIMIZER_HOOKS, hook_reason
 from ppo_lab.ppo.value_scale import ScaledValue
+from ppo_lab.vec_env.games import GamesVecEnv
 from ppo_lab.worlds.as_written import replaced_on
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class BackendChoice:
     def __init__(self) -> None:
         self._path: CompiledPath | None = None
         self._said: str | None = None
+        self._said_of_games: str | None = None
 
     def path(
         self,
@@ -79,6 +81,7 @@ class BackendChoice:
         Raises:
             ArgumentError: ``backend="compiled"`` where it does not apply; says why.
         """
+        self._say_how_stepped(model)
         if backend == "torch":
             self._path = None
             if has_joint_optimizer(model.policy):
@@ -109,6 +112,14 @@ class BackendChoice:
             self._path = CompiledPath(model)
             self._path.warm_up(measures_rollout_kl)
         return self._path
+
+    def _say_how_stepped(self, model: OnPolicyAlgorithm) -> None:
+        """Say once why games are stepped in Python, where they are."""
+        env = None if model.env is None else model.env.unwrapped
+        reason = env.why_in_python if isinstance(env, GamesVecEnv) else None
+        if reason is not None and reason != self._said_of_games and model.verbose >= 1:
+            print(f"Stepping the games in Python, because {reason}")
+        self._said_of_games = reason
 
     def _say(self, model: OnPolicyAlgorithm, message: str) -> None:
         if model.verbose >= 1 and message != self._said:
@@ -148,8 +159,6 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     """
     if overridden is not None:
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
-    if (reason := getattr(model, "torch_only_reason", None)) is not None:
-        return str(reason)
     is_scaled = type(getattr(model.policy, "value_net", None)) is ScaledValue
     if getattr(model, "normalize_value", False) != is_scaled:
         return "normalize_value and the value's head, which was exchanged, do not agree"

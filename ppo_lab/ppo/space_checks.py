@@ -13,14 +13,23 @@ __all__ = ["check_indices", "check_shape", "check_spaces"]
 
 
 def check_spaces(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> None:
-    """Refuse spaces of indices that do not start at 0.
+    """Refuse spaces of indices that do not start at 0, and Boxes of actions that are whole numbers.
 
     SB3's policies count from 0: an observation n + start − 1 has no place in their one-hot rows,
-    and their actions would reach the environment without ``start``, outside its space.
+    and their actions would reach the environment without ``start``, outside its space. SB3's
+    buffers store actions as the space says: of an action drawn from a Gaussian, whose
+    log-probability is kept, the update would see the whole number (−1 in uint8 is 255).
 
     Raises:
-        ArgumentError: a Discrete or MultiDiscrete, also within a Dict or a Tuple, starts elsewhere.
+        ArgumentError: a Discrete or MultiDiscrete, also within a Dict or a Tuple, starts elsewhere,
+            or a Box of actions has no floating point.
     """
+    if isinstance(actions, spaces.Box) and np.dtype(actions.dtype).kind != "f":
+        raise ArgumentError(
+            f"the action space {actions} is of whole numbers, to which SB3's buffers cut what a "
+            "policy draws: make it one of float32 whose step rounds "
+            "(gymnasium.wrappers.TransformAction), or Discrete or MultiDiscrete"
+        )
     for what, space in (("observation", observations), ("action", actions)):
         moved = _elsewhere(space)
         if moved is not None:

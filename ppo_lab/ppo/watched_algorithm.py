@@ -8,6 +8,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 
 from ppo_lab.ppo.callbacks import FiniteGuard, named_refusal
 from ppo_lab.ppo.diagnostics import UpdateDiagnostics, record_fit, record_spreads
+from ppo_lab.ppo.normalized_space import warn_of_cut_observations
 
 __all__ = ["WatchedAlgorithm"]
 
@@ -53,6 +54,7 @@ class WatchedAlgorithm(OnPolicyAlgorithm):
         progress_bar: bool = False,
     ) -> SelfWatched:
         """Train for at least ``total_timesteps``, in whole rollouts; SB3's arguments."""
+        warn_of_cut_observations(self)
         with named_refusal(self):
             return super().learn(
                 total_timesteps,

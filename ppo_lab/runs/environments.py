@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["exported_mdp", "inspect_environment", "make_copies"]
 
 
+READ = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+"""The observations that SB3's policies read, also as the parts of a Dict."""
+
+
 def make_copies(
     make: Callable[[], gym.Env[Any, Any]],
     count: int,
@@ -179,8 +183,15 @@ def _check_states(env: gym.Env[Any, Any], env_id: str, algorithm: Algorithm) -> 
 
 def _observation_kind(observation: spaces.Space[Any], env_id: str) -> ObservationKind:
     if isinstance(observation, spaces.Dict):
+        for key, part in observation.spaces.items():
+            if not isinstance(part, READ):
+                raise ArgumentError(
+                    f"environment {env_id!r} shows {key!r} as a {type(part).__name__}, which SB3's "
+                    "policies cannot read; leave it out with gymnasium.wrappers.FilterObservation, "
+                    "or wrap it in what its package offers for that (--wrapper)"
+                )
         return "MultiInput"
-    if isinstance(observation, spaces.Tuple | spaces.Text | spaces.Sequence | spaces.Graph):
+    if not isinstance(observation, READ):
         raise ArgumentError(
             f"environment {env_id!r} has observation space {observation}, which SB3's policies "
             "cannot read; wrap it in gymnasium.wrappers.FlattenObservation"

@@ -20,6 +20,7 @@ from ppo_lab.environment_classes import gymnasium_id
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.environment_words import entry_point
 from ppo_lab.hyperparams.sources import TrainingSettings
+from ppo_lab.ppo.normalized_space import show_decimals
 from ppo_lab.registry import ALGORITHMS, ObservationKind
 from ppo_lab.runs.config import VecEnvKind
 from ppo_lab.runs.environments import inspect_environment
@@ -294,12 +295,14 @@ def _normalized(env: VecEnv, arguments: Mapping[str, Any]) -> VecEnv:
     # Of a game's agents those that have left are in no statistics.
     kind = SampledVecNormalize if isinstance(env.unwrapped, PartlySampledVecEnv) else VecNormalize
     try:
-        return kind(env, **arguments)
+        normalized = kind(env, **arguments)
     except (AssertionError, ValueError, TypeError, NotImplementedError) as error:
         raise ArgumentError(
             f"normalize does not fit the observations {env.observation_space}: "
             f"{' '.join(str(error).split()) or type(error).__name__}"
         ) from error
+    show_decimals(normalized)
+    return normalized
 
 
 def _stacked(env: VecEnv, frames: int) -> VecEnv:

@@ -128,6 +128,8 @@ def statistics_of(model_file: Path) -> Path | None:
 
 def _take_statistics(env: VecNormalize, stored: Path) -> None:
     past = VecNormalize.load(str(stored), env.venv)
+    # What the model has learned from, also where an earlier version stored whole numbers.
+    env.observation_space = past.observation_space
     for name in ("obs_rms", "ret_rms"):
         if hasattr(past, name):
             setattr(env, name, getattr(past, name))

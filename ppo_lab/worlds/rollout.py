@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.spaces.utils import flatdim
+from numba.extending import overload
 from stable_baselines3.common.buffers import RolloutBuffer
 
 from envs.mdp import FloatArray
@@ -25,8 +26,9 @@ from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel, inlined_
 from ppo_lab.kernels.layout import MASKS, ROW, Layout
 from ppo_lab.kernels.losses import PORTION
 from ppo_lab.kernels.typing import Networks
+from ppo_lab.worlds.game_stepping import step_games
 from ppo_lab.worlds.randomness import StreamArray
-from ppo_lab.worlds.rules import allow
+from ppo_lab.worlds.rules import allow, is_game
 from ppo_lab.worlds.stepping import step_all
 
 __all__ = ["RolloutArrays", "RolloutFailure", "RolloutOutcome", "roll_out"]
@@ -79,8 +81,16 @@ class RolloutArrays(NamedTuple):
     def of(cls, buffer: RolloutBuffer) -> "RolloutArrays":
         """The arrays of an SB3 rollout buffer that was just ``reset``."""
         shape = (buffer.buffer_size, buffer.n_envs, -1)
-        return cls(
-            buffer.observations.reshape(shape),
+        return cls.beside(buffer.observations.reshape(shape), buffer, slice(None))
+
+    @classmethod
+    def beside(
+        cls, observations: npt.NDArray[Any], buffer: RolloutBuffer, steps: slice
+    ) -> "RolloutArrays":
+        """``observations`` (T, K, D) beside the other arrays of a buffer's T ``steps``."""
+        shape = (buffer.buffer_size, buffer.n_envs, -1)
+        arrays = cls(
+            observations,
             buffer.actions.reshape(shape),
             buffer.rewards,
             buffer.episode_starts,
@@ -88,6 +98,7 @@ class RolloutArrays(NamedTuple):
             buffer.log_probs,
             getattr(buffer, "action_masks", np.zeros((*shape[:2], 0), np.float32)),
         )
+        return cls(observations, *(array[steps] for array in arrays[1:]))
 
 
 @dataclass(frozen=True)
@@ -177,8 +188,11 @@ class ClippedPolicy(NamedTuple):
         seen: spaces.Space[Any],
         space: spaces.Space[Any],
         n_copies: int,
+        judged: int | None = None,
     ) -> "ClippedPolicy":
         """The policy with these parameters for an observation space and an action space.
+
+        ``judged``: numbers of a critic's own part of the rows; None: it sees what the actor sees.
 
         Raises:
             ArgumentError: the layout is of other spaces, or the parameters are not of the layout.
@@ -187,15 +201,30 @@ class ClippedPolicy(NamedTuple):
         is_box = isinstance(space, spaces.Box)
         expected = (flatdim(seen), "gaussian" if is_box else "categorical", (flatdim(space),))
         found = layout.inputs, layout.head, layout.action_sizes
-        if found != expected or layout.critic_inputs is not None:
+        if found != expected or layout.critic_inputs != judged:
             raise ArgumentError(
                 f"{layout} is no layout for observations {seen} and actions {space}: expected "
-                f"inputs, head and action_sizes {expected}, and no critic_inputs"
+                f"inputs, head and action_sizes {expected}, and critic_inputs {judged}"
             )
         bounds = (space.low, space.high) if isinstance(space, spaces.Box) else (np.empty(0),) * 2
         low, high = (np.array(bound, np.float32).ravel() for bound in bounds)
         work = layout.workspace(min(n_copies, PORTION))
         return cls(Networks.of(layout, params, work), low, high)
+
+
+def step_copies(world: Any, *arrays: Any) -> int:
+    """``step_all`` of a world, ``step_games`` of a game."""
+    return (step_games if is_game(type(world)) else step_all)(world, *arrays)
+
+
+@overload(step_copies, strict=False)  # type: ignore[untyped-decorator]
+def _step_copies(world: Any, *_arrays: Any) -> Any:
+    step = step_games if is_game(world.instance_class) else step_all
+
+    def stepped(world, *arrays):  # type: ignore[no-untyped-def]  # the compiler's
+        return step(world, *arrays)
+
+    return stepped
 
 
 # Loops, where an assignment of arrays would do: the compiler takes seconds over its message for
@@ -335,7 +364,7 @@ def roll_out(
             failure[0], failure[1], failure[2] = OUTPUT, t, bad
             return n_ended
         clip_actions(arrays.actions[t], policy, moves)
-        n_now = step_all(
+        n_now = step_copies(
             copies.world, copies.limit, copies.states, copies.episodes, copies.streams, moves,
             copies.observations, arrays.rewards[t], copies.dones, endings, last,
         )  # fmt: skip

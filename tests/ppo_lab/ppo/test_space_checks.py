@@ -100,6 +100,23 @@ def test_indices_that_do_not_start_at_0_are_refused_before_training(
         SpecPPO(policy, made(**kwargs), **SMALL, backend=backend)
 
 
+@pytest.mark.parametrize("algo", ["spec_ppo", "ppo", "a2c", "sac"])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_])
+def test_actions_of_whole_numbers_that_a_gaussian_would_draw_are_refused(
+    algo: str, dtype: Any
+) -> None:
+    whole = spaces.Box(0, 1, (2,), dtype)
+    with pytest.raises(ArgumentError, match=r"is of whole numbers, to which .*TransformAction"):
+        SpecPPO("MlpPolicy", made(done=whole), **SMALL)
+    name = "space-checks-test/Whole-v0"
+    gym.register(name, lambda: _Env(done=whole))
+    try:
+        with pytest.raises(ArgumentError, match=f"'{name}' cannot be used.*is of whole numbers"):
+            inspect_environment(name, {}, algo)
+    finally:
+        del gym.registry[name]
+
+
 def test_set_env_takes_no_other_start_either() -> None:
     model = SpecPPO("MlpPolicy", made(), **SMALL)
     with pytest.raises(ValueError, match="spaces do not match"):

@@ -54,6 +54,10 @@ def test_policy_follows_the_observations(observation: Any, policy: str) -> None:
         ({"action": spaces.Tuple((spaces.Discrete(2),))}, "which PPO cannot use"),
         ({"action": spaces.Box(-np.inf, np.inf, (1,))}, "unbounded action space"),
         ({"observation": spaces.Text(5)}, "which SB3's policies cannot read"),
+        (
+            {"observation": spaces.Dict(a=spaces.Discrete(2), mission=spaces.Text(9))},
+            "shows 'mission' as a Text, which SB3's policies cannot read; leave it out",
+        ),
         ({"nonsense": 1}, "cannot be made: TypeError"),
     ],
     ids=lambda value: str(value)[:30],

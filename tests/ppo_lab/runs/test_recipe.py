@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import yaml
+from gymnasium import spaces
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import (
     VecEnv,
@@ -176,6 +177,16 @@ def test_evaluation_keeps_true_rewards_and_statistics() -> None:
     assert isinstance(env, VecNormalize)
     assert (env.training, env.norm_reward) == (False, False)
     env.close()
+
+
+def test_normalised_whole_numbers_are_stored_as_they_are_normalised() -> None:
+    """As MiniGrid's, whose observations are uint8."""
+    whole = {"gymnasium.wrappers.DtypeObservation": {"dtype": "int32"}}
+    env = recipe(env="Pendulum-v1", env_wrapper=[whole], normalize=True).make(1)
+    try:
+        assert env.observation_space == spaces.Box(-10, 10, (3,), np.float32)
+    finally:
+        env.close()
 
 
 @pytest.mark.parametrize(("kind", "made"), [("subproc", "SubprocVecEnv"), ("pool", "PoolVecEnv")])
