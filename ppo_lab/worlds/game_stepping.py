@@ -22,7 +22,7 @@ from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
 from ppo_lab.worlds.randomness import StreamArray
 from ppo_lab.worlds.rules import accepts, advance, begin, observe, tell
 
-__all__ = ["MOST_AGENTS", "RestatedGame", "Shown", "means", "step_games"]
+__all__ = ["MOST_AGENTS", "RestatedGame", "Shown", "mean", "step_games"]
 
 MOST_AGENTS = 128
 """Beyond, NumPy adds up in another order than :func:`mean`."""
@@ -103,15 +103,6 @@ def mean(numbers: FloatArray) -> float:
     for index in range(whole, count):
         total += numbers[index]
     return float(total / count)
-
-
-@exact_entry_kernel
-def means(rows: FloatArray) -> FloatArray:
-    """The mean of each row of (n, A), as a team's rewards are averaged."""
-    results = np.empty(rows.shape[0])
-    for row in range(rows.shape[0]):
-        results[row] = mean(rows[row])
-    return results
 
 
 @exact_kernel
