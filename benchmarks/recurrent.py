@@ -8,16 +8,14 @@ it, and once in chains as long as the sequences that the update meets. Recurrent
 theirs bounds what a compiled one can gain.
 """
 
-import argparse
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import before_numpy  # noqa: F401 - first
 from benchmarks.clocks import cpu_seconds, ratio, rounds_of
-from benchmarks.machine import described
 from benchmarks.page_marks import Printed
+from benchmarks.printed_rounds import printed_rounds
 
 import numpy as np  # isort: skip
 
@@ -111,20 +109,10 @@ def sequence_length(model: Any) -> float:
 
 def main() -> None:
     """Print it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put it on this page too")
-    options = parser.parse_args()
-    import torch as th
-
-    th.set_num_threads(1)
-    say = Printed()
-    for line in described(("sb3-contrib",)):
-        say(line)
-    for name, shape in SHAPES.items():
-        for width in WIDTHS:
-            compare(name, shape, width, options.rounds, say)
-    say.write(options.write, MARK)
+    with printed_rounds(__doc__, MARK, ("sb3-contrib",)) as (say, rounds):
+        for name, shape in SHAPES.items():
+            for width in WIDTHS:
+                compare(name, shape, width, rounds, say)
 
 
 def compare(name: str, shape: tuple[int, int, int], width: int, rounds: int, say: Printed) -> None:

@@ -40,6 +40,11 @@ class Notes(Protocol[T]):
     def writing(self, arguments: tuple[Any, ...], outcome: T) -> Mapping[str, Any]:
         """The outcome as JSON, of a task of these arguments."""
 
+    def ended(
+        self, arguments: tuple[Any, ...], death: Death, run_timeout: float | None
+    ) -> Mapping[str, Any]:
+        """As JSON, with its ``reason``, that a task took too long."""
+
     def reading(self, arguments: tuple[Any, ...], trial: FrozenTrial) -> T | None:
         """What another machine wrote, as if it had come about here; None: it must be made here.
 
@@ -173,30 +178,36 @@ class SharedExecutor(Generic[T]):
         return results
 
     def _done_here(self, timeout: float) -> list[tuple[object, T | Death]]:
-        results = self._inner.finished(timeout)
-        for key, outcome in results:
-            _, task = self._at_work.pop(key)
-            if task.claim is None:
-                continue
-            if isinstance(outcome, Death) and not outcome.overdue:
-                self._work_list.release(task.claim)
-                continue
-            if isinstance(outcome, Death):
-                attributes: Mapping[str, Any] = {
-                    "reason": outcome.reason(task.claim.item, self.run_timeout)
-                }
+        results: list[tuple[object, T | Death]] = []
+        for key, outcome in self._inner.finished(timeout):
+            item, task = self._at_work.pop(key)
+            if task.claim is None or self._is_written(task.claim, task, outcome):
+                results.append((key, outcome))
             else:
-                attributes = self._notes.writing(task.call[1:], outcome)
-            failed = "reason" in attributes
-            self._work_list.finish(
-                task.claim,
-                TrialState.FAIL if failed else TrialState.COMPLETE,
-                None if failed else float(attributes.get("score", 0.0)),
-                attributes=attributes,
-                system_attributes={},
-                points={},
-            )
+                # Taken for lost meanwhile: another attempt counts, here or elsewhere.
+                task.claim = None
+                self._waiting[item] = task
         return results
+
+    def _is_written(self, claim: Claim, task: _Task, outcome: T | Death) -> bool:
+        """Write an outcome down, unless it is none; whether it counts."""
+        if isinstance(outcome, Death) and not outcome.overdue:
+            self._work_list.release(claim)
+            return True
+        arguments = task.call[1:]
+        if isinstance(outcome, Death):
+            written = self._notes.ended(arguments, outcome, self.run_timeout)
+        else:
+            written = self._notes.writing(arguments, outcome)
+        failed = "reason" in written
+        return self._work_list.finish(
+            claim,
+            TrialState.FAIL if failed else TrialState.COMPLETE,
+            None if failed else float(written.get("score", 0.0)),
+            attributes=written,
+            system_attributes={},
+            points={},
+        )
 
 
 @dataclass(frozen=True)
@@ -226,15 +237,20 @@ class RunNotes:
             **({"reason": outcome.reason} if outcome.reason else {"score": outcome.score}),
         }
 
+    def ended(
+        self, arguments: tuple[Any, ...], death: Death, run_timeout: float | None
+    ) -> Mapping[str, Any]:
+        """The reason that this machine's folder gives too, and of which run it is."""
+        _, config, _ = arguments
+        return {"config": _plain(config), "reason": death.reason(config.env, run_timeout)}
+
     def reading(self, arguments: tuple[Any, ...], trial: FrozenTrial) -> RunResult | None:
         """Its result, with its folder restored; None where a folder is there that is damaged."""
         _, config, folder = arguments
         told = trial.user_attrs
-        if "config" in told and told["config"] != _plain(config):
-            ours = _plain(config)
-            keys = sorted(
-                k for k in {*told["config"], *ours} if told["config"].get(k) != ours.get(k)
-            )
+        theirs, ours = told["config"], _plain(config)
+        if theirs != ours:
+            keys = sorted(k for k in {*theirs, *ours} if theirs.get(k) != ours.get(k))
             raise ArgumentError(
                 f"--storage holds another run of {self.name(folder)} (it differs in "
                 f"{', '.join(keys)}); choose another --name"
@@ -262,12 +278,17 @@ def _plain(config: RunConfig) -> dict[str, Any]:
 
 
 def share(
-    inner: Executor[RunResult], url: str, home: Path, grace: int, say: Callable[[str], None]
+    make: Callable[[], Executor[RunResult]],
+    url: str,
+    home: Path,
+    grace: int,
+    say: Callable[[str], None],
 ) -> SharedExecutor[RunResult]:
     """Share single runs with the same command on other machines.
 
     Args:
-        inner: carries out what this machine claims.
+        make: makes what carries out what this machine claims; called once the storage answers,
+            for joining a cluster takes longer.
         url: see :func:`tuning.storage.open_storage`.
         home: the folder below which the run folders lie; its name is the study's.
         grace: seconds of silence after which another machine is taken for lost.
@@ -279,5 +300,5 @@ def share(
     storage = open_storage(url, grace, say)
     study = open_study(f"{home.name}-runs", storage, url, {"companion": "runs"})
     return SharedExecutor(
-        inner, WorkList(study, storage, Heart(storage), grace, say), RunNotes(home)
+        make(), WorkList(study, storage, Heart(storage), grace, say), RunNotes(home)
     )

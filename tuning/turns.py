@@ -6,6 +6,8 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
@@ -53,15 +55,27 @@ def turn(storage: BaseStorage, name: str, grace: float) -> Iterator[Callable[[],
 
 
 def this_process() -> dict[str, Any]:
-    """Host and number, as a storage keeps them."""
-    return {"host": socket.gethostname(), "pid": os.getpid()}
+    """Host, number, and where the number means something, as a storage keeps them."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "space": _process_numbers()}
 
 
 def is_gone(owner: Mapping[str, Any] | None) -> bool:
     """Whether a process of this machine has ended; of other machines nothing is known."""
     if not owner or owner["host"] != socket.gethostname():
         return False
+    if owner.get("space", _process_numbers()) != _process_numbers():
+        return False  # a container of that name, or the machine before it was started again
     return not is_alive(owner["pid"], before=math.inf)
+
+
+@cache
+def _process_numbers() -> str:
+    """What tells where a process's number is counted: many machines bear one name."""
+    try:
+        booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{booted} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # another system than Linux: the name must do
+        return ""
 
 
 def _take(storage: BaseStorage, name: str, grace: float) -> int:

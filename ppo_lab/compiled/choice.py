@@ -21,6 +21,7 @@ from ppo_lab.ppo.action_masks import MaskedDictRolloutBuffer, MaskedRolloutBuffe
 from ppo_lab.ppo.buffers import SpecDictRolloutBuffer, SpecRolloutBuffer
 from ppo_lab.ppo.policies import SpecActorCriticPolicy, critic_optimizer_of, has_joint_optimizer
 from ppo_lab.ppo.torch_internals import GLOBAL_OPTIMIZER_HOOKS, OPTIMIZER_HOOKS, hook_reason
+from ppo_lab.ppo.value_scale import ScaledValue
 from ppo_lab.vec_env.games import GamesVecEnv
 from ppo_lab.worlds.as_written import replaced_on
 
@@ -134,7 +135,6 @@ def may_serve(
         actions: likewise.
     """
     changed = any(name.startswith("features_extractor") for name in policy_kwargs)
-    changed |= bool(policy_kwargs.get("normalize_value"))
     of_dict = policy_class in SERVED_OF_DICT and bool(policy_kwargs.get("critic_only"))
     plain = (policy_class in SERVED_POLICIES or of_dict) and not changed
     return plain and _spaces_reason(observations, actions) is None
@@ -152,10 +152,9 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     """
     if overridden is not None:
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
-    if (reason := getattr(model, "torch_only_reason", None)) is not None:
-        return str(reason)
-    if getattr(model, "normalize_value", False):
-        return "normalize_value=True, and the kernels regress on the targets as they are"
+    is_scaled = type(getattr(model.policy, "value_net", None)) is ScaledValue
+    if getattr(model, "normalize_value", False) != is_scaled:
+        return "normalize_value and the value's head, which was exchanged, do not agree"
     if model.device.type != "cpu":
         return f"the model is on {model.device}, and the kernels run on the CPU"
     if type(model.rollout_buffer) not in BUFFERS:

@@ -47,6 +47,7 @@ from ppo_lab.ppo.torch_internals import (
     own_modules,
     own_parameters,
 )
+from ppo_lab.ppo.value_scale import ScaledValue
 from ppo_lab.worlds.as_written import replaced_on
 
 __all__ = ["SERVED_OF_DICT", "SERVED_POLICIES", "parameters_in_order", "why_not_plain"]
@@ -80,6 +81,7 @@ RESTATED: Mapping[type, tuple[str, ...]] = {
     MlpExtractor: ("forward", "forward_actor", "forward_critic"),
     **dict.fromkeys((FlattenExtractor, nn.Flatten, nn.Sequential), ("forward",)),
     CombinedExtractor: ("forward",),
+    ScaledValue: ("forward", "normalize", "std"),
     **dict.fromkeys((nn.Linear, *ACTIVATIONS), ("forward",)),
     **dict.fromkeys(
         (head for kinds in (HEADS, MASKED_HEADS) for heads in kinds.values() for head in heads),
@@ -130,7 +132,13 @@ def parameters_in_order(
     actor = _weights(extractor.policy_net, policy.action_net)
     if isinstance(policy.action_space, spaces.Box):
         actor.append(policy.log_std)
-    return actor, _weights(extractor.value_net, policy.value_net)
+    return actor, _weights(extractor.value_net, _learned_value(policy))
+
+
+def _learned_value(policy: SpecActorCriticPolicy) -> nn.Module:
+    """The critic's last layer, whose numbers may be read on another scale (Spec 14.4)."""
+    head: nn.Module = policy.value_net
+    return (own_modules(head).get("layer") or head) if type(head) is ScaledValue else head
 
 
 def _weights(network: nn.Module, head: nn.Module) -> list[nn.Parameter]:
@@ -223,6 +231,8 @@ def _networks_reason(policy: SpecActorCriticPolicy) -> str | None:
     extractor = policy.mlp_extractor
     if reason := _reason_of(extractor, "mlp_extractor", MlpExtractor):
         return reason
+    if reason := _scale_reason(policy.value_net):
+        return f"the value's head {reason}"
     kinds: set[type[nn.Module]] = set()
     seen, judged = policy.pi_features_extractor, policy.vf_features_extractor
     for name, network, head, inputs, outputs in (
@@ -230,7 +240,7 @@ def _networks_reason(policy: SpecActorCriticPolicy) -> str | None:
             *("policy_net", extractor.policy_net, policy.action_net),
             *(seen.features_dim, _outputs(policy)),
         ),
-        ("value_net", extractor.value_net, policy.value_net, judged.features_dim, 1),
+        ("value_net", extractor.value_net, _learned_value(policy), judged.features_dim, 1),
     ):
         if reason := _reason_of(network, name, nn.Sequential):
             return reason
@@ -242,6 +252,19 @@ def _networks_reason(policy: SpecActorCriticPolicy) -> str | None:
             return f"{where} {reason}"
         kinds.update([type(layer) for layer in layers[1::2]])
     return "the networks have both Tanh and ReLU" if len(kinds) > 1 else None
+
+
+def _scale_reason(head: nn.Module) -> str | None:
+    """What keeps a value's head that is read on another scale from being a plain one."""
+    if type(head) is not ScaledValue:
+        return None  # a Linear, of which _chain_reason makes sure
+    if reason := _module_reason(head, ScaledValue):
+        return reason
+    moments = {name: moment.shape for name, moment in head.named_buffers(recurse=False)}
+    if moments != dict.fromkeys(("mean", "variance", "count"), ()):
+        return "has other buffers than one mean, variance and count"
+    is_plain = all(m.dtype == th.float64 and m.device.type == "cpu" for m in head.buffers())
+    return None if is_plain else "has moments that are not float64 on the CPU"
 
 
 def _chain_reason(layers: Sequence[nn.Module], inputs: int, outputs: int) -> tuple[int, str] | None:

@@ -108,6 +108,7 @@ class Player:
         self.is_packed = self.is_packed and self._binding.holds
         if self.is_packed:
             self._binding.read()
+            self._packed.scale_value()
 
     def act(self, step: int, observations: Any) -> NDArray[Any]:
         """Choose the actions of one step, and write what belongs to it into the buffer.

@@ -1,7 +1,9 @@
 """Copies of a game of several agents as SB3's ``VecEnv``: a column an agent and copy (Spec 14)."""
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS, chosen_copies
 
 __all__ = ["TEAM", "ParallelVecEnv"]
 
+ACTION_MASKS = "action_masks"
 TEAM = "team"
 """Where an info has the statistics of a whole game."""
 
@@ -118,6 +121,21 @@ class ParallelVecEnv(GamesVecEnv):
         """``sampled``, for who leaves the other rows out of all that is learned."""
         self._was_asked = True
         return self.sampled
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """Which actions each column may take next, (N, n), as its game says; all, where it is gone.
+
+        ``env_method("action_masks")`` asks for it too, as sb3-contrib does.
+
+        Raises:
+            ArgumentError: a game gives an agent no mask, or none that can be.
+        """
+        pairs = itertools.product(self._games, range(len(self.agents)))
+        return np.stack([game.allowed(agent) for game, agent in pairs])
+
+    def split(self, agent: int, given: Any) -> tuple[Any, Any]:
+        """What an agent sees of an observation that a game gave it, and its mask, or None."""
+        return self._games[0].split(agent, given)
 
     # ------------------------------------------------------------------ stepping
 
@@ -268,6 +286,9 @@ class ParallelVecEnv(GamesVecEnv):
         chosen = chosen_copies(self, indices)
         if attr_name in ("observation_space", "action_space"):
             return [getattr(self, attr_name)] * len(chosen)
+        if attr_name == ACTION_MASKS and self._games[0].has_masks:
+            pairs = (divmod(index, len(self.agents)) for index in chosen)
+            return [partial(self._games[copy].allowed, agent) for copy, agent in pairs]
         return [getattr(_holder(self._game_of(index), attr_name), attr_name) for index in chosen]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
@@ -289,6 +310,8 @@ class ParallelVecEnv(GamesVecEnv):
         """
         results: dict[int, Any] = {}
         chosen = chosen_copies(self, indices)
+        if method_name == ACTION_MASKS and self._games[0].has_masks:
+            return list(self.action_masks()[chosen])
         for index in chosen:
             copy = index // len(self.agents)
             if copy not in results:

@@ -15,12 +15,20 @@ from pathlib import Path
 
 from ppo_lab.runs.folder_lock import is_alive, let_go, lock_handle
 
-__all__ = ["discard", "move_into_place", "new_folder_beside", "sweep", "sweep_beside", "take_name"]
+__all__ = [
+    "discard",
+    "move_into_place",
+    "new_folder_beside",
+    "own_mark",
+    "sweep",
+    "sweep_beside",
+    "take_name",
+]
 
 _BEGUN = re.compile(
     r"\.(?P<target>.+)\.(?P<kind>part|old)-(?P<pid>\d+)(?:-[0-9a-f]+)?(?:@(?P<host>.+))?", re.DOTALL
 )
-_PASSING = re.compile(r"\.(?:probe|video)-(?P<pid>\d+)(?:-\w+)?")
+_PASSING = re.compile(r"\.(?:probe|video)-(?P<pid>\d+)(?:-\w+)?(?:@(?P<host>.+))?", re.DOTALL)
 SILENT_SECONDS = 24 * 3600.0
 """What another machine has begun, and has not locked, is taken for abandoned after this time."""
 _UNLOCKED = -1
@@ -29,17 +37,23 @@ _mine: dict[Path, tuple[int, int]] = {}
 thread."""
 
 
-def new_folder_beside(target: Path) -> Path:
+def own_mark() -> str:
+    """What the name of something passing ends with: whose it is, and which of theirs."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}"
+
+
+def new_folder_beside(target: Path, *, swept: bool = False) -> Path:
     """A hidden folder beside a target, for :func:`move_into_place`; what the dead left is removed.
 
     Args:
         target: the folder's name to come; its parents are made.
+        swept: what the dead left is gone already; among thousands of runs looking takes its time.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    sweep_beside(target)
+    if not swept:
+        sweep_beside(target)
     while True:
-        name = f".{target.name}.part-{os.getpid()}-{secrets.token_hex(4)}"
-        folder = target.with_name(name)
+        folder = target.with_name(f".{target.name}.part-{own_mark()}")
         # Before it is there: another thread that sweeps would find it without a lock.
         _mine[folder] = _UNLOCKED, threading.get_ident()
         folder.mkdir()
@@ -63,7 +77,7 @@ def move_into_place(begun: Path, target: Path, keep_former: bool = False) -> Non
         target.rename(kept)
         begun.rename(target)
     elif target.exists():
-        outdated = target.with_name(f".{target.name}.old-{os.getpid()}-{secrets.token_hex(4)}")
+        outdated = target.with_name(f".{target.name}.old-{own_mark()}")
         _hold(target)  # killed between the two renames, its lock goes, and it gets its name back
         target.rename(outdated)
         begun.rename(target)
@@ -140,12 +154,13 @@ def _walk(folder: Path) -> Iterator[_Hidden]:
 
 def _in(folder: Path) -> Iterator[_Hidden]:
     with suppress(OSError):
-        for path in sorted(folder.iterdir()):
-            if match := _BEGUN.fullmatch(path.name):
+        # Plain names first: this is asked for each run, in a folder of thousands.
+        for name in sorted(name for name in os.listdir(folder) if name.startswith(".")):  # noqa: PTH208
+            if match := _BEGUN.fullmatch(name):
                 target, kind, pid, host = match.groups()
-                yield _Hidden(path, int(pid), target, kind, host or "")
-            elif match := _PASSING.fullmatch(path.name):
-                yield _Hidden(path, int(match["pid"]))
+                yield _Hidden(folder / name, int(pid), target, kind, host or "")
+            elif match := _PASSING.fullmatch(name):
+                yield _Hidden(folder / name, int(match["pid"]), host=match["host"] or "")
 
 
 def _is_at_work(hidden: _Hidden) -> bool:
@@ -157,12 +172,13 @@ def _is_at_work(hidden: _Hidden) -> bool:
         return True  # gone already
     touched = max(status.st_mtime, status.st_ctime)  # a rename changes the latter alone
     age = time.time() - touched
-    if hidden.host not in ("", socket.gethostname()):
-        return age < SILENT_SECONDS
-    if hidden.pid != os.getpid() and is_alive(hidden.pid, touched):
+    elsewhere = hidden.host not in ("", socket.gethostname())
+    if not elsewhere and hidden.pid != os.getpid() and is_alive(hidden.pid, touched):
         return True
     locked = hidden.path.is_dir() and not hidden.path.is_symlink() and _is_locked(hidden.path)
-    return age < SILENT_SECONDS if locked is None else locked
+    if locked is None or elsewhere:  # some file systems keep a lock to the machine that took it
+        return bool(locked) or age < SILENT_SECONDS
+    return locked
 
 
 def _is_locked(folder: Path) -> bool | None:

@@ -23,6 +23,7 @@ from ppo_lab import SpecPPO
 from ppo_lab.commands.evaluation import mean_interval
 from ppo_lab.evaluate import main as evaluate
 from ppo_lab.runs.config import Evaluation, RunConfig
+from ppo_lab.runs.made_by import noted_commands
 from ppo_lab.runs.references import ReferenceScores
 from ppo_lab.runs.resumable import read_run, tensorboard_folder
 from ppo_lab.train import main as train
@@ -61,6 +62,7 @@ def test_run_lies_where_the_zoo_looks_with_everything_to_repeat_it(run: Path) ->
     steps = np.load(run / "evaluations.npz")["timesteps"]
     assert steps.tolist() == [0, 64, 128, 192, 256, 320, 384, 448, 512]
     assert not list(run.parent.glob("*unfinished*")) + list(run.glob("rl_model_*"))
+    assert noted_commands(run) == (("python", "-m", "ppo_lab.train", *SMALL),)
 
 
 def test_the_same_command_finds_its_run_and_another_seed_gets_its_own(
@@ -262,6 +264,9 @@ def test_killed_run_says_how_to_go_on_and_does(
     assert (finished / "CartPole-v1" / "vecnormalize.pkl").is_file()
     assert (finished / "rl_model_256_steps.zip").is_file()
     assert not aside.exists()
+    first, second = noted_commands(finished)  # both made it
+    assert first == ("python", "-m", "ppo_lab.train", *flags[:-2])
+    assert second == ("python", "-m", "ppo_lab.train", *go_on)
 
 
 QUITTING = """

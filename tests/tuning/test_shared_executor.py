@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from ppo_lab.errors import ArgumentError
 from ppo_lab.runs.config import Evaluation, RunConfig
 from ppo_lab.runs.execution import RunResult
-from ppo_lab.runs.executor import Executor
+from ppo_lab.runs.executor import Death, as_completed
 from ppo_lab.runs.workers import execute_run_within, execute_runs
 from tests.ppo_lab.runs.executors import InThisProcess
 from tuning.shared_executor import SharedExecutor, share
@@ -29,8 +29,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     def new(name: str) -> SharedExecutor[RunResult]:
         home = tmp_path / name / "compare"
         home.mkdir(parents=True, exist_ok=True)
-        inner: Executor[RunResult] = InThisProcess()
-        made.append(share(inner, f"sqlite:///{tmp_path}/runs.db", home, 4, lambda _: None))
+        url = f"sqlite:///{tmp_path}/runs.db"
+        made.append(share(InThisProcess[RunResult], url, home, 4, lambda _: None))
         return made[-1]
 
     yield new
@@ -94,6 +94,47 @@ def test_another_run_of_that_name_is_refused(machine: Machine, tmp_path: Path) -
     others = {f: replace(run, timesteps=65) for f, run in optimum(tmp_path, "b").items()}
     with pytest.raises(ArgumentError, match=r"another run of runs/.*differs in timesteps.*--name"):
         dict(execute_runs(others, 1, executor=machine("b")))
+
+
+def test_a_run_that_took_too_long_is_not_another_one_of_its_name(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """Of a run that was ended nothing is known but whose it was."""
+    one, other = machine("a"), machine("b")
+    one.run_timeout = 5.0
+    [(folder, config)] = optimum(tmp_path, "a", 1).items()
+    one.submit(folder, overdue, None, config, folder)
+    assert dict(as_completed(one)) == {folder: Death("SIGALRM", overdue=True)}
+    same = dict(execute_runs(optimum(tmp_path, "b", 1), 1, executor=other))
+    reason = f"{GRID} did not finish within 5 s (--run-timeout)"
+    assert [(result.score, result.reason) for result in same.values()] == [(None, reason)]
+    others = {f: replace(run, timesteps=65) for f, run in optimum(tmp_path, "c", 1).items()}
+    with pytest.raises(ArgumentError, match=r"another run of runs/.*differs in timesteps"):
+        dict(execute_runs(others, 1, executor=machine("c")))
+
+
+def overdue(_: None, config: RunConfig, folder: Path) -> Death:
+    """What a worker pool says of a run that it ended."""
+    return Death("SIGALRM", overdue=True)
+
+
+def test_a_run_that_was_taken_for_lost_meanwhile_is_written_down_once_and_not_made_again(
+    machine: Machine, tmp_path: Path
+) -> None:
+    executor = machine("a")
+    [(folder, config)] = optimum(tmp_path, "a", 1).items()
+    executor.submit(folder, execute_run_within, None, config, folder)
+    work_list = executor._work_list
+    work_list.refresh()
+    [(_, trial)] = work_list._running()
+    work_list._fail_and_retry(trial)  # as another machine does that has not heard of this one
+    [(key, result)] = as_completed(executor)
+    assert key == folder
+    assert isinstance(result, RunResult)
+    assert (result.reused, result.elsewhere) == (True, False)  # the second attempt found it made
+    trials = work_list.study.get_trials()
+    assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert trials[1].value == result.score
 
 
 def test_a_damaged_folder_is_made_again_here(machine: Machine, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from optuna.trial import TrialState, create_trial
 from tuning import work_list as module
 from tuning.heart import Heart
 from tuning.storage import open_storage
+from tuning.turns import this_process
 from tuning.work_list import Claim, WorkList
 
 NAMES = ["0", "1", "2"]
@@ -87,7 +88,7 @@ def test_task_of_a_process_that_has_ended_waits_again_at_once(tmp_path: Path) ->
     assert claim is not None
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
-    owner = {"host": socket.gethostname(), "pid": ended.pid}
+    owner = {**this_process(), "pid": ended.pid}
     work_list.storage.set_trial_user_attr(claim.trial_id, "owner", owner)
     work_list.refresh()
     work_list.retry_lost(0)
@@ -102,16 +103,19 @@ def test_task_of_a_process_that_has_ended_waits_again_at_once(tmp_path: Path) ->
 
 def test_task_of_a_living_process_or_of_another_machine_is_left_to_it(tmp_path: Path) -> None:
     work_list = work_list_in(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
     for owner in (
         {"host": socket.gethostname(), "pid": os.getppid()},
         {"host": "x", "pid": 1},
+        {**this_process(), "pid": ended.pid, "space": "a container of the same name"},
     ):
         claim = take(work_list)
         assert claim is not None
         work_list.storage.set_trial_user_attr(claim.trial_id, "owner", owner)
     work_list.refresh()
     work_list.retry_lost(0)
-    assert [state for _, state in states(work_list)] == ["RUNNING", "RUNNING", "WAITING"]
+    assert [state for _, state in states(work_list)] == ["RUNNING"] * 3
 
 
 def test_silent_machine_is_taken_for_lost_and_its_late_result_does_not_count(

@@ -76,7 +76,7 @@ def serve(connection: Connection, settings: ClusterSettings, orders: bytes) -> N
     except (EOFError, ConnectionResetError):
         pass  # the command is gone
     except BaseException as error:
-        driver.send("broken", " ".join(f"{type(error).__name__}: {error}".split())[:500])
+        driver.send("broken", _in_words(error))
     driver.disconnect()
     os._exit(0)  # Ray's threads may wait for a cluster that is gone
 
@@ -95,6 +95,7 @@ class _Driver:
         self._inspecting: dict[str, str] = {}
         self._inspected: set[str] = set()
         self._running: dict[int, Any] = {}
+        self._loss = ""
 
     def send(self, *message: object) -> None:
         with self._lock, contextlib.suppress(OSError):
@@ -123,13 +124,14 @@ class _Driver:
             num_cpus=settings.cpus, num_gpus=settings.gpus or None, max_retries=0
         )
         self._watch()
+        threading.Thread(target=self._keep_watching, daemon=True).start()
         deadline = time.monotonic() + INSPECTION_SECONDS
         while not self._inspected or (self._inspecting and time.monotonic() < deadline):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"no node answered within {INSPECTION_SECONDS:g} s")
+                why = f", and a worker there was lost: {self._loss}" if self._loss else ""
+                raise TimeoutError(f"no node answered within {INSPECTION_SECONDS:g} s{why}")
             time.sleep(0.02)
         self.send("ready")
-        threading.Thread(target=self._keep_watching, daemon=True).start()
 
     def take_tasks(self) -> None:
         """Submit what the command sends, until it closes."""
@@ -164,12 +166,10 @@ class _Driver:
         try:
             kind, content = future.result()
         except BaseException as error:
-            name = type(error).__name__
-            how = " ".join(str(error).split())
-            if name in _LOST:
-                self.send("lost", number, _LOST_IN_WORDS.get(name, f"{name}: {how:.200}"))
+            if _is_loss(error):
+                self.send("lost", number, _in_words(error))
             else:
-                self.send("broken", f"{name}: {how:.400}")
+                self.send("broken", _in_words(error))
         else:
             self.send(*((kind, number, content) if kind == "done" else (kind, content)))
 
@@ -179,7 +179,7 @@ class _Driver:
             try:
                 self._watch()
             except BaseException as error:
-                self.send("broken", " ".join(f"{type(error).__name__}: {error}".split())[:400])
+                self.send("broken", _in_words(error))
                 return
 
     def _watch(self) -> None:
@@ -212,8 +212,10 @@ class _Driver:
             try:
                 kind, content = future.result()
             except BaseException as error:  # it is gone, or broken: then no run comes to it either
-                if type(error).__name__ not in (*_LOST, "TaskUnschedulableError"):
-                    self.send("broken", " ".join(f"{type(error).__name__}: {error}".split())[:400])
+                if _is_loss(error) or type(error).__name__ == "TaskUnschedulableError":
+                    self._loss = _in_words(error)
+                else:
+                    self.send("broken", _in_words(error))
             else:
                 self.send(*(("facts", node, content) if kind == "fit" else (kind, content)))
                 if kind == "fit":
@@ -228,6 +230,17 @@ _LOST_IN_WORDS = {
     "NodeDiedError": "its node is dead or cannot be reached",
     "OutOfMemoryError": "Ray ended it, for its node was about to be out of memory",
 }
+
+
+def _is_loss(error: BaseException) -> bool:
+    """Whether an error of Ray's is of one node or one worker, and not of the cluster."""
+    return type(error).__name__ in _LOST
+
+
+def _in_words(error: BaseException) -> str:
+    """One line."""
+    name = type(error).__name__
+    return _LOST_IN_WORDS.get(name, " ".join(f"{name}: {error}".split())[:500])
 
 
 def _slots(resources: Mapping[str, float], settings: ClusterSettings) -> int:

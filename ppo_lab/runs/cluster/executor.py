@@ -2,13 +2,11 @@
 
 import math
 import multiprocessing
-import os
 import pickle
-import secrets
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -23,6 +21,7 @@ from ppo_lab.runs.cluster.packing import PackError
 from ppo_lab.runs.cpu import differing_cpus
 from ppo_lab.runs.executor import Death
 from ppo_lab.runs.folder import circumstances
+from ppo_lab.runs.leftovers import own_mark
 from ppo_lab.runs.storage_url import words_without_passwords
 
 __all__ = ["BUNDLE_SECONDS", "MOST_LOSSES", "ClusterExecutor", "bundle_size"]
@@ -31,6 +30,11 @@ T = TypeVar("T")
 
 MOST_LOSSES = 3
 """A task that was lost so often is not tried again."""
+PAUSES = (2.0, 10.0)
+"""Seconds before a task is tried again whose node or worker was lost: what took it may last.
+
+A node's memory is not free at once, and Ray sends tasks to a dead node until it knows.
+"""
 BUNDLE_SECONDS = 5.0
 """Runs that are shorter are sent several at a time, so that a task of Ray's takes about as long."""
 MOST_IN_BUNDLE = 200
@@ -46,6 +50,8 @@ class _Task:
     key: object
     call: tuple[Any, ...]
     losses: int = 0
+    due: float = 0.0
+    """Not to be tried again before."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +96,14 @@ class ClusterExecutor(Generic[T]):
         self._queue: deque[_Task] = deque()
         self._alone: deque[_Task] = deque()
         self._sent: dict[int, _Sent] = {}
+        self._in_flight = 0
         self._outcomes: deque[tuple[_Task, T | Death | BaseException]] = deque()
         self._numbers = 0
         self._nodes = self._slots = 0
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
         self._cpus: dict[str, Mapping[str, Any]] = {}
         self._warned: set[str] = set()
-        self._token = (
-            None if home is None else home / f".probe-{os.getpid()}-{secrets.token_hex(8)}"
-        )
+        self._token = None if home is None else home / f".probe-{own_mark()}"
         if self._token is not None:
             self._token.touch()
         self._connection, self._process = self._started(needs, driver)
@@ -145,8 +150,7 @@ class ClusterExecutor(Generic[T]):
     @property
     def busy(self) -> int:
         """How many tasks have been submitted and not come back."""
-        at_work = sum(len(sent.tasks) for sent in self._sent.values())
-        return len(self._queue) + len(self._alone) + at_work + len(self._outcomes)
+        return len(self._queue) + len(self._alone) + self._in_flight + len(self._outcomes)
 
     @property
     def free(self) -> int:
@@ -157,13 +161,12 @@ class ClusterExecutor(Generic[T]):
     @property
     def where(self) -> str:
         """How many nodes there are, and how many runs have been sent to them."""
-        at_work = sum(len(sent.tasks) for sent in self._sent.values())
         nodes = "1 node" if self._nodes == 1 else f"{self._nodes} nodes"
-        return f"{nodes}, {at_work} in flight"
+        return f"{nodes}, {self._in_flight} in flight"
 
     def oldest(self) -> tuple[object, float] | None:
         """Key and seconds of the task that was sent first; None: none is."""
-        sent = min(self._sent.values(), key=lambda each: each.since, default=None)
+        sent = next(iter(self._sent.values()), None)  # they stand in the order of sending
         return None if sent is None else (sent.tasks[0].key, time.monotonic() - sent.since)
 
     def submit(self, key: object, function: Callable[..., T], *arguments: object) -> None:
@@ -199,6 +202,7 @@ class ClusterExecutor(Generic[T]):
         """Leave the cluster, where nothing goes on running for this command."""
         for tasks in (self._queue, self._alone, self._outcomes, self._sent):
             tasks.clear()
+        self._in_flight = 0
         with suppress(OSError):
             self._connection.send(("close",))
         self._process.join(CLOSE_SECONDS)
@@ -221,16 +225,22 @@ class ClusterExecutor(Generic[T]):
         """Keep every core busy, and where runs are short one more bundle waiting for each."""
         size = bundle_size(self._mean_seconds, len(self._queue), self._room)
         ahead = self._room if size > 1 and self._jobs is None else 0
-        while (self._alone or self._queue) and len(self._sent) < self._room + ahead:
-            if self._alone:
-                self._send([self._alone.popleft()])
-            else:
+        while len(self._sent) < self._room + ahead:
+            now = time.monotonic()
+            again = next((task for task in self._alone if task.due <= now), None)
+            if again is not None:
+                self._alone.remove(again)
+                self._send([again])
+            elif self._queue:
                 self._send([self._queue.popleft() for _ in range(min(size, len(self._queue)))])
+            else:
+                break
 
     def _send(self, tasks: list[_Task]) -> None:
         parcels = [sealed(self._home, *task.call) for task in tasks]
         self._numbers += 1
         self._sent[self._numbers] = _Sent(tuple(tasks), time.monotonic())
+        self._in_flight += len(tasks)
         try:
             self._connection.send(("task", self._numbers, pickle.dumps(parcels)))
         except OSError:
@@ -243,19 +253,30 @@ class ClusterExecutor(Generic[T]):
         except (EOFError, OSError):
             raise self._lost() from None
         if kind == "nodes":
-            self._nodes, self._slots = content
+            self._count(*content)
         elif kind == "facts":
             self._compare(*content)
         elif kind == "done":
-            self._unpack(self._sent.pop(content[0]).tasks, pickle.loads(content[1]))
+            self._unpack(self._taken_back(content[0]), pickle.loads(content[1]))
         elif kind == "lost":
-            for task in self._sent.pop(content[0]).tasks:
-                self._lose(task, content[1])
+            for task in self._taken_back(content[0]):
+                self._lose(task, content[1], PAUSES)
         elif kind == "unfit":
             raise ArgumentError(f"{content[0]}; {GOES_ON}")
         elif kind == "broken":
             raise self._lost(content[0])
         return str(kind)
+
+    def _taken_back(self, number: int) -> tuple[_Task, ...]:
+        tasks = self._sent.pop(number).tasks
+        self._in_flight -= len(tasks)
+        return tasks
+
+    def _count(self, nodes: int, slots: int) -> None:
+        """Take note of the nodes there are, and say where none is left: it is waited for others."""
+        if self._slots and not slots:
+            self._say(f"! {self._shown} has no node left for a run: waiting for one")
+        self._nodes, self._slots = nodes, slots
 
     def _lost(
         self, why: str = "Ray's driver ended, as it does without the cluster's head"
@@ -298,11 +319,12 @@ class ClusterExecutor(Generic[T]):
             self._seconds.append(reply.seconds)
             self._outcomes.append((task, reply.outcome))
 
-    def _lose(self, task: _Task, how: str) -> None:
+    def _lose(self, task: _Task, how: str, pauses: Sequence[float] = (0.0, 0.0)) -> None:
         task.losses += 1
         if task.losses >= MOST_LOSSES:
             self._outcomes.append((task, Death(how, tries=task.losses)))
         else:
+            task.due = time.monotonic() + pauses[task.losses - 1]
             self._alone.append(task)
 
 

@@ -86,7 +86,7 @@ def receive(content: bytes, folder: Path) -> None:
         PackError: it is no packed folder.
         OSError: it cannot be written.
     """
-    begun = new_folder_beside(folder)
+    begun = new_folder_beside(folder, swept=True)  # when the command began
     try:
         unpack(content, begun)
     except BaseException:

@@ -24,6 +24,7 @@ COMMANDS = {
         (["--cluster", "ray://lab:hush@host:1"], 2, "without a user or a password"),
         (["--cluster", "auto", "--cpus-per-run", "0"], 2, "--cpus-per-run 0: expected more"),
         (["--cluster", "auto", "--gpus-per-run", "-1"], 2, "--gpus-per-run -1: expected at least"),
+        (["--cpus-per-run", "2"], 2, "--cpus-per-run 2 without --cluster: on this machine"),
         (["--cluster", "auto", "--py-modules", "/none"], 2, "with an __init__.py in it"),
     ],
 )

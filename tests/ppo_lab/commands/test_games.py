@@ -17,6 +17,7 @@ from ppo_lab.multi_agent.as_env import GameEnv
 from ppo_lab.multi_agent.vec_env import ParallelVecEnv
 from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.references import play_randomly, stated_reference
+from ppo_lab.runs.resumable import read_run
 from ppo_lab.train import main as train
 from ppo_lab.vec_env import SampledVecNormalize
 
@@ -64,6 +65,19 @@ def test_mappo_by_command_and_the_state_is_kept_from_the_actor(
     assert trained(tmp_path, *central, "--normalize", "true", settings=critic) == 0
     folder = next((tmp_path / "spec_ppo").iterdir())
     assert run(evaluate, str(folder), "--episodes", "2") == 0
+
+
+@pytest.mark.parametrize("where", ["info", pytest.param("observation", marks=pytest.mark.slow)])
+def test_a_game_that_forbids_is_trained_and_played_under_its_masks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    doors = ["--env", "pettingzoo:tests.ppo_lab.multi_agent.games:Doors", "--mask-actions"]
+    assert trained(tmp_path, *doors, "--env-kwargs", f"where:'{where}'") == 0
+    (folder,) = (tmp_path / "spec_ppo").iterdir()
+    assert read_run(folder)[0].masks
+    for flags in ([], ["--no-pickle", *doors[:2]]):
+        assert run(evaluate, str(folder), "--episodes", "3", "--stochastic", *flags) == 0
+        assert "mean length 5.0" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(find_spec("moviepy") is None, reason="moviepy is missing")

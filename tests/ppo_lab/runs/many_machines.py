@@ -13,7 +13,7 @@ import ppo_lab
 from benchmarks.ray_cluster import RayCluster
 from ppo_lab.runs.cluster.driver import ClusterSettings
 from ppo_lab.runs.cluster.executor import ClusterExecutor
-from ppo_lab.runs.executor import Executor, Retrying
+from ppo_lab.runs.executor import Death, Executor, Retrying
 from ppo_lab.runs.worker_pool import WorkerPool
 from tests.ppo_lab.runs.cluster.without_ray import serve
 from tests.ppo_lab.runs.executors import light_worker
@@ -56,6 +56,11 @@ class AnyNotes:
 
     def writing(self, arguments: tuple[Any, ...], outcome: Any) -> dict[str, Any]:
         return {"outcome": base64.b64encode(pickle.dumps(outcome)).decode()}
+
+    def ended(
+        self, arguments: tuple[Any, ...], death: Death, run_timeout: float | None
+    ) -> dict[str, Any]:
+        return {"reason": death.reason("the task", run_timeout)}
 
     def reading(self, arguments: tuple[Any, ...], trial: FrozenTrial) -> Any:
         return pickle.loads(base64.b64decode(trial.user_attrs["outcome"]))

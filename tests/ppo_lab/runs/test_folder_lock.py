@@ -164,8 +164,11 @@ def test_what_the_dead_left_is_swept_and_what_the_living_write_is_not(tmp_path: 
             runs / f".A_3.old-{dead}", tmp_path / f".video-{dead}-x"]  # fmt: skip
     files = [tmp_path / f".report.md.part-{dead}@{host}", tmp_path / f".ppo.yml.part-{dead}",
              tmp_path / f".probe-{dead}"]  # fmt: skip
-    kept = [runs / f".B_1.part-{alive}", runs / "A_3", runs / ".mine", runs / "A_4.part-1"]
-    kept_files = [tmp_path / f".report.md.part-{alive}", tmp_path / ".x.part-1@elsewhere"]
+    kept = [runs / f".B_1.part-{alive}", runs / "A_3", runs / ".mine", runs / "A_4.part-1",
+            # Another machine's, whose lock does not show here.
+            runs / f".B_2.part-{dead}-0a1b2c3d@elsewhere"]  # fmt: skip
+    kept_files = [tmp_path / f".report.md.part-{alive}", tmp_path / ".x.part-1@elsewhere",
+                  tmp_path / f".probe-{dead}-0a1b@elsewhere"]  # fmt: skip
     for folder in (*gone, *kept):
         folder.mkdir(parents=True)
         (folder / "0.monitor.csv").touch()
