@@ -171,6 +171,10 @@ class Game:
     def __str__(self) -> str:
         return f"the game {self.env}"
 
+    def stand_at(self, n_steps: int) -> None:
+        """Take note that compiled code took so many steps of the present episode."""
+        self._steps = n_steps
+
     # ------------------------------------------------------------------ checks
 
     def _let_in(self, observations: Mapping[Any, Any], step: GameStep) -> None:

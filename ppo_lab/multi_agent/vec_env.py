@@ -15,8 +15,8 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 from ppo_lab.errors import ArgumentError
 from ppo_lab.multi_agent.game import Game, GameStep
 from ppo_lab.multi_agent.views import Critic, View, common_spaces
+from ppo_lab.vec_env.games import GamesVecEnv
 from ppo_lab.vec_env.monitor_files import MonitorFiles
-from ppo_lab.vec_env.partly_sampled import PartlySampledVecEnv
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS, chosen_copies
 
 __all__ = ["TEAM", "ParallelVecEnv"]
@@ -26,7 +26,7 @@ TEAM = "team"
 """Where an info has the statistics of a whole game."""
 
 
-class ParallelVecEnv(PartlySampledVecEnv):
+class ParallelVecEnv(GamesVecEnv):
     """n copies of a game of A agents as N = n·A columns; agent a of copy k is column k·A + a.
 
     Every column is a stream of its own (Spec 14.2): what its agent sees, its reward, its end, with
@@ -56,7 +56,6 @@ class ParallelVecEnv(PartlySampledVecEnv):
     Attributes:
         agents: the names of the A agents.
         view: how what a game shows becomes rows.
-        games: the copies' environments.
         reset_infos: the info of each column's latest reset.
 
     Raises:
@@ -81,7 +80,7 @@ class ParallelVecEnv(PartlySampledVecEnv):
         first = self._games[0]
         if any(game.agents != first.agents for game in self._games):
             raise ArgumentError(f"the copies of {first} have different agents: expected the same")
-        self.agents, self.games = first.agents, [game.env for game in self._games]
+        self.agents, self._envs = first.agents, [game.env for game in self._games]
         self.monitor, self.training = monitor, training
         n_agents = len(self.agents)
         self._columns = [slice(k * n_agents, (k + 1) * n_agents) for k in range(len(games))]
@@ -260,18 +259,23 @@ class ParallelVecEnv(PartlySampledVecEnv):
 
     def close(self) -> None:
         """Close all games, and the monitor files."""
-        for env in self.games:
+        for env in self._envs:
             env.close()
         if self._files:
             self._files.close()
 
     # ------------------------------------------------------------------ the copies
 
+    @property
+    def games(self) -> list[Any]:
+        """The copies' environments."""
+        return self._envs
+
     def get_images(self) -> Sequence[npt.NDArray[Any] | None]:
         """One picture (height, width, 3) uint8 a game; Nones unless made with ``rgb_array``."""
         if self.render_mode != "rgb_array":
-            return [None] * len(self.games)
-        return [env.render() for env in self.games]
+            return [None] * len(self._envs)
+        return [env.render() for env in self._envs]
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """The attribute of each chosen column's game; the two spaces are the column's.
@@ -325,7 +329,7 @@ class ParallelVecEnv(PartlySampledVecEnv):
         ]
 
     def _game_of(self, column: int) -> Any:
-        return self.games[column // len(self.agents)]
+        return self._envs[column // len(self.agents)]
 
     def _whole_games(self, indices: VecEnvIndices, what: str) -> list[Any]:
         chosen = set(chosen_copies(self, indices))
