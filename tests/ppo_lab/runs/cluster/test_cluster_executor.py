@@ -112,6 +112,17 @@ def test_a_task_whose_node_is_lost_is_made_on_another_a_moment_later(
     assert max(waits, default=0.0) > PAUSES[0] / 2
 
 
+def test_a_cluster_that_has_lost_its_last_node_says_once_that_it_waits(
+    executor: ClusterExecutor[Any],
+) -> None:
+    said: list[str] = []
+    executor._say = said.append
+    for nodes in (1, 0, 0, 2):
+        executor._count(nodes, nodes)
+    assert said == ["! --cluster test has no node left for a run: waiting for one"]
+    assert executor.where == "2 nodes, 0 in flight"
+
+
 def test_a_node_whose_disk_is_full_is_not_the_runs_fault(
     executor: ClusterExecutor[Any], home: Path, tmp_path: Path
 ) -> None:
