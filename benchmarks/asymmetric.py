@@ -6,15 +6,13 @@ acts right with a 95 % interval of the difference. Then it trains one by torch a
 kernels in turns, by CPU time of one process. Exits with 1 if no difference is shown.
 """
 
-import argparse
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import before_numpy  # noqa: F401 - first
 from benchmarks.clocks import ratio, rounds_of
-from benchmarks.machine import described
 from benchmarks.page_marks import Printed
+from benchmarks.printed_rounds import printed_rounds
 
 import gymnasium as gym  # isort: skip
 import numpy as np  # isort: skip
@@ -81,17 +79,14 @@ def acts_right(sees: bool, seed: int) -> float:
 
 def main() -> int:
     """Print it; 0 where the interval lies above 0."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put it on this page too")
-    options = parser.parse_args()
-    import torch as th
+    with printed_rounds(__doc__, MARK) as (say, rounds):
+        return 0 if measured(say, rounds) > 0 else 1
+
+
+def measured(say: Printed, rounds: int) -> float:
+    """Say what was measured; the lower end of the difference's interval."""
     from scipy import stats
 
-    th.set_num_threads(1)
-    say = Printed()
-    for line in described():
-        say(line)
     sides = [np.array([acts_right(sees, s) for s in range(SEEDS)]) for sees in (True, False)]
     say(f"\n{STEPS} steps, {SEEDS} seeds a side; right actions of 200")
     for words, scores in zip(("the critic sees the luck", "it does not"), sides, strict=True):
@@ -102,13 +97,12 @@ def main() -> int:
     say(f"  difference {gained:.3f}, 95 % interval {told}")
     steps = COPIES * SETTINGS["n_steps"]
     made = {backend: model(True, 0, backend=backend) for backend in ("torch", "compiled")}
-    timed = rounds_of([lambda m=m: m.learn(steps) for m in made.values()], options.rounds)
-    say(f"\nsteps a CPU second, median of {options.rounds} rounds of {steps} steps")
+    timed = rounds_of([lambda m=m: m.learn(steps) for m in made.values()], rounds)
+    say(f"\nsteps a CPU second, median of {rounds} rounds of {steps} steps")
     for backend, seconds in zip(made, timed, strict=True):
         say(f"  by {backend:10} {steps / median(seconds):9,.0f}")
     say(f"  compiled is {ratio(timed[0], timed[1])} times as fast")
-    say.write(options.write, MARK)
-    return 0 if interval.low > 0 else 1
+    return float(interval.low)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,9 @@ from benchmarks.score_pools import pools
 from benchmarks.verdict_tables import SCORES, Draw, from_pool
 from reports.statistics.ranks import rank_test
 from reports.statistics.samples import Floats
-from reports.statistics.sequential import (
-    Decision,
-    UntilClear,
-    decide,
-    error_of_looks,
-    open_labels,
-)
+from reports.statistics.sequential import Decision, UntilClear, decide, open_labels
 from reports.statistics.significance import welch_test
+from reports.statistics.spending import error_of_looks
 
 Means = Sequence[float]
 

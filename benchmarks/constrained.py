@@ -2,27 +2,28 @@
 
 ``python -m benchmarks.constrained`` trains on ten seeds of CostCliffGrid and prints the table of
 docs/constrained.md: exact return and cost of the final policy as it samples, over 100 steps.
-``--jobs`` processes; about ten seconds of one core a run.
+``--jobs`` processes; ``--write FILE`` puts it between the marks ``constrained`` of a page.
 """
 
-import argparse
 import time
-from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
+from benchmarks.exact_scores import final_policy, markdown, print_table
 from envs.constrained import constrained_optimum, policy_cost
-from envs.planning import policy_return
 from envs.registration import MAX_EPISODE_STEPS
 
 ENVIRONMENT = "ppo_lab/CostCliffGrid-v0"
 LIMIT = 0.3
+"""What an episode may cost."""
+MARGIN = 0.02
+"""Of what it is trained for: λ's mean over training meets the limit, not every last policy."""
 N_ENVS = 16
 TIMESTEPS = 102_400
 SETTINGS: dict[str, Any] = {
-    "cost_limit": LIMIT,
+    "cost_limit": LIMIT - MARGIN,
     "n_steps": 64,
     "batch_size": 512,
     "n_epochs": 4,
@@ -30,7 +31,7 @@ SETTINGS: dict[str, Any] = {
     "lambda_lr": 0.01,
     "ent_coef": 0.003,
 }
-"""Chosen on seed 1000, which no table shows."""
+"""Chosen on seeds from 100 on, which no table shows; the margin too."""
 
 
 class Outcome(NamedTuple):
@@ -45,34 +46,23 @@ class Outcome(NamedTuple):
 
 def train(seed: int, **changed: Any) -> Outcome:
     """Train on one seed, and solve the final policy exactly."""
-    import torch as th
     from stable_baselines3.common.env_util import make_vec_env
 
     import ppo_lab
-    from ppo_lab.exact import model_policy
 
-    th.set_num_threads(1)
     began = time.process_time()
     env = make_vec_env(ENVIRONMENT, N_ENVS, seed=seed)
     settings = {**SETTINGS, **changed}
     model = ppo_lab.SpecPPO("MlpPolicy", env, seed=seed, device="cpu", **settings)
     model.learn(TIMESTEPS)
-    single = gym.make(ENVIRONMENT)
-    grid: Any = single.unwrapped
-    policy = model_policy(model, single, deterministic=False)
+    final = final_policy(model, ENVIRONMENT)
     return Outcome(
         seed,
-        policy_return(grid.mdp, policy, MAX_EPISODE_STEPS),
-        policy_cost(grid.mdp, grid.costs, policy, MAX_EPISODE_STEPS),
+        final.expected_return,
+        policy_cost(final.env.mdp, final.env.costs, final.policy, MAX_EPISODE_STEPS),
         float(model.lagrangian_multiplier or 0.0),
         time.process_time() - began,
     )
-
-
-def _train(seed: int) -> Outcome:
-    outcome = train(seed)
-    print(*outcome, flush=True)
-    return outcome
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -80,31 +70,30 @@ def table(outcomes: list[Outcome]) -> str:
     import ppo_lab  # noqa: F401 - registers the environment
 
     grid: Any = gym.make(ENVIRONMENT).unwrapped
-    lines = ["| limit | optimal return | its cost | λ* |", "|---|---|---|---|"]
-    for limit in (0.0, LIMIT, 10.0):
-        best = constrained_optimum(grid.mdp, grid.costs, limit, MAX_EPISODE_STEPS)
-        lines.append(f"| {limit} | {best.value:.3f} | {best.cost:.3f} | {best.multiplier:.3f} |")
-    best = constrained_optimum(grid.mdp, grid.costs, LIMIT, MAX_EPISODE_STEPS)
-    lines += ["", "| seed | return | below the optimum | cost | λ |", "|---|---|---|---|---|"]
-    for seed, value, cost, multiplier, _ in sorted(outcomes):
-        cells = f"{value:.3f} | {best.value - value:.3f} | {cost:.3f} | {multiplier:.3f}"
-        lines.append(f"| {seed} | {cells} |")
-    columns = np.array([outcome[1:4] for outcome in outcomes]).T
-    value, cost, multiplier = columns.mean(axis=1)
-    cells = f"{value:.3f} | {best.value - value:.3f} | {cost:.3f} | {multiplier:.3f}"
-    lines.append(f"| mean | {cells} |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Train all and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--jobs", type=int, default=2)
-    options = parser.parse_args()
-    with get_context("spawn").Pool(options.jobs) as pool:
-        print(table(pool.map(_train, range(options.seeds), chunksize=1)))
+    best = {
+        limit: constrained_optimum(grid.mdp, grid.costs, limit, MAX_EPISODE_STEPS)
+        for limit in (0.0, LIMIT, 10.0)
+    }
+    optima = [
+        (limit, *(f"{number:.3f}" for number in (of.value, of.cost, of.multiplier)))
+        for limit, of in best.items()
+    ]
+    mean = np.mean([outcome[1:4] for outcome in outcomes], axis=0)
+    rows = [
+        (
+            name,
+            *(f"{number:.3f}" for number in (value, best[LIMIT].value - value, cost, multiplier)),
+        )
+        for name, value, cost, multiplier in [
+            *(outcome[:4] for outcome in outcomes),
+            ("mean", *mean.tolist()),
+        ]
+    ]
+    limits = markdown(("limit", "optimal return", "its cost", "λ*"), optima)
+    return f"{limits}\n\n" + markdown(("seed", "return", "below the optimum", "cost", "λ"), rows)
 
 
 if __name__ == "__main__":
-    main()
+    print_table(
+        __doc__, "constrained", train, lambda seeds: [(seed,) for seed in range(seeds)], table
+    )

@@ -6,18 +6,16 @@ It prints each side's steps per second of CPU time and how many times MaskablePP
 the rounds stand apart. Exits with 1 if a goal is missed.
 """
 
-import argparse
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import before_numpy  # noqa: F401 - first
 from benchmarks.cases import SHAPES
 from benchmarks.clocks import ratio, ratio_of, rounds_of
-from benchmarks.machine import described
 from benchmarks.page_marks import Printed
+from benchmarks.printed_rounds import printed_rounds
 
 import gymnasium as gym  # isort: skip
 
@@ -62,25 +60,22 @@ def one_rollout(side: str, env_id: str, shape: Mapping[str, int]) -> Callable[[]
 
 
 def main() -> int:
-    """Measure what the arguments choose; 0 if every goal is met."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put it on this page too")
-    options = parser.parse_args()
-    import torch as th
+    """Measure; 0 if every goal is met."""
+    with printed_rounds(__doc__, MARK, ("sb3-contrib",)) as (say, rounds):
+        return 0 if measured(say, rounds) else 1
 
-    th.set_num_threads(1)
-    say, is_met = Printed(), True
-    for line in described(("sb3-contrib",)):
-        say(line)
+
+def measured(say: Printed, n_rounds: int) -> bool:
+    """Say what was measured; whether every goal is met."""
+    is_met = True
     for env_id, name in CASES:
         shape = SHAPES[name]
         sides = [THEIRS, TORCH, STEPPED, *([WHOLE] if env_id == GRID else [])]
         steps = shape["n_envs"] * shape["n_steps"]
-        timed = rounds_of([one_rollout(side, env_id, shape) for side in sides], options.rounds)
+        timed = rounds_of([one_rollout(side, env_id, shape) for side in sides], n_rounds)
         say(f"\n{env_id}, {name}: {shape['n_envs']} × {shape['n_steps']}, minibatch "
             f"{shape['batch_size']}, {shape['n_epochs']} epochs; steps a CPU second, median of "
-            f"{options.rounds} rounds")  # fmt: skip
+            f"{n_rounds} rounds")  # fmt: skip
         for side, seconds in zip(sides, timed, strict=True):
             times = "" if side == THEIRS else f"times {ratio(timed[0], seconds)}"
             if (goal := GOALS.get((env_id, name, side))) is not None:
@@ -88,8 +83,7 @@ def main() -> int:
                 is_met = is_met and reached
                 times += f", goal ≥ {goal:g}: {'met' if reached else 'MISSED'}"
             say(f"  {side:26} {steps / median(seconds):9,.0f}  {times}")
-    say.write(options.write, MARK)
-    return 0 if is_met else 1
+    return is_met
 
 
 if __name__ == "__main__":

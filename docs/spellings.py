@@ -1,21 +1,14 @@
 """Bring the tables of docs/commands.md up to date: ``python -m docs.spellings``."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from ppo_lab.commands import options
-from ppo_lab.commands.spellings import ANSWERS, REPLACED, SYNONYMS
+from ppo_lab.commands.spellings import ANSWERS, HUB, KINDS, PLOTS, REPLACED, SYNONYMS
 
 PAGE = Path(__file__).parent / "commands.md"
 MARKS = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
-KINDS = {
-    "train": options.TrainOptions,
-    "evaluate": options.EvaluateOptions,
-    "compare": options.CompareOptions,
-    "tune": options.TuneOptions,
-    "report": options.ReportOptions,
-}
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -23,7 +16,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _code(names: tuple[str, ...]) -> str:
+def _code(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
@@ -53,7 +46,11 @@ def answers() -> str:
         for command, text in said.items():
             where = command if command in KINDS else ""
             rows.append((f"`{flag}`", where, text))
-    return _table(("flag", "of", "what is said"), rows)
+    rows += [
+        (_code(names), "report", f"in the zoo's plots {names[0]} {said}") for *names, said in PLOTS
+    ]
+    hub = "in the zoo for the Hugging Face Hub, which no command here sends to"
+    return _table(("flag", "of", "what is said"), [*rows, (_code(HUB), "", hub)])
 
 
 def page(text: str) -> str:

@@ -2,19 +2,20 @@
 
 A page's ``console`` block holds commands (``$ …``) and their output. A comment before the block,
 ``<!-- keep: REGEX -->``, names the lines of the output that stay; without one, all do. The
-commands of all pages run in one temporary folder, in their order.
+commands of a page run in one temporary folder, in their order.
 """
 
 import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tempfile
+from functools import partial
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-PAGES = ("zoo.md", "train.md")
+PAGES = ("zoo.md", "train.md", "tutorial.md")
+PACKAGES = re.compile(r"/\S*/site-packages/")
 BLOCK = re.compile(
     r"(?:<!-- keep: (?P<keep>[^\n]*) -->\n)?```console\n(?P<text>.*?)```\n", re.DOTALL
 )
@@ -56,9 +57,9 @@ def output_of(command: str, folder: Path) -> str:
 
 def without_places(output: str, folder: Path) -> str:
     """The output without the folders of the machine that made it."""
-    for place in (folder, DOCS.parent, sysconfig.get_paths()["purelib"]):
+    for place in (folder, DOCS.parent):
         output = output.replace(f"{place}/", "")
-    return output
+    return PACKAGES.sub("", output)
 
 
 def fill(block: re.Match[str], folder: Path) -> str:
@@ -78,13 +79,12 @@ def fill(block: re.Match[str], folder: Path) -> str:
 
 def main() -> None:
     """Rewrite the pages named on the command line, or every one."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name in sys.argv[1:] or PAGES:
-            page = DOCS / name
-            text = page.read_text(encoding="utf-8")
-            page.write_text(
-                BLOCK.sub(lambda block: fill(block, Path(folder)), text), encoding="utf-8"
-            )
+    for name in sys.argv[1:] or PAGES:
+        page = DOCS / name
+        text = page.read_text(encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            text = BLOCK.sub(partial(fill, folder=Path(folder)), text)
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -183,6 +183,12 @@ class TeamGrid(ParallelEnv):  # type: ignore[misc]
         return places.ravel()
 
     @cached_property
+    def state_table(self) -> npt.NDArray[np.float32]:
+        """(J, 3·N): ``state()`` in each joint state."""
+        states: npt.NDArray[np.float32] = self._features[self._places]
+        return states.reshape(len(states), -1)
+
+    @cached_property
     def observations(self) -> npt.NDArray[np.float32]:
         """(J, N, D): what each agent sees in each joint state."""
         seen: npt.NDArray[np.float32] = self._features[self._places]
@@ -191,6 +197,11 @@ class TeamGrid(ParallelEnv):  # type: ignore[misc]
         n_agents = self.team.n_agents
         orders = [[i, *(j for j in range(n_agents) if j != i)] for i in range(n_agents)]
         return np.stack([seen[:, order].reshape(len(seen), -1) for order in orders], axis=1)
+
+    def go_to(self, joint_state: int, n_steps: int) -> None:
+        """Stand in a joint state after so many steps of a game that goes on."""
+        self.joint_state, self._clock = joint_state, n_steps
+        self.agents = list(self.possible_agents)
 
     def render(self) -> Any:
         """The map with the agents on it, as text or pixels."""

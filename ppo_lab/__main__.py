@@ -82,11 +82,13 @@ def _completion(words: Sequence[str]) -> int:
 
 def _all_parsers() -> argparse.ArgumentParser:
     """One parser with every command's flags, for completion alone."""
+    from ppo_lab.commands.completion import SHELLS
+
     whole = argparse.ArgumentParser(prog="ppo-lab")
     commands = whole.add_subparsers(dest="command")
     for name, what in COMMANDS.items():
         if name == "completion":
-            commands.add_parser(name, help=what).add_argument("shell", choices=("bash", "zsh"))
+            commands.add_parser(name, help=what).add_argument("shell", choices=SHELLS)
             continue
         door = importlib.import_module(f"ppo_lab.{name.replace('-', '_')}")
         parser: CommandParser = door._parser()

@@ -95,7 +95,7 @@ class SpecPPO(
             (Spec 7.5); None: ε follows its schedule.
         normalize_value: the critic regresses on (R̂ − μ)/σ, with the mean and standard deviation of
             all targets so far, and V is read as μ + σ times what it says (Spec 14.4).
-            ``clip_range_vf`` is then in units of σ. By torch alone.
+            ``clip_range_vf`` is then in units of σ.
         mask_actions: act and learn under the masks of environments that have ``action_masks()``,
             as sb3-contrib's ``MaskablePPO`` (Spec 13).
         intrinsic_coef, intrinsic_gamma, rnd_kwargs: a bonus for what is new, by random network

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ppo_lab  # registers the environments
 from ppo_lab.commands.executors import (
     SHORTEST_GRACE,
     add_cluster_flags,
@@ -29,6 +28,7 @@ from ppo_lab.commands.shared import (
     parse,
     run_command,
 )
+from ppo_lab.commands.shared_flags import add_shared, add_version
 from ppo_lab.commands.until_clear import add_until_clear_flags
 from ppo_lab.errors import ArgumentError, CommandError
 from reports.text import duration
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ppo_lab.runs.config import RunConfig
     from ppo_lab.runs.execution import RunResult
     from ppo_lab.runs.executor import Executor
+    from reports.logs.records import Command
     from reports.statistics.sequential import UntilClear
 
     Results = list[tuple[RunConfig, RunResult]]
@@ -74,12 +75,13 @@ def _parser() -> CommandParser:
     add_environment_flags(parser)
     add_cluster_flags(parser)
     add_storage_flags(parser)
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    add_version(parser)
     return parser
 
 
 def _add_runs(parser: CommandParser) -> None:
-    add = parser.add_argument_group("the runs").add_argument
+    group = parser.add_argument_group("the runs")
+    add = group.add_argument
     add(
         "--algos",
         nargs="+",
@@ -102,27 +104,10 @@ def _add_runs(parser: CommandParser) -> None:
         help="test seeds of each algorithm and environment (default: 10, or as --until-clear "
         "finds)",
     )
-    add(
-        "--timesteps",
-        type=whole,
-        required=True,
-        metavar="N",
-        help="environment steps of each run, such as 1e5",
-    )
-    add("--seed", type=whole, default=0, help="decides every other seed (default: 0)")
-    add(
-        "--n-envs",
-        type=whole,
-        metavar="N",
-        help="parallel environments of each run (default: the settings')",
-    )
-    add(
-        "--episodes",
-        type=whole,
-        default=100,
-        metavar="N",
-        help="evaluation episodes behind each score (default: 100)",
-    )
+    add_shared(group, "--timesteps", required=True)
+    add_shared(group, "--seed", default=0)
+    add_shared(group, "--n-envs", "the settings'")
+    add_shared(group, "--episodes", default=100)
     add(
         "--points",
         type=whole,
@@ -133,7 +118,8 @@ def _add_runs(parser: CommandParser) -> None:
 
 
 def _add_settings(parser: CommandParser) -> None:
-    add = parser.add_argument_group("their settings").add_argument
+    group = parser.add_argument_group("their settings")
+    add = group.add_argument
     add(
         "--settings",
         type=any_case,
@@ -149,61 +135,37 @@ def _add_settings(parser: CommandParser) -> None:
         metavar="[NAME=]FILE",
         help="hyperparameters of all algorithms, or of NAME, from YAML in RL Zoo's format",
     )
-    add("--preset", metavar="NAME", help="named settings of spec_ppo on top: recommended, sb3")
-    add(
-        "-P",
-        "--hyperparams",
-        nargs="+",
-        metavar="[ALGO.]NAME:VALUE",
-        help="single ones on top of all, for every algorithm or for one; no code is run",
-    )
+    add_shared(group, "--preset")
+    add_shared(group, "-P", metavar="[ALGO.]NAME:VALUE")
 
 
 def _add_making(parser: CommandParser) -> None:
-    add = parser.add_argument_group("how they are made").add_argument
-    add(
-        "--jobs",
-        type=whole,
-        metavar="N",
-        help="processes, one core each (default: all cores)",
-    )
-    add(
-        "--run-timeout",
-        type=float,
-        metavar="SECONDS",
-        help="end a run that takes longer, which counts as failed (default: no limit)",
-    )
+    group = parser.add_argument_group("how they are made")
+    add_shared(group, "--jobs", "all cores")
+    add_shared(group, "--run-timeout", "no limit")
 
 
 def _add_report(parser: CommandParser) -> None:
-    add = parser.add_argument_group("the report").add_argument
+    group = parser.add_argument_group("the report")
+    add = group.add_argument
     add(
         "--baseline",
         metavar="NAME",
         help="the others' opponent (default: ppo, or the first)",
     )
-    add(
-        "--explain",
-        action="store_true",
-        help="print all numbers, every caution, and what each column means",
-    )
+    add_shared(group, "--explain")
     add("--name", help="the comparison's folder (default: made from the environment)")
-    add(
-        "--log-folder",
-        type=Path,
-        default=Path("logs"),
-        metavar="DIR",
-        help="where that folder goes (default: logs)",
-    )
+    add_shared(group, "--log-folder")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
-    options = parse(_parser(), CompareOptions, arguments)
-    return run_command(PROGRAM, partial(_compare, options))
+    parser = _parser()
+    options = parse(parser, CompareOptions, arguments)
+    return run_command(PROGRAM, partial(_compare, options, parser.command))
 
 
-def _compare(options: CompareOptions) -> None:
+def _compare(options: CompareOptions, command: "Command") -> None:
     check_least(options, {"episodes": 1, "points": 1, "n_envs": 1, "grace": SHORTEST_GRACE})
     check_cluster(options)  # lets --py-modules be imported
     options = with_compare_names(options)
@@ -230,7 +192,7 @@ def _compare(options: CompareOptions) -> None:
     folder = plan.folder.parent
     with _sharing(options.storage) as many, folder_lock(folder, shared=many):
         sweep(folder)
-        _run(options, plan, design, jobs, folder, started)
+        _run(options, plan, design, jobs, folder, started, command)
 
 
 @contextmanager
@@ -253,8 +215,9 @@ def _run(
     jobs: int,
     folder: Path,
     started: float,
+    command: "Command",
 ) -> None:
-    from ppo_lab.commands.comparison import execute, with_references
+    from ppo_lab.commands.comparison import execute, note_maker, with_references
     from ppo_lab.commands.progress import StageProgress
     from ppo_lab.commands.until_clear import (
         count_look,
@@ -272,6 +235,7 @@ def _run(
     else:
         looks = kept_looks(plan.folder / LOOKS, plan_record(plan, design, options.seed))
     plan = with_references(plan, console.print)
+    note_maker(plan, command)
     most = "" if design is None else "at most "
     where = f"with {jobs} processes" if options.cluster is None else "on a cluster"
     console.print(
@@ -302,7 +266,7 @@ def _report(
     folder: Path,
     started: float,
 ) -> None:
-    from ppo_lab.commands.comparison import notes
+    from ppo_lab.commands.comparison_notes import notes
     from ppo_lab.runs.cpu import cpus_of_runs, differing_cpus
     from reports.report import write_report
 

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ppo_lab  # registers the environments
 from ppo_lab.commands.chosen_run import with_chosen_run
 from ppo_lab.commands.names import with_evaluate_names
 from ppo_lab.commands.options import EvaluateOptions
 from ppo_lab.commands.parsing import whole
 from ppo_lab.commands.shared import CommandParser, check_least, parse, run_command
+from ppo_lab.commands.shared_flags import add_shared, add_version
 
 if TYPE_CHECKING:
     from ppo_lab.commands.evaluation import Evaluated
@@ -44,7 +44,8 @@ def _parser() -> CommandParser:
             ),
         ),
     )
-    add = parser.add_argument_group("which model").add_argument
+    group = parser.add_argument_group("which model")
+    add = group.add_argument
     add(
         "run",
         type=Path,
@@ -59,23 +60,17 @@ def _parser() -> CommandParser:
         help="final, best, last (the newest checkpoint), or a checkpoint's steps (default: final)",
     )
     add("--algo", metavar="NAME", help="without RUN: the newest run of this algorithm on --env")
-    add(
-        "--log-folder",
-        type=Path,
-        default=Path("logs"),
-        metavar="DIR",
-        help="without RUN: where runs are looked for (default: logs)",
-    )
+    add_shared(group, "--log-folder")
     _add_playing(parser)
     _add_environment(parser)
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    add_version(parser)
     return parser
 
 
 def _add_playing(parser: CommandParser) -> None:
     playing = parser.add_argument_group("how it is played")
     add = playing.add_argument
-    add("--episodes", type=whole, default=100, metavar="N", help="(default: 100)")
+    add_shared(playing, "--episodes", default=100)
     add("--seed", type=whole, default=0, help="of environments and sampled actions (default: 0)")
     how = playing.add_mutually_exclusive_group()
     how.add_argument("--deterministic", action="store_true", help="the likeliest actions (default)")

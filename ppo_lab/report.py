@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ppo_lab
 from ppo_lab.commands.options import ReportOptions
 from ppo_lab.commands.parsing import any_case, whole
 from ppo_lab.commands.shared import CommandParser, make_console, parse, run_command
+from ppo_lab.commands.shared_flags import add_shared, add_version
 
 if TYPE_CHECKING:
     from reports.logs.loading import Source
@@ -43,7 +43,7 @@ def _parser() -> CommandParser:
     _add_read(parser)
     _add_engine(parser)
     _add_written(parser)
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    add_version(parser)
     return parser
 
 
@@ -80,7 +80,8 @@ def _add_read(parser: CommandParser) -> None:
 
 
 def _add_written(parser: CommandParser) -> None:
-    add = parser.add_argument_group("what is written").add_argument
+    group = parser.add_argument_group("what is written")
+    add = group.add_argument
     add(
         "--out",
         type=Path,
@@ -98,11 +99,7 @@ def _add_written(parser: CommandParser) -> None:
         help=f"what to write: {', '.join(FORMATS)} (default: all)",
     )
     add("--title", help="of the page (default: the main result)")
-    add(
-        "--explain",
-        action="store_true",
-        help="print all numbers, every caution, and what each column means",
-    )
+    add_shared(group, "--explain")
 
 
 def _add_engine(parser: CommandParser) -> None:
@@ -136,7 +133,6 @@ def _report(options: ReportOptions) -> None:
     from reports.content.baseline import baseline_label
     from reports.logs.loading import load_runs
     from reports.logs.references import fill_references, load_references
-    from reports.report import write_report
     from reports.statistics.samples import ScoresError
     from reports.text import one_line, shortened
 
@@ -144,11 +140,17 @@ def _report(options: ReportOptions) -> None:
         raise ArgumentError(f"--seed {options.seed}: expected 0 or above")
     references = load_references(options.references) if options.references else None
     loaded = load_runs(*map(_source, options.logs))
-    loaded = replace(loaded, runs=fill_references(loaded.runs, references))
+    loaded = replace(
+        loaded,
+        runs=fill_references(loaded.runs, references),
+        references=options.references.name if options.references else "",
+    )
     try:
         baseline = baseline_label(loaded.runs, options.baseline)
     except ValueError as error:
         raise ArgumentError(f"--baseline {options.baseline}: {error}") from error
+    from reports.report import write_report  # heavy: what cannot be read is answered before
+
     for folder in (options.out, options.out / "tables", options.out / "figures"):
         sweep(folder, deep=False)
     try:

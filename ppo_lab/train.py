@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import ppo_lab  # registers the environments
 from ppo_lab.commands.names import with_train_names
 from ppo_lab.commands.options import TrainOptions
 from ppo_lab.commands.parsing import whole
@@ -20,7 +20,11 @@ from ppo_lab.commands.shared import (
     parse,
     run_command,
 )
+from ppo_lab.commands.shared_flags import add_shared, add_version
 from reports.text import duration
+
+if TYPE_CHECKING:
+    from reports.logs.records import Command
 
 __all__ = ["main"]
 
@@ -49,30 +53,18 @@ def _parser() -> CommandParser:
     _add_records(parser)
     _add_logs(parser)
     add_environment_flags(parser)
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    add_version(parser)
     return parser
 
 
 def _add_what(parser: CommandParser) -> None:
-    add = parser.add_argument_group("the run").add_argument
-    add(
-        "--env",
-        help="Gymnasium's id, module:id, module:Class or file.py:Class (default: CartPole-v1)",
-    )
+    group = parser.add_argument_group("the run")
+    add = group.add_argument
+    add_shared(group, "--env", "CartPole-v1")
     add("--algo", help="spec_ppo, or another that compare knows too (default: spec_ppo)")
-    add(
-        "--timesteps",
-        type=whole,
-        metavar="N",
-        help="environment steps, such as 1e6 (default: the settings', or 50000)",
-    )
-    add("--seed", type=whole, help="of algorithm, environments and evaluations (default: 0)")
-    add(
-        "--n-envs",
-        type=whole,
-        metavar="N",
-        help="parallel environments (default: the settings', or 1)",
-    )
+    add_shared(group, "--timesteps", "the settings', or 50000")
+    add_shared(group, "--seed", "0")
+    add_shared(group, "--n-envs", "the settings', or 1")
     add(
         "--conf",
         type=Path,
@@ -80,26 +72,14 @@ def _add_what(parser: CommandParser) -> None:
         help="settings in RL Zoo's format: its entry for the environment, or 'default' "
         "(default: those that come with PPO Lab, or SB3's)",
     )
-    add("--preset", metavar="NAME", help="named settings of spec_ppo on top: recommended, sb3")
-    add(
-        "-P",
-        "--hyperparams",
-        nargs="*",
-        metavar="NAME:VALUE",
-        help="single ones, on top of all: numbers, texts, lists, None, and dict(net_arch=[64]) for "
-        "policy_kwargs; no code is run. Alone, as in the zoo: --progress",
-    )
+    add_shared(group, "--preset")
+    add_shared(group, "-P")
 
 
 def _add_records(parser: CommandParser) -> None:
-    add = parser.add_argument_group("what is kept").add_argument
-    add(
-        "--log-folder",
-        type=Path,
-        default=Path("logs"),
-        metavar="DIR",
-        help="where run folders go (default: logs)",
-    )
+    group = parser.add_argument_group("what is kept")
+    add = group.add_argument
+    add_shared(group, "--log-folder")
     add(
         "--eval-freq",
         type=whole,
@@ -161,11 +141,12 @@ def _add_logs(parser: CommandParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
-    options = parse(_parser(), TrainOptions, arguments)
-    return run_command(PROGRAM, partial(_train, options))
+    parser = _parser()
+    options = parse(parser, TrainOptions, arguments)
+    return run_command(PROGRAM, partial(_train, options, parser.command))
 
 
-def _train(options: TrainOptions) -> None:
+def _train(options: TrainOptions, command: "Command") -> None:
     check_least(options, LEAST)
     if options.hyperparams == []:  # the zoo's -P
         options = replace(options, hyperparams=None, progress=True)
@@ -193,7 +174,7 @@ def _train(options: TrainOptions) -> None:
         if starts_empty(config.algo, run.start):
             print("Its replay buffer was not kept (--save-replay-buffer): it is filled anew first")
     started = time.perf_counter()
-    score = train_planned(run, options, console)
+    score = train_planned(run, options, console, command)
     said = (
         f"Mean return of the final policy: {run.score_in_words(score)}",
         f"Run: {run.folder} ({duration(time.perf_counter() - started)})",

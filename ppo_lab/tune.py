@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ppo_lab.hyperparams.sources import TrainingSettings
+    from reports.logs.records import Command
     from tuning.base import Base
     from tuning.population import Population
     from tuning.population_stages import PopulationOutcome
@@ -49,11 +50,12 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default ``sys.argv``'s; the exit codes are ``run_command``'s."""
-    options = parse(_parser(), TuneOptions, arguments)
-    return run_command(PROGRAM, partial(_guarded, options))
+    parser = _parser()
+    options = parse(parser, TuneOptions, arguments)
+    return run_command(PROGRAM, partial(_guarded, options, parser.command))
 
 
-def _guarded(options: TuneOptions) -> None:
+def _guarded(options: TuneOptions, command: "Command") -> None:
     options = as_many_trials(options)
     check_cluster(options)  # lets --py-modules be imported
     options = with_tune_names(options)
@@ -67,18 +69,18 @@ def _guarded(options: TuneOptions) -> None:
     try:
         with storage_failures(options.storage):
             if options.envs is None:
-                _tune(options)
+                _tune(options, command)
             else:
                 from ppo_lab.tune_across import tune_across
 
                 if options.env != DEFAULT_ENV:
                     raise ArgumentError(f"--env {options.env} with --envs: name it among --envs")
-                tune_across(options, _checked)
+                tune_across(options, _checked, command)
     except StudyError as error:
         raise CommandError(str(error)) from error
 
 
-def _tune(options: TuneOptions) -> None:
+def _tune(options: TuneOptions, command: "Command") -> None:
     from ppo_lab.runs.execution import environment_folder_name
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
@@ -101,7 +103,7 @@ def _tune(options: TuneOptions) -> None:
     many = options.storage is not None and is_shared(options.storage)
     with folder_lock(folder, shared=many):
         sweep(folder)
-        _run(options, protocols, spaces, populations, folder, started)
+        _run(options, protocols, spaces, populations, folder, started, command)
 
 
 def _checked(
@@ -116,7 +118,7 @@ def _checked(
     from ppo_lab.commands.environment_flags import check_mask_flag
     from ppo_lab.commands.until_clear import checked_design
     from ppo_lab.runs.device import check_device
-    from tuning.search import Search, check_base, check_masks
+    from tuning.search import Search, check_base, check_game, check_masks
     from tuning.space_files import spaces_for
     from tuning.spaces import fit_to_budget
 
@@ -133,6 +135,7 @@ def _checked(
         spaces[algo] = fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps)
         search = Search(algo, protocol, spaces[algo])
         check_masks(search)
+        check_game(search)
         check_base(search)
     return protocols, spaces
 
@@ -221,8 +224,10 @@ def _run(
     plans: "Mapping[str, Population]",
     folder: Path,
     started: float,
+    command: "Command",
 ) -> None:
     from ppo_lab.commands.progress import StageProgress
+    from ppo_lab.runs.made_by import note_command, noted_commands
     from tuning.run_study import run_study
     from tuning.search import Search
 
@@ -260,6 +265,7 @@ def _run(
             run_timeout=options.run_timeout,
             executor=executor,
         )
+    note_command(outcome.judged, command, noted_commands(outcome.judged))
     populations = _populations(options, plans, outcome, jobs, console)
     outcome = replace(
         outcome,

@@ -13,7 +13,7 @@ from ppo_lab.errors import ArgumentError, CommandError
 from reports.text import duration
 
 if TYPE_CHECKING:
-    from reports.logs.records import LoadedRuns
+    from reports.logs.records import Command, LoadedRuns
     from tuning.protocol import TuningProtocol
     from tuning.run_across import AcrossOutcome
     from tuning.sensitivity import Rows, Shares
@@ -24,12 +24,13 @@ __all__ = ["tune_across"]
 Checked = Callable[[TuneOptions], "tuple[Mapping[str, TuningProtocol], Mapping[str, Space]]"]
 
 
-def tune_across(options: TuneOptions, checked: Checked) -> None:
+def tune_across(options: TuneOptions, checked: Checked, command: "Command") -> None:
     """Run the command.
 
     Args:
         options: with ``--envs``.
         checked: the protocols and spaces of one environment's options.
+        command: as given, for the report.
 
     Raises:
         ArgumentError: the options cannot work.
@@ -38,6 +39,7 @@ def tune_across(options: TuneOptions, checked: Checked) -> None:
     from ppo_lab.commands.progress import StageProgress
     from ppo_lab.runs.folder_lock import folder_lock
     from ppo_lab.runs.leftovers import sweep
+    from ppo_lab.runs.made_by import note_command, noted_commands
     from tuning.run_across import run_across
 
     started = time.perf_counter()
@@ -66,6 +68,8 @@ def tune_across(options: TuneOptions, checked: Checked) -> None:
             each=not options.one_setting,
             run_timeout=options.run_timeout,
         )
+        for judged in outcome.judged:
+            note_command(judged, command, noted_commands(judged))
         _report(options, outcome, folder, started)
 
 

@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-import ppo_lab
 from ppo_lab.commands.options import WarmUpOptions
 from ppo_lab.commands.parsing import any_case
 from ppo_lab.commands.shared import CommandParser, make_console, parse, run_command
+from ppo_lab.commands.shared_flags import add_version
 
 __all__ = ["main"]
 
@@ -36,7 +36,7 @@ def _parser() -> CommandParser:
         help=f"kinds of actions: {', '.join(KINDS)} (default: both)",
     )
     add("--all", action="store_true", help="both, and every environment in compiled code")
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    add_version(parser)
     return parser
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ppo_lab  # registers the environments
 from ppo_lab.commands.options import ZooOptions
 from ppo_lab.commands.shared import CommandParser, parse, run_command
+from ppo_lab.commands.shared_flags import add_version
 from ppo_lab.errors import CommandError
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("script", choices=tuple(SCRIPTS), metavar="SCRIPT", help=", ".join(SCRIPTS))
     parser.add_argument("flags", nargs=argparse.REMAINDER, help="rl_zoo3's own")
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    add_version(parser)
     return parser
 
 

@@ -128,12 +128,7 @@ def write_report(
         ValueError: a format or an engine that there is not, a share of failed runs outside (0, 1).
         OSError: the folder cannot be written to.
     """
-    if unknown := set(formats) - set(FORMATS):
-        raise ValueError(f"formats {sorted(unknown)}: expected of {', '.join(FORMATS)}")
-    if not 0 < failed_below < 1:
-        raise ValueError(f"failed_below={failed_below}: expected a share between 0 and 1")
-    if engine not in get_args(Engine):
-        raise ValueError(f"engine {engine!r}: expected of {', '.join(get_args(Engine))}")
+    _check(formats, failed_below, engine)
     loaded = source if isinstance(source, LoadedRuns) else load_runs(source)
     loaded = replace(loaded, runs=fill_references(loaded.runs))
     baseline, remarks = chosen_baseline(loaded.runs, baseline)
@@ -158,14 +153,27 @@ def write_report(
         remarks=remarks,
         runtime=runtime,
     )
+    return Report(document, _written(document, Path(out), formats))
+
+
+def _check(formats: Collection[Format], failed_below: float, engine: Engine) -> None:
+    if unknown := set(formats) - set(FORMATS):
+        raise ValueError(f"formats {sorted(unknown)}: expected of {', '.join(FORMATS)}")
+    if not 0 < failed_below < 1:
+        raise ValueError(f"failed_below={failed_below}: expected a share between 0 and 1")
+    if engine not in get_args(Engine):
+        raise ValueError(f"engine {engine!r}: expected of {', '.join(get_args(Engine))}")
+
+
+def _written(document: Document, folder: Path, formats: Collection[Format]) -> tuple[Path, ...]:
+    """Write a report's files, and remove an earlier one's that it has not."""
     contents = report_files(document, formats)
-    folder = Path(out)
     files = {folder / name: content for name, content in contents.items()}
     for parent in {file.parent for file in files}:
         parent.mkdir(parents=True, exist_ok=True)
     write_all_whole(files)
     _remove_stale(folder, contents, formats)
-    return Report(document, tuple(files))
+    return tuple(files)
 
 
 def report_files(document: Document, formats: Collection[Format]) -> dict[str, bytes]:

@@ -11,7 +11,8 @@ from itertools import starmap
 
 import numpy as np
 
-from reports.content.document import Document, Interval
+from reports.content.document import Document
+from reports.content.rows import Interval
 from reports.statistics import rliable_engine
 from reports.statistics.aggregates import bootstrap_aggregates
 from reports.statistics.improvement import bootstrap_improvement

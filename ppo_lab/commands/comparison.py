@@ -2,7 +2,6 @@
 
 import hashlib
 import warnings
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -21,14 +20,14 @@ from ppo_lab.runs.device import check_device
 from ppo_lab.runs.execution import RunResult, check_run, finished_run
 from ppo_lab.runs.executor import Executor
 from ppo_lab.runs.folder import to_json
+from ppo_lab.runs.made_by import note_command, noted_commands
 from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.references import ReferenceScores, as_record, reference_scores, stored_reference
 from ppo_lab.runs.sb3_training import evaluation_recipe
 from ppo_lab.runs.workers import check_survives, execute_runs
 from reports.logs.reading import read_json
-from reports.logs.records import UnusableError
-from reports.text import counted
+from reports.logs.records import Command, UnusableError
 from reports.whole_files import write_whole
 
 __all__ = [
@@ -36,7 +35,7 @@ __all__ = [
     "RunGroup",
     "checked_names",
     "execute",
-    "notes",
+    "note_maker",
     "plan_comparison",
     "run_groups",
     "with_references",
@@ -44,8 +43,6 @@ __all__ = [
 
 MEASURED = "measured-references.json"
 """In a comparison's folder: what the random policy came to, by a digest of the environment."""
-OVERSHOOT = 1.05
-"""A run that takes more than so many times its budget is named in the report."""
 
 
 @dataclass(frozen=True)
@@ -301,6 +298,17 @@ def _entries(file: Path) -> Mapping[str, object]:
         return {}
 
 
+def note_maker(plan: ComparisonPlan, command: Command) -> None:
+    """Note the command that is about to make runs, beside them, for the report.
+
+    Args:
+        plan: the runs; none of another configuration is in their place.
+        command: as given.
+    """
+    begun = next(plan.folder.glob("*/*/run.json"), None) is not None
+    note_command(plan.folder, command, noted_commands(plan.folder) if begun else ())
+
+
 def execute(
     plan: ComparisonPlan,
     jobs: int,
@@ -329,81 +337,3 @@ def execute(
             progress.advance(result, elsewhere=result.elsewhere)
             results.append((runs[folder], result))
     return results
-
-
-def notes(
-    plan: ComparisonPlan,
-    results: Sequence[tuple[RunConfig, RunResult]],
-    seed: int,
-    *,
-    until_clear: bool = False,
-) -> tuple[str, ...]:
-    """What the report says of the protocol, of the settings, and of what failed.
-
-    Args:
-        plan: what was run.
-        results: each run's.
-        seed: of the comparison.
-        until_clear: whether the plan's seeds are the most that a label may get.
-    """
-    run = plan.groups[0].run
-    most = "up to " if until_clear else ""
-    protocol = (
-        f"Every run: a budget of {run.timesteps:,} environment steps and {most}{len(plan.seeds)} "
-        "test "
-        f"seeds from {plan.seeds[0]} on (--seed {seed}), which no tuning by ppo_lab.tune uses. "
-        f"{run.evaluation.in_words}"
-    )
-    return (
-        protocol,
-        *_settings_notes(plan.groups),
-        *_mask_notes(plan.groups),
-        *(f"{g.run.algo} on {g.run.env}: {said}" for g in plan.groups for said in g.warnings),
-        *_overshoot_notes(results),
-        *_failure_notes(results),
-    )
-
-
-def _settings_notes(groups: Sequence[RunGroup]) -> list[str]:
-    lines = []
-    for label in dict.fromkeys(group.label for group in groups):
-        environments: dict[str, list[str]] = {}
-        for group in groups:
-            if group.label == label:
-                source = f"{group.run.origin}; tuning: {group.tuning}"
-                environments.setdefault(source, []).append(group.run.env)
-        parts = [f"{source} ({', '.join(envs)})" for source, envs in environments.items()]
-        lines.append(f"Settings of {label}: {'; '.join(parts)}.")
-    return lines
-
-
-def _mask_notes(groups: Sequence[RunGroup]) -> list[str]:
-    """Who was told which actions are possible, where anybody was."""
-    told = dict.fromkeys(group.label for group in groups if group.run.masks)
-    others = dict.fromkeys(group.label for group in groups if group.label not in told)
-    if not told:
-        return []
-    rest = f"; {', '.join(others)} may take every action" if others else ""
-    return [f"Under the masks of the environments' action_masks(): {', '.join(told)}{rest}."]
-
-
-def _overshoot_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:
-    """Rollouts are whole: a budget of less than one, or of a few and a bit, is overrun."""
-    steps = {
-        (run.algo, run.env): result.steps
-        for run, result in results
-        if result.steps > OVERSHOOT * run.timesteps
-    }
-    return [
-        f"{algo} took {taken:,} steps on {env}, more than the budget: its rollouts are whole."
-        for (algo, env), taken in sorted(steps.items())
-    ]
-
-
-def _failure_notes(results: Sequence[tuple[RunConfig, RunResult]]) -> list[str]:
-    failed = Counter((run.algo, run.env) for run, result in results if result.reason)
-    reasons = {(run.algo, run.env): result.reason for run, result in results if result.reason}
-    return [
-        f"{counted(count, 'run')} of {algo} on {env} failed: {reasons[algo, env]}"
-        for (algo, env), count in sorted(failed.items())
-    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppo_lab.commands.optional_packages import require
-from ppo_lab.commands.parsing import whole
+from ppo_lab.commands.shared_flags import add_shared
 from ppo_lab.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ppo_lab.runs.executor import Executor
 
 __all__ = [
+    "GRACE",
     "SHORTEST_GRACE",
     "add_cluster_flags",
     "add_storage_flags",
@@ -25,6 +26,8 @@ __all__ = [
 
 SHORTEST_GRACE = 4
 """Seconds: a machine gives a sign of life four times within ``--grace``."""
+GRACE = 120
+"""Seconds, where ``--grace`` is left out."""
 SCHEME = "ray://"
 
 
@@ -63,22 +66,9 @@ def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_storage_flags(parser: argparse.ArgumentParser) -> None:
     """``--storage`` and ``--grace``, as ``tune`` has them."""
-    add = parser.add_argument_group("many machines").add_argument
-    add(
-        "--storage",
-        default=None,
-        metavar="URL",
-        help="share the runs with the same command on other machines, through a database such as "
-        "postgresql://user@host/base (default: on this machine alone)",
-    )
-    add(
-        "--grace",
-        type=whole,
-        default=120,
-        metavar="SECONDS",
-        help="a machine that has been silent for this long is taken for lost, its runs made by "
-        "another; a database that does not answer is waited for as long (default: 120)",
-    )
+    group = parser.add_argument_group("many machines")
+    add_shared(group, "--storage", "on this machine alone")
+    add_shared(group, "--grace", default=GRACE)
 
 
 def check_cluster(options: "ClusterOptions") -> None:

@@ -21,6 +21,12 @@ Options = TypeVar("Options", bound="DataclassInstance")
 __all__ = ["CommandParser", "add_environment_flags", "any_case", "parse", "whole"]
 
 USAGE = 2
+IDLE_FLAGS = (
+    *("--jobs", "--log-folder", "--storage", "--grace", "--cluster", "--cpus-per-run"),
+    *("--gpus-per-run", "--explain", "--plots", "--progress", "--verbose", "--track"),
+    *("--wandb-project-name", "--wandb-entity", "--wandb-group", "--wandb-tags"),
+)
+"""Flags that change no number; one of them may hold a password. A report shows none of them."""
 WIDEST = 100
 """Columns of a help text, on however wide a screen."""
 
@@ -89,6 +95,27 @@ class CommandParser(argparse.ArgumentParser):
             if answer is not None:
                 self.error(answer)
         return super().parse_known_args(words, namespace)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The last command line as a report shows it: without secrets and idle flags."""
+        from ppo_lab.runs.storage_url import words_without_passwords
+
+        kept, idle = [], False
+        for word in words_without_passwords(self._words):
+            if re.match(r"-+[A-Za-z]", word):
+                idle = self._full_name(word) in IDLE_FLAGS
+            if not idle:
+                kept.append(word)
+        return (*self.prog.split(), *kept)
+
+    def _full_name(self, word: str) -> str:
+        """The command's own name of a flag, which may be called otherwise or be cut short."""
+        named = in_our_words([word], self._command, self._flags) or [word]
+        flag = named[0].partition("=")[0]
+        flag = re.sub("^--no-(?=progress)", "--", flag)
+        longer = [own for own in self._flags if own.startswith(flag)]
+        return longer[0] if flag not in self._flags and len(longer) == 1 else flag
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2."""

@@ -118,7 +118,8 @@ class StageProgress:
         line = f"{self._name}: {self._done}/{self._total}"
         if self._executor is not None and self._executor.where:
             line += f", {self._executor.where}"
-        self._console.print(f"{line}, {what} has been running for {seconds:.0f} s")
+        line += f", {what} has been running for {seconds:.0f} s"
+        self._console.print(line, soft_wrap=True)
 
     def _state(self) -> str:
         """Running, stopped, failed and best so far, as far as there is any."""

@@ -6,14 +6,35 @@ flag that has another name in the zoo, or in another command, is one more row.
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 
-__all__ = ["SYNONYMS", "answer_for", "in_our_words", "other_spellings"]
+from ppo_lab.commands import options
+
+__all__ = ["KINDS", "SYNONYMS", "answer_for", "in_our_words", "other_spellings"]
+
+KINDS = {
+    "train": options.TrainOptions,
+    "evaluate": options.EvaluateOptions,
+    "compare": options.CompareOptions,
+    "tune": options.TuneOptions,
+    "report": options.ReportOptions,
+}
+POSITIONAL = {"logs", "run"}
+FLAGS = {
+    command: {
+        f"--{entry.name.replace('_', '-')}"
+        for entry in fields(kind)
+        if entry.name not in POSITIONAL
+    }
+    for command, kind in KINDS.items()
+}
+"""Command → its flags, under their own names."""
 
 SYNONYMS = (
-    ("--algo", "--algos"),
-    ("--env", "--envs"),
+    ("--algo", "--algos", "-a"),
+    ("--env", "--envs", "-e"),
     ("--timesteps", "-n", "--n-timesteps", "--total-timesteps"),
-    ("--log-folder", "-f", "--folder"),
+    ("--log-folder", "-f", "--folder", "--exp-folder", "--exp-folders"),
     ("--hyperparams", "-params"),
     ("--conf", "-conf", "--conf-file"),
     ("--tensorboard", "-tb", "--tensorboard-log"),
@@ -24,7 +45,7 @@ SYNONYMS = (
     ("--resume", "-i", "--trained-agent"),
     ("--wandb-tags", "-tags"),
     ("--study-name", "--name"),
-    ("--out", "-o", "--output"),
+    ("--out", "-o", "--output", "--output-folder"),
     ("-optimize", "--optimize-hyperparameters"),
     ("-uuid", "--uuid"),
 )
@@ -34,6 +55,7 @@ REPLACED = {
     ("evaluate", "--load-best"): ("--checkpoint", "best"),
     ("evaluate", "--load-last-checkpoint"): ("--checkpoint", "last"),
     ("evaluate", "--load-checkpoint"): ("--checkpoint",),
+    ("evaluate", "--eval-env-kwargs"): ("--env-kwargs",),
     ("evaluate", "--no-render"): (),
     ("tune", "-optimize"): (),
     ("tune", "--optimize-hyperparameters"): (),
@@ -69,6 +91,18 @@ ANSWERS: dict[str, str | dict[str, str]] = {
         "*": f"in the zoo -i goes on from a model; here {TRAIN} --resume RUN does",
         "evaluate": "in the zoo -i goes on training from a model; here the model to play stands by "
         "itself: RUN, or RUN/model.zip",
+        "report": "in the zoo's plots -i is a file of results; here the logs are read: LOGS",
+    },
+    "--algo": {
+        "report": "in the zoo's plots --algos chooses; here every run below LOGS is taken in: give "
+        "folders, such as logs/ppo",
+    },
+    "--env": {
+        "report": "in the zoo's plots --env chooses; here every run below LOGS is taken in: give "
+        "folders, and filter the page",
+    },
+    "--out": {
+        "evaluate": "in the zoo record_video writes into -o; here --video FILE.mp4 records",
     },
     "-P": {"*": "in the zoo -P is --progress; here -P is a hyperparameter, of train and compare"},
     "-uuid": "in the zoo -uuid tells run folders apart; here each run has a folder of its own, and "
@@ -96,8 +130,8 @@ ANSWERS: dict[str, str | dict[str, str]] = {
     "--n-eval-envs": "in the zoo --n-eval-envs evaluates in so many environments; here it is as "
     "many as there are episodes, up to 50, with the same scores",
     "--save-replay-buffer": "in the zoo --save-replay-buffer keeps the buffer; here train does",
-    "--truncate-last-trajectory": "in the zoo --truncate-last-trajectory is for HER, which no "
-    "command here trains",
+    "--truncate-last-trajectory": "in the zoo --truncate-last-trajectory cuts what HER's buffer "
+    "ends with; here train --resume takes the buffer as it was kept",
     "--exp-id": "in the zoo --exp-id is the number of a run; here it is part of the run folder's "
     "name: logs/ppo/CartPole-v1_1",
     "--reward-log": "in the zoo --reward-log writes a monitor file; here the returns are printed",
@@ -113,6 +147,30 @@ ANSWERS: dict[str, str | dict[str, str]] = {
     "--render",
 }
 """What is said of a flag of the zoo's that a command does not take; ``*``: the other commands."""
+PLOTS = (
+    ("-l", "--labels", "names the folders; here NAME=LOGS does"),
+    ("--input", "is a file of results; here the logs are read: LOGS"),
+    ("-k", "--key", "chooses a number of evaluations.npz; here it is the return"),
+    ("-max", "--max-timesteps", "ends the curves; here they go as far as every run does"),
+    ("-min", "--min-timesteps", "drops short runs; here all count, and short ones are named"),
+    ("-median", "--median", "shows medians; here the IQM stands in their place"),
+    ("-ci", "--ci-size", "is the intervals' level; here it is 95 %"),
+    ("-latex", "--latex", "sets figures in LaTeX; here tables/*.tex are written for it"),
+    *((*names, "asks for a figure; here all are drawn, and --engine rliable draws rliable's")
+      for names in (("-iqm", "--iqm"), ("-b", "--boxplot"), ("-r", "--rliable"),
+                    ("-vs", "--versus"), ("--skip-timesteps",))),
+    *((*names, "chooses; here every run below LOGS is taken in: give folders, and filter the page")
+      for names in (("-skip", "--skip-envs"), ("--keep-envs",), ("--skip-keys",),
+                    ("--keep-keys",), ("--merge",))),
+    *((*names, "is of one window; here figures/ has every figure as SVG and PNG")
+      for names in (("--no-million",), ("--no-display",), ("-loc", "--legend-loc"),
+                    ("--figsize",), ("--fontsize",), ("-print", "--print-n-trials"))),
+    *((*names, "is of training episodes; here curves are of evaluations over steps, and python -m "
+       "ppo_lab.zoo plot_train draws the others")
+      for names in (("-x", "--x-axis"), ("-y", "--y-axis"), ("-w", "--episode-window"))),
+)  # fmt: skip
+"""Names of a flag of the zoo's plots, and what ``report`` says of it."""
+HUB = ("-orga", "--organization", "-name", "--repo-name", "-m", "--commit-message")
 HYPERPARAMETERS = (
     *("learning-rate", "n-steps", "batch-size", "n-epochs", "gamma", "gae-lambda", "clip-range"),
     *("ent-coef", "vf-coef", "max-grad-norm", "target-kl"),
@@ -168,24 +226,44 @@ def _own(flag: str, flags: Collection[str]) -> str | None:
 
 
 def answer_for(words: Sequence[str], command: str, flags: Collection[str]) -> str | None:
-    """What is said of the first flag of a command line that is the zoo's alone; None: of none."""
+    """What is said of the first flag of a command line that is another's alone; None: of none."""
     for word in words:
         if word == "--":
             return None
         flag = _parts(word)[0]
         if not word.startswith("-") or flag in flags:
             continue
-        if flag.startswith("--wandb"):
-            flag = "--track"
-        row = next((row for row in SYNONYMS if flag in row), (flag,))
-        named = next((name for name in row if name in ANSWERS), flag)
-        answer = ANSWERS.get(named)
-        if isinstance(answer, dict):
-            answer = answer.get(command, answer.get("*"))
+        answer = _of_the_zoo(flag, command) or _of_another(flag, command)
         if answer is not None:
             return f"{flag}: {answer}"
-        if flag[2:] in HYPERPARAMETERS:
-            return f"{flag}: {_hyperparameter(flag[2:].replace('-', '_'), command)}"
+    return None
+
+
+def _of_the_zoo(flag: str, command: str) -> str | None:
+    row = next((row for row in SYNONYMS if flag in row), (flag,))
+    named = next((name for name in row if name in ANSWERS), flag)
+    answer = ANSWERS.get("--track" if flag.startswith("--wandb") else named)
+    if isinstance(answer, dict):
+        answer = answer.get(command, answer.get("*"))
+    if answer is None and command == "report":
+        plot = next((row for row in PLOTS if flag in row[:-1]), None)
+        answer = None if plot is None else f"in the zoo's plots {flag} {plot[-1]}"
+    if answer is None and flag in HUB:
+        answer = f"in the zoo {flag} is for the Hugging Face Hub, which no command here sends to"
+    return answer
+
+
+def _of_another(flag: str, command: str) -> str | None:
+    """Of a flag of our other commands, or of a hyperparameter, where it belongs."""
+    row = next((row for row in SYNONYMS if flag in row), (flag,))
+    having = [other for other, own in FLAGS.items() if own.intersection(row)]
+    if having:
+        own = next(name for name in row if name in FLAGS[having[0]])
+        name = "" if own == flag else f", as {own}"
+        listed = " and ".join(filter(None, (", ".join(having[:-1]), having[-1])))
+        return f"here {listed} {'has' if len(having) == 1 else 'have'} it{name}"
+    if flag[2:] in HYPERPARAMETERS:
+        return _hyperparameter(flag[2:].replace("-", "_"), command)
     return None
 
 
@@ -207,4 +285,5 @@ def other_spellings(flags: Collection[str], command: str) -> str:
     replaced = {flag: ours for (of, flag), ours in REPLACED.items() if of == command}
     rows += [f"{flag} for {' '.join(ours)}" for flag, ours in replaced.items() if ours]
     idle = [flag for flag, ours in replaced.items() if not ours]
-    return "; ".join([*rows, *([f"{', '.join(idle)}, which change nothing"] if idle else [])])
+    verb = "changes" if len(idle) == 1 else "change"
+    return "; ".join([*rows, *([f"{', '.join(idle)}, which {verb} nothing"] if idle else [])])

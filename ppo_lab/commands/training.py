@@ -40,6 +40,7 @@ from ppo_lab.runs.execution import check_run
 from ppo_lab.runs.folder import check_writable
 from ppo_lab.runs.folder_lock import FolderInUseError, Holder, folder_lock, holder_of
 from ppo_lab.runs.leftovers import sweep
+from ppo_lab.runs.made_by import note_command, noted_commands
 from ppo_lab.runs.named_code import import_packages
 from ppo_lab.runs.off_policy import check_has_buffer
 from ppo_lab.runs.recipe import EnvironmentRecipe
@@ -57,6 +58,7 @@ from ppo_lab.runs.resumable import (
 from ppo_lab.runs.saved_model import check_start
 from ppo_lab.runs.sb3_training import evaluation_recipe
 from ppo_lab.runs.session import Session
+from reports.logs.records import Command
 
 __all__ = [
     "FinishedRun",
@@ -215,13 +217,16 @@ def with_scale(run: PlannedRun) -> PlannedRun:
     return replace(run, config=replace(config, reference=as_record(scale)))
 
 
-def train_planned(run: PlannedRun, options: TrainOptions, console: Console) -> float:
+def train_planned(
+    run: PlannedRun, options: TrainOptions, console: Console, command: Command
+) -> float:
     """Train, and leave the run folder.
 
     Args:
         run: what to train.
         options: the command's.
         console: where its progress is shown.
+        command: as given, noted beside the run; beside a stopped run's, which came first.
 
     Returns:
         The score of the final policy.
@@ -238,12 +243,15 @@ def train_planned(run: PlannedRun, options: TrainOptions, console: Console) -> f
     try:
         with folder_lock(aside), tracked(options, run.config, run.folder.name) as writers:
             sweep(run.folder.parent, deep=False)
+            earlier = noted_commands(aside) if run.record else ()
+            note_command(aside, command, earlier)
             session = _session(run, options, [] if bar is None else [bar], writers)
             result = run_once(
                 run.config, run.folder, session, every, keep_checkpoints=bool(save_freq)
             )
             if result.reason is not None:
                 raise CommandError(f"the run failed ({run.folder / 'run.json'}): {result.reason}")
+            note_command(run.folder, command, earlier)
     except FolderInUseError as error:
         raise CommandError(_alive(error.holder, run.folder)) from None
     except KeyboardInterrupt:

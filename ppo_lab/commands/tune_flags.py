@@ -1,12 +1,10 @@
 """The flags of ``python -m ppo_lab.tune``."""
 
-from pathlib import Path
-
-import ppo_lab
-from ppo_lab.commands.executors import add_cluster_flags
+from ppo_lab.commands.executors import GRACE, add_cluster_flags
 from ppo_lab.commands.options import TuneOptions
 from ppo_lab.commands.parsing import any_case, whole
 from ppo_lab.commands.shared import CommandParser, add_environment_flags
+from ppo_lab.commands.shared_flags import add_shared, add_version
 from ppo_lab.commands.until_clear import add_until_clear_flags
 
 __all__ = ["DEFAULT_ENV", "PROGRAM", "tune_parser"]
@@ -40,17 +38,14 @@ def tune_parser() -> CommandParser:
     add_until_clear_flags(parser)
     add_environment_flags(parser)
     add_cluster_flags(parser)
-    parser.add_argument("--version", action="version", version=ppo_lab.__version__)
+    add_version(parser)
     return parser
 
 
 def _add_what(parser: CommandParser) -> None:
-    add = parser.add_argument_group("what is tuned").add_argument
-    add(
-        "--env",
-        default=DEFAULT_ENV,
-        help="Gymnasium's id, module:id, module:Class or file.py:Class (default: %(default)s)",
-    )
+    group = parser.add_argument_group("what is tuned")
+    add = group.add_argument
+    add_shared(group, "--env", default=DEFAULT_ENV)
     add(
         "--envs",
         nargs="+",
@@ -81,7 +76,8 @@ def _add_what(parser: CommandParser) -> None:
 
 
 def _add_budget(parser: CommandParser) -> None:
-    add = parser.add_argument_group("the budget").add_argument
+    group = parser.add_argument_group("the budget")
+    add = group.add_argument
     add(
         "--strategy",
         type=any_case,
@@ -99,11 +95,6 @@ def _add_budget(parser: CommandParser) -> None:
             "many as there are rollouts)",
         ),
         "trials": (24, "settings that Optuna proposes, per algorithm; more of them go on later"),
-        "timesteps": (
-            None,
-            "environment steps of each training run (default: the base's, or 3000)",
-        ),
-        "n-envs": (None, "parallel environments of each training run (default: the base's, or 8)"),
         "screen-seeds": (1, "tuning seeds that each trial is trained on"),
         "finalists": (
             4,
@@ -115,12 +106,14 @@ def _add_budget(parser: CommandParser) -> None:
             None,
             "test seeds behind each row of the table (default: 10, or as --until-clear finds)",
         ),
-        "episodes": (100, "evaluation episodes behind each score"),
-        "seed": (0, "decides every seed of the study"),
     }
+    add_shared(group, "--timesteps", "the base's, or 3000")
+    add_shared(group, "--n-envs", "the base's, or 8")
     for name, (default, meaning) in numbers.items():
         shown = meaning if default is None else f"{meaning} (default: %(default)s)"
         add(f"--{name}", type=whole, default=default, metavar="N", help=shown)
+    add_shared(group, "--episodes", default=100)
+    add_shared(group, "--seed", default=0)
 
 
 def _add_search(parser: CommandParser) -> None:
@@ -167,37 +160,17 @@ def _add_search(parser: CommandParser) -> None:
 
 
 def _add_making(parser: CommandParser) -> None:
-    add = parser.add_argument_group("how it is made").add_argument
-    add("--jobs", type=whole, metavar="N", help="processes, one core each (default: all cores)")
-    add(
-        "--run-timeout",
-        type=float,
-        metavar="SECONDS",
-        help="end a run that takes longer, which counts as failed (default: no limit)",
-    )
-    add(
-        "--storage",
-        metavar="URL",
-        help="Optuna's storage, such as postgresql://user@host/base, shared by the same command on "
-        "many machines (default: an SQLite file in the study's folder)",
-    )
-    add(
-        "--grace",
-        type=whole,
-        default=120,
-        metavar="SECONDS",
-        help="a machine that has been silent for this long is taken for lost, its trials retried; "
-        "a database that does not answer is waited for as long (default: 120)",
-    )
+    group = parser.add_argument_group("how it is made")
+    add_shared(group, "--jobs", "all cores")
+    add_shared(group, "--run-timeout", "no limit")
+    add_shared(group, "--storage", "an SQLite file in the study's folder")
+    add_shared(group, "--grace", default=GRACE)
 
 
 def _add_where(parser: CommandParser) -> None:
-    add = parser.add_argument_group("what is shown and kept").add_argument
-    add(
-        "--explain",
-        action="store_true",
-        help="print all numbers, every caution, and what each column means",
-    )
+    group = parser.add_argument_group("what is shown and kept")
+    add = group.add_argument
+    add_shared(group, "--explain")
     add(
         "--plots",
         action="store_true",
@@ -207,10 +180,4 @@ def _add_where(parser: CommandParser) -> None:
     add(
         "--study-name", metavar="NAME", help="folder and study (default: made from the environment)"
     )
-    add(
-        "--log-folder",
-        type=Path,
-        default=Path("logs"),
-        metavar="DIR",
-        help="where the study's folder goes (default: logs)",
-    )
+    add_shared(group, "--log-folder")

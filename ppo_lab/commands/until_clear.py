@@ -54,6 +54,7 @@ def add_until_clear_flags(parser: argparse.ArgumentParser) -> None:
             f"--{name.replace('_', '-')}",
             type=whole if isinstance(default, int) else float,
             default=None,
+            metavar="N" if isinstance(default, int) else "P",
             help=f"{meaning} (default: {default:g})",
         )
 

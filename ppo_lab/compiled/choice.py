@@ -21,12 +21,21 @@ from ppo_lab.ppo.action_masks import MaskedDictRolloutBuffer, MaskedRolloutBuffe
 from ppo_lab.ppo.buffers import SpecDictRolloutBuffer, SpecRolloutBuffer
 from ppo_lab.ppo.policies import SpecActorCriticPolicy, critic_optimizer_of, has_joint_optimizer
 from ppo_lab.ppo.torch_internals import GLOBAL_OPTIMIZER_HOOKS, OPTIMIZER_HOOKS, hook_reason
+from ppo_lab.ppo.value_scale import ScaledValue
+from ppo_lab.vec_env.games import GamesVecEnv
 from ppo_lab.worlds.as_written import replaced_on
 
 if TYPE_CHECKING:
     from ppo_lab.compiled.path import CompiledPath
 
-__all__ = ["BackendChoice", "may_serve", "why_not_compiled"]
+__all__ = [
+    "BackendChoice",
+    "adam_reason",
+    "may_serve",
+    "spaces_reason",
+    "state_reason",
+    "why_not_compiled",
+]
 
 ADAM = {
     "weight_decay": 0,
@@ -52,6 +61,7 @@ class BackendChoice:
     def __init__(self) -> None:
         self._path: CompiledPath | None = None
         self._said: str | None = None
+        self._said_of_games: str | None = None
 
     def path(
         self,
@@ -71,6 +81,7 @@ class BackendChoice:
         Raises:
             ArgumentError: ``backend="compiled"`` where it does not apply; says why.
         """
+        self._say_how_stepped(model)
         if backend == "torch":
             self._path = None
             if has_joint_optimizer(model.policy):
@@ -102,6 +113,14 @@ class BackendChoice:
             self._path.warm_up(measures_rollout_kl)
         return self._path
 
+    def _say_how_stepped(self, model: OnPolicyAlgorithm) -> None:
+        """Say once why games are stepped in Python, where they are."""
+        env = None if model.env is None else model.env.unwrapped
+        reason = env.why_in_python if isinstance(env, GamesVecEnv) else None
+        if reason is not None and reason != self._said_of_games and model.verbose >= 1:
+            print(f"Stepping the games in Python, because {reason}")
+        self._said_of_games = reason
+
     def _say(self, model: OnPolicyAlgorithm, message: str) -> None:
         if model.verbose >= 1 and message != self._said:
             print(message)
@@ -123,10 +142,9 @@ def may_serve(
         actions: likewise.
     """
     changed = any(name.startswith("features_extractor") for name in policy_kwargs)
-    changed |= bool(policy_kwargs.get("normalize_value"))
     of_dict = policy_class in SERVED_OF_DICT and bool(policy_kwargs.get("critic_only"))
     plain = (policy_class in SERVED_POLICIES or of_dict) and not changed
-    return plain and _spaces_reason(observations, actions) is None
+    return plain and spaces_reason(observations, actions) is None
 
 
 def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | None:
@@ -141,10 +159,9 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     """
     if overridden is not None:
         return f"{type(model).__name__} overrides {overridden}, which belongs to the torch path"
-    if (reason := getattr(model, "torch_only_reason", None)) is not None:
-        return str(reason)
-    if getattr(model, "normalize_value", False):
-        return "normalize_value=True, and the kernels regress on the targets as they are"
+    is_scaled = type(getattr(model.policy, "value_net", None)) is ScaledValue
+    if getattr(model, "normalize_value", False) != is_scaled:
+        return "normalize_value and the value's head, which was exchanged, do not agree"
     if model.device.type != "cpu":
         return f"the model is on {model.device}, and the kernels run on the CPU"
     if type(model.rollout_buffer) not in BUFFERS:
@@ -152,16 +169,17 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     if (method := replaced_on(model.rollout_buffer)) is not None:
         return f"the rollout buffer has a {method} of its own"
     return (
-        _spaces_reason(model.observation_space, model.action_space)
+        spaces_reason(model.observation_space, model.action_space)
         or why_not_plain(model.policy)  # type: ignore[arg-type]
         or _optimizers_reason(model.policy)  # type: ignore[arg-type]
     )
 
 
-def _spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> str | None:
+def spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> str | None:
+    """What of the spaces the kernels do not know."""
     if isinstance(observations, spaces.Dict):
         parts = observations.spaces.items()
-        reasons = ((key, _spaces_reason(part, actions)) for key, part in parts)
+        reasons = ((key, spaces_reason(part, actions)) for key, part in parts)
         return next((f"of {key!r} {reason}" for key, reason in reasons if reason), None)
     if not isinstance(observations, spaces.Discrete | spaces.Box):
         return f"the observations are a {type(observations).__name__}"
@@ -183,12 +201,13 @@ def _optimizers_reason(policy: SpecActorCriticPolicy) -> str | None:
     ):
         if type(optimizer) is not th.optim.Adam:
             return f"the optimiser is {type(optimizer).__name__}, not Adam"
-        if reason := _adam_reason(optimizer) or _state_reason(optimizer, network):
+        if reason := adam_reason(optimizer) or state_reason(optimizer, network):
             return JOINT if has_joint_optimizer(policy) else f"{name} {reason}"
     return None
 
 
-def _adam_reason(optimizer: th.optim.Adam) -> str | None:
+def adam_reason(optimizer: th.optim.Adam) -> str | None:
+    """What keeps an Adam from being a plain one."""
     if len(optimizer.param_groups) != 1:
         return "has several parameter groups"
     group = optimizer.param_groups[0]
@@ -202,7 +221,7 @@ def _adam_reason(optimizer: th.optim.Adam) -> str | None:
     return None
 
 
-def _state_reason(optimizer: th.optim.Adam, network: Sequence[nn.Parameter]) -> str | None:
+def state_reason(optimizer: th.optim.Adam, network: Sequence[nn.Parameter]) -> str | None:
     """What keeps an Adam from moving just this network, each parameter by the same step."""
     held = optimizer.param_groups[0]["params"]
     if len(held) != len(network) or {id(p) for p in held} != {id(p) for p in network}:

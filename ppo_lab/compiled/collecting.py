@@ -21,6 +21,7 @@ from ppo_lab.compiled.env_steps import (
     VecEnvSteps,
     is_untouched,
     quickest_steps,
+    rolls_out_games,
 )
 from ppo_lab.compiled.normalized_steps import NormalizedSteps
 from ppo_lab.compiled.packed_policy import PackedPolicy
@@ -30,9 +31,11 @@ from ppo_lab.compiled.watched_steps import WatchedSteps
 from ppo_lab.errors import NonFiniteError, broken_distribution
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.callbacks import check_finite, check_rollout
+from ppo_lab.ppo.policies import critic_only_of
 from ppo_lab.ppo.space_checks import check_indices
 from ppo_lab.vec_env.compiled import CompiledVecEnv
-from ppo_lab.worlds.rollout import CAUSES, OUTPUT, RolloutArrays, RolloutFailure
+from ppo_lab.vec_env.games import GamesVecEnv
+from ppo_lab.worlds.rollout import CAUSES, OUTPUT, RolloutArrays, RolloutFailure, RolloutOutcome
 
 __all__ = ["collect"]
 
@@ -101,6 +104,8 @@ def _pass_over(
             normalized.end()
     elif is_untouched(env, CompiledVecEnv):
         _roll_out(watched, player, env, buffer, stop)
+    elif rolls_out_games(env, player.layout, critic_only_of(watched.model.policy)):
+        _roll_out_games(watched, player, env, buffer, stop)
     else:
         steps = quickest_steps(env)
         if isinstance(steps, DirectSteps) and player.takes_rows_of(steps.observations):
@@ -119,13 +124,38 @@ def _roll_out(
     normalized: NormalizedSteps | None = None,
 ) -> None:
     assert isinstance(env, CompiledVecEnv)
-    model, n_steps = watched.model, stop - 1
     arrays = RolloutArrays(*(array[1:stop] for array in RolloutArrays.of(buffer)))
     statistics = None if normalized is None else normalized.statistics
     outcome = player.roll_out(env, arrays, stop, statistics)
     last = outcome.last_observations
     if normalized is not None:
         last = normalized.rolled_out(outcome)
+    _take_note(watched, env, outcome, last, stop - 1)
+
+
+def _roll_out_games(
+    watched: WatchedSteps, player: Player, env: VecEnv, buffer: SpecRolloutBuffer, stop: int
+) -> None:
+    assert isinstance(env, GamesVecEnv)
+    rows = np.zeros((stop - 1, buffer.n_envs, player.layout.row), np.float32)
+    arrays = RolloutArrays.beside(rows, buffer, slice(1, stop))
+    outcome = player.roll_out(env, arrays, stop)
+    seen, kept = env.observations_of(rows), buffer.observations
+    for key, part in seen.items() if isinstance(seen, dict) else ((None, seen),):
+        whole = kept[key] if isinstance(kept, dict) else kept
+        whole[1:stop] = part.reshape(whole[1:stop].shape)
+    _take_note(watched, env, outcome, outcome.last_observations, stop - 1)
+
+
+def _take_note(
+    watched: WatchedSteps,
+    env: CompiledVecEnv | GamesVecEnv,
+    outcome: RolloutOutcome,
+    last: Any,
+    n_steps: int,
+) -> None:
+    """Leave model and monitor as steps would have."""
+    model = watched.model
     if outcome.failure is not None:
         raise _not_finite(outcome.failure, model.num_timesteps, env.num_envs)
     model.num_timesteps += n_steps * env.num_envs

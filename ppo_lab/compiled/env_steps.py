@@ -8,11 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from ppo_lab.kernels.layout import Layout
+from ppo_lab.vec_env.games import GamesVecEnv, rolled_out
 from ppo_lab.vec_env.pool import PoolVecEnv
 from ppo_lab.vec_env.shared import GOING_ON
 from ppo_lab.worlds.as_written import Snapshot, changed_module, replaced_on
 
-__all__ = ["DirectSteps", "PoolSteps", "Step", "VecEnvSteps", "is_untouched", "quickest_steps"]
+__all__ = [
+    "DirectSteps",
+    "PoolSteps",
+    "Step",
+    "VecEnvSteps",
+    "is_untouched",
+    "quickest_steps",
+    "rolls_out_games",
+]
 
 
 class Step(NamedTuple):
@@ -129,6 +139,20 @@ def _kept(info: dict[str, Any]) -> dict[str, Any]:
 def is_untouched(env: VecEnv, kind: type[VecEnv]) -> bool:
     """Whether an environment is of a class itself, and nobody replaced a method on either."""
     return type(env) is kind and replaced_on(env) is None and _is_as_written(kind)
+
+
+def rolls_out_games(env: VecEnv, layout: Layout, critic_only: Sequence[str]) -> bool:
+    """Whether an environment of games can be rolled out in one call by a policy.
+
+    Args:
+        env: of any class.
+        layout: of the policy.
+        critic_only: the keys of observations that its critic alone sees.
+    """
+    if not rolled_out(type(env)) or not is_untouched(env, type(env)):
+        return False
+    assert isinstance(env, GamesVecEnv)
+    return env.rolls_out(layout, critic_only)
 
 
 _as_written: dict[type[VecEnv], Snapshot] = {}

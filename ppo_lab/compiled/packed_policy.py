@@ -13,10 +13,12 @@ from ppo_lab.compiled.rows import Rows
 from ppo_lab.kernels.alignment import aligned_zeros
 from ppo_lab.kernels.layout import Head, Layout
 from ppo_lab.kernels.settings import AdamSettings
+from ppo_lab.kernels.typing import Rollout
 from ppo_lab.kernels.update import Adam
 from ppo_lab.ppo.action_masks import MasksActions
 from ppo_lab.ppo.policies import SpecActorCriticPolicy, critic_only_of
 from ppo_lab.ppo.torch_internals import own_modules
+from ppo_lab.ppo.value_scale import ScaledValue
 
 __all__ = ["PackedPolicy", "layout_of"]
 
@@ -95,6 +97,30 @@ class PackedPolicy:
         """Copy the parameters into ``params``."""
         for place, parameter in zip(self._places, self._parameters, strict=True):
             self.params[place] = parameter.detach().numpy().ravel()
+
+    def scale_value(self) -> None:
+        """Let ``params`` put out V = μ + σ v where the critic learns v (Spec 14.4): for acting.
+
+        σ goes into the last layer's weights and μ + σ b in its bias' place, so that whatever acts
+        with ``params`` reads V. To learn v again: ``read``.
+        """
+        scale = self._policy.value_net
+        if isinstance(scale, ScaledValue):
+            mean, std = float(scale.mean), float(scale.std)
+            weight, bias = self._places[-2:]
+            self.params[weight] = std * self.params[weight].astype(np.float64)
+            self.params[bias] = mean + std * self.params[bias].astype(np.float64)
+
+    def to_learn(self, rollout: Rollout) -> Rollout:
+        """What the critic learns from: R̂ and the old V less μ, over σ, where it learns v."""
+        scale = self._policy.value_net
+        if not isinstance(scale, ScaledValue):
+            return rollout
+        old_values, returns = (
+            scale.normalize(th.from_numpy(values)).numpy()
+            for values in (rollout.old_values, rollout.returns)
+        )
+        return rollout._replace(old_values=old_values, returns=returns)
 
     def read_adam(self) -> tuple[AdamSettings, AdamSettings]:
         """Copy both optimisers' moments and steps into ``adam``.

@@ -76,9 +76,13 @@ class CompiledPath:
         )
 
     def parameters(self) -> tuple[Layout, NDArray[np.float32]]:
-        """The networks' shapes, and a copy of all parameters (P,) as they now are."""
-        self._packed.read()
+        """The networks' shapes, and a copy of all parameters (P,) as they now act."""
+        self._read_to_act()
         return self._packed.layout, self._packed.params.copy()
+
+    def _read_to_act(self) -> None:
+        self._packed.read()
+        self._packed.scale_value()
 
     def collect(
         self, env: VecEnv, callback: BaseCallback, buffer: SpecRolloutBuffer, n_steps: int
@@ -99,7 +103,7 @@ class CompiledPath:
         """
         model = self.model
         self._say_why_slower(why_by_its_own_code(env))
-        self._packed.read()
+        self._read_to_act()
         loop = collect(model, self._packed, env, callback, buffer, n_steps)
         if loop is None:
             return False
@@ -158,7 +162,7 @@ class CompiledPath:
             NonFiniteError: a loss or a gradient is not finite.
         """
         model, packed = self.model, self._packed
-        rollout = self._rollout()
+        rollout = packed.to_learn(self._rollout())
         n_samples = len(rollout.returns)
         # One draw an epoch from numpy's generator, as the buffer makes them.
         permutations = np.stack(

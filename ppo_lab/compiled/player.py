@@ -27,6 +27,7 @@ from ppo_lab.ppo.callbacks import check_finite, check_rollout
 from ppo_lab.ppo.space_checks import check_indices, check_shape
 from ppo_lab.ppo.torch_internals import copy_all, live_parts
 from ppo_lab.vec_env.compiled import CompiledVecEnv
+from ppo_lab.vec_env.games import GamesVecEnv, rolled_out
 from ppo_lab.worlds.rollout import RolloutArrays, RolloutOutcome
 
 __all__ = ["Player", "step_types"]
@@ -44,6 +45,7 @@ class Player:
     Attributes:
         actions: (T, K, n_actions) int64, or float32 before they are clipped to their Box.
         noise: (T, K, n_actions) float64, what decides them.
+        layout: of the policy.
         is_packed: False once somebody exchanged the policy's parameters, modules or hooks.
     """
 
@@ -59,7 +61,7 @@ class Player:
         self._binding, self.is_packed = _binding_of(packed, model.policy), True
         self.noise = draw_noise(packed, n_steps, n_envs)
         self.actions = np.zeros(self.noise.shape, layout.action_dtype)
-        self._params, self._layout, self._work = packed.params, layout, layout.workspace(n_envs)
+        self._params, self.layout, self._work = packed.params, layout, layout.workspace(n_envs)
         check_network(layout, self._params, self._work)
         check_array("values", buffer.values, (buffer.buffer_size, n_envs), written=True)
         check_array("log_probs", buffer.log_probs, (buffer.buffer_size, n_envs), written=True)
@@ -81,7 +83,7 @@ class Player:
     @cached_property
     def _arrays(self) -> StepArrays | None:
         """What a step's one call takes, checked once; None where it does not serve the buffer."""
-        seen, layout = self._buffer.observations, self._layout
+        seen, layout = self._buffer.observations, self.layout
         if isinstance(seen, dict):
             return None
         is_float = seen.dtype.kind == "f"
@@ -106,6 +108,7 @@ class Player:
         self.is_packed = self.is_packed and self._binding.holds
         if self.is_packed:
             self._binding.read()
+            self._packed.scale_value()
 
     def act(self, step: int, observations: Any) -> NDArray[Any]:
         """Choose the actions of one step, and write what belongs to it into the buffer.
@@ -135,7 +138,7 @@ class Player:
         masks = self._masks()
         if arrays is not None and is_served:
             if masks is not None:
-                arrays.inputs[:, self._layout.inputs :] = masks
+                arrays.inputs[:, self.layout.inputs :] = masks
             bad = run_step(step, *arrays)
         else:
             bad = self._act_on(step, self._encoded(observations, masks))
@@ -191,7 +194,7 @@ class Player:
         """Choose the actions of a step for (K, I) ``inputs``, whatever the buffer holds."""
         kept = self._buffer.values[step], self._buffer.log_probs[step]
         rows = self.noise[step], self._work, self.actions[step], *kept
-        return run_act(self._params, self._layout.plan, inputs, *rows)
+        return run_act(self._params, self.layout.plan, inputs, *rows)
 
     def choose(
         self, step: int, observations: Any
@@ -211,7 +214,7 @@ class Player:
         n_envs, inputs = self._buffer.n_envs, self._encoded(observations, self._masks())
         values, log_probs = np.empty(n_envs, np.float32), np.empty(n_envs, np.float32)
         chosen, noise = self.actions[step], self.noise[step]
-        plan = self._layout.plan
+        plan = self.layout.plan
         bad = run_act(self._params, plan, inputs, noise, self._work, chosen, values, log_probs)
         if bad >= 0:
             self._refuse(step, observations)
@@ -236,12 +239,12 @@ class Player:
             return valued.numpy().reshape(-1)
         inputs = self._packed.rows(observations)
         values = np.empty(len(inputs), np.float32)
-        predict_values(self._params, self._layout, inputs, self._work, values)
+        predict_values(self._params, self.layout, inputs, self._work, values)
         return values
 
     def roll_out(
         self,
-        env: CompiledVecEnv,
+        env: CompiledVecEnv | GamesVecEnv,
         arrays: RolloutArrays,
         stop: int,
         normalized: tuple[NDArray[np.float64], NDArray[np.float32]] | None = None,
@@ -250,9 +253,10 @@ class Player:
         model, starts = self._model, self._model._last_episode_starts
         assert starts is not None
         layout, noise = self._packed.layout, self.noise[1:stop]
-        outcome: RolloutOutcome = env.rollout(
-            layout, self._params, arrays, starts, noise, model.gamma, normalized
-        )
+        rules = layout, self._params, arrays, starts, noise, model.gamma
+        if isinstance(env, GamesVecEnv):
+            return env.rollout(*rules)
+        outcome: RolloutOutcome = env.rollout(*rules, normalized)
         return outcome
 
     def for_the_environment(self, step: int) -> NDArray[Any]:
@@ -318,7 +322,8 @@ def step_types(
     env = model.get_env()
     if isinstance(seen, dict):
         return None
-    if seen.dtype not in SERVED or (env is not None and isinstance(env.unwrapped, CompiledVecEnv)):
+    inner = None if env is None else env.unwrapped
+    if seen.dtype not in SERVED or isinstance(inner, CompiledVecEnv) or rolled_out(type(inner)):
         return None
     if isinstance(space, spaces.Box):
         return seen.dtype, bounds_type(space)

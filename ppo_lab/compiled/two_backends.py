@@ -48,8 +48,7 @@ class TwoBackendAlgorithm(OnPolicyAlgorithm):
         if self._asked_device != "auto" or self.backend == "torch" or self.device.type == "cpu":
             return
         shown = self.observation_space, self.action_space
-        by_torch = self.use_sde or getattr(self, "torch_only_reason", None) is not None
-        if not by_torch and may_serve(self.policy_class, self.policy_kwargs, *shown):
+        if not self.use_sde and may_serve(self.policy_class, self.policy_kwargs, *shown):
             if self.verbose >= 1:
                 print(f"Using cpu device, where the kernels run, in the place of {self.device}")
             self.device = th.device("cpu")

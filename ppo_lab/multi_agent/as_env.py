@@ -1,15 +1,23 @@
 """A game as one Gymnasium environment, for who looks at it, draws it or plays it at random."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.multi_agent.game import Game
 from ppo_lab.multi_agent.making import game_maker
 from ppo_lab.multi_agent.views import Critic, View, common_spaces
+from ppo_lab.vec_env.random_actions import sample_of
 
 __all__ = ["GameEnv"]
+
+COUNTED = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
 class GameEnv(gym.Env[Any, Any]):
@@ -17,7 +25,8 @@ class GameEnv(gym.Env[Any, Any]):
 
     Its spaces are those of one agent, as ``make_parallel_vec_env`` shows them. ``step`` takes the
     first agent's action and draws the others' uniformly; the reward is the mean over all agents, so
-    that a random policy's return is the random team's. Nobody trains in it.
+    that a random policy's return is the random team's; of a game with masks each action that it
+    allows. Nobody trains in it.
 
     Args:
         game_id: as for ``make_parallel_vec_env``.
@@ -28,10 +37,13 @@ class GameEnv(gym.Env[Any, Any]):
 
     Attributes:
         game: the game.
+        action_masks: which actions the first agent may take next, (n,); of games with masks alone.
 
     Raises:
         ArgumentError: no such game, or its agents differ.
     """
+
+    action_masks: Callable[[], npt.NDArray[np.bool_]]
 
     def __init__(
         self,
@@ -50,6 +62,8 @@ class GameEnv(gym.Env[Any, Any]):
             self.game.env.close()
             raise
         self.observation_space, self.action_space = self._view.space, action
+        if isinstance(action, COUNTED) and self.game.has_masks:
+            self.action_masks = partial(self.game.allowed, 0)
         self.render_mode = render_mode
         self.metadata = dict(getattr(self.game.env, "metadata", {}))
 
@@ -66,10 +80,15 @@ class GameEnv(gym.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the game; it ends, terminated, when nobody is left."""
         n_agents = len(self.game.agents)
-        actions = {0: action} | {i: self.action_space.sample() for i in range(1, n_agents)}
+        actions = {0: action} | {i: self._drawn(i) for i in range(1, n_agents)}
         step = self.game.step(actions)
         reward = float(step.rewards.mean())
         return self._first(step.observations), reward, step.is_over, False, {}
+
+    def _drawn(self, agent: int) -> Any:
+        if not hasattr(self, "action_masks"):
+            return self.action_space.sample()
+        return sample_of(self.action_space, self.game.allowed(agent))
 
     def render(self) -> Any:
         """The game's picture."""

@@ -9,6 +9,8 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
 from ppo_lab.errors import ArgumentError
+from ppo_lab.multi_agent.masks import ACTION_MASK, as_mask, has_mask, split, without_mask
+from ppo_lab.ppo.action_masks import mask_sizes
 
 __all__ = ["Game", "GameStep", "check_parallel"]
 
@@ -42,6 +44,8 @@ class Game:
 
     Attributes:
         agents: ``possible_agents``, in their order.
+        observation_spaces: of each agent, without the ``action_mask`` that may be in it.
+        action_spaces: of each agent.
         live: (A,) bool, who acts at the next step.
 
     Raises:
@@ -54,10 +58,13 @@ class Game:
         self.env = env
         self.agents: tuple[Any, ...] = tuple(env.possible_agents)
         self._index = {agent: index for index, agent in enumerate(self.agents)}
-        self.observation_spaces = [env.observation_space(agent) for agent in self.agents]
+        self._given_spaces = [env.observation_space(agent) for agent in self.agents]
+        self.observation_spaces = [without_mask(space) for space in self._given_spaces]
         self.action_spaces = [env.action_space(agent) for agent in self.agents]
         self.live = np.zeros(len(self.agents), np.bool_)
         self._left = np.zeros(len(self.agents), np.bool_)
+        self._masks: list[Any] = [None] * len(self.agents)
+        self._gives_masks = any(map(has_mask, self._given_spaces))
         self._steps = 0
         self._has_begun = False
 
@@ -77,6 +84,7 @@ class Game:
             self._observation(observations, index) if self.live[index] else None
             for index in range(len(self.agents))
         ]
+        self._note_masks(infos)
         return seen, [infos.get(agent) or {} for agent in self.agents]
 
     def step(self, actions: npt.NDArray[Any] | Mapping[int, Any]) -> GameStep:
@@ -107,7 +115,38 @@ class Game:
         self._left |= ended
         self.live &= ~ended
         self._let_in(observations, step)
+        self._note_masks(infos)
         return step._replace(is_over=not (self.live.any() or self._goes_on))
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether it says which actions are allowed; one that might in infos is begun for that."""
+        if not (self._gives_masks or self._has_begun):
+            self.reset(None, None)
+        return self._gives_masks
+
+    def allowed(self, index: int) -> npt.NDArray[np.bool_]:
+        """Which actions an agent may take next, (n,); all of them where it takes none.
+
+        Raises:
+            ArgumentError: :func:`~ppo_lab.multi_agent.masks.as_mask` refuses what the game says.
+        """
+        space = self.action_spaces[index]
+        if not self.live[index]:
+            return np.ones(sum(mask_sizes(space)), np.bool_)
+        whose = f"{self.agents[index]!r} in {self} after step {self._steps}"
+        return as_mask(self._masks[index], space, whose)
+
+    def split(self, index: int, given: Any) -> tuple[Any, Any]:
+        """What an agent sees of an observation that the game gave it, and its mask, or None."""
+        return split(given, self._given_spaces[index])
+
+    def _note_masks(self, infos: Mapping[Any, Any]) -> None:
+        """Note the masks that infos bring, of agents whose observations bring none."""
+        for index, agent in enumerate(self.agents):
+            if not has_mask(self._given_spaces[index]):
+                self._masks[index] = (infos.get(agent) or {}).get(ACTION_MASK)
+                self._gives_masks |= self._masks[index] is not None
 
     def state(self) -> Any:
         """The game's state, of which every agent's part is seen.
@@ -131,6 +170,10 @@ class Game:
 
     def __str__(self) -> str:
         return f"the game {self.env}"
+
+    def stand_at(self, n_steps: int) -> None:
+        """Take note that compiled code took so many steps of the present episode."""
+        self._steps = n_steps
 
     # ------------------------------------------------------------------ checks
 
@@ -179,9 +222,7 @@ class Game:
                 f"{_names(self.env.possible_agents)} in the place of {_names(self.agents)}: "
                 "expected the same in every episode; an agent may be absent from one"
             )
-        for agent, *known in zip(
-            self.agents, self.observation_spaces, self.action_spaces, strict=True
-        ):
+        for agent, *known in zip(self.agents, self._given_spaces, self.action_spaces, strict=True):
             now = self.env.observation_space(agent), self.env.action_space(agent)
             for what, space, before in zip(("observation", "action"), now, known, strict=True):
                 if space is not before and space != before:
@@ -219,19 +260,23 @@ class Game:
     def _observation(self, observations: Mapping[Any, Any], index: int) -> Any:
         seen, space = (
             self._entry("observations", observations, index),
-            self.observation_spaces[index],
+            self._given_spaces[index],
         )
         parts = {"": (seen, space)}
         if isinstance(space, spaces.Dict):
             parts = {key: (seen[key], part) for key, part in space.spaces.items()}
-        for part, its_space in parts.values():
+        for key, (part, its_space) in parts.items():
             if np.shape(part) != its_space.shape:
+                what = repr(key) if key else "an observation"
                 raise ArgumentError(
-                    f"{self} showed {self.agents[index]!r} an observation of shape "
+                    f"{self} showed {self.agents[index]!r} {what} of shape "
                     f"{np.shape(part)} after step {self._steps}: expected {its_space.shape}, as "
                     "its observation space says"
                 )
-        return seen
+        rest, mask = self.split(index, seen)
+        if mask is not None:
+            self._masks[index] = mask
+        return rest
 
 
 def check_parallel(env: Any) -> None:

@@ -140,21 +140,34 @@ class GroupsPPO:
         return list(self.models.items())
 
     def predict(
-        self, observations: Mapping[str, Any], deterministic: bool = False
+        self,
+        observations: Mapping[str, Any],
+        deterministic: bool = False,
+        action_masks: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """What agents do, as ``game.step`` takes it.
 
         Args:
-            observations: agent → what it sees, for the agents that are in the game.
+            observations: agent → what the game shows it, for the agents that are in the game.
             deterministic: as for SB3.
+            action_masks: agent → which actions it may take, of groups with ``mask_actions``; what
+                an observation says itself need not be here.
         """
         actions = {}
         for name, agents in self.groups.items():
             for index, agent in enumerate(agents):
                 if agent in observations:
-                    seen = self.envs[name].view.of_actor(index, observations[agent])
-                    actions[agent], _ = self.models[name].predict(seen, deterministic=deterministic)
+                    seen, mask = self.envs[name].split(index, observations[agent])
+                    mask = (action_masks or {}).get(agent, mask)
+                    actions[agent] = self._chosen(name, index, seen, mask, deterministic)
         return actions
+
+    def _chosen(self, name: str, index: int, seen: Any, mask: Any, deterministic: bool) -> Any:
+        """The action of one agent of a group, of what it sees without its mask."""
+        model = self.models[name]
+        how = {"action_masks": mask} if model.mask_actions else {}
+        shown = self.envs[name].view.of_actor(index, seen)
+        return model.predict(shown, deterministic=deterministic, **how)[0]
 
     def evaluate(
         self, n_episodes: int = 10, seed: int | None = None, deterministic: bool = True
@@ -171,16 +184,23 @@ class GroupsPPO:
             seen, _ = game.reset(seed if episode == 0 else None, None)
             is_over = False
             while not is_over:
-                live = {
-                    a: o for a, o, in_it in zip(game.agents, seen, game.live, strict=True) if in_it
-                }
-                chosen = self.predict(live, deterministic)
-                step = game.step({i: chosen.get(agent) for i, agent in enumerate(game.agents)})
+                step = game.step(self._choices(game, seen, deterministic))
                 returns[episode] += step.rewards
                 seen, is_over = step.observations, step.is_over
         env.close()
         by_agent = dict(zip(map(str, game.agents), returns.T.copy(), strict=True))
         return {**by_agent, TEAM: returns.mean(axis=1)}
+
+    def _choices(self, game: Game, seen: Sequence[Any], deterministic: bool) -> dict[int, Any]:
+        """The actions of a game's live agents, by their numbers, of what each of all sees."""
+        chosen: dict[int, Any] = {}
+        for name, agents in self.groups.items():
+            for index, agent in enumerate(agents):
+                number = game.agents.index(agent)
+                if game.live[number]:
+                    mask = game.allowed(number) if self.models[name].mask_actions else None
+                    chosen[number] = self._chosen(name, index, seen[number], mask, deterministic)
+        return chosen
 
     def save(self, path: str | Path) -> None:
         """Write a folder: ``GROUP.zip`` of every group, and which agents are whose."""

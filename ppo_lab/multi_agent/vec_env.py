@@ -1,7 +1,9 @@
 """Copies of a game of several agents as SB3's ``VecEnv``: a column an agent and copy (Spec 14)."""
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,18 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 from ppo_lab.errors import ArgumentError
 from ppo_lab.multi_agent.game import Game, GameStep
 from ppo_lab.multi_agent.views import Critic, View, common_spaces
+from ppo_lab.vec_env.games import GamesVecEnv
 from ppo_lab.vec_env.monitor_files import MonitorFiles
-from ppo_lab.vec_env.partly_sampled import PartlySampledVecEnv
 from ppo_lab.vec_env.shared import GOING_ON, STATISTICS_DIGITS, chosen_copies
 
 __all__ = ["TEAM", "ParallelVecEnv"]
 
+ACTION_MASKS = "action_masks"
 TEAM = "team"
 """Where an info has the statistics of a whole game."""
 
 
-class ParallelVecEnv(PartlySampledVecEnv):
+class ParallelVecEnv(GamesVecEnv):
     """n copies of a game of A agents as N = n·A columns; agent a of copy k is column k·A + a.
 
     Every column is a stream of its own (Spec 14.2): what its agent sees, its reward, its end, with
@@ -53,7 +56,6 @@ class ParallelVecEnv(PartlySampledVecEnv):
     Attributes:
         agents: the names of the A agents.
         view: how what a game shows becomes rows.
-        games: the copies' environments.
         reset_infos: the info of each column's latest reset.
 
     Raises:
@@ -78,7 +80,7 @@ class ParallelVecEnv(PartlySampledVecEnv):
         first = self._games[0]
         if any(game.agents != first.agents for game in self._games):
             raise ArgumentError(f"the copies of {first} have different agents: expected the same")
-        self.agents, self.games = first.agents, [game.env for game in self._games]
+        self.agents, self._envs = first.agents, [game.env for game in self._games]
         self.monitor, self.training = monitor, training
         n_agents = len(self.agents)
         self._columns = [slice(k * n_agents, (k + 1) * n_agents) for k in range(len(games))]
@@ -119,6 +121,21 @@ class ParallelVecEnv(PartlySampledVecEnv):
         """``sampled``, for who leaves the other rows out of all that is learned."""
         self._was_asked = True
         return self.sampled
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """Which actions each column may take next, (N, n), as its game says; all, where it is gone.
+
+        ``env_method("action_masks")`` asks for it too, as sb3-contrib does.
+
+        Raises:
+            ArgumentError: a game gives an agent no mask, or none that can be.
+        """
+        pairs = itertools.product(self._games, range(len(self.agents)))
+        return np.stack([game.allowed(agent) for game, agent in pairs])
+
+    def split(self, agent: int, given: Any) -> tuple[Any, Any]:
+        """What an agent sees of an observation that a game gave it, and its mask, or None."""
+        return self._games[0].split(agent, given)
 
     # ------------------------------------------------------------------ stepping
 
@@ -242,18 +259,23 @@ class ParallelVecEnv(PartlySampledVecEnv):
 
     def close(self) -> None:
         """Close all games, and the monitor files."""
-        for env in self.games:
+        for env in self._envs:
             env.close()
         if self._files:
             self._files.close()
 
     # ------------------------------------------------------------------ the copies
 
+    @property
+    def games(self) -> list[Any]:
+        """The copies' environments."""
+        return self._envs
+
     def get_images(self) -> Sequence[npt.NDArray[Any] | None]:
         """One picture (height, width, 3) uint8 a game; Nones unless made with ``rgb_array``."""
         if self.render_mode != "rgb_array":
-            return [None] * len(self.games)
-        return [env.render() for env in self.games]
+            return [None] * len(self._envs)
+        return [env.render() for env in self._envs]
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """The attribute of each chosen column's game; the two spaces are the column's.
@@ -264,6 +286,9 @@ class ParallelVecEnv(PartlySampledVecEnv):
         chosen = chosen_copies(self, indices)
         if attr_name in ("observation_space", "action_space"):
             return [getattr(self, attr_name)] * len(chosen)
+        if attr_name == ACTION_MASKS and self._games[0].has_masks:
+            pairs = (divmod(index, len(self.agents)) for index in chosen)
+            return [partial(self._games[copy].allowed, agent) for copy, agent in pairs]
         return [getattr(_holder(self._game_of(index), attr_name), attr_name) for index in chosen]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
@@ -285,6 +310,8 @@ class ParallelVecEnv(PartlySampledVecEnv):
         """
         results: dict[int, Any] = {}
         chosen = chosen_copies(self, indices)
+        if method_name == ACTION_MASKS and self._games[0].has_masks:
+            return list(self.action_masks()[chosen])
         for index in chosen:
             copy = index // len(self.agents)
             if copy not in results:
@@ -302,7 +329,7 @@ class ParallelVecEnv(PartlySampledVecEnv):
         ]
 
     def _game_of(self, column: int) -> Any:
-        return self.games[column // len(self.agents)]
+        return self._envs[column // len(self.agents)]
 
     def _whole_games(self, indices: VecEnvIndices, what: str) -> list[Any]:
         chosen = set(chosen_copies(self, indices))

@@ -29,6 +29,8 @@ class View:
 
     Attributes:
         space: of a row.
+        has_state: whether rows have the game's state.
+        has_one_hot: whether they have a one-hot vector of which agent it is.
 
     Raises:
         ArgumentError: another critic; a key that is there already; no state.
@@ -41,10 +43,10 @@ class View:
             raise ArgumentError(f"critic={critic!r}: expected one of 'own', 'central'")
         self._n_agents = len(game.agents)
         self.has_state, self._indicated = critic == "central", agent_indicator
-        self._one_hot = agent_indicator and _is_flat(observation)
-        shown = _with_one_hot(observation, self._n_agents) if self._one_hot else observation
+        self.has_one_hot = agent_indicator and _is_flat(observation)
+        shown = _with_one_hot(observation, self._n_agents) if self.has_one_hot else observation
         added: dict[str, spaces.Space[Any]] = {}
-        if agent_indicator and not self._one_hot:
+        if agent_indicator and not self.has_one_hot:
             added[AGENT] = spaces.Discrete(self._n_agents)
         if self.has_state:
             added[STATE] = _state_space(game)
@@ -81,7 +83,7 @@ class View:
         if not isinstance(self.space, spaces.Dict):
             return np.asarray(self._flat(agent, seen), self.space.dtype)
         own = dict(seen) if self._is_dict else {OBSERVATION: self._flat(agent, seen)}
-        if AGENT in self.space.spaces and not self._one_hot:
+        if AGENT in self.space.spaces and not self.has_one_hot:
             own[AGENT] = agent
         return {key: np.asarray(part, self.space[key].dtype) for key, part in own.items()}
 
@@ -98,7 +100,7 @@ class View:
         rows[STATE][row][live] = state
 
     def _flat(self, agent: int, seen: Any) -> Any:
-        if not self._one_hot:
+        if not self.has_one_hot:
             return seen
         return np.concatenate([seen, np.arange(self._n_agents) == agent])
 

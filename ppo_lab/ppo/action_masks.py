@@ -38,6 +38,7 @@ __all__ = [
     "MasksActionsMultiInput",
     "check_has_masks",
     "check_masks",
+    "mask_sizes",
     "with_masks",
     "with_stored_masks",
     "without_masks",
@@ -84,7 +85,7 @@ class MaskSource:
         except ValueError as error:  # numpy's: rows of different lengths
             raise ArgumentError(
                 f"action_masks of different lengths at step {step}: expected a flat list of "
-                f"{sum(_sizes(self._space))} truth values of each environment"
+                f"{sum(mask_sizes(self._space))} truth values of each environment"
             ) from error
         self._at = step
         self._acted_under = check_masks(masks, self._space, self._env.num_envs, step)
@@ -106,7 +107,8 @@ def check_has_masks(env: VecEnv) -> None:
     if not is_masking_supported(env):
         raise ArgumentError(
             "mask_actions=True on environments without action_masks(): give them the method, "
-            "or wrap them in sb3-contrib's ActionMasker"
+            "or wrap them in sb3-contrib's ActionMasker; of a game's agents, give the observations "
+            "or infos an action_mask"
         )
 
 
@@ -128,7 +130,7 @@ def check_masks(
     Raises:
         ArgumentError: of another shape, with other numbers than 0 and 1, or with no action allowed.
     """
-    sizes = _sizes(space)
+    sizes = mask_sizes(space)
     table = np.asarray(masks)
     at = "" if step is None else f" at step {step}"
     rowwise = rows == 1 or table.shape[:1] == (rows,)
@@ -148,7 +150,12 @@ def check_masks(
     return allowed
 
 
-def _sizes(space: spaces.Space[Any]) -> list[int]:
+def mask_sizes(space: spaces.Space[Any]) -> list[int]:
+    """How many truth values a mask has for each part of an action.
+
+    Raises:
+        ArgumentError: the actions cannot be counted.
+    """
     if isinstance(space, spaces.Discrete):
         return [int(space.n)]
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
@@ -181,7 +188,7 @@ class MasksActions(SpecActorCriticPolicy):
     _masks: NDArray[np.bool_] | th.Tensor | None = None
 
     def _build(self, lr_schedule: Schedule) -> None:
-        sizes = _sizes(self.action_space)
+        sizes = mask_sizes(self.action_space)
         if isinstance(self.action_space, spaces.MultiBinary):
             self.action_dist = MultiCategoricalDistribution(sizes)  # two logits a bit, not one
         super()._build(lr_schedule)
@@ -194,7 +201,7 @@ class MasksActions(SpecActorCriticPolicy):
         assert isinstance(distribution, MaskableDistribution)
         if self._masks is None:
             raise ArgumentError(WITHOUT_MASKS)
-        _check_rows(self._masks, len(latent_pi), sum(_sizes(self.action_space)))
+        _check_rows(self._masks, len(latent_pi), sum(mask_sizes(self.action_space)))
         distribution.apply_masking(self._masks)
         return distribution
 
@@ -259,7 +266,7 @@ class MasksActions(SpecActorCriticPolicy):
         """
         if action_masks is not None:
             table = np.asarray(action_masks)
-            of_one = table.size == sum(_sizes(self.action_space))
+            of_one = table.size == sum(mask_sizes(self.action_space))
             rows = 1 if of_one or table.ndim == 0 else len(table)
             action_masks = check_masks(table, self.action_space, rows)
         with self._under(action_masks):
@@ -291,7 +298,7 @@ def with_masks(policy_class: type[BasePolicy], action_space: spaces.Space[Any]) 
     Raises:
         ArgumentError: any other policy, or actions that cannot be counted.
     """
-    _sizes(action_space)
+    mask_sizes(action_space)
     if issubclass(policy_class, MasksActions):
         return policy_class
     if policy_class not in _MASKED:

@@ -13,7 +13,10 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.advantages import gae, lambda_returns
 from ppo_lab.ppo.callbacks import check_finite
 
-__all__ = ["EpisodeSums", "Estimates", "StreamRecorder", "stream_estimates"]
+__all__ = ["COST", "EpisodeSums", "Estimates", "StreamRecorder", "stream_estimates"]
+
+COST = "cost"
+"""Where an environment puts a step's cost in its info."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ class StreamRecorder(BaseCallback):
         sums: key → its sums over episodes.
 
     Raises:
-        ArgumentError: an info lacks a key, or has no number there; says at which step.
+        ArgumentError: an info lacks a key, has no number there, or a cost below 0; says at which
+            step.
         NonFiniteError: it is NaN or infinite.
     """
 
@@ -119,6 +123,8 @@ class StreamRecorder(BaseCallback):
             ]
             self.rewards[key][self._step] = row
             check_finite(f"info[{key!r}]", self.rewards[key][self._step], self.model.num_timesteps)
+            if key == COST:
+                self._check_costs(self.rewards[key][self._step])
             self.sums[key].add(self.rewards[key][self._step], dones)
         self.ends[self._step] = dones
         for index in np.flatnonzero(dones).tolist():
@@ -127,6 +133,15 @@ class StreamRecorder(BaseCallback):
                 self.cuts.append((self._step, index, last))
         self._step += 1
         return True
+
+    def _check_costs(self, costs: NDArray[np.float32]) -> None:
+        """A cost below 0 would be a reward, under which no limit ever binds."""
+        if (costs < 0).any():
+            index = int(np.argmin(costs))
+            raise ArgumentError(
+                f"info[{COST!r}] of environment {index} at step {self.model.num_timesteps} is "
+                f"{costs[index]}: expected a number ≥ 0, what the step costs rather than earns"
+            )
 
     def _sampled(self, n_envs: int) -> NDArray[np.bool_]:
         """Which environments did not spend the step on their reset."""

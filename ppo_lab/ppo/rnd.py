@@ -28,6 +28,8 @@ INTRINSIC_REWARD = "intrinsic_reward"
 """Where ``VecRND`` puts the bonus in each step's info."""
 CLIP = 5.0
 """Whitened observations are clipped to ±5."""
+MOST_STATES = 4096
+"""Of a Discrete space whose errors are computed all at once."""
 
 
 class RunningMoments(nn.Module):
@@ -52,16 +54,18 @@ class RunningMoments(nn.Module):
         self.register_buffer("variance", th.ones(shape, dtype=th.float64))
         self.register_buffer("count", th.zeros((), dtype=th.float64))
 
-    def update(self, samples: th.Tensor) -> None:
+    def update(self, samples: NDArray[Any]) -> None:
         """Take in (B, …) samples."""
-        samples = samples.to(self.mean.dtype)
-        n, mean = len(samples), samples.mean(dim=0)
-        total = self.count + n
-        delta = mean - self.mean
-        squares = samples.var(dim=0, unbiased=False) * n + self.variance * self.count
-        self.variance.copy_((squares + delta.square() * self.count * n / total) / total)
-        self.mean.add_(delta * n / total)
-        self.count.copy_(total)
+        samples = np.asarray(samples, np.float64)
+        n, count = len(samples), self.count.item()
+        total = count + n
+        # On NumPy: a step of few environments would spend its time in starting torch's operations.
+        old, variance = (part.cpu().numpy() for part in (self.mean, self.variance))
+        delta = samples.mean(axis=0) - old
+        squares = samples.var(axis=0) * n + variance * count
+        self.variance.copy_(th.as_tensor((squares + delta**2 * (count * n / total)) / total))
+        self.mean.copy_(th.as_tensor(old + delta * (n / total)))
+        self.count.fill_(total)
 
 
 class RandomNetworkDistillation(nn.Module):
@@ -104,6 +108,7 @@ class RandomNetworkDistillation(nn.Module):
             raise ArgumentError(f"net_arch={net_arch!r} of RND: expected layer sizes ≥ 1")
         super().__init__()
         self.space, self.n_epochs = observation_space, n_epochs
+        self._known: tuple[list[tuple[th.Tensor, int]], NDArray[np.float64]] | None = None
         n_inputs = get_flattened_obs_dim(observation_space)
         self.observations, self.returns = RunningMoments((n_inputs,)), RunningMoments()
         self.target = _network(observation_space, n_inputs, net_arch, output_size)
@@ -122,7 +127,7 @@ class RandomNetworkDistillation(nn.Module):
 
     @th.no_grad()
     def bonus(self, observations: Any, carry: NDArray[np.float64], gamma: float) -> Any:
-        """The normalised bonus of one step's observations, which the statistics take in first.
+        """The normalised bonus of one step's observations; their discounted sum is taken in first.
 
         Args:
             observations: (N, …) s', finite.
@@ -131,23 +136,44 @@ class RandomNetworkDistillation(nn.Module):
             gamma: their discount.
 
         Returns:
-            (N,) float64: the bonus over the running std of its discounted sum.
+            (N,) float64: the bonus over the running std of its discounted sum. 0 before the first
+            :meth:`fit`, which is when there are statistics to whiten observations with.
 
         Raises:
             NonFiniteError: the bonus is NaN or infinite.
         """
-        self.observations.update(self._vectors(observations))
-        raw = self.errors(observations).double().cpu().numpy()
+        if not self.observations.count:
+            return np.zeros(len(carry))
+        raw = self._errors_now(observations)
         if not np.isfinite(raw).all():
             raise NonFiniteError("RND's bonus is NaN or infinite: lower its learning_rate")
         carry *= gamma
         carry += raw
-        self.returns.update(th.as_tensor(carry, device=self.returns.mean.device))
+        self.returns.update(carry)
         return raw / np.sqrt(self.returns.variance.item() + 1e-8)
 
+    def _errors_now(self, observations: Any) -> NDArray[np.float64]:
+        """:meth:`errors` as an array; of few states all at once, until something changes them."""
+        if not isinstance(self.space, spaces.Discrete) or self.space.n > MOST_STATES:
+            return self.errors(observations).double().cpu().numpy()
+        known = self._known
+        if known is None or any(part._version != version for part, version in known[0]):
+            parts = [*self.predictor.parameters(), *self.target.parameters()]
+            parts += self.observations.buffers()
+            every = self.errors(np.arange(self.space.n)).double().cpu().numpy()
+            # torch counts the changes of a tensor in place
+            known = self._known = [(part, part._version) for part in parts], every
+        return known[1][np.asarray(observations).reshape(-1)]
+
     def fit(self, observations: Any, batch_size: int) -> float:
-        """Train f̂ towards f on (B, …) observations; returns the mean of ‖f̂ − f‖² while at it."""
-        losses, count = [], len(self._vectors(observations))
+        """Take (B, …) observations into the statistics, then train f̂ towards f on them.
+
+        Returns:
+            The mean of ‖f̂ − f‖² while at it.
+        """
+        vectors = self._vectors(observations).cpu().numpy()
+        self.observations.update(vectors)
+        losses, count = [], len(vectors)
         for _ in range(self.n_epochs):
             order = np.random.permutation(count)  # noqa: NPY002 - SB3's generator
             for start in range(0, count, batch_size):

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
-from stable_baselines3.common.torch_layers import MlpExtractor
+from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
 from stable_baselines3.common.utils import obs_as_tensor
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its customary name
@@ -61,9 +62,19 @@ class SideCritic(nn.Module):
 
     def forward(self, observations: Any) -> th.Tensor:
         """(B, …) observations to their values (B,)."""
-        seen = preprocess_obs(observations, self._space, normalize_images=self._normalize_images)
-        values: th.Tensor = self.head(self.layers(self.features_extractor(seen)))
+        values: th.Tensor = self.head(self._latent(observations))
         return values.flatten()
+
+    def _latent(self, observations: Any) -> th.Tensor:
+        is_flat = type(self.features_extractor) is FlattenExtractor
+        if isinstance(self._space, spaces.Discrete) and is_flat and len(self.layers):
+            # The first layer of a one-hot vector is a column of its weights: no product is needed.
+            first = self.layers[0]
+            index = observations.long().flatten()
+            return self.layers[1:](F.embedding(index, first.weight.T) + first.bias)
+        seen = preprocess_obs(observations, self._space, normalize_images=self._normalize_images)
+        latent: th.Tensor = self.layers(self.features_extractor(seen))
+        return latent
 
     @th.no_grad()
     def values(self, observations: Observations) -> th.Tensor:

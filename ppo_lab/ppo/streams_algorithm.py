@@ -17,7 +17,7 @@ from ppo_lab.ppo.advantages import normalize_advantages
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
 from ppo_lab.ppo.constraints import constrained_advantages, next_multiplier
 from ppo_lab.ppo.diagnostics import UpdateDiagnostics
-from ppo_lab.ppo.reward_streams import Estimates, StreamRecorder, stream_estimates
+from ppo_lab.ppo.reward_streams import COST, Estimates, StreamRecorder, stream_estimates
 from ppo_lab.ppo.rnd import INTRINSIC_REWARD, RandomNetworkDistillation, VecRND, find_rnd
 from ppo_lab.ppo.schedules import as_schedule
 from ppo_lab.ppo.side_critic import Observations, SideCritic
@@ -25,8 +25,6 @@ from ppo_lab.ppo.watched_algorithm import WatchedAlgorithm
 
 __all__ = ["StreamsAlgorithm"]
 
-COST = "cost"
-"""Where an environment puts a step's cost in its info."""
 SAVED = {"intrinsic": ("intrinsic_critic", "rnd"), "cost": ("cost_critic",)}
 """The modules of a stream, each of which has an ``optimizer``."""
 
@@ -80,14 +78,6 @@ class StreamsAlgorithm(WatchedAlgorithm):
         """The further streams that are on: of ``intrinsic`` and ``cost``."""
         on = {"intrinsic": self.intrinsic_coef > 0, "cost": self.cost_limit is not None}
         return tuple(name for name, is_on in on.items() if is_on)
-
-    @property
-    def torch_only_reason(self) -> str | None:
-        """Why the kernels cannot train this model; None where no stream is on."""
-        given = {"intrinsic": f"intrinsic_coef={self.intrinsic_coef}"}
-        given["cost"] = f"cost_limit={self.cost_limit}"
-        on = [given[name] for name in self.streams]
-        return f"{' and '.join(on)}: the kernels know one stream of rewards" if on else None
 
     def _setup_streams(self) -> None:
         """Make the networks of the streams that are on, after the policy."""

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.mdp import TabularMDP, from_toy_text
+from ppo_lab.environment_classes import is_game
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import ALGORITHMS, Algorithm, ObservationKind, known_algorithm
@@ -113,12 +114,7 @@ def inspect_environment(
             _check_starts(env, env_id)
             _check_actions(env, env_id, algorithm)
             if (masked or algorithm.needs_masks) and not has_masks(env):
-                how = " with mask_actions" if algorithm.mask_argument else ""
-                raise ArgumentError(
-                    f"environment {env_id!r} has no method action_masks(), which "
-                    f"{algorithm.name} ({algo}){how} needs: give it one, or wrap it in "
-                    "sb3-contrib's ActionMasker"
-                )
+                raise ArgumentError(_without_masks(env_id, algorithm, algo))
             if algorithm.tabular:
                 _check_states(env, env_id, algorithm)
             observation = env.observation_space
@@ -132,6 +128,20 @@ def inspect_environment(
             "no policy; gymnasium.wrappers.FlattenObservation makes one vector of them"
         )
     return algorithm.policy_for(kind)
+
+
+def _without_masks(env_id: str, algorithm: Algorithm, algo: str) -> str:
+    how = " with mask_actions" if algorithm.mask_argument else ""
+    wanted = f", which {algorithm.name} ({algo}){how} needs: "
+    if is_game(env_id):
+        return (
+            f"game {env_id!r} gives its agents no action_masks{wanted}put an action_mask into "
+            "their observations or infos, as PettingZoo's games do"
+        )
+    return (
+        f"environment {env_id!r} has no method action_masks(){wanted}give it one, or wrap it in "
+        "sb3-contrib's ActionMasker"
+    )
 
 
 def _check_starts(env: gym.Env[Any, Any], env_id: str) -> None:

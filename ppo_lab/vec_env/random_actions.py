@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from envs.finite import has_own_masks
 
-__all__ = ["forbids_actions", "has_masks", "random_action"]
+__all__ = ["forbids_actions", "has_masks", "random_action", "sample_of"]
 
 
 def has_masks(env: gym.Env[Any, Any]) -> bool:
@@ -36,13 +36,17 @@ def random_action(env: gym.Env[Any, Any], masked: bool) -> Any:
         masked: :func:`forbids_actions` of it.
     """
     space = env.action_space
-    return space.sample(_mask(env)) if masked else space.sample()
+    return sample_of(space, env.get_wrapper_attr("action_masks")()) if masked else space.sample()
 
 
-def _mask(env: gym.Env[Any, Any]) -> Any:
-    """The possible actions as ``Space.sample`` takes them, from the flat form of sb3-contrib's."""
-    flat = np.asarray(env.get_wrapper_attr("action_masks")(), np.int8).ravel()
-    space = env.action_space
+def sample_of(space: spaces.Space[Any], allowed: Any) -> Any:
+    """An action of a space's own generator under a flat mask of sb3-contrib's form."""
+    return space.sample(_mask(space, allowed))
+
+
+def _mask(space: spaces.Space[Any], allowed: Any) -> Any:
+    """The possible actions as ``Space.sample`` takes them."""
+    flat = np.asarray(allowed, np.int8).ravel()
     if isinstance(space, spaces.MultiDiscrete):
         return tuple(np.split(flat, np.cumsum(space.nvec.ravel())[:-1]))
     if isinstance(space, spaces.MultiBinary):

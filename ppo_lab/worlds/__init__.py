@@ -9,6 +9,9 @@ Importing this package imports neither numba nor an environment; its modules imp
   ``pendulum``, ``mountain_car``, ``acrobot``, ``crawler``.
 * :mod:`~ppo_lab.worlds.stepping`: one step of K copies, for
   :class:`~ppo_lab.vec_env.compiled.CompiledVecEnv`.
+* :mod:`~ppo_lab.worlds.games`: which games of several agents have one; ``team``, ``spread`` and
+  what ``mpe`` knows of the package that it restates.
+* :mod:`~ppo_lab.worlds.game_stepping`: their steps.
 * :mod:`~ppo_lab.worlds.rollout` and :mod:`~ppo_lab.worlds.evaluation`: a whole rollout or
   evaluation in one call.
 """

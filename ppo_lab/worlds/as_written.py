@@ -25,11 +25,12 @@ CONTAINERS = (tuple, list, dict, set, frozenset)
 MISSING = object()
 
 
-def changed_module(name: str) -> str | None:
+def changed_module(name: str, but: frozenset[str] = frozenset()) -> str | None:
     """What of a module was replaced since its import: of its data, functions and classes.
 
     Args:
         name: of a module that is imported, and whose execution does nothing but define.
+        but: attributes of classes that may have changed.
 
     Returns:
         The first name found, ``name`` or ``Class.name``; None where nothing was.
@@ -45,7 +46,7 @@ def changed_module(name: str) -> str | None:
             now = live.get(key)
             if now is not None and now is zoos():  # under Gymnasium's name
                 now = GYMNASIUMS
-            changed = changed_class(now, written)
+            changed = changed_class(now, written, but)
             if changed is not None:
                 return changed
         elif not _same(live.get(key, MISSING), written):
@@ -53,11 +54,11 @@ def changed_module(name: str) -> str | None:
     return None
 
 
-def changed_class(live: object, written: type) -> str | None:
+def changed_class(live: object, written: type, but: frozenset[str] = frozenset()) -> str | None:
     """What of a class was added, replaced or taken away: ``Class.name``; None where nothing was."""
     if not isinstance(live, type):
         return written.__name__
-    for key in sorted(vars(live).keys() | vars(written).keys()):
+    for key in sorted((vars(live).keys() | vars(written).keys()) - but):
         one, other = vars(live).get(key, MISSING), vars(written).get(key, MISSING)
         is_code = any(isinstance(value, FunctionType | property) for value in (one, other))
         if key.startswith("__") and not is_code:

@@ -9,12 +9,21 @@ Source: M. E. O'Neill, PCG: A Family of Simple Fast Space-Efficient Statisticall
 for Random Number Generation (2014), the variant XSL-RR 128/64.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from ppo_lab.kernels.compiling import exact_kernel
 
-__all__ = ["StreamArray", "new_stream", "uniform", "uniform_between"]
+__all__ = [
+    "StreamArray",
+    "new_stream",
+    "stream_of",
+    "uniform",
+    "uniform_between",
+    "write_stream",
+]
 
 StreamArray = npt.NDArray[np.uint64]
 
@@ -35,7 +44,24 @@ def new_stream(seed: int | None) -> StreamArray:
     Args:
         seed: ≥ 0, or None.
     """
-    state = np.random.PCG64(np.random.SeedSequence(seed)).state["state"]
+    return _words(np.random.PCG64(np.random.SeedSequence(seed)))
+
+
+def stream_of(generator: np.random.Generator) -> StreamArray:
+    """The stream (4,) that goes on where a generator of a PCG64 stands."""
+    return _words(generator.bit_generator)
+
+
+def write_stream(generator: np.random.Generator, stream: StreamArray) -> None:
+    """Let a generator of a PCG64 go on where a stream stands."""
+    high, low, increment_high, increment_low = (int(word) for word in stream)
+    inner = {"state": high * HALF + low, "inc": increment_high * HALF + increment_low}
+    state = {"bit_generator": "PCG64", "state": inner, "has_uint32": 0, "uinteger": 0}
+    generator.bit_generator.state = state
+
+
+def _words(bits: Any) -> StreamArray:
+    state = bits.state["state"]
     words = [*divmod(state["state"], HALF), *divmod(state["inc"], HALF)]
     return np.array(words, np.uint64)
 

@@ -25,9 +25,9 @@ from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel, inlined_
 from ppo_lab.kernels.layout import MASKS, ROW, Layout
 from ppo_lab.kernels.losses import PORTION
 from ppo_lab.kernels.typing import Networks
+from ppo_lab.worlds.game_stepping import step_copies
 from ppo_lab.worlds.randomness import StreamArray
 from ppo_lab.worlds.rules import allow
-from ppo_lab.worlds.stepping import step_all
 
 __all__ = ["RolloutArrays", "RolloutFailure", "RolloutOutcome", "roll_out"]
 
@@ -79,8 +79,16 @@ class RolloutArrays(NamedTuple):
     def of(cls, buffer: RolloutBuffer) -> "RolloutArrays":
         """The arrays of an SB3 rollout buffer that was just ``reset``."""
         shape = (buffer.buffer_size, buffer.n_envs, -1)
-        return cls(
-            buffer.observations.reshape(shape),
+        return cls.beside(buffer.observations.reshape(shape), buffer, slice(None))
+
+    @classmethod
+    def beside(
+        cls, observations: npt.NDArray[Any], buffer: RolloutBuffer, steps: slice
+    ) -> "RolloutArrays":
+        """``observations`` (T, K, D) beside the other arrays of a buffer's T ``steps``."""
+        shape = (buffer.buffer_size, buffer.n_envs, -1)
+        arrays = cls(
+            observations,
             buffer.actions.reshape(shape),
             buffer.rewards,
             buffer.episode_starts,
@@ -88,6 +96,7 @@ class RolloutArrays(NamedTuple):
             buffer.log_probs,
             getattr(buffer, "action_masks", np.zeros((*shape[:2], 0), np.float32)),
         )
+        return cls(observations, *(array[steps] for array in arrays[1:]))
 
 
 @dataclass(frozen=True)
@@ -177,8 +186,11 @@ class ClippedPolicy(NamedTuple):
         seen: spaces.Space[Any],
         space: spaces.Space[Any],
         n_copies: int,
+        judged: int | None = None,
     ) -> "ClippedPolicy":
         """The policy with these parameters for an observation space and an action space.
+
+        ``judged``: numbers of a critic's own part of the rows; None: it sees what the actor sees.
 
         Raises:
             ArgumentError: the layout is of other spaces, or the parameters are not of the layout.
@@ -187,10 +199,10 @@ class ClippedPolicy(NamedTuple):
         is_box = isinstance(space, spaces.Box)
         expected = (flatdim(seen), "gaussian" if is_box else "categorical", (flatdim(space),))
         found = layout.inputs, layout.head, layout.action_sizes
-        if found != expected or layout.critic_inputs is not None:
+        if found != expected or layout.critic_inputs != judged:
             raise ArgumentError(
                 f"{layout} is no layout for observations {seen} and actions {space}: expected "
-                f"inputs, head and action_sizes {expected}, and no critic_inputs"
+                f"inputs, head and action_sizes {expected}, and critic_inputs {judged}"
             )
         bounds = (space.low, space.high) if isinstance(space, spaces.Box) else (np.empty(0),) * 2
         low, high = (np.array(bound, np.float32).ravel() for bound in bounds)
@@ -335,7 +347,7 @@ def roll_out(
             failure[0], failure[1], failure[2] = OUTPUT, t, bad
             return n_ended
         clip_actions(arrays.actions[t], policy, moves)
-        n_now = step_all(
+        n_now = step_copies(
             copies.world, copies.limit, copies.states, copies.episodes, copies.streams, moves,
             copies.observations, arrays.rewards[t], copies.dones, endings, last,
         )  # fmt: skip

@@ -16,7 +16,18 @@ from numba.extending import overload
 from ppo_lab.kernels.compiling import exact_kernel
 from ppo_lab.worlds.randomness import StreamArray
 
-__all__ = ["Rules", "accepts", "advance", "allow", "begin", "clipped", "observe", "register"]
+__all__ = [
+    "Rules",
+    "accepts",
+    "advance",
+    "allow",
+    "begin",
+    "clipped",
+    "is_game",
+    "observe",
+    "register",
+    "tell",
+]
 
 Number = TypeVar("Number", float, np.float32)
 State = npt.NDArray[np.float64]
@@ -28,14 +39,22 @@ def _allow_all(world: Any, state: State, out: Row) -> None:
         out[action] = 1
 
 
+def _tell_nothing(world: Any, state: State, out: Row) -> None:
+    """What a world that is no game tells."""
+
+
 class Rules(NamedTuple):
-    """The functions of one world; without an ``allow`` it forbids nothing."""
+    """The functions of one world; without an ``allow`` it forbids nothing.
+
+    A world with a ``tell`` is a game of several agents (``game_stepping``).
+    """
 
     begin: Callable[..., None]
     accepts: Callable[..., bool]
     advance: Callable[..., tuple[float, bool]]
     observe: Callable[..., None]
     allow: Callable[..., None] = _allow_all
+    tell: Callable[..., None] = _tell_nothing
 
 
 _RULES: dict[type, Rules] = {}
@@ -56,9 +75,14 @@ def accepts(world: Any, action: Row) -> bool:
     return _RULES[type(world)].accepts(world, action)
 
 
-def advance(world: Any, state: State, action: Row, stream: StreamArray) -> tuple[float, bool]:
-    """Move ``state`` (s,) by ``action`` (A,); the reward, and whether the episode terminated."""
-    return _RULES[type(world)].advance(world, state, action, stream)
+def advance(
+    world: Any, state: State, action: Row, stream: StreamArray, *of_game: Any
+) -> tuple[float, bool]:
+    """Move ``state`` (s,) by ``action`` (A,); the reward, and whether the episode terminated.
+
+    Of a game, which takes more (``game_stepping``): whether it terminated, and was cut off.
+    """
+    return _RULES[type(world)].advance(world, state, action, stream, *of_game)
 
 
 def observe(world: Any, state: State, out: Row) -> None:
@@ -71,6 +95,17 @@ def allow(world: Any, state: State, out: Row) -> None:
     _RULES[type(world)].allow(world, state, out)
 
 
+def tell(world: Any, state: State, out: Row) -> None:
+    """Write a game's ``state()`` into ``out`` (S,)."""
+    _RULES[type(world)].tell(world, state, out)
+
+
+def is_game(world_class: type) -> bool:
+    """Whether a world's class is a game of several agents."""
+    rules = _RULES.get(world_class)
+    return rules is not None and rules.tell is not _tell_nothing
+
+
 def _compile_by_class(name: str, function: Callable[..., Any]) -> None:
     """Let compiled code that calls ``function`` call the one of that name of the world's class."""
 
@@ -80,7 +115,7 @@ def _compile_by_class(name: str, function: Callable[..., Any]) -> None:
         return None if rules is None else getattr(rules, name)
 
 
-for _name, _function in Rules(begin, accepts, advance, observe, allow)._asdict().items():
+for _name, _function in Rules(begin, accepts, advance, observe, allow, tell)._asdict().items():
     _compile_by_class(_name, _function)
 
 

@@ -220,7 +220,7 @@ def _coverage(arrangement: Arrangement) -> list[str]:
             listed = ", ".join(f"{count} of {task}" for task, count in ran.items())
             sentences.append(
                 f"{label} has uneven numbers of runs, all of which enter: {listed}. "
-                "Add seeds where there are fewer."
+                "Make those that are missing."
             )
     return sentences
 

@@ -6,12 +6,13 @@ from reports.content.arrangement import Arrangement
 from reports.content.cautions import cautions, on_distinctions, on_unequal
 from reports.content.comparisons import MOST_PAIRED, pair_rows, test_rows
 from reports.content.curves import curve_rows, profile_rows
-from reports.content.document import FORMAT, Document, ReportSettings, RunRow, SetAsideRow, TaskRow
+from reports.content.document import FORMAT, Document, ReportSettings
 from reports.content.findings import find, footer, headline_pair
 from reports.content.kinds import one_a_kind
 from reports.content.looks import clear_pairs, find_clear, look_rows, on_looks, until_clear_runs
 from reports.content.protocol import protocol_rows
-from reports.content.repeating import repeat_rows, runtime_rows
+from reports.content.repeating import made_by_rows, repeat_rows, runtime_rows
+from reports.content.rows import RunRow, SetAsideRow, TaskRow
 from reports.content.scores import (
     aggregate_rows,
     failed_by_label,
@@ -80,7 +81,7 @@ def assemble(
         cautions=(
             *remarks,
             *on_looks(arrangement, loaded, clear),
-            *([] if clear else on_unequal(arrangement, settings)),
+            *([] if clear else on_unequal(arrangement, loaded, settings)),
             *_on_choices(arrangement, settings),
             *one_a_kind(
                 cautions(arrangement, rows, loaded, failed, headline_pair(rows, settings.baseline)),
@@ -93,6 +94,7 @@ def assemble(
         runs=tuple(map(_run_row, arrangement.runs)),
         set_aside=tuple(SetAsideRow(aside.folder, aside.reason) for aside in loaded.set_aside),
         runtimes=runtime_rows(arrangement) if runtime else (),
+        made_by=made_by_rows(loaded),
         repeat=repeat_rows(loaded, settings, title),
     )
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from reports.content.arrangement import Arrangement
-from reports.content.document import Aggregate, ReportSettings
+from reports.content.document import ReportSettings
 from reports.content.kinds import listed
 from reports.content.protocol import mixes_hyperparameters
+from reports.content.rows import Aggregate
 from reports.logs.records import LoadedRuns, Run
 from reports.logs.references import FALLBACK
 from reports.statistics.failures import Failures
@@ -38,15 +39,16 @@ def cautions(
         failed: every label's failed runs.
         pair: the two labels that the headline is about; None: about none.
     """
+    planned = _planned(loaded)
     sentences = [
         *_on_conditions(arrangement),
         *_on_evaluation_seeds(arrangement),
         *arrangement.statements,
-        *_doubts(arrangement),
-        *_on_failures(failed),
+        *_doubts(arrangement, planned),
+        *_on_failures(failed, planned),
         *_on_tuning(arrangement, pair),
         *_on_hyperparameters(arrangement),
-        *_on_certainty(rows),
+        *_on_certainty(rows, planned),
         *_on_scale(arrangement),
         *_on_trackers(arrangement),
         *_on_remarks(arrangement),
@@ -60,21 +62,27 @@ def cautions(
     return tuple(dict.fromkeys(sentences))
 
 
-def _on_certainty(rows: Sequence[Aggregate]) -> list[str]:
+def _planned(loaded: LoadedRuns) -> bool:
+    """Whether a comparison until clear made some of the runs: its plan says how many there are."""
+    return any(looks.plan is not None for looks in loaded.looks)
+
+
+def _on_certainty(rows: Sequence[Aggregate], planned: bool) -> list[str]:
     if any(row.improvement is not None and row.improvement.value in (0, 1) for row in rows):
+        advice = "" if planned else " Add seeds to narrow it."
         return [
             "A probability of 0 or 1 says that no run of the one beat a run of the other here; "
-            "that is no certainty about other seeds. Add seeds to narrow it."
+            f"that is no certainty about other seeds.{advice}"
         ]
     return []
 
 
-def _doubts(arrangement: Arrangement) -> list[str]:
+def _doubts(arrangement: Arrangement, planned: bool) -> list[str]:
     """Each doubt once, with the labels that it is about."""
     about: dict[str, list[str]] = {}
     for label in arrangement.labels:
         scores = arrangement.shared(label) or tuple(arrangement.by_task(label).values())
-        for sentence in doubts(scores):
+        for sentence in doubts(scores, planned=planned):
             about.setdefault(sentence, []).append(label)
     return [
         f"{_named(labels, arrangement.labels)}: {clause(sentence)}"
@@ -82,7 +90,7 @@ def _doubts(arrangement: Arrangement) -> list[str]:
     ]
 
 
-def _on_failures(failed: Mapping[str, Failures]) -> list[str]:
+def _on_failures(failed: Mapping[str, Failures], planned: bool) -> list[str]:
     counts = [
         f"{found.failed} of {found.runs} runs of {label}"
         for label, found in failed.items()
@@ -92,8 +100,8 @@ def _on_failures(failed: Mapping[str, Failures]) -> list[str]:
         return []
     return [
         f"{listed(counts)} failed: an interval of the mean covers too rarely where failures are "
-        "few and large, and the IQM may leave them out altogether. Look at their curves, and add "
-        "seeds."
+        "few and large, and the IQM may leave them out altogether. Look at their "
+        f"curves{'' if planned else ', and add seeds'}."
     ]
 
 
@@ -103,7 +111,7 @@ def _named(labels: Sequence[str], every: Sequence[str]) -> str:
     return listed(labels)
 
 
-def on_unequal(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
+def on_unequal(arrangement: Arrangement, loaded: LoadedRuns, settings: ReportSettings) -> list[str]:
     """Whether the rank test's hypothesis, one distribution, may fail where the means are equal.
 
     Unequal numbers of runs alone do no harm, and unequal spreads of equal numbers little; both
@@ -130,10 +138,11 @@ def on_unequal(arrangement: Arrangement, settings: ReportSettings) -> list[str]:
         return []
     shown = "; ".join(found[:_MOST_LISTED])
     more = f"; and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
+    alike = "" if _planned(loaded) else "run the same seeds of every label, and "
     return [
         f"Unequal beside {settings.baseline} are {shown}{more}: the rank test asks for one "
-        "distribution and may claim a difference of mean where only the spread differs, so run the "
-        "same seeds of every label, and look whether Welch's test, per task, agrees."
+        "distribution and may claim a difference of mean where only the spread differs, so "
+        f"{alike}look whether Welch's test, per task, agrees."
     ]
 
 

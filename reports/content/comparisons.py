@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from reports.content.arrangement import Arrangement
-from reports.content.document import Interval, Pair, ReportSettings, TaskTest
+from reports.content.document import ReportSettings
+from reports.content.rows import Interval, Pair, TaskTest
 from reports.content.verdicts import matrix_p
 from reports.statistics import rliable_engine, significance
 from reports.statistics.improvement import complement, improvements

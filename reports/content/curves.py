@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from reports.content.arrangement import Arrangement, RunGroup, shared_steps
-from reports.content.document import Curve, Profile, ReportSettings
+from reports.content.document import ReportSettings
+from reports.content.rows import Curve, Profile
 from reports.statistics import bands, rliable_engine
 from reports.statistics.samples import Floats
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.content.arrangement import GRID_POINTS, Arrangement
-from reports.content.document import Aggregate, Interval, ReportSettings
+from reports.content.document import ReportSettings
 from reports.content.kinds import listed
 from reports.content.numbers import percent, scale_end, shown
+from reports.content.rows import Aggregate, Interval
 from reports.content.verdicts import Verdict
 from reports.logs.records import LoadedRuns
 from reports.statistics.failures import Failures

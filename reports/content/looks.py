@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reports.content.arrangement import Arrangement
-from reports.content.document import Aggregate, Interval, LookRow, Pair, ReportSettings
+from reports.content.document import ReportSettings
 from reports.content.findings import Finding, failed_sentences, leading
 from reports.content.numbers import percent, shown
+from reports.content.rows import Aggregate, Interval, LookRow, Pair
 from reports.logs.looks import Looks, NotedPair, counted_looks
 from reports.logs.records import LoadedRuns
 from reports.statistics.failures import Failures
 from reports.statistics.power import ALPHA
-from reports.statistics.sequential import error_of_looks
+from reports.statistics.spending import error_of_looks
 from reports.text import counted
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from reports.content.document import Interval
+from reports.content.rows import Interval
 from reports.text import one_line
 
 CellKind = Literal["text", "id", "whole", "steps", "unit", "score", "p", "share"]

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from reports.content.document import Curve, Document, Interval, RuntimeRow
+from reports.content.document import Document
+from reports.content.rows import Curve, Interval, RuntimeRow
 
 MARKED_POINTS = 10
 """About so many points of a line get its label's marker."""

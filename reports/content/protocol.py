@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from reports.content.arrangement import Arrangement
-from reports.content.document import ProtocolRow
+from reports.content.rows import ProtocolRow
 from reports.logs.records import EXACT, Run
 from reports.text import ranges
 

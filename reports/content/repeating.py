@@ -8,8 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 
 from reports.content.arrangement import Arrangement, RunGroup
-from reports.content.document import Interval, ReportSettings, RuntimeRow
-from reports.logs.records import LoadedRuns, Run
+from reports.content.document import ReportSettings
+from reports.content.rows import Interval, MadeByRow, RuntimeRow
+from reports.logs.records import Command, LoadedRuns, Run
 
 _PACKAGES = ("ppo-lab", "numpy", "scipy")
 _ESTIMATING = ("rliable", "arch")
@@ -27,6 +28,7 @@ def repeat_rows(
     words += ["--seed", str(settings.seed)]
     words += ["--best"] if settings.best_checkpoints else []
     words += ["--engine", settings.engine] if settings.engine != "ppo_lab" else []
+    words += ["--references", loaded.references] if loaded.references else []
     words += ["--title", title] if title else []
     packages = (*_PACKAGES, *(_ESTIMATING if settings.engine == "rliable" else ()))
     return (
@@ -34,6 +36,22 @@ def repeat_rows(
         ("Python", platform.python_version()),
         *((package, _version(package)) for package in packages),
     )
+
+
+def made_by_rows(loaded: LoadedRuns) -> tuple[MadeByRow, ...]:
+    """Return one row for all folders that the same commands made; of those that gave a run."""
+    made: dict[tuple[Command, ...], list[str]] = {}
+    for entry in loaded.made_by:
+        if entry.commands and any(_lies_below(run.folder, entry.folder) for run in loaded.runs):
+            made.setdefault(entry.commands, []).append(entry.folder)
+    return tuple(
+        MadeByRow(tuple(filter(None, folders)), tuple(map(shlex.join, commands)))
+        for commands, folders in made.items()
+    )
+
+
+def _lies_below(run: str, folder: str) -> bool:
+    return not folder or run == folder or run.startswith(f"{folder}/")
 
 
 def _version(package: str) -> str:

@@ -5,14 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from reports.content.arrangement import Arrangement, RunGroup, shared_steps
-from reports.content.document import (
-    Aggregate,
-    FailureRow,
-    Interval,
-    Pair,
-    ReportSettings,
-    TaskScore,
-)
+from reports.content.document import ReportSettings
+from reports.content.rows import Aggregate, FailureRow, Interval, Pair, TaskScore
 from reports.content.verdicts import Verdict
 from reports.logs.records import Steps
 from reports.statistics import rliable_engine

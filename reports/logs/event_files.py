@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.logs.names import told_by_names
-from reports.logs.opening import open_plain, refusing, shown_name
+from reports.logs.record_files import take_records
 from reports.logs.records import Run, SetAside, UnusableError
 from reports.logs.scalars import SERIES, Tracked, tracked_run
 from reports.text import clean
@@ -56,15 +56,15 @@ def read_event_folder(folder: Path, name: str, parts: Sequence[str]) -> tuple[Ru
     event_class = _event_class()
     tracked, asides, left = Tracked(), list[SetAside](), MAX_EVENT_BYTES
     for path in sorted(path for path in folder.iterdir() if is_event_file(path.name)):
-        shown = shown_name(path)
-        with refusing(shown, Exception), open_plain(path, left) as file:  # protobuf raises its own
-            for record in _records(file, shown):
-                if record is None:
-                    reason = "its last record is half-written and was left out"
-                    asides.append(SetAside(f"{name}/{shown}", reason))
-                else:
-                    _take(event_class.FromString(record), tracked)
-            left -= file.tell()
+        read, cut = take_records(
+            path,
+            name,
+            left,
+            _records,
+            lambda record: _take(event_class.FromString(record), tracked),
+        )
+        left -= read
+        asides += cut
     return tracked_run(tracked, told_by_names(parts, None), name, "tensorboard"), asides
 
 

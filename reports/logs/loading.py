@@ -12,10 +12,12 @@ from reports.logs import run_folders
 from reports.logs.identity import with_telling_labels, without_continued
 from reports.logs.limits import thinned, within_limits
 from reports.logs.looks import Looks
+from reports.logs.opening import reading_below
 from reports.logs.records import (
     MAX_RUNS,
     LoadedRuns,
     LogKind,
+    MadeBy,
     NoRunsError,
     Run,
     SetAside,
@@ -62,6 +64,7 @@ class _Found:
     set_aside: list[SetAside] = field(default_factory=list)
     tuning_runs: int = 0
     looks: list[Looks] = field(default_factory=list)
+    made_by: list[MadeBy] = field(default_factory=list)
     logged_to: dict[str, str] = field(default_factory=dict)
     """TensorBoard's folder, as run.json states it → the run's name in the report."""
     event_folders: dict[str, str] = field(default_factory=dict)
@@ -99,6 +102,7 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         gathered.set_aside += of_source.set_aside
         gathered.tuning_runs += of_source.tuning_runs
         gathered.looks += of_source.looks
+        gathered.made_by += of_source.made_by
         gathered.logged_to |= of_source.logged_to
         gathered.event_folders |= of_source.event_folders
         summaries.append(_summary(source, of_source))
@@ -117,6 +121,7 @@ def load_runs(*sources: str | Path | Source) -> LoadedRuns:
         tuple(summaries),
         given=tuple(map(_as_given, wanted)),
         looks=tuple(gathered.looks),
+        made_by=tuple(gathered.made_by),
     )
 
 
@@ -146,10 +151,11 @@ def _read_source(source: Source, prefix: str, already: set[str]) -> _Found:
     root = Path(source.path)
     gathered = _Found()
     if root.is_dir():
-        search = Search(root, prefix, gathered.set_aside, gathered.looks)
-        for folder in search.folders():
-            parts = (_base_name(root), *map(clean, folder.relative_to(root).parts))
-            _read_folder(folder, search.name(folder), parts, gathered, already)
+        search = Search(root, prefix, gathered.set_aside, gathered.looks, gathered.made_by)
+        with reading_below(root):
+            for folder in search.folders():
+                parts = (_base_name(root), *map(clean, folder.relative_to(root).parts))
+                _read_folder(folder, search.name(folder), parts, gathered, already)
     elif root.suffix.lower() == ".csv" and root.is_file():
         # Without a name of its own, a table's prefix is its file name already.
         base = _base_name(root)

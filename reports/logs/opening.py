@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,26 @@ _FLAGS = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
+
+
+_ROOT: ContextVar[str | None] = ContextVar("root", default=None)
+
+
+@contextmanager
+def reading_below(root: Path) -> Iterator[None]:
+    """Refuse every file, while the block lasts, that a link leads to from below a folder.
+
+    Logs that somebody sent may hold a link to a file of the reader's own, which a report would
+    quote.
+
+    Args:
+        root: the folder; what it is itself a link to counts as within.
+    """
+    token = _ROOT.set(os.path.realpath(root).rstrip(os.sep) + os.sep)
+    try:
+        yield
+    finally:
+        _ROOT.reset(token)
 
 
 def shown_name(path: Path) -> str:
@@ -62,10 +83,14 @@ def open_plain(path: Path, limit: int) -> BinaryIO:
         limit: bytes that it may hold at most.
 
     Raises:
-        UnusableError: missing, no plain file, not readable, or larger.
+        UnusableError: missing, no plain file, not readable, larger, or out of the folder that is
+            read, see :func:`reading_below`.
     """
     name = shown_name(path)
     with refusing(name, OSError, ValueError):
+        root = _ROOT.get()
+        if root is not None and not os.path.realpath(path).startswith(root):
+            raise UnusableError(f"{name} is a link that leads out of the folder that is read")
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise UnusableError(f"{name} is no file")

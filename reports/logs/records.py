@@ -163,6 +163,23 @@ class SetAside:
     reason: str
 
 
+Command = tuple[str, ...]
+"""The words of a command line: ``("python", "-m", "ppo_lab.compare", …)``."""
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """What made the runs below a folder.
+
+    Attributes:
+        folder: its name in the report; empty for the folder that was searched itself.
+        commands: in the order in which they were given.
+    """
+
+    folder: str
+    commands: tuple[Command, ...]
+
+
 @dataclass(frozen=True)
 class LoadedRuns:
     """What the logs held.
@@ -174,6 +191,8 @@ class LoadedRuns:
         sources: the name of each source and how many runs of which kind it gave, as sentences.
         given: the sources as a command line names them, ``NAME`` or ``LABEL=NAME``.
         looks: what comparisons noted of their looks, see :mod:`reports.logs.looks`.
+        made_by: the commands that made the runs, see :mod:`reports.logs.made_by`.
+        references: the file of reference scores that the caller gave; empty: none.
     """
 
     runs: tuple[Run, ...]
@@ -182,6 +201,8 @@ class LoadedRuns:
     sources: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     looks: tuple[Looks, ...] = ()
+    made_by: tuple[MadeBy, ...] = ()
+    references: str = ""
 
 
 def brief(value: object) -> str:

@@ -9,8 +9,9 @@ from reports.logs.evaluations import FILE as EVALUATIONS
 from reports.logs.event_files import is_event_file, read_event_folder
 from reports.logs.looks import Looks
 from reports.logs.looks_file import LOOKS, read_looks
+from reports.logs.made_by import MADE_BY, read_made_by
 from reports.logs.openrlbenchmark import HISTORY, read_cached_run
-from reports.logs.records import Run, SetAside, reason_of
+from reports.logs.records import MadeBy, Run, SetAside, reason_of
 from reports.logs.run_folders import RECORD
 from reports.logs.training_logs import monitor_files, read_training_folder
 from reports.logs.wandb_files import SUFFIX as WANDB_SUFFIX
@@ -32,12 +33,14 @@ class Search:
         prefix: of every name in the report.
         set_aside: what is not entered is added here.
         looks: what comparisons noted beside their runs is added here.
+        made_by: the commands that they noted are added here.
     """
 
     root: Path
     prefix: str
     set_aside: list[SetAside]
     looks: list[Looks]
+    made_by: list[MadeBy]
 
     def folders(self) -> Iterator[Path]:
         """Yield every folder that may be a run's, in sorted order."""
@@ -47,6 +50,8 @@ class Search:
             below[:] = self._entered(folder, below)
             if LOOKS in files:
                 self._read_looks(folder / LOOKS)
+            if MADE_BY in files:
+                self._read_made_by(folder)
             if not any(_is_log(name) for name in files):
                 continue
             owner = next((above for above in folder.parents if above in owners), None)
@@ -83,6 +88,13 @@ class Search:
             self.looks.append(read_looks(file))
         except Exception as error:  # of a damaged file, whatever its damage raises
             self._leave(file, reason_of(error))
+
+    def _read_made_by(self, folder: Path) -> None:
+        name = self.name(folder) if folder != self.root else self.prefix.rstrip("/")
+        try:
+            self.made_by.append(MadeBy(name, read_made_by(folder / MADE_BY)))
+        except Exception as error:  # of a damaged file, whatever its damage raises
+            self._leave(folder / MADE_BY, reason_of(error))
 
     def _unreadable(self, error: OSError) -> None:
         reason = f"the folder cannot be read ({type(error).__name__})"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from reports.logs.names import told_by_names
-from reports.logs.opening import open_plain, refusing, shown_name
 from reports.logs.reading import plain_json
+from reports.logs.record_files import take_records
 from reports.logs.records import Run, SetAside, UnusableError
 from reports.logs.scalars import SERIES, Tracked, plain_settings, tracked_run
 
@@ -46,15 +46,14 @@ def read_wandb_folder(folder: Path, name: str, parts: Sequence[str]) -> tuple[Ru
     files = sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
     if len(files) > 1:
         raise UnusableError(f"{len(files)} files of W&B in one folder: expected one a run")
-    shown = shown_name(files[0])
-    tracked, asides = Tracked(), list[SetAside]()
-    with refusing(shown, Exception), open_plain(files[0], MAX_WANDB_BYTES) as file:
-        for record in _records(file, shown):
-            if record is None:
-                reason = "its last record is half-written and was left out"
-                asides.append(SetAside(f"{name}/{shown}", reason))
-            else:
-                _take(record_class.FromString(record), tracked)
+    tracked = Tracked()
+    _, asides = take_records(
+        files[0],
+        name,
+        MAX_WANDB_BYTES,
+        _records,
+        lambda record: _take(record_class.FromString(record), tracked),
+    )
     # Its folder's name is W&B's, of a date and a number; the name of the run may tell.
     told = told_by_names([tracked.name] if tracked.name else parts[-1:], None)
     return tracked_run(tracked, told, name, "wandb"), asides

@@ -7,8 +7,9 @@ is opened.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reports.content.document import Document, TaskScore
+from reports.content.document import Document
 from reports.content.numbers import decimals
+from reports.content.rows import TaskScore
 from reports.output.table import Table
 
 MAX_PAGE_BYTES = 2_000_000

@@ -5,9 +5,10 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from reports.content.document import Document, Interval, Pair
+from reports.content.document import Document
 from reports.content.numbers import pair_texts, shown
 from reports.content.plots import Line, LinePlot, Panel, interval_ends
+from reports.content.rows import Interval, Pair
 from reports.output import svg
 from reports.text import one_line, shortened
 

@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from reports.content.document import Document, Interval, Pair
+from reports.content.document import Document
 from reports.content.numbers import pair_texts
 from reports.content.plots import Line, LinePlot, Panel, interval_panels, learning_curves, profiles
+from reports.content.rows import Interval, Pair
 from reports.output.svg import PALETTE
 from reports.text import one_line, sentence, shortened
 

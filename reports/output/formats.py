@@ -5,8 +5,8 @@ import io
 import re
 from collections.abc import Sequence
 
-from reports.content.document import Interval
 from reports.content.numbers import Cell, parts, size
+from reports.content.rows import Interval
 from reports.output.table import Column, Mark, Table
 from reports.text import markdown, one_line
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reports.content.document import Document, Interval
+from reports.content.document import Document
 from reports.content.numbers import Cell
+from reports.content.rows import Interval
 from reports.output.formats import csv_header
 from reports.output.table import Column, Table
 from reports.output.tables import report_tables

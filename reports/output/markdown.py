@@ -1,5 +1,6 @@
 """The report as one Markdown page: what a repository or a terminal shows."""
 
+import re
 from collections.abc import Sequence
 
 from reports.content.document import Document
@@ -9,6 +10,7 @@ from reports.output.tables import MARKS_IN_WORDS, brief_main_table, look_table
 from reports.text import markdown, one_line, shortened
 
 _LONGEST_REASON = 300
+_TICKS = re.compile("`+")
 
 
 def compose(document: Document, figures: Sequence[tuple[str, str]], tables: Sequence[Table]) -> str:
@@ -32,6 +34,8 @@ def compose(document: Document, figures: Sequence[tuple[str, str]], tables: Sequ
         parts += ["## Read with care\n", _bullets(document.cautions)]
     if document.notes:
         parts += ["## Notes\n", _bullets(document.notes)]
+    if document.made_by:
+        parts += ["## The runs were made by\n", *_commands(document)]
     if figures:
         parts.append("## Figures\n")
         parts += [f"![{markdown(shows)}]({path})\n" for shows, path in figures]
@@ -45,6 +49,18 @@ def compose(document: Document, figures: Sequence[tuple[str, str]], tables: Sequ
         ]
         parts += ["## Files set aside\n", _bullets(lines)]
     return "\n".join(parts)
+
+
+def _commands(document: Document) -> list[str]:
+    """Each folder's commands, as code: a fence longer than any in them."""
+    parts = []
+    for row in document.made_by:
+        if row.folders and len(document.made_by) > 1:
+            parts.append(f"{markdown(', '.join(row.folders))}:\n")
+        text = "\n".join(row.commands)
+        fence = "`" * max(3, 1 + max(map(len, _TICKS.findall(text)), default=0))
+        parts.append(f"{fence}bash\n{text}\n{fence}\n")
+    return parts
 
 
 def _bullets(lines: Sequence[str]) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from reports.content.document import Document, TaskRow
+from reports.content.document import Document
 from reports.content.numbers import Cell, parts, percent, scale_end, shown
+from reports.content.rows import MadeByRow, TaskRow
 from reports.output import charts, compact, svg
 from reports.output.charts import Chart
 from reports.output.formats import column_scales, csv_header, csv_row
@@ -32,12 +33,15 @@ _SECTIONS = (
     ("tasks", "Tasks"),
     ("runtime-section", "Runtime"),
     ("protocol-section", "Protocol"),
+    ("repeat-section", "Repeat"),
     ("runs-section", "Runs"),
 )
 _LONGEST_CELL = 300
 _SHARED = ("measure", "versions", "circumstances")
 _MOST_NUMBERED = 12
 _MOST_LEADING = 3
+_MOST_CHARACTERS = 50_000
+"""Of the commands that made the runs."""
 _WIDE = ("folder", "hyperparameters", "reason")
 
 
@@ -120,6 +124,7 @@ def _rendered(document: Document, *, small: bool) -> str:
             for anchor, title in _SECTIONS
             if (with_aggregates or anchor not in ("main-table", "figures"))
             and (document.runtimes or anchor != "runtime-section")
+            and (document.repeat or anchor != "repeat-section")
         ],
         tables={
             **{name: _shown(table) for name, table in tables.items()},
@@ -128,6 +133,7 @@ def _rendered(document: Document, *, small: bool) -> str:
             "overall": _shown(overall_table(document)),
         },
         charts=drawn,
+        made_by=_made_by(document),
         tasks=sections,
         rest=compact.REST if small else "",
         swatches=[_swatch(index) for index in range(len(document.labels))],
@@ -207,6 +213,23 @@ def _embedded_tables(
             embedded[f"{section.anchor}-curves"] = section.curves.table
     embedded["overall"] = overall_table(document)
     return {name: _embedded(document, table) for name, table in embedded.items()}
+
+
+def _made_by(document: Document) -> dict[str, Any]:
+    """The commands that made the runs, as many as a page has room for; none is cut."""
+    shown: list[MadeByRow] = []
+    room = _MOST_CHARACTERS
+    for row in document.made_by:
+        room -= sum(map(len, (*row.folders, *row.commands)))
+        if room < 0:
+            break
+        shown.append(row)
+    left = sum(len(row.commands) for row in document.made_by[len(shown) :])
+    return {
+        "shown": shown,
+        "several": len(document.made_by) > 1,
+        "left": counted(left, "more command") if left else "",
+    }
 
 
 def _leading(document: Document) -> list[tuple[str, int, str]]:

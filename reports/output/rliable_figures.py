@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from reports.content.document import Document, Interval
+from reports.content.document import Document
 from reports.content.plots import drawn_labels
+from reports.content.rows import Interval
 from reports.output.figures import Drawn, draw
 from reports.output.svg import PALETTE
 from reports.text import one_line, shortened

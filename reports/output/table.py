@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from reports.content.document import Interval
 from reports.content.numbers import Cell, CellKind
+from reports.content.rows import Interval
 
 Mark = Literal["", "best", "tied"]
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter, itemgetter
 
-from reports.content.document import Document, Interval, TaskTest
+from reports.content.document import Document
 from reports.content.numbers import percent
+from reports.content.rows import Interval, TaskTest
 from reports.output.table import Column, Table
 
 MARKS_IN_WORDS = (

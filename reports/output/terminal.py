@@ -8,8 +8,9 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reports.content.document import Document, Interval
+from reports.content.document import Document
 from reports.content.numbers import Cell, CellKind, parts, percent, shown
+from reports.content.rows import Interval
 from reports.output.table import Table
 from reports.output.tables import brief_main_table
 from reports.text import one_line

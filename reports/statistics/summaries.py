@@ -47,30 +47,44 @@ def task_summary(
     )
 
 
-def doubts(scores: Scores) -> tuple[str, ...]:
-    """List, as sentences, why the intervals of these scores may be too narrow."""
+def doubts(scores: Scores, *, planned: bool = False) -> tuple[str, ...]:
+    """List, as sentences, why the intervals of these scores may be too narrow, and what to do.
+
+    Args:
+        scores: of one algorithm, T tasks.
+        planned: a plan that was fixed beforehand says how many runs there are: none may be added.
+    """
     tasks = strata(scores)
     fewest = min(map(len, tasks))
     sentences: list[str] = []
     if fewest == 1:
         sentences.append(
             "A task has one run: no interval can be given, and another seed may score very "
-            "differently. Add seeds."
+            f"differently. {_more('Add seeds', planned, ENOUGH_RUNS)}"
         )
     elif fewest < ENOUGH_RUNS:
+        advice = f"Add seeds, {ENOUGH_RUNS} or more"
         sentences.append(
             f"{fewest} runs of a task: below {ENOUGH_RUNS}, whether the interval covers the "
-            "true value as often as it promises depends on the distribution of the scores. Add "
-            f"seeds, {ENOUGH_RUNS} or more."
+            "true value as often as it promises depends on the distribution of the scores. "
+            f"{_more(advice, planned, ENOUGH_RUNS)}"
         )
     if len(tasks) == 1 and 1 < fewest < 2 * ENOUGH_RUNS:
+        advice = f"Add tasks, or seeds up to {2 * ENOUGH_RUNS}"
         sentences.append(
             "One task: its scores' distribution alone decides how good the interval is. "
-            f"Add tasks, or seeds up to {2 * ENOUGH_RUNS}."
+            f"{_more(advice, planned, 2 * ENOUGH_RUNS)}"
         )
     if fewest > 1 and all(constant(task) for task in tasks):
         sentences.append(
             "All runs scored the same: an interval without width is no proof that another "
-            "seed would. Add seeds."
+            f"seed would. {_more('Add seeds', planned, ENOUGH_RUNS)}"
         )
     return tuple(sentences)
+
+
+def _more(advice: str, planned: bool, first: int) -> str:
+    """What to do where more runs would help: as advised, or a plan of its own with other seeds."""
+    if planned:
+        return f"More take a new plan: another --name and --seed, and --first {first} or more."
+    return f"{advice}."

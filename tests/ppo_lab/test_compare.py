@@ -4,6 +4,8 @@ import itertools
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ppo_lab.commands.comparison import ComparisonPlan, checked_names, notes, run_groups
+from ppo_lab.commands.comparison import ComparisonPlan, checked_names, run_groups
+from ppo_lab.commands.comparison_notes import notes
 from ppo_lab.commands.options import CompareOptions
 from ppo_lab.commands.settings_source import SettingsSource, settings_source
 from ppo_lab.commands.shared import parse
@@ -100,6 +103,22 @@ def test_the_report_says_where_the_settings_come_from_and_their_tuning(finished:
     assert "Settings of ppo (given): small.yml, default; tuning: not known" in page
     assert "Settings of optimal (exact): dynamic programming; tuning: none" in page
     assert set(records(finished)["origin"]) == {"small.yml, default", "dynamic programming"}
+
+
+def test_the_page_has_the_command_that_made_the_runs_and_the_one_after_it(
+    finished: Path, conf: str, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "compare")
+    words = [*again(finished, conf)[:-2], "--log-folder", str(tmp_path), "--seed", "0"]
+    assert main(words) == 0
+    document = json.loads((tmp_path / "compare" / "report.json").read_text())
+    (row,) = document["made_by"]
+    given = ["python", "-m", "ppo_lab.compare", *again(finished, conf)[:-2]]
+    idle = given.index("--jobs")
+    first = [*given[:idle], *given[idle + 2 :]]
+    assert [shlex.split(command) for command in row["commands"]] == [first, [*first, "--seed", "0"]]
+    page = (tmp_path / "compare" / "report.md").read_text()
+    assert "```bash\n" + "\n".join(row["commands"]) + "\n```" in page
 
 
 def test_the_same_command_makes_no_run_again_and_the_same_report(

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -71,6 +72,8 @@ def test_table_has_tuned_and_default_settings_of_both_algorithms(finished: Path)
         assert {column, f"{column}_low", f"{column}_high"} <= set(table.columns)
     markdown = (finished / "report.md").read_text()
     assert all(label in markdown for label in labels)
+    words = shlex.join(SMALL[:-2])  # --jobs changes no number
+    assert f"```bash\npython -m ppo_lab.tune {words}\n```" in markdown
 
 
 def test_default_rows_of_both_algorithms_are_the_same_to_the_last_digit(finished: Path) -> None:
@@ -323,7 +326,7 @@ def test_one_algorithm_and_an_environment_without_a_stated_score(tmp_path: Path)
     assert "spec_ppo: the default was kept, for no trial beat it: " in report
     assert "(tuned)" not in report
     judged = [path.name for path in (tmp_path / "tune-Pendulum-v1" / "judge").iterdir()]
-    assert judged == ["spec_ppo-default"]
+    assert sorted(judged) == ["made_by.json", "spec_ppo-default"]
     settings = (tmp_path / "tune-Pendulum-v1" / "spec_ppo.yml").read_text()
     assert settings.startswith("# spec_ppo, the default settings: python -m ppo_lab.tune kept them")
 

@@ -114,6 +114,15 @@ def test_killed_command_goes_on_and_ends_with_the_same_bytes(
             r"--storage with --strategy pbt: .* on one machine; leave",
         ),
         (["--cluster", "auto"], r"--cluster with --strategy pbt: .* on one machine; leave"),
+        (["--pruner", "halving"], r"--pruner halving with --strategy pbt: .* leave --pruner out"),
+        (
+            ["--screen-seeds", "2"],
+            r"--screen-seeds 2 with --strategy pbt: .*; leave --screen-seeds",
+        ),
+        (
+            ["--strategy", "optuna"],
+            r"--population 3 without --strategy pbt: there is no population",
+        ),
         (["--population", "1"], r"--population 1: expected at least 2"),
         (["--population", "0"], r"--population 0: expected at least 2"),
         (["--generations", "9"], r"--generations 9: 96 steps are 3 rollouts of 32"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from reports.content.document import Document
+from reports.logs.made_by import MADE_BY, made_by_text
 from reports.report import Report, write_report
 
 MakeRun = Callable[..., Path]
@@ -107,6 +108,10 @@ HOSTILE = '=1+1, "<script>alert(1)</script>" & 算法 {$_}'
 """A name that would break CSV, HTML, JSON in HTML, SVG, Markdown, LaTeX, or start a formula."""
 
 
+MADE = ("python", "-m", "ppo_lab.compare", "--envs", HOSTILE, "-P", "net_arch:[8,  8]")
+"""The command that a study notes; two spaces are not one."""
+
+
 def write_hostile_study(logs: Path) -> None:
     """Write three labels on two tasks, uneven numbers of runs, one failed run, hostile names."""
     generator = np.random.default_rng(1)
@@ -136,6 +141,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """A whole report of ``write_hostile_study``, written once for all tests."""
     folder = tmp_path_factory.mktemp("report")
     write_hostile_study(folder / "logs")
+    (folder / "logs" / MADE_BY).write_text(made_by_text([MADE]))
     return write_report(
         folder / "logs", folder / "out", table_draws=60, curve_draws=40, notes=["A <note>."]
     )

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from reports.output.formats import csv_text
 from reports.output.page import render_page
 from reports.output.tables import main_table
 from reports.report import Report
+from tests.reports.conftest import MADE
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="the package selenium is missing")
 
@@ -264,9 +266,17 @@ def test_a_table_is_copied_as_latex(fresh: Browser, report: Report) -> None:
 
 
 def test_the_command_that_repeats_it_is_shown(fresh: Browser, report: Report) -> None:
-    command = fresh.one("#repeat-section code").text
+    shown_words = [node.get_property("textContent") for node in fresh.all("#repeat-section code")]
+    made, command = shown_words
+    assert shlex.split(made) == list(MADE)
+    button = fresh.one("#repeat-section button[data-copy]")
+    fresh.run("arguments[0].click()", button)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end and not button.get_attribute("data-copied"):
+        time.sleep(0.05)
+    assert button.get_attribute("data-copied") == made
     assert command.startswith("python -m ppo_lab.report LOGS --baseline ")
-    assert "numpy" in fresh.one("#repeat-section .caption").text
+    assert "numpy" in fresh.all("#repeat-section .caption")[-1].text
 
 
 def test_a_very_wide_page_makes_a_tasks_table_when_it_is_opened_and_filters(

@@ -9,7 +9,8 @@ from rliable import metrics
 
 from ppo_lab.report import main
 from reports import verify as verifying
-from reports.content.document import Document, Interval
+from reports.content.document import Document
+from reports.content.rows import Interval
 from reports.report import Report, write_report
 from reports.statistics import rliable_engine
 from reports.statistics.samples import ScoresError

@@ -263,13 +263,19 @@
     area.remove();
     return done;
   }
-  for (const control of all("[data-latex]")) control.addEventListener("click", async () => {
-    const text = latexTable(control.closest(".table-block").querySelector("table"));
-    control.dataset.copied = text;
-    const done = await copy(text);
-    control.textContent = done ? "Copied" : "Not copied";
-    setTimeout(() => { control.textContent = "LaTeX"; }, 1500);
-  });
+  function copies(selector, textOf) {
+    for (const control of all(selector)) {
+      const name = control.textContent;
+      control.addEventListener("click", async () => {
+        const text = textOf(control);
+        control.dataset.copied = text;
+        control.textContent = await copy(text) ? "Copied" : "Not copied";
+        setTimeout(() => { control.textContent = name; }, 1500);
+      });
+    }
+  }
+  copies("[data-latex]", (of) => latexTable(of.closest(".table-block").querySelector("table")));
+  copies("[data-copy]", (of) => of.closest(".block").querySelector("code").textContent);
   for (const control of all("[data-svg]")) control.addEventListener("click", () => {
     const figure = control.closest("figure");
     save(`${figure.dataset.name}.svg`, "image/svg+xml", standalone(figure.querySelector(".plot svg")));

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ppo_lab.commands.comparison import ComparisonPlan, RunGroup, notes
+from ppo_lab.commands.comparison import ComparisonPlan, RunGroup
+from ppo_lab.commands.comparison_notes import notes
 from ppo_lab.commands.options import CompareOptions
 from ppo_lab.commands.parsing import parse
 from ppo_lab.commands.settings_source import settings_source

@@ -10,7 +10,8 @@ import yaml
 from stable_baselines3.common import callbacks
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from ppo_lab.commands.comparison import notes, plan_comparison
+from ppo_lab.commands.comparison import plan_comparison
+from ppo_lab.commands.comparison_notes import notes
 from ppo_lab.commands.options import CompareOptions
 from ppo_lab.commands.shared import parse
 from ppo_lab.compare import _parser as compare_parser

@@ -7,7 +7,7 @@ import pytest
 
 from ppo_lab.commands import options
 from ppo_lab.commands.parsing import parse
-from ppo_lab.commands.spellings import ANSWERS, SYNONYMS, answer_for, in_our_words
+from ppo_lab.commands.spellings import ANSWERS, HUB, PLOTS, SYNONYMS, answer_for, in_our_words
 
 KINDS = {
     "train": (options.TrainOptions, []),
@@ -63,6 +63,7 @@ def test_a_command_line_of_the_zoos_enjoy_is_ours() -> None:
     )
     assert read("evaluate", "--load-checkpoint 1000").checkpoint == "1000"
     assert read("evaluate", "--load-last-checkpoint").checkpoint == "last"
+    assert read("evaluate", "--eval-env-kwargs g:1").env_kwargs == ["g:1"]
 
 
 def test_a_search_of_the_zoos_is_ours() -> None:
@@ -107,7 +108,7 @@ def test_flags_are_read_in_any_letters_and_values_are_left_alone(
     assert in_our_words(words, "train", flags) == expected
 
 
-@pytest.mark.parametrize("flag", ANSWERS)
+@pytest.mark.parametrize("flag", [*ANSWERS, *(name for row in PLOTS for name in row[:-1]), *HUB])
 def test_what_only_the_zoo_has_is_answered_by_every_command_that_has_it_not(
     flag: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +136,15 @@ def test_what_only_the_zoo_has_is_answered_by_every_command_that_has_it_not(
         ("tune", "--gamma 0.9", "a hyperparameter is fixed by --set gamma=VALUE"),
         ("train", "--sed 1", "unrecognized arguments: --sed 1; closest: --seed"),
         ("tune", "-conf x.yml", "here --base FILE.yml starts the search from one"),
+        ("compare", "--set gamma=1", "--set: here tune has it"),
+        (
+            "evaluate",
+            "-params gamma:1",
+            "here train and compare have it, as --hyperparams",
+        ),
+        ("train", "--pruner=none", "--pruner: here tune has it"),
+        ("tune", "-tags a", "-tags: here train has it, as --wandb-tags"),
+        ("compare", "--wandb-entity me", "--wandb-entity: in the zoo --track logs to Weights"),
         ("evaluate", "-n 5", "here --episodes N plays N whole episodes"),
         ("train", "-n 1.5", "'1.5': expected a whole number, such as 10000, 10_000 or 1e4"),
         ("compare", "--seeds 1e-1", "'1e-1': expected a whole number"),
@@ -156,6 +166,25 @@ def test_a_password_stays_unshown_behind_a_flag_in_other_letters(
     with pytest.raises(SystemExit):
         read("tune", "--STORAGE=postgresql://me:secret@host/base --uuid --n-trials x")
     assert "secret" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "kept"),
+    [
+        ("compare", "--seeds 3 -f here --jobs 2 -P gamma:0.9", "--seeds 3 -P gamma:0.9"),
+        ("tune", "--storage sqlite:///a.db --n-trials 9 --n-jobs=2 --plots", "--n-trials 9"),
+        ("tune", "--stor postgresql://me:secret@host/base --grac 9 --set gamma=1", "--set gamma=1"),
+        ("tune", "--STORAGE=postgresql://me:secret@host/base --seed -1", "--seed -1"),
+        ("train", "-tags a b --no-progress --track -n 1e3 --env X", "-n 1e3 --env X"),
+    ],
+)
+def test_the_command_of_a_report_has_the_words_that_were_given_but_for_idle_flags(
+    command: str, words: str, kept: str
+) -> None:
+    parser = importlib.import_module(f"ppo_lab.{command}")._parser()
+    needed = KINDS[command][1]
+    parser.parse_args([*needed, *words.split()])
+    assert parser.command == ("python", "-m", f"ppo_lab.{command}", *needed, *kept.split())
 
 
 @pytest.mark.parametrize("command", KINDS)

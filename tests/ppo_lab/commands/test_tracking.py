@@ -15,6 +15,7 @@ from ppo_lab import SpecPPO
 from ppo_lab.commands.training_bar import TrainingBar
 from ppo_lab.compiled.callback_needs import needs_every_step
 from ppo_lab.train import main as train
+from reports.logs.loading import load_runs
 
 HOME = Path(__file__).resolve().parents[3]
 SMALL = ["--timesteps", "64", "--eval-freq", "32", "--eval-episodes", "2",
@@ -87,16 +88,19 @@ def test_a_tracked_training_leaves_an_offline_run_and_the_same_scores(tmp_path: 
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
-    (summary,) = (tmp_path / "wandb").glob("offline-run-*/files/wandb-summary.json")
-    numbers = json.loads(summary.read_text())
-    assert numbers["global_step"] == 64
-    assert {"eval/mean_reward", "train/approx_kl", "time/fps"} <= numbers.keys()
+    # An offline run of today's wandb is its one file alone; a report reads it.
+    (log,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    assert all(name in log.read_bytes() for name in (b"train/approx_kl", b"time/fps"))
+    (logged,) = load_runs(tmp_path / "wandb").runs
+    assert (logged.kind, logged.algo, logged.seed) == ("wandb", "spec_ppo", 0)
+    assert logged.evaluation_steps.tolist() == [0, 32, 64]
     assert train([*SMALL, "--log-folder", str(tmp_path / "plain")]) == 0
     tracked, plain = (
         np.load(tmp_path / logs / "spec_ppo" / "CartPole-v1_1" / "evaluations.npz")["results"]
         for logs in ("tracked", "plain")
     )
     np.testing.assert_array_equal(tracked, plain)
+    np.testing.assert_array_equal(logged.evaluation_returns, plain.mean(axis=1))
 
 
 def test_without_wandb_track_names_the_line_that_brings_it(

@@ -15,6 +15,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from ppo_lab import SpecPPO
+from ppo_lab.rnd import find_rnd
 from ppo_lab.vec_env import make_native_vec_env
 from tests.ppo_lab.test_algorithm_drop_in import assert_equal_states
 
@@ -96,6 +97,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "policy_kwargs": {"activation_fn": th.nn.ReLU, "net_arch": {"pi": [17, 9], "vf": [33]}}
     },
     "linear": {"policy_kwargs": {"net_arch": []}},
+    "value normalisation": {"normalize_value": True, "clip_range_vf": 0.1, "ent_coef": 0.01},
     "betas": {"policy_kwargs": {"optimizer_kwargs": {"betas": (0.8, 0.99), "eps": 1e-4}}},
 }
 
@@ -153,6 +155,11 @@ def assert_same_updates(ours: SpecPPO, torch: SpecPPO, updates: int = 2) -> None
         buffer = ours.rollout_buffer
         assert ours.collect_rollouts(ours.env, callback, buffer, ours.n_steps)
         torch.rollout_buffer = copy.deepcopy(buffer)
+        if ours.streams:
+            torch._recorder, torch._last_obs = ours._recorder, ours._last_obs
+            if "intrinsic" in ours.streams:
+                find_rnd(torch.env)._reached = list(find_rnd(ours.env)._reached)  # type: ignore[union-attr]
+                torch.rnd.returns.load_state_dict(ours.rnd.returns.state_dict())
         for each in (ours, torch):
             np.random.seed(update)  # noqa: NPY002 - the minibatches' generator
             each.train()

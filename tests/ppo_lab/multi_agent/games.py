@@ -101,3 +101,66 @@ class Scripted:
 
     def close(self) -> None:
         pass
+
+
+class Doors:
+    """Two agents before three doors each; which are open changes, and a closed one raises.
+
+    ``a`` is there for 3 steps, ``b`` for 5. The higher an open door's number, the more it pays. An
+    agent sees the step and its own number, never the doors.
+
+    Args:
+        where: of the masks, ``observation`` or ``info``.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"name": "doors"}
+    render_mode = None
+    state_space = spaces.Box(0.0, 9.0, (1,))
+
+    def __init__(self, where: str = "observation") -> None:
+        self.where = where
+        self.possible_agents = ["a", "b"]
+        self.said: dict[str, Any] = {}
+
+    def observation_space(self, agent: str) -> spaces.Space[Any]:
+        seen = spaces.Box(0.0, 9.0, (2,))
+        if self.where != "observation":
+            return seen
+        return spaces.Dict({"observation": seen, "action_mask": spaces.MultiBinary(3)})
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        return spaces.Discrete(3)
+
+    def open(self, agent: str) -> Any:
+        if agent in self.said:
+            return self.said[agent]
+        closed = (self.clock + (agent == "b")) % 3
+        return np.array([door != closed for door in range(3)], np.int8)
+
+    def _shown(self, agents: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        seen: dict[str, Any] = {a: np.array([self.clock, a == "b"], np.float32) for a in agents}
+        masks = {agent: {"action_mask": self.open(agent)} for agent in agents}
+        self.told = masks
+        if self.where == "observation":
+            return {a: {"observation": seen[a], **masks[a]} for a in agents}, {}
+        return seen, masks if self.where == "info" else {}
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        self.clock, self.agents = 0, list(self.possible_agents)
+        return self._shown(self.agents)
+
+    def step(self, actions: dict[str, Any]) -> Any:
+        assert set(actions) == set(self.agents)
+        assert all(self.told[a]["action_mask"][action] for a, action in actions.items())
+        self.clock += 1
+        ended = {agent: self.clock == {"a": 3, "b": 5}[agent] for agent in actions}
+        seen, infos = self._shown(list(actions))
+        self.agents = [agent for agent in actions if not ended[agent]]
+        paid = {agent: float(action) for agent, action in actions.items()}
+        return seen, paid, ended, dict.fromkeys(actions, False), infos
+
+    def state(self) -> Any:
+        return np.array([self.clock], np.float32)
+
+    def close(self) -> None:
+        pass

@@ -154,6 +154,7 @@ def test_normalised_rewards_leave_costs_as_they_are() -> None:
     ("cost", "error", "said"),
     [
         (None, ArgumentError, r"info\['cost'\] of environment 0 at step 2 is no such entry"),
+        (-2.0, ArgumentError, r"of environment 0 at step 2 is -2.0: expected a number ≥ 0, what"),
         ("dear", ArgumentError, r"is 'dear': expected a number in the info of every step"),
         (np.nan, NonFiniteError, r"info\['cost'\] is nan at step 2 in environment 0"),
     ],
@@ -178,19 +179,11 @@ def test_what_cannot_work_is_said_in_a_sentence(arguments: dict[str, Any], said:
         SpecPPO("MlpPolicy", priced(), **arguments, **SMALL)
 
 
-def test_the_kernels_leave_it_to_torch_and_say_why(capsys: pytest.CaptureFixture[str]) -> None:
-    SpecPPO("MlpPolicy", priced(), cost_limit=4.0, verbose=1, **SMALL).learn(32)
-    assert "torch path, because cost_limit=4.0: the kernels know one" in capsys.readouterr().out
-    with pytest.raises(ArgumentError, match="cannot serve this model, because cost_limit"):
-        SpecPPO("MlpPolicy", priced(), cost_limit=4.0, backend="compiled", **SMALL)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_ten_seeds_come_to_the_limit_and_near_the_exact_optimum(seed: int) -> None:
     grid: Any = gym.make(constrained.ENVIRONMENT).unwrapped
     best = constrained_optimum(grid.mdp, grid.costs, constrained.LIMIT, horizon=100)
     outcome = constrained.train(seed)
-    # What λ can tell apart: a hundred episodes a rollout that cost 0.3 with a spread of about 1.
-    assert outcome.expected_cost <= constrained.LIMIT + 0.02
+    assert outcome.expected_cost <= constrained.LIMIT
     assert outcome.expected_return >= best.value - 0.05

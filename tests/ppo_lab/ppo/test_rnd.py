@@ -37,7 +37,7 @@ def test_running_moments_are_those_of_sb3() -> None:
     ours, theirs = RunningMoments((3,)), RunningMeanStd(epsilon=0.0, shape=(3,))
     for size in (1, 4, 9):
         batch = np.random.default_rng(size).normal(2.0, 3.0, (size, 3))
-        ours.update(th.as_tensor(batch))
+        ours.update(batch)
         theirs.update(batch)
     assert ours.mean.numpy() == pytest.approx(theirs.mean)
     assert ours.variance.numpy() == pytest.approx(theirs.var)
@@ -48,7 +48,7 @@ def test_the_error_is_the_squared_distance_of_predictor_and_target() -> None:
     th.manual_seed(0)
     rnd = RandomNetworkDistillation(LINE, output_size=3)
     seen = np.array([[0.5, -0.5], [0.1, 0.2]], np.float32)
-    rnd.observations.update(th.as_tensor(np.random.default_rng(0).normal(size=(50, 2))))
+    rnd.observations.update(np.random.default_rng(0).normal(size=(50, 2)))
     white = (seen - rnd.observations.mean.numpy()) / np.sqrt(rnd.observations.variance.numpy())
     inputs = th.as_tensor(white, dtype=th.float32)
     with th.no_grad():
@@ -58,7 +58,7 @@ def test_the_error_is_the_squared_distance_of_predictor_and_target() -> None:
 
 def test_whitened_observations_are_clipped_at_five() -> None:
     rnd = RandomNetworkDistillation(LINE)
-    rnd.observations.update(th.as_tensor(np.random.default_rng(0).normal(size=(50, 2))))
+    rnd.observations.update(np.random.default_rng(0).normal(size=(50, 2)))
     far, farther = np.array([[1e3, -1e3]], np.float32), np.array([[1e6, -1e6]], np.float32)
     assert th.equal(rnd.errors(far), rnd.errors(farther))
 
@@ -66,6 +66,7 @@ def test_whitened_observations_are_clipped_at_five() -> None:
 def test_the_bonus_is_over_the_running_std_of_its_discounted_sum_which_no_end_cuts() -> None:
     rnd, carry = RandomNetworkDistillation(LINE), np.zeros(3)
     shadow, sums, rng = RunningMeanStd(epsilon=0.0, shape=()), np.zeros(3), np.random.default_rng(0)
+    rnd.fit(rng.normal(size=(8, 2)).astype(np.float32), batch_size=8)
     for _ in range(5):
         seen = rng.normal(size=(3, 2)).astype(np.float32)
         bonus = rnd.bonus(seen, carry, gamma=0.5)
@@ -74,6 +75,40 @@ def test_the_bonus_is_over_the_running_std_of_its_discounted_sum_which_no_end_cu
         shadow.update(sums)
         assert carry == pytest.approx(sums, rel=1e-6)
         assert bonus == pytest.approx(raw / np.sqrt(shadow.var + 1e-8), rel=1e-6)
+
+
+def test_before_the_first_fit_there_is_no_bonus_and_between_two_the_whitening_stays() -> None:
+    rnd, carry = RandomNetworkDistillation(LINE), np.zeros(2)
+    seen = np.array([[0.5, -0.5], [0.1, 0.2]], np.float32)
+    assert rnd.bonus(seen, carry, 0.9).tolist() == [0.0, 0.0]
+    assert carry.tolist() == [0.0, 0.0]
+    assert rnd.returns.count.item() == 0
+    rnd.fit(seen, batch_size=2)
+    rnd.bonus(10.0 * seen, carry, 0.9)
+    assert rnd.observations.mean.tolist() == pytest.approx([0.3, -0.15])  # (0.5 + 0.1) / 2, …
+    assert rnd.returns.count.item() == 2
+
+
+def test_of_few_states_the_bonus_follows_every_change_of_networks_and_statistics() -> None:
+    rnd, carry = RandomNetworkDistillation(spaces.Discrete(5)), np.zeros(3)
+    seen = np.array([4, 0, 2])
+    for _ in range(2):
+        rnd.fit(seen, batch_size=2)
+        expected = rnd.errors(seen).detach().double().numpy()
+        bonus = rnd.bonus(seen, carry, 0.9)
+        assert bonus * np.sqrt(rnd.returns.variance.item() + 1e-8) == pytest.approx(expected)
+    rnd.load_state_dict(RandomNetworkDistillation(spaces.Discrete(5)).state_dict())
+    rnd.observations.update(np.eye(5))
+    with th.no_grad():
+        assert rnd._errors_now(seen) == pytest.approx(rnd.errors(seen).numpy())
+
+
+def test_a_critic_of_indices_is_that_of_their_one_hot_vectors() -> None:
+    critic = SpecPPO("MlpPolicy", rooms(), intrinsic_coef=1.0, **SMALL).intrinsic_critic
+    seen = np.arange(9)
+    one_hot = th.eye(critic._space.n)[seen]  # type: ignore[attr-defined]
+    expected = critic.head(critic.layers(one_hot)).detach().flatten()
+    assert critic.values(seen).numpy() == pytest.approx(expected.numpy(), abs=1e-6)
 
 
 def test_what_was_visited_becomes_known_and_the_target_stays() -> None:
@@ -121,6 +156,7 @@ def test_the_state_that_ends_an_episode_is_the_one_that_the_bonus_is_for() -> No
     env = VecRND(DummyVecEnv([Ends]))
     env.reset()
     env.step(np.array([0]))
+    env.learn(batch_size=1)
     assert env.rnd.observations.mean.tolist() == [1.0, 1.0]
 
 
@@ -259,7 +295,6 @@ def test_every_kind_of_observation_and_action_has_a_bonus(kind: str) -> None:
         ({"rnd_kwargs": {"net_arch": [8]}}, "without intrinsic_coef: there is no RND"),
         ({"intrinsic_coef": 1.0, "rnd_kwargs": {"depth": 1}}, "with some of output_size, net_arch"),
         ({"intrinsic_coef": 1.0, "rnd_kwargs": {"output_size": 0}}, "output_size=0 of RND"),
-        ({"intrinsic_coef": 1.0, "backend": "compiled"}, "because intrinsic_coef=1.0: the kernels"),
     ],
 )
 def test_what_cannot_work_is_said_in_a_sentence(arguments: dict[str, Any], said: str) -> None:

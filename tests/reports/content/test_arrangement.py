@@ -60,8 +60,8 @@ def test_every_run_enters_however_uneven_they_are() -> None:
     assert arranged.statements == (
         "b has no run of B: B is left out of everything across tasks, and stands in its own table. "
         "Add its runs.",
-        "a has uneven numbers of runs, all of which enter: 3 of A, 1 of B. Add seeds "
-        "where there are fewer.",
+        "a has uneven numbers of runs, all of which enter: 3 of A, 1 of B. Make "
+        "those that are missing.",
     )
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.content.document import Document, Interval, Pair, to_json
+from reports.content.document import Document, to_json
+from reports.content.rows import Interval, Pair
 
 
 def test_json_holds_the_whole_document(document: Document) -> None:

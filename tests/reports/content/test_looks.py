@@ -52,6 +52,10 @@ def test_the_headline_is_what_the_looks_decided_and_no_plain_p_stands_beside_it(
     assert "Of 3 pairs 2 are told apart. 15 runs asked for, 12 spared." in document.detail
     assert document.cautions[0].startswith("These runs stopped where it was clear")
     assert not any("Unequal beside" in line for line in document.cautions)
+    advice = " ".join(document.cautions).lower()
+    assert "add seeds" not in advice  # the plan forbids it, on the page as on the terminal
+    assert "add tasks" not in advice
+    assert "more take a new plan: another --name and --seed, and --first 10 or more" in advice
     assert {row.rank_p for row in document.aggregates} == {None}
     assert {p for pair in document.pairs for p in (pair.rank_p, pair.rank_p_holm)} == {None}
     told = {(pair.label, pair.other) for pair in document.pairs if pair.told_apart}
@@ -84,7 +88,7 @@ def test_decisions_that_do_not_speak_of_the_reports_runs_are_a_caution(
 ) -> None:
     reported(logs, make_run)
     if why == "more runs":
-        make_run(algo="c", env="E", seed=77, score=0.9, low=0.0)
+        make_run(algo="c", env="E", seed=77, score=0.0, low=0.0)  # a run that failed
     if why == "another plan beside":
         (logs / "other").mkdir()
         (logs / "other" / LOOKS).write_text(looks_text(WHOLE))
@@ -93,6 +97,8 @@ def test_decisions_that_do_not_speak_of_the_reports_runs_are_a_caution(
     document = write_report(source, out, formats=(), best=why == "best").document
     assert document.looks == ()
     assert any("made by a comparison until clear" in line for line in document.cautions)
+    assert any("failed:" in line for line in document.cautions) == (why == "more runs")
+    assert not [line for line in document.cautions if "dd seeds" in line or "same seeds" in line]
     assert all(row.rank_p is not None for row in document.pairs)
 
 

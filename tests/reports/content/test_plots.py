@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reports.content.document import Curve, Document, Interval
+from reports.content.document import Document
 from reports.content.numbers import pair_texts
 from reports.content.plots import (
     Line,
@@ -13,6 +13,7 @@ from reports.content.plots import (
     learning_curves,
     profiles,
 )
+from reports.content.rows import Curve, Interval
 from reports.output.charts import curve_chart
 
 

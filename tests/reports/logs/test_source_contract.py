@@ -340,6 +340,23 @@ class TestEverySource:
             (reason,) = reasons(kind.source(root))
             assert "is not a folder and not a .csv" in reason or f"{path.name} is no file" in reason
 
+    def test_a_link_out_of_the_folder_is_refused_and_one_within_is_not(
+        self, kind: Kind, tmp_path: Path
+    ) -> None:
+        if kind.shared:
+            return  # the file is named itself
+        for number in range(len(kind.write(tmp_path / "0", "mine", 1))):
+            root, outside = tmp_path / f"link{number}", tmp_path / f"own{number}"
+            path = kind.write(root, "mine", 1)[number]
+            path.rename(outside)
+            path.symlink_to(outside)
+            (reason,) = reasons(root)
+            assert f"{path.name} is a link that leads out of the folder that is read" in reason
+            path.unlink()
+            outside.rename(root / "elsewhere")
+            path.symlink_to(root / "elsewhere")
+            assert len(load_runs(root).runs) == 1
+
     def test_no_name_is_lost_or_taken_for_anything_else(self, kind: Kind, tmp_path: Path) -> None:
         kind.write(tmp_path, HOSTILE, 7)
         (run,) = load_runs(kind.source(tmp_path)).runs

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.content.document import Document, Interval, TaskRow
+from reports.content.document import Document
+from reports.content.rows import Interval, TaskRow
 from reports.output import compact
 from reports.output.compact import MAX_PAGE_BYTES, task_numbers
 from reports.output.page import render_page

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from xml.etree import ElementTree
 
-from reports.content.document import Document, Interval, Pair
+from reports.content.document import Document
+from reports.content.rows import Interval, Pair
 from reports.output import svg
 from reports.output.drawings import matrix_drawing
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from reports.content.document import Document, Interval, Pair
+from reports.content.document import Document
 from reports.content.plots import MARKED_POINTS, Line, LinePlot, Panel, interval_panels, profiles
+from reports.content.rows import Interval, Pair
 from reports.output.drawings import line_drawing
 from reports.output.figures import (
     NAMES,

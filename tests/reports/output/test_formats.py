@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports.content.document import Document, Interval
+from reports.content.document import Document
 from reports.content.numbers import Cell, CellKind, parts, shown
+from reports.content.rows import Interval
 from reports.output.formats import csv_text, latex, latex_table, markdown_table
 from reports.output.table import Column, Table
 from reports.output.tables import report_tables

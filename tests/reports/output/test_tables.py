@@ -2,8 +2,9 @@
 
 import pytest
 
-from reports.content.document import Document, Interval
+from reports.content.document import Document
 from reports.content.numbers import Cell
+from reports.content.rows import Interval
 from reports.output.table import Column, Mark, Table
 from reports.output.tables import (
     TABLE_NAMES,

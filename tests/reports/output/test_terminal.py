@@ -6,7 +6,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from reports.content.document import Document, Interval
+from reports.content.document import Document
+from reports.content.rows import Interval
 from reports.output.terminal import TerminalTable
 from reports.text import one_line
 

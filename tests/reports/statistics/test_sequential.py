@@ -12,13 +12,11 @@ from reports.statistics.sequential import (
     UntilClear,
     conditional_power,
     decide,
-    error_of_looks,
-    nominal_levels,
     open_labels,
     open_pairs,
-    spent,
     stratified_welch,
 )
+from reports.statistics.spending import error_of_looks, nominal_levels, spent
 
 FIVE = tuple(look / 5 for look in range(1, 6))
 
