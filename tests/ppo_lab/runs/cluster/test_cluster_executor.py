@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import ppo_lab
 from benchmarks.cluster import Cost, least_bundle, per_run
 from ppo_lab.errors import ArgumentError
-from ppo_lab.runs.cluster.driver import ClusterSettings
+from ppo_lab.runs.cluster.driver import ClusterSettings, _entry
 from ppo_lab.runs.cluster.executor import PAUSES, ClusterExecutor, bundle_size
 from ppo_lab.runs.cluster.orders import Need
 from ppo_lab.runs.executor import Death
@@ -157,6 +158,21 @@ def test_a_node_that_cannot_make_the_environment_is_refused_with_the_way_out() -
         r"needs there, or let --py-modules DIR ship the package in which it is written; ",
         str(refused.value),
     )
+
+
+def test_a_node_without_ppo_lab_or_with_another_one_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way_out = r': python -m pip install "ppo-lab\[ray\]==9\.9\.9" on the node$'
+    on_node = _entry()  # as Ray calls it there
+    kind, said = on_node("inspect", "9.9.9")
+    assert kind == "unfit"
+    there = re.escape(ppo_lab.__version__)
+    assert re.search(rf"^node \S+ has ppo_lab {there}, and this command 9\.9\.9{way_out}", said)
+    monkeypatch.setitem(sys.modules, "ppo_lab", None)  # as where it is not installed
+    kind, said = on_node("inspect", "9.9.9")
+    assert kind == "unfit"
+    assert re.search(rf"^node \S+ lacks ppo_lab or what it needs \(.*\){way_out}", said)
 
 
 @pytest.mark.parametrize(
