@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         SpecActorCriticPolicy,
     )
     from ppo_lab.ppo.rnd import VecRND
+    from ppo_lab.recurrent import RecurrentPPO
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _EXPORTS = {
     "Curriculum": "ppo_lab.ppo.curriculum",
     "CoverageCallback": "ppo_lab.coverage",
     "VecRND": "ppo_lab.ppo.rnd",
+    "RecurrentPPO": "ppo_lab.recurrent",
 }
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "Curriculum",
     "MlpPolicy",
     "MultiInputPolicy",
+    "RecurrentPPO",
     "SharedTrunk",
     "SpecActorCriticPolicy",
     "SpecPPO",

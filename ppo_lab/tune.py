@@ -118,7 +118,7 @@ def _checked(
     from ppo_lab.commands.environment_flags import check_mask_flag
     from ppo_lab.commands.until_clear import checked_design
     from ppo_lab.runs.device import check_device
-    from tuning.search import Search, check_base, check_masks
+    from tuning.search import Search, check_base, check_game, check_masks
     from tuning.space_files import spaces_for
     from tuning.spaces import fit_to_budget
 
@@ -135,6 +135,7 @@ def _checked(
         spaces[algo] = fit_to_budget(spaces[algo], protocol.n_envs, protocol.timesteps)
         search = Search(algo, protocol, spaces[algo])
         check_masks(search)
+        check_game(search)
         check_base(search)
     return protocols, spaces
 

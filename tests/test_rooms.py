@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ppo_lab.compiled": {*FORMULAS, *STEPPING, "ppo_lab.vec_env", "ppo_lab.arguments"},
     "ppo_lab.algorithm": {*MODEL, "ppo_lab.compiled"},
     "ppo_lab.multi_agent": {*MODEL, "ppo_lab.compiled", "ppo_lab.algorithm"},
+    "ppo_lab.recurrent": {*MODEL, "ppo_lab.compiled"},
     "ppo_lab.runs": {*TRAINING, *READING, "reports.statistics", "ppo_lab"},
     "ppo_lab.commands": {*TRAINING, *REPORT, "ppo_lab", "ppo_lab.runs"},
     "tuning": {

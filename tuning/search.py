@@ -7,12 +7,13 @@ from typing import Any
 
 from ppo_lab.registry import asks_for_masks
 from ppo_lab.runs.execution import RunConfig, check_run
+from ppo_lab.runs.games import is_game
 from ppo_lab.runs.recipe import EnvironmentRecipe
 from tuning.base import check_rollout, first_trial, missing, nearest, surroundings
 from tuning.protocol import TuningProtocol
 from tuning.spaces import Space, convert, default_suggestion, defaults, own_shape
 
-__all__ = ["Search", "check_base", "check_masks"]
+__all__ = ["Search", "check_base", "check_game", "check_masks"]
 
 _LSTM_POLICIES = {
     "MlpPolicy": "MlpLstmPolicy",
@@ -121,6 +122,18 @@ def check_masks(search: Search) -> None:
     if asks_for_masks(search.algo, search.default_hyperparameters):
         recipe = EnvironmentRecipe.of_words(search.protocol.env, search.protocol.environment)
         recipe.fitting_policy(search.algo, masked=True)
+
+
+def check_game(search: Search) -> None:
+    """Build what is trained in a game without a base: its state may be none of the actor's.
+
+    Raises:
+        ArgumentError: it cannot be built.
+    """
+    if search.protocol.base is None and is_game(search.protocol.env):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the runs say it again
+            check_run(search.run("screen", 0, search.default_hyperparameters))
 
 
 def check_base(search: Search) -> None:

@@ -28,7 +28,14 @@ from ppo_lab.worlds.as_written import replaced_on
 if TYPE_CHECKING:
     from ppo_lab.compiled.path import CompiledPath
 
-__all__ = ["BackendChoice", "may_serve", "why_not_compiled"]
+__all__ = [
+    "BackendChoice",
+    "adam_reason",
+    "may_serve",
+    "spaces_reason",
+    "state_reason",
+    "why_not_compiled",
+]
 
 ADAM = {
     "weight_decay": 0,
@@ -137,7 +144,7 @@ def may_serve(
     changed = any(name.startswith("features_extractor") for name in policy_kwargs)
     of_dict = policy_class in SERVED_OF_DICT and bool(policy_kwargs.get("critic_only"))
     plain = (policy_class in SERVED_POLICIES or of_dict) and not changed
-    return plain and _spaces_reason(observations, actions) is None
+    return plain and spaces_reason(observations, actions) is None
 
 
 def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | None:
@@ -162,16 +169,17 @@ def why_not_compiled(model: OnPolicyAlgorithm, overridden: str | None) -> str | 
     if (method := replaced_on(model.rollout_buffer)) is not None:
         return f"the rollout buffer has a {method} of its own"
     return (
-        _spaces_reason(model.observation_space, model.action_space)
+        spaces_reason(model.observation_space, model.action_space)
         or why_not_plain(model.policy)  # type: ignore[arg-type]
         or _optimizers_reason(model.policy)  # type: ignore[arg-type]
     )
 
 
-def _spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> str | None:
+def spaces_reason(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> str | None:
+    """What of the spaces the kernels do not know."""
     if isinstance(observations, spaces.Dict):
         parts = observations.spaces.items()
-        reasons = ((key, _spaces_reason(part, actions)) for key, part in parts)
+        reasons = ((key, spaces_reason(part, actions)) for key, part in parts)
         return next((f"of {key!r} {reason}" for key, reason in reasons if reason), None)
     if not isinstance(observations, spaces.Discrete | spaces.Box):
         return f"the observations are a {type(observations).__name__}"
@@ -193,12 +201,13 @@ def _optimizers_reason(policy: SpecActorCriticPolicy) -> str | None:
     ):
         if type(optimizer) is not th.optim.Adam:
             return f"the optimiser is {type(optimizer).__name__}, not Adam"
-        if reason := _adam_reason(optimizer) or _state_reason(optimizer, network):
+        if reason := adam_reason(optimizer) or state_reason(optimizer, network):
             return JOINT if has_joint_optimizer(policy) else f"{name} {reason}"
     return None
 
 
-def _adam_reason(optimizer: th.optim.Adam) -> str | None:
+def adam_reason(optimizer: th.optim.Adam) -> str | None:
+    """What keeps an Adam from being a plain one."""
     if len(optimizer.param_groups) != 1:
         return "has several parameter groups"
     group = optimizer.param_groups[0]
@@ -212,7 +221,7 @@ def _adam_reason(optimizer: th.optim.Adam) -> str | None:
     return None
 
 
-def _state_reason(optimizer: th.optim.Adam, network: Sequence[nn.Parameter]) -> str | None:
+def state_reason(optimizer: th.optim.Adam, network: Sequence[nn.Parameter]) -> str | None:
     """What keeps an Adam from moving just this network, each parameter by the same step."""
     held = optimizer.param_groups[0]["params"]
     if len(held) != len(network) or {id(p) for p in held} != {id(p) for p in network}:

@@ -23,6 +23,7 @@ from stable_baselines3.common.distributions import (
     Distribution,
     MultiCategoricalDistribution,
 )
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import (
     BaseFeaturesExtractor,
     CombinedExtractor,
@@ -50,7 +51,18 @@ from ppo_lab.ppo.torch_internals import (
 from ppo_lab.ppo.value_scale import ScaledValue
 from ppo_lab.worlds.as_written import replaced_on
 
-__all__ = ["SERVED_OF_DICT", "SERVED_POLICIES", "parameters_in_order", "why_not_plain"]
+__all__ = [
+    "SERVED_OF_DICT",
+    "SERVED_POLICIES",
+    "chain_reason",
+    "distribution_reason",
+    "module_reason",
+    "n_outputs",
+    "parameter_reason",
+    "parameters_in_order",
+    "torch_reason",
+    "why_not_plain",
+]
 
 ACTIVATIONS = (nn.Tanh, nn.ReLU)
 HEADS: Mapping[type[spaces.Space[Any]], tuple[type[Distribution], ...]] = {
@@ -115,17 +127,17 @@ def why_not_plain(policy: SpecActorCriticPolicy) -> str | None:
     if kind in SERVED_OF_DICT and not critic_only_of(policy):
         return "the observations are a Dict, and no key of it is the critic's alone"
     return (
-        _torch_reason()
+        torch_reason()
         or _reason_of(policy, "the policy", kind)
         or _features_reason(policy)
-        or _distribution_reason(policy)
+        or distribution_reason(policy)
         or _networks_reason(policy)
         or _parameters_reason(policy)
     )
 
 
 def parameters_in_order(
-    policy: SpecActorCriticPolicy,
+    policy: ActorCriticPolicy,
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The actor's and the critic's parameters of a plain policy, as the kernels have them."""
     extractor = policy.mlp_extractor
@@ -135,7 +147,7 @@ def parameters_in_order(
     return actor, _weights(extractor.value_net, _learned_value(policy))
 
 
-def _learned_value(policy: SpecActorCriticPolicy) -> nn.Module:
+def _learned_value(policy: ActorCriticPolicy) -> nn.Module:
     """The critic's last layer, whose numbers may be read on another scale (Spec 14.4)."""
     head: nn.Module = policy.value_net
     return (own_modules(head).get("layer") or head) if type(head) is ScaledValue else head
@@ -147,7 +159,8 @@ def _weights(network: nn.Module, head: nn.Module) -> list[nn.Parameter]:
     return [each[name] for each in held for name in ("weight", "bias")]  # type: ignore[misc]
 
 
-def _torch_reason() -> str | None:
+def torch_reason() -> str | None:
+    """What of torch itself keeps the kernels from computing the same."""
     if reason := hook_reason(*GLOBAL_MODULE_HOOKS, "has global module hooks"):
         return f"torch {reason}"
     if th.is_autocast_enabled("cpu") or not th.is_grad_enabled():
@@ -159,11 +172,11 @@ def _torch_reason() -> str | None:
 
 
 def _reason_of(module: nn.Module, name: str, kind: type[nn.Module]) -> str | None:
-    reason = _module_reason(module, kind)
+    reason = module_reason(module, kind)
     return None if reason is None else f"{name} {reason}"
 
 
-def _module_reason(module: nn.Module, kind: type[nn.Module]) -> str | None:
+def module_reason(module: nn.Module, kind: type[nn.Module]) -> str | None:
     """What keeps one module from being a plain one of its class."""
     if type(module) is not kind:
         return f"is a {type(module).__name__}, not a plain {kind.__name__}"
@@ -215,7 +228,8 @@ def _combined_reason(extractor: BaseFeaturesExtractor) -> str | None:
     return None
 
 
-def _distribution_reason(policy: SpecActorCriticPolicy) -> str | None:
+def distribution_reason(policy: ActorCriticPolicy) -> str | None:
+    """What keeps the actions from following one of the distributions that the kernels know."""
     distribution, space = policy.action_dist, policy.action_space
     known = MASKED_HEADS if isinstance(policy, MasksActions) else HEADS
     expected = (heads for kind, heads in known.items() if isinstance(space, kind))
@@ -238,14 +252,14 @@ def _networks_reason(policy: SpecActorCriticPolicy) -> str | None:
     for name, network, head, inputs, outputs in (
         (
             *("policy_net", extractor.policy_net, policy.action_net),
-            *(seen.features_dim, _outputs(policy)),
+            *(seen.features_dim, n_outputs(policy)),
         ),
         ("value_net", extractor.value_net, _learned_value(policy), judged.features_dim, 1),
     ):
         if reason := _reason_of(network, name, nn.Sequential):
             return reason
         layers: list[Any] = [*own_modules(network).values(), head]
-        if misfit := _chain_reason(layers, inputs, outputs):
+        if misfit := chain_reason(layers, inputs, outputs):
             index, reason = misfit
             head_name = "action_net" if name == "policy_net" else "the value's head"
             where = f"{name}[{index}]" if index < len(layers) - 1 else head_name
@@ -257,8 +271,8 @@ def _networks_reason(policy: SpecActorCriticPolicy) -> str | None:
 def _scale_reason(head: nn.Module) -> str | None:
     """What keeps a value's head that is read on another scale from being a plain one."""
     if type(head) is not ScaledValue:
-        return None  # a Linear, of which _chain_reason makes sure
-    if reason := _module_reason(head, ScaledValue):
+        return None  # a Linear, of which chain_reason makes sure
+    if reason := module_reason(head, ScaledValue):
         return reason
     moments = {name: moment.shape for name, moment in head.named_buffers(recurse=False)}
     if moments != dict.fromkeys(("mean", "variance", "count"), ()):
@@ -267,7 +281,7 @@ def _scale_reason(head: nn.Module) -> str | None:
     return None if is_plain else "has moments that are not float64 on the CPU"
 
 
-def _chain_reason(layers: Sequence[nn.Module], inputs: int, outputs: int) -> tuple[int, str] | None:
+def chain_reason(layers: Sequence[nn.Module], inputs: int, outputs: int) -> tuple[int, str] | None:
     """What keeps layers from being Linear, activation, …, Linear that fit together, and which."""
     for index, layer in enumerate(layers):
         reason = _activation_reason(layer) if index % 2 else _linear_reason(layer, inputs)
@@ -280,7 +294,8 @@ def _chain_reason(layers: Sequence[nn.Module], inputs: int, outputs: int) -> tup
     return None if inputs == outputs else (len(layers) - 1, f"has {inputs} outputs, not {outputs}")
 
 
-def _outputs(policy: SpecActorCriticPolicy) -> int:
+def n_outputs(policy: ActorCriticPolicy) -> int:
+    """Numbers that the actor's network puts out."""
     space = policy.action_space
     if isinstance(space, spaces.Discrete):
         return int(space.n)
@@ -294,11 +309,11 @@ def _outputs(policy: SpecActorCriticPolicy) -> int:
 def _activation_reason(layer: nn.Module) -> str | None:
     if type(layer) not in ACTIVATIONS:
         return f"as an activation is {type(layer).__name__}, not Tanh or ReLU"
-    return _module_reason(layer, type(layer))
+    return module_reason(layer, type(layer))
 
 
 def _linear_reason(layer: nn.Module, inputs: int) -> str | None:
-    if reason := _module_reason(layer, nn.Linear):
+    if reason := module_reason(layer, nn.Linear):
         return reason
     held = own_parameters(layer)
     weight, bias = held.get("weight"), held.get("bias")
@@ -321,12 +336,12 @@ def _width(layer: nn.Module) -> int:
 def _parameters_reason(policy: SpecActorCriticPolicy) -> str | None:
     if isinstance(policy.action_space, spaces.Box):
         log_std = own_parameters(policy).get("log_std")
-        if log_std is None or log_std.shape != (_outputs(policy),):
+        if log_std is None or log_std.shape != (n_outputs(policy),):
             return "log_std is not one number for each action"
     actor, critic = parameters_in_order(policy)
     parameters = [*actor, *critic]
     for parameter in parameters:
-        if reason := _parameter_reason(parameter):
+        if reason := parameter_reason(parameter):
             return reason
     if len({parameter.data_ptr() for parameter in parameters}) < len(parameters):
         return "two of the policy's tensors share their memory"
@@ -335,7 +350,8 @@ def _parameters_reason(policy: SpecActorCriticPolicy) -> str | None:
     return None
 
 
-def _parameter_reason(parameter: nn.Parameter) -> str | None:
+def parameter_reason(parameter: nn.Parameter) -> str | None:
+    """What keeps one parameter from being a plain tensor on the CPU."""
     if type(parameter) is not nn.Parameter or not parameter.is_contiguous():
         return "a parameter is no plain, contiguous tensor"
     if parameter.dtype != th.float32:

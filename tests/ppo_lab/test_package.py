@@ -32,6 +32,7 @@ def test_exported_names_are_these() -> None:
         "Curriculum",
         "MlpPolicy",
         "MultiInputPolicy",
+        "RecurrentPPO",
         "SharedTrunk",
         "SpecActorCriticPolicy",
         "SpecPPO",

@@ -19,9 +19,11 @@ from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.references import play_randomly, stated_reference
 from ppo_lab.runs.resumable import read_run
 from ppo_lab.train import main as train
+from ppo_lab.tune import main as tune
 from ppo_lab.vec_env import SampledVecNormalize
 
 GAME = "pettingzoo:team_grid_v0"
+DOORS = "pettingzoo:tests.ppo_lab.multi_agent.games:Doors"
 SMALL = ["-P", "n_steps:16", "batch_size:64", "n_epochs:1"]
 
 
@@ -71,13 +73,51 @@ def test_mappo_by_command_and_the_state_is_kept_from_the_actor(
 def test_a_game_that_forbids_is_trained_and_played_under_its_masks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str
 ) -> None:
-    doors = ["--env", "pettingzoo:tests.ppo_lab.multi_agent.games:Doors", "--mask-actions"]
+    doors = ["--env", DOORS, "--mask-actions"]
     assert trained(tmp_path, *doors, "--env-kwargs", f"where:'{where}'") == 0
     (folder,) = (tmp_path / "spec_ppo").iterdir()
     assert read_run(folder)[0].masks
     for flags in ([], ["--no-pickle", *doors[:2]]):
         assert run(evaluate, str(folder), "--episodes", "3", "--stochastic", *flags) == 0
         assert "mean length 5.0" in capsys.readouterr().out
+
+
+STUDY = ["--algo", "spec_ppo", "--trials", "1", "--finalists", "1", "--replicas", "2", "--seeds",
+         "2", "--episodes", "3", "--jobs", "1"]  # fmt: skip
+BASE = """\
+{game}:
+  n_steps: 16
+  batch_size: 32
+  n_epochs: 1
+  n_envs: 2
+  policy: MultiInputPolicy
+  policy_kwargs: "dict(critic_only=['state'])"
+"""
+
+
+@pytest.mark.slow
+def test_a_study_in_games_ends_under_masks_and_with_a_critic_that_sees_the_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text(BASE.format(game=DOORS))
+    words = ["--env", DOORS, "--mask-actions", "--env-kwargs", "where:'info'", "critic:'central'"]
+    more = ["--base", str(file), "--timesteps", "64", "--log-folder", str(tmp_path / "logs")]
+    assert run(tune, *words, *more, *STUDY) == 0
+    assert "spec_ppo" in capsys.readouterr().out
+    runs = [read_run(path.parent)[0] for path in (tmp_path / "logs").rglob("run.json")]
+    assert len(runs) >= 5  # a trial, two replicas, two test seeds
+    assert all(config.masks for config in runs)
+    assert all(config.hyperparameters["policy_kwargs"] for config in runs)
+
+
+def test_a_study_that_would_show_the_actor_the_state_trains_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--env", GAME, "--env-kwargs", "critic:'central'", "--timesteps", "64"]
+    assert run(tune, *words, *STUDY, "--log-folder", str(tmp_path)) == 2
+    assert "critic_only" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("run.json"))
 
 
 @pytest.mark.skipif(find_spec("moviepy") is None, reason="moviepy is missing")
