@@ -229,7 +229,7 @@ def test_what_the_kernels_cannot_serve_is_named_or_left_to_torch(
 
 
 def test_spec_ppo_says_who_has_a_recurrent_policy() -> None:
-    with pytest.raises(ArgumentError, match="policy='MlpLstmPolicy': .* ppo_lab.RecurrentPPO"):
+    with pytest.raises(ArgumentError, match=r"'MlpLstmPolicy': .* ppo_lab\.RecurrentPPO"):
         SpecPPO("MlpLstmPolicy", "CartPole-v1")
 
 
