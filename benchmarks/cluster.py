@@ -233,7 +233,7 @@ def main() -> None:
         say(a_node_is_killed(cluster, options.lost))
     for line in the_head_is_restarted(options.lost):
         say(line)
-    _say_limits(say, lambda size: per_run(costs[BUNDLES[0]], costs[BUNDLES[-1]], size))
+    _say_limits(say, lambda size: per_run(costs[BUNDLES[0]], costs[None], size))
     say.write(options.write, MARK)
 
 
@@ -242,7 +242,7 @@ def per_run(single: Cost, large: Cost, size: int) -> float:
 
     Args:
         single: of runs that were sent one by one.
-        large: of runs that were sent in large bundles.
+        large: of many runs that were sent in bundles.
         size: of the bundle.
     """
     one, in_large = single.cpu / single.runs, large.cpu / large.runs

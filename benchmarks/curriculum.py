@@ -15,7 +15,7 @@ from envs.planning import optimal_return
 from envs.registration import MAX_EPISODE_STEPS
 
 ENVIRONMENT = "ppo_lab/FourRooms-v0"
-SIZES = 9, 13, 17, 21
+SIZES = 11, 15, 21
 SMALLEST = 5
 N_ENVS = 16
 TIMESTEPS = 200_000
@@ -43,10 +43,15 @@ def train(kind: str, size: int, seed: int) -> Outcome:
     from stable_baselines3.common.env_util import make_vec_env
 
     from ppo_lab import Curriculum, SpecPPO
+    from ppo_lab.vec_env import make_native_vec_env
 
     began = time.process_time()
     kwargs = {"size": size, "observation": "coordinates"}
-    env = make_vec_env(ENVIRONMENT, N_ENVS, seed=seed, env_kwargs=kwargs)
+    env: Any = (
+        make_vec_env(ENVIRONMENT, N_ENVS, seed=seed, env_kwargs=kwargs)
+        if kind == "growing"  # what is compiled cannot be moved
+        else make_native_vec_env(ENVIRONMENT, N_ENVS, seed=seed, **kwargs)
+    )
     model = SpecPPO("MlpPolicy", env, seed=seed, device="cpu", **SETTINGS)
     levels = list(range(SMALLEST, size + 1, 2))
     growing = Curriculum("size", levels, success_return=1.0, window=100)

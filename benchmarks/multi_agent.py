@@ -34,15 +34,15 @@ CENTRAL: dict[str, Any] = {"policy_kwargs": {"critic_only": ["state"]}}
 N_CURVE_GAMES = 32
 CURVE: dict[str, Any] = {
     "n_steps": 100,
-    "batch_size": 240,
-    "n_epochs": 4,
+    "batch_size": 600,
+    "n_epochs": 10,
     "learning_rate": 7e-4,
     "ent_coef": 0.01,
     "normalize_value": True,
     "device": "cpu",
 }
 CRITICS = {"own": "IPPO", "central": "MAPPO"}
-N_POINTS, N_JUDGED = 8, 300
+N_POINTS, N_JUDGED = 5, 300
 """Of a curve, and games that each is the mean of."""
 
 

@@ -183,7 +183,7 @@ class TeamGrid(ParallelEnv):  # type: ignore[misc]
         return places.ravel()
 
     @cached_property
-    def states(self) -> npt.NDArray[np.float32]:
+    def state_table(self) -> npt.NDArray[np.float32]:
         """(J, 3·N): ``state()`` in each joint state."""
         states: npt.NDArray[np.float32] = self._features[self._places]
         return states.reshape(len(states), -1)

@@ -101,12 +101,18 @@ def check_cluster(options: "ClusterOptions") -> None:
                     "--jobs says how many are made at the same time"
                 )
         return
-    is_url = "://" in options.cluster and not options.cluster.startswith(SCHEME)
-    if is_url or "@" in options.cluster or not options.cluster:
+    if options.cluster != "auto" and not _is_address(options.cluster.removeprefix(SCHEME)):
         raise ArgumentError(
             "--cluster: expected auto, host:port or ray://host:10001, without a user or a password"
         )
     require("ray", "--cluster")
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is ``host:port``, and nothing else that may be secret."""
+    host, _, port = text.rpartition(":")
+    plain = bool(host) and not set("/@?#") & set(host)
+    return plain and port.isdecimal() and 0 < int(port) < 2**16
 
 
 def make_executor(

@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba.extending import overload
 
 from envs.mdp import FloatArray
 from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel
 from ppo_lab.worlds.randomness import StreamArray
-from ppo_lab.worlds.rules import accepts, advance, begin, observe, tell
+from ppo_lab.worlds.rules import accepts, advance, begin, is_game, observe, tell
+from ppo_lab.worlds.stepping import step_all
 
-__all__ = ["MOST_AGENTS", "RestatedGame", "Shown", "means", "step_games"]
+__all__ = ["MOST_AGENTS", "RestatedGame", "Shown", "mean", "step_copies", "step_games"]
 
 MOST_AGENTS = 128
 """Beyond, NumPy adds up in another order than :func:`mean`."""
@@ -105,15 +107,6 @@ def mean(numbers: FloatArray) -> float:
     return float(total / count)
 
 
-@exact_entry_kernel
-def means(rows: FloatArray) -> FloatArray:
-    """The mean of each row of (n, A), as a team's rewards are averaged."""
-    results = np.empty(rows.shape[0])
-    for row in range(rows.shape[0]):
-        results[row] = mean(rows[row])
-    return results
-
-
 @exact_kernel
 def show(world: Any, state: FloatArray, rows: npt.NDArray[np.float32]) -> None:
     """Write the rows (A, W) of a game in ``state`` (s,)."""
@@ -186,3 +179,18 @@ def step_games(
             n_ended += n_agents
         show(world, state, observations[first:after])
     return n_ended
+
+
+def step_copies(world: Any, *arrays: Any) -> int:
+    """``step_all`` of a world, ``step_games`` of a game."""
+    return (step_games if is_game(type(world)) else step_all)(world, *arrays)
+
+
+@overload(step_copies, strict=False)  # type: ignore[untyped-decorator]
+def _step_copies(world: Any, *_arrays: Any) -> Any:
+    step = step_games if is_game(world.instance_class) else step_all
+
+    def stepped(world, *arrays):  # type: ignore[no-untyped-def]  # the compiler's
+        return step(world, *arrays)
+
+    return stepped

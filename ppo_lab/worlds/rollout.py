@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 from gymnasium.spaces.utils import flatdim
-from numba.extending import overload
 from stable_baselines3.common.buffers import RolloutBuffer
 
 from envs.mdp import FloatArray
@@ -26,10 +25,9 @@ from ppo_lab.kernels.compiling import exact_entry_kernel, exact_kernel, inlined_
 from ppo_lab.kernels.layout import MASKS, ROW, Layout
 from ppo_lab.kernels.losses import PORTION
 from ppo_lab.kernels.typing import Networks
-from ppo_lab.worlds.game_stepping import step_games
+from ppo_lab.worlds.game_stepping import step_copies
 from ppo_lab.worlds.randomness import StreamArray
-from ppo_lab.worlds.rules import allow, is_game
-from ppo_lab.worlds.stepping import step_all
+from ppo_lab.worlds.rules import allow
 
 __all__ = ["RolloutArrays", "RolloutFailure", "RolloutOutcome", "roll_out"]
 
@@ -210,21 +208,6 @@ class ClippedPolicy(NamedTuple):
         low, high = (np.array(bound, np.float32).ravel() for bound in bounds)
         work = layout.workspace(min(n_copies, PORTION))
         return cls(Networks.of(layout, params, work), low, high)
-
-
-def step_copies(world: Any, *arrays: Any) -> int:
-    """``step_all`` of a world, ``step_games`` of a game."""
-    return (step_games if is_game(type(world)) else step_all)(world, *arrays)
-
-
-@overload(step_copies, strict=False)  # type: ignore[untyped-decorator]
-def _step_copies(world: Any, *_arrays: Any) -> Any:
-    step = step_games if is_game(world.instance_class) else step_all
-
-    def stepped(world, *arrays):  # type: ignore[no-untyped-def]  # the compiler's
-        return step(world, *arrays)
-
-    return stepped
 
 
 # Loops, where an assignment of arrays would do: the compiler takes seconds over its message for

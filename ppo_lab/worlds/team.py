@@ -51,7 +51,7 @@ def team_world(game: TeamGrid, shown: Shown) -> Team:
         mdp.terminations.copy(),
         mdp.cumulative_start.copy(),
         game.observations.copy(),
-        game.states.copy(),
+        game.state_table.copy(),
         game.max_steps,
         shown,
     )

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -231,13 +232,8 @@ def test_a_finished_run_whose_model_is_damaged_is_made_again(
     assert [path.name for path in folder.parent.iterdir()] == [run.name]
 
 
-def test_killed_run_says_how_to_go_on_and_does(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    flags = ["--timesteps", "20000", "--eval-freq", "0", "--save-freq", "256", "--n-envs", "2",
-             "-P", "n_steps:64", "normalize:True", "--eval-episodes", "1",
-             "--log-folder", str(tmp_path)]  # fmt: skip
-    aside = tmp_path / "spec_ppo" / "CartPole-v1_1.unfinished"
+def killed(flags: list[str], aside: Path) -> None:
+    """A run that is killed once it has left two checkpoints."""
     with subprocess.Popen(
         [sys.executable, "-m", "ppo_lab.train", *flags],
         env={**os.environ, "PYTHONPATH": str(HOME), "OMP_NUM_THREADS": "1"},
@@ -250,6 +246,16 @@ def test_killed_run_says_how_to_go_on_and_does(
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.kill()
+
+
+def test_killed_run_says_how_to_go_on_and_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--timesteps", "20000", "--eval-freq", "0", "--save-freq", "256", "--n-envs", "2",
+             "-P", "n_steps:64", "normalize:True", "--eval-episodes", "1",
+             "--log-folder", str(tmp_path)]  # fmt: skip
+    aside = tmp_path / "spec_ppo" / "CartPole-v1_1.unfinished"
+    killed(flags, aside)
     assert not (tmp_path / "spec_ppo" / "CartPole-v1_1").exists()
     assert train(flags) == 1
     told = capsys.readouterr().err
@@ -267,6 +273,42 @@ def test_killed_run_says_how_to_go_on_and_does(
     first, second = noted_commands(finished)  # both made it
     assert first == ("python", "-m", "ppo_lab.train", *flags[:-2])
     assert second == ("python", "-m", "ppo_lab.train", *go_on)
+
+
+ROOMS = {"env_kwargs": {"size": 7, "observation": "coordinates"}}
+GROWING = {"ppo_lab.Curriculum": {"attribute": "size", "levels": [5, 7], "success_return": 1.0}}
+RELATIVES: dict[str, tuple[str, dict[str, Any]]] = {
+    "bonus": ("FourRooms", {**ROOMS, "intrinsic_coef": 1.0, "normalize": True}),
+    "limit": ("CostCliffGrid", {"cost_limit": 0.0, "lagrangian_multiplier_init": 3.0}),
+    "curriculum": ("FourRooms", {**ROOMS, "callback": [GROWING]}),
+}
+
+
+@pytest.mark.slow  # a process each
+@pytest.mark.parametrize(("name", "settings"), RELATIVES.values(), ids=RELATIVES.keys())
+def test_killed_run_goes_on_with_what_its_streams_and_levels_have_learnt(
+    name: str, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    conf = tmp_path / "settings.yml"
+    shape = {"policy": "MlpPolicy", "n_timesteps": 20_000, "n_envs": 8, "n_steps": 16}
+    conf.write_text(yaml.safe_dump({f"ppo_lab/{name}-v0": {**shape, "batch_size": 64, **settings}}))
+    flags = ["--env", f"ppo_lab/{name}-v0", "--conf", str(conf), "--eval-freq", "0"]
+    flags += ["--save-freq", "128", "--eval-episodes", "1", "--log-folder", str(tmp_path)]
+    aside = tmp_path / "spec_ppo" / f"ppo_lab-{name}-v0_1.unfinished"
+    killed(flags, aside)
+    at = max(int(path.stem.split("_")[2]) for path in aside.glob("rl_model_*_steps.zip"))
+    before: Any = SpecPPO.load(aside / f"rl_model_{at}_steps.zip", device="cpu")
+    go_on = ["--resume", str(aside), "--timesteps", str(at + 128)]
+    assert train([*go_on, "--log-folder", str(tmp_path)]) == 0
+    finished = tmp_path / "spec_ppo" / f"ppo_lab-{name}-v0_1" / f"ppo_lab-{name}-v0.zip"
+    model: Any = SpecPPO.load(finished, device="cpu")
+    assert model.num_timesteps == at + 128
+    if "intrinsic_coef" in settings:
+        assert model.rnd.observations.count.item() == at + 128
+    elif "cost_limit" in settings:
+        assert model.lagrangian_multiplier >= before.lagrangian_multiplier > 3.0
+    else:
+        assert model.curriculum_state["moves"][0] == [0, 0]
 
 
 QUITTING = """

@@ -21,6 +21,8 @@ COMMANDS = {
     [
         (["--cluster", "auto"], 1, r'--cluster needs ray, .*: pip install "ppo-lab\[ray\]"'),
         (["--cluster", "http://lab:hush@host"], 2, "expected auto, host:port or ray://host:10001"),
+        (["--cluster", "127.0.0.1"], 2, "expected auto, host:port or ray://host:10001"),
+        (["--cluster", "ray://host:99999"], 2, "expected auto, host:port or ray://host:10001"),
         (["--cluster", "ray://lab:hush@host:1"], 2, "without a user or a password"),
         (["--cluster", "auto", "--cpus-per-run", "0"], 2, "--cpus-per-run 0: expected more"),
         (["--cluster", "auto", "--gpus-per-run", "-1"], 2, "--gpus-per-run -1: expected at least"),

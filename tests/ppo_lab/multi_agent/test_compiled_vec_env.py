@@ -143,7 +143,7 @@ def assert_trains_alike(maker: Any, how: Any, critic_only: Any, folder: Any, **g
         (CENTRAL, ["state"]),
         # As long as the state is what an agent sees, and not in the same order.
         ({"critic": "central"}, ["observation"]),
-        ({"critic": "central"}, None),
+        pytest.param({"critic": "central"}, None, marks=pytest.mark.slow),  # by torch
     ],
     ids=["ippo", "mappo", "actor of the state", "all see all"],
 )

@@ -7,21 +7,25 @@ import sys
 import numpy as np
 import pytest
 
-from ppo_lab.worlds.game_stepping import Shown, means, step_games
+from ppo_lab.worlds.game_stepping import Shown, mean, step_games
 from ppo_lab.worlds.randomness import new_stream
 from ppo_lab.worlds.spread import Spread, log_add_exps
 
+CHECKS = ("check_simple_spread", "check_contacts", "check_means")
 
-def test_simple_spread_as_written_follows_its_equations() -> None:
+
+def test_games_as_written_follow_their_equations() -> None:
     """Without the compiler, whose work takes longer than all else here."""
-    check = f"import {__name__} as here; here.check_simple_spread()"
+    calls = "; ".join(f"here.{name}()" for name in CHECKS)
     variables = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    check = f"import {__name__} as here; {calls}"
     subprocess.run([sys.executable, "-W", "error", "-c", check], env=variables, check=True)
 
 
 @pytest.mark.slow
-def test_simple_spread_as_compiled_follows_its_equations() -> None:
+def test_games_as_compiled_follow_their_equations() -> None:
     check_simple_spread()
+    check_contacts()
 
 
 def check_simple_spread() -> None:
@@ -77,13 +81,15 @@ def check_simple_spread() -> None:
     assert world.shown.teams[0, 0] == pytest.approx(total, rel=1e-9)
 
 
-def test_contacts_take_numpys_logarithm_to_the_bit() -> None:
+def check_contacts() -> None:
+    """NumPy's logarithm, to the bit."""
     depths = np.concatenate([np.linspace(-800, 50, 3001), [0.0, -0.0, -745.2, 1e-300]])
     assert log_add_exps(depths).tobytes() == np.logaddexp(0.0, depths).tobytes()
 
 
-def test_a_teams_mean_is_numpys_to_the_bit() -> None:
+def check_means() -> None:
+    """A team's mean is NumPy's, to the bit."""
     rng = np.random.default_rng(0)
     for count in [*range(1, 27), 64, 127, 128]:
         rows = rng.normal(size=(40, count))
-        assert means(rows).tobytes() == np.array([row.mean() for row in rows]).tobytes()
+        assert [mean(row) for row in rows] == [row.mean() for row in rows]

@@ -88,7 +88,7 @@ def test_decisions_that_do_not_speak_of_the_reports_runs_are_a_caution(
 ) -> None:
     reported(logs, make_run)
     if why == "more runs":
-        make_run(algo="c", env="E", seed=77, score=0.9, low=0.0)
+        make_run(algo="c", env="E", seed=77, score=0.0, low=0.0)  # a run that failed
     if why == "another plan beside":
         (logs / "other").mkdir()
         (logs / "other" / LOOKS).write_text(looks_text(WHOLE))
@@ -97,6 +97,7 @@ def test_decisions_that_do_not_speak_of_the_reports_runs_are_a_caution(
     document = write_report(source, out, formats=(), best=why == "best").document
     assert document.looks == ()
     assert any("made by a comparison until clear" in line for line in document.cautions)
+    assert any("failed:" in line for line in document.cautions) == (why == "more runs")
     assert not [line for line in document.cautions if "dd seeds" in line or "same seeds" in line]
     assert all(row.rank_p is not None for row in document.pairs)
 

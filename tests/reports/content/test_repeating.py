@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from reports.content.rows import MadeByRow
+from reports.logs.loading import load_runs
 from reports.logs.made_by import MADE_BY, made_by_text
+from reports.output.markdown import compose
 from reports.report import Report, write_report
 from tests.reports.conftest import write_run
 
@@ -79,13 +81,12 @@ def test_the_commands_that_made_the_runs_are_shown_quoted_and_in_their_order(
 ) -> None:
     timed(tmp_path / "logs")
     noted(tmp_path / "logs", COMPARE, MORE)
-    report = write_report(
-        tmp_path / "logs", tmp_path / "out", table_draws=10, curve_draws=10, formats=("html", "md")
-    )
+    report = write_report(tmp_path / "logs", tmp_path / "out", **QUICK)
     assert report.document.made_by == (MadeByRow((), (shlex.join(COMPARE), shlex.join(MORE))),)
     assert shlex.split(report.document.made_by[0].commands[0]) == list(COMPARE)
-    files = {file.name: file.read_text() for file in report.files if file.suffix != ".png"}
-    assert f"```bash\n{shlex.join(COMPARE)}\n{shlex.join(MORE)}\n```" in files["report.md"]
+    assert f"```bash\n{shlex.join(COMPARE)}\n{shlex.join(MORE)}\n```" in compose(
+        report.document, (), ()
+    )
     on_page = commands_on(report.files[-1])
     assert on_page[:2] == [shlex.join(COMPARE), shlex.join(MORE)]
 
@@ -100,9 +101,7 @@ def test_of_several_folders_each_says_its_own_and_those_without_a_run_nothing(
     noted(tmp_path / "logs" / "c", COMPARE)
     (tmp_path / "logs" / "idle").mkdir()
     noted(tmp_path / "logs" / "idle", MORE)
-    report = write_report(
-        tmp_path / "logs", tmp_path / "out", table_draws=10, curve_draws=10, formats=("html", "md")
-    )
+    report = write_report(tmp_path / "logs", tmp_path / "out", **QUICK)
     assert report.document.made_by == (
         MadeByRow(("a", "c"), (shlex.join(COMPARE),)),
         MadeByRow(("b",), (shlex.join(TRAIN),)),
@@ -110,7 +109,7 @@ def test_of_several_folders_each_says_its_own_and_those_without_a_run_nothing(
     page = report.files[-1].read_text()
     assert "In a, c:" in page
     assert "<b>" not in page[page.index('id="repeat-section"') : page.index('id="runs-section"')]
-    assert "````" not in (tmp_path / "out" / "report.md").read_text()  # of one back-tick each
+    assert "````" not in compose(report.document, (), ())  # of one back-tick each
 
 
 @pytest.mark.parametrize(
@@ -126,16 +125,15 @@ def test_of_several_folders_each_says_its_own_and_those_without_a_run_nothing(
         (made_by_text([(*COMPARE, "a" * 10_000)]), "no command of"),
         (made_by_text([COMPARE] * 101), "more than 100"),
     ],
+    ids=["no JSON", "format", "number", "rm", "shell", "line", "turned", "long", "many"],
 )
 def test_a_note_that_is_none_of_ours_is_named_and_not_shown(
     text: str, reason: str, tmp_path: Path
 ) -> None:
-    timed(tmp_path / "logs")
-    (tmp_path / "logs" / MADE_BY).write_text(text)
-    report = write_report(
-        tmp_path / "logs", tmp_path / "out", table_draws=1, curve_draws=1, formats=()
-    )
-    assert report.document.made_by == ()
-    (aside,) = report.document.set_aside
-    assert aside.path == MADE_BY
+    write_run(tmp_path, algo="ppo", seed=0)
+    (tmp_path / MADE_BY).write_text(text)
+    loaded = load_runs(tmp_path)
+    assert loaded.made_by == ()
+    (aside,) = loaded.set_aside
+    assert aside.folder == MADE_BY
     assert reason in aside.reason

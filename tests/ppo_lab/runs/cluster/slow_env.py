@@ -16,14 +16,15 @@ class SlowEnv(gym.Env[np.ndarray, int]):
     Args:
         seconds: that a step takes.
         witness: a folder in which the first step leaves its process's number; empty: none.
-        megabytes: that are held.
+
+    Where the variable ``HELD_MEGABYTES`` is set, each step holds so much more, up to forty times.
     """
 
-    def __init__(self, seconds: float = 0.0, witness: str = "", megabytes: int = 0) -> None:
+    def __init__(self, seconds: float = 0.0, witness: str = "") -> None:
         self.observation_space = spaces.Box(0.0, 1.0, (2,), np.float32)
         self.action_space = spaces.Discrete(2)
         self._seconds, self._witness = seconds, witness
-        self._megabytes, self._held = megabytes, b""
+        self._held: list[bytes] = []
         self._steps = 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
@@ -34,8 +35,8 @@ class SlowEnv(gym.Env[np.ndarray, int]):
     def step(self, action: int) -> Any:
         if self._witness:
             (Path(self._witness) / str(os.getpid())).touch()
-        if self._megabytes and not self._held:
-            self._held = os.urandom(1 << 20) * self._megabytes
+        if (megabytes := os.environ.get("HELD_MEGABYTES")) and len(self._held) < 40:
+            self._held.append(os.urandom(1 << 20) * int(megabytes))
         time.sleep(self._seconds)
         self._steps += 1
         return self._observation(), float(action), False, self._steps == 8, {}

@@ -115,15 +115,14 @@ def test_runs_of_a_node_that_is_killed_are_made_on_another(
 ) -> None:
     logs = tmp_path / "logs"
     process = command(*slow(logs, conf, "--cluster", cluster.address, seconds=0.1))
-    wait_for(lambda: traces(logs), process)
-    # Whichever works first: the other's worker may still start when all runs are made.
+    # Whichever works first; the command itself has left a trace too, of its random episodes.
+    wait_for(lambda: node_at_work(cluster, traces(logs)), process)
     busy = node_at_work(cluster, traces(logs))
     assert busy is not None
     cluster.kill_node(busy)
     output, _ = end(process)
     assert "train: 4 runs in" in output
     assert [record["status"] for record in records(logs)] == ["completed"] * 4
-    assert len(traces(logs)) >= 2
     cluster.add_node()
 
 
@@ -250,18 +249,19 @@ def test_run_that_needs_more_memory_than_the_node_has_is_recorded(
     conf: str, tmp_path: Path
 ) -> None:
     psutil = pytest.importorskip("psutil")
-    memory, margin, hog = psutil.virtual_memory(), 3 * 2**30, 6_000
-    if memory.available < margin + hog * 2**20:
+    memory, margin, held = psutil.virtual_memory(), 2 * 2**30, 250
+    if memory.available < 40 * (held << 20):
         pytest.skip("this machine has not so much memory to spare")
     with ray_cluster(nodes=0) as cluster:
         # Ray's own watch over a node's memory, which ends a worker where more than this is in use.
         most = (in_use(memory) + margin) / memory.total
         cluster.add_node(
-            RAY_memory_usage_threshold=f"{most:.3f}", RAY_memory_monitor_refresh_ms="50"
+            RAY_memory_usage_threshold=f"{most:.3f}",
+            RAY_memory_monitor_refresh_ms="50",
+            HELD_MEGABYTES=str(held),
         )
-        words = slow(tmp_path / "logs", conf, "--cluster", cluster.address)
-        more = ["--seeds", "1", "--env-kwargs", f"megabytes:{hog}", "seconds:0.5"]
-        _, errors = end(command(*words, *more), code=1)
+        words = slow(tmp_path / "logs", conf, "--cluster", cluster.address, seconds=0.5)
+        _, errors = end(command(*words, "--seeds", "1"), code=1)
     assert errors.count("\n") == 1
     assert "about to be out of memory" in errors
     [record] = records(tmp_path / "logs")
@@ -276,6 +276,6 @@ def in_use(memory: Any) -> int:
         ("memory/memory.usage_in_bytes", "total_inactive_file"),
     ):
         if (file := Path("/sys/fs/cgroup") / usage).is_file():
-            entries = (line.split() for line in (file.parent / "memory.stat").open())
+            entries = map(str.split, (file.parent / "memory.stat").read_text().splitlines())
             return int(file.read_text()) - int(dict(entries)[inactive])
     return int(memory.total - memory.available)
