@@ -21,6 +21,7 @@ from ppo_lab.arguments import (
     Objective,
     check_arguments,
     check_policy,
+    check_policy_name,
     check_rollout_shape,
     suggests_names,
 )
@@ -174,6 +175,7 @@ class SpecPPO(
         backend: Backend = "auto",
     ) -> None:
         check_arguments(locals())
+        check_policy_name(policy, self.policy_aliases)
         if policy == "MlpPolicy" and "critic_only" in (policy_kwargs or {}):
             policy = "MultiInputPolicy"  # SB3 takes no other name with a Dict
         super().__init__(

@@ -17,7 +17,7 @@ from ppo_lab.ppo.policies import SpecActorCriticPolicy
 from ppo_lab.ppo.rnd import RandomNetworkDistillation
 from ppo_lab.ppo.schedules import LinearAnnealing, as_schedule
 from ppo_lab.ppo.trust_region import KL_COEF_BOUNDS
-from ppo_lab.registry import unknown_hyperparameter
+from ppo_lab.registry import closest, unknown_hyperparameter
 
 __all__ = [
     "BACKENDS",
@@ -25,6 +25,7 @@ __all__ = [
     "Objective",
     "check_arguments",
     "check_policy",
+    "check_policy_name",
     "check_rollout_shape",
     "suggests_names",
 ]
@@ -227,6 +228,28 @@ def _check_estimator(arguments: Mapping[str, Any]) -> None:
         )
 
 
+WITH_MEMORY = "LSTMs, which SpecPPO has not: ppo_lab.RecurrentPPO trains it"
+
+
+def check_policy_name(policy: str | type[BasePolicy], known: Mapping[str, object]) -> None:
+    """Check a policy's name, before SB3 looks it up.
+
+    Args:
+        policy: as given to SpecPPO; a class is any class.
+        known: SpecPPO's ``policy_aliases``.
+
+    Raises:
+        ArgumentError: no such name; begins as SB3's own error does.
+    """
+    if isinstance(policy, str) and policy not in known:
+        how = (
+            f"it has {WITH_MEMORY}"
+            if "lstm" in policy.lower()
+            else f"closest: {closest(policy, known)}"
+        )
+        raise ArgumentError(f"Policy {policy} unknown; {how}")
+
+
 def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -> None:
     """Check that a policy has the two optimisers that the critic's own arguments need.
 
@@ -235,8 +258,12 @@ def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -
         arguments: SpecPPO's constructor arguments by name.
 
     Raises:
-        ArgumentError: an argument of the critic's alone, for a policy with one optimiser.
+        ArgumentError: an argument of the critic's alone, for a policy with one optimiser; a policy
+            with a memory.
     """
+    # By name: sb3-contrib need not be imported for it.
+    if any(base.__name__ == "RecurrentActorCriticPolicy" for base in policy_class.__mro__):
+        raise ArgumentError(f"policy {policy_class.__name__} has {WITH_MEMORY}")
     if "normalize_value" in (arguments["policy_kwargs"] or {}):
         raise ArgumentError(
             "policy_kwargs has normalize_value, of which the loss would not know: pass it to "

@@ -20,6 +20,7 @@ from ppo_lab.hyperparams.sources import (
     TrainingSettings,
     file_settings,
     named_settings,
+    with_given,
     within_rollout,
 )
 
@@ -116,7 +117,7 @@ class SettingsSource:
                 what = f"on top, preset {self.preset!r}"
                 settings = settings.overlaid(preset(self.preset), self.preset, what)
         if self.given.get(algo):
-            settings = settings.overlaid(self.given[algo], "given", "on top: -P")
+            settings = with_given(settings, algo, self.given[algo])
         if self.flags is None:
             return settings
         return with_mask_flag(with_environment_flags(settings, self.flags), algo, self.flags)

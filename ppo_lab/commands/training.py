@@ -31,6 +31,7 @@ from ppo_lab.hyperparams.sources import (
     committed_settings,
     default_settings,
     file_settings,
+    with_given,
     within_rollout,
 )
 from ppo_lab.registry import ALGORITHMS, asks_for_masks, known_algorithm
@@ -397,5 +398,5 @@ def _settings(options: TrainOptions, algo: str, env_id: str) -> TrainingSettings
         settings = settings.overlaid(preset(name), "given", f"on top: preset {name!r}")
     if options.hyperparams:
         given = words_as_hyperparameters(options.hyperparams)
-        settings = settings.overlaid(given, "given", "on top: -P")
+        settings = with_given(settings, algo, given)
     return settings

@@ -23,6 +23,7 @@ __all__ = [
     "default_settings",
     "file_settings",
     "named_settings",
+    "with_given",
     "within_rollout",
     "zoo_settings",
 ]
@@ -78,12 +79,34 @@ class TrainingSettings:
         normalize = read_normalize(on_top.pop("normalize", self.normalize))
         return replace(
             self,
+            policy=str(on_top.pop("policy", self.policy)),
             normalize=normalize,
             hyperparameters={**self.hyperparameters, **on_top},
             word=word,
             origin=f"{self.origin}; {what}",
             environment={**self.environment, **environment},
         )
+
+
+def with_given(settings: TrainingSettings, algo: str, given: Mapping[str, Any]) -> TrainingSettings:
+    """Settings with what ``-P`` gives an algorithm on top.
+
+    Args:
+        settings: of the algorithm.
+        algo: a name in :data:`ppo_lab.registry.ALGORITHMS`.
+        given: single hyperparameters, ``policy`` and the zoo's other words among them.
+
+    Raises:
+        ArgumentError: a policy that the algorithm has not.
+    """
+    algorithm, policy = ALGORITHMS[algo], str(given.get("policy", ""))
+    names = [algorithm.policy_for(kind) for kind in algorithm.reads]
+    if policy and "." not in policy and policy not in names:
+        raise ArgumentError(
+            f"-P policy:{policy}: {algo} has no such policy; one of {', '.join(names)}, or a "
+            "class by its dotted name"
+        )
+    return settings.overlaid(given, "given", "on top: -P")
 
 
 def named_settings(name: str, algo: str, env_id: str, flag: str) -> TrainingSettings:

@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 import pytest
+from sb3_contrib.ppo_recurrent.policies import MlpLstmPolicy
 from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.env_util import make_vec_env
 
@@ -101,6 +102,19 @@ def test_what_is_possible_at_the_edge_is_taken_and_trains(arguments: dict[str, A
     settings = {"n_steps": 8, "batch_size": 4, "n_epochs": 1} | arguments
     model = construct(**settings).learn(settings["n_steps"])
     assert model._n_updates == 1
+
+
+POLICIES: dict[str, str | type[MlpLstmPolicy]] = {
+    "Policy MlpPolcy unknown; closest: MlpPolicy": "MlpPolcy",
+    "Policy CnnLstmPolicy unknown; it has LSTMs, .*RecurrentPPO trains it": "CnnLstmPolicy",
+    "policy .* has LSTMs, .*ppo_lab.RecurrentPPO trains it": MlpLstmPolicy,
+}
+
+
+@pytest.mark.parametrize(("sentence", "policy"), POLICIES.items(), ids=str)
+def test_a_policy_that_there_is_not_is_told_with_what_there_is(sentence: str, policy: Any) -> None:
+    with pytest.raises(ArgumentError, match=sentence):
+        SpecPPO(policy, "CartPole-v1")
 
 
 def test_two_environments_are_enough_to_normalise_one_step() -> None:

@@ -414,6 +414,11 @@ def test_tensorboard_and_progress_bar_are_shown_and_decide_nothing(
         (["--timesteps", "0"], 2, r"--timesteps 0: expected at least 1"),
         (["-P", "gamma"], 2, r"-P 'gamma': expected name:value"),
         (["-P", "gama:0.9"], 2, r"gama"),
+        (
+            ["-P", "policy:MlpLstmPolicy"],
+            2,
+            r"-P policy:MlpLstmPolicy: spec_ppo has no such policy; one of MlpPolicy, Cnn",
+        ),
         (["-P", "gamma:2"], 2, r"gamma=2: expected a number in 0…1"),
         (["-P", "policy_kwargs:__import__('os')"], 2, r"policy_kwargs=.*: expected dict"),
         (["--preset", "no such"], 2, r"unknown preset 'no such'; closest"),
