@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("part", choices=("rates", "curve"))
     parser.add_argument("--game", default=GAME, help="of the rates")
     parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=2_000_000, help="of agents, a curve")
+    parser.add_argument("--steps", type=int, default=1_000_000, help="of agents, a curve")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("multi_agent_curve.json"))
     parser.add_argument("--page", type=Path, help="to write the table to")

@@ -68,6 +68,7 @@ def backends(n_seeds: int) -> None:
     """Print how often MAPPO's team misses the optimum of ``luck``, by backend."""
     print("| MAPPO on `luck` by | mean | least | seeds below 1 | later half's updates below 1 |")
     print("|---|---|---|---|---|")
+    notes: list[str] = []
     for backend in ("torch", "compiled"):
         scores = np.array([scores_of_updates(backend, seed) for seed in range(n_seeds)])
         last, later = scores[:, -1], scores[:, scores.shape[1] // 2 :]
@@ -76,6 +77,13 @@ def backends(n_seeds: int) -> None:
             f"{(later < SOLVED).sum()} of {later.size}",
         ]  # fmt: skip
         print(f"| {backend} | {' | '.join(cells)} |", flush=True)
+        before = (later[:, :-1] >= SOLVED).sum(axis=1)
+        notes += [
+            f"{backend}, seed {seed}: {last[seed]:.2f} at the end, at the optimum after "
+            f"{before[seed]} of the {later.shape[1] - 1} updates before"
+            for seed in np.flatnonzero(last < SOLVED)
+        ]
+    print(*notes, sep="\n")
 
 
 def critics(n_seeds: int) -> None:

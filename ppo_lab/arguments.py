@@ -88,6 +88,11 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         for name, value in arguments.items()
         if not (value is None and name in _MAY_BE_NONE)
     }
+    if str(given.get("policy")).endswith("LstmPolicy"):
+        raise ArgumentError(
+            f"policy={given['policy']!r}: SpecPPO has no recurrent policy; "
+            f"ppo_lab.RecurrentPPO({given['policy']!r}, env) has"
+        )
     for name, choices in _CHOICES.items():
         _require(name, given, choices.__contains__, "one of " + ", ".join(map(repr, choices)))
     for names, holds, expected in _EXPECTED:

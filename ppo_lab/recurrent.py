@@ -19,12 +19,8 @@ from ppo_lab.ppo.trust_region import kl_limit
 
 __all__ = ["RecurrentPPO"]
 
-LOGGED = {
-    "entropy_loss": "entropy_loss",
-    "policy_gradient_loss": "policy_gradient_loss",
-    "value_loss": "value_loss",
-    "clip_fraction": "clip_fraction",
-}
+LOGGED = ("entropy_loss", "policy_gradient_loss", "value_loss", "clip_fraction")
+"""Means over all minibatches of an update."""
 
 
 class RecurrentPPO(TorchRecurrentPPO):
@@ -38,7 +34,7 @@ class RecurrentPPO(TorchRecurrentPPO):
     Args:
         *args: as for sb3-contrib.
         backend: ``torch``: all is sb3-contrib's; ``compiled``; ``auto``: compiled where it applies.
-            With the latter two ``device="auto"`` is the CPU.
+            With the latter two ``device="auto"`` is the CPU for ``MlpLstmPolicy``.
         **kwargs: as for sb3-contrib.
 
     Raises:
@@ -49,7 +45,8 @@ class RecurrentPPO(TorchRecurrentPPO):
     def __init__(self, *args: Any, backend: Backend = "auto", **kwargs: Any) -> None:
         if backend not in ("auto", "torch", "compiled"):
             raise ArgumentError(f"backend={backend!r}: expected one of 'auto', 'torch', 'compiled'")
-        if backend != "torch" and kwargs.get("device", "auto") == "auto":
+        is_served = (args[0] if args else kwargs.get("policy")) == "MlpLstmPolicy"
+        if is_served and backend != "torch" and kwargs.get("device", "auto") == "auto":
             kwargs["device"] = "cpu"
         self.backend: Backend = backend
         self._path: Any = None
@@ -135,8 +132,8 @@ class RecurrentPPO(TorchRecurrentPPO):
         if stopped and self.verbose >= 1:
             print(f"Early stopping at step {epochs - 1} due to reaching max kl: {kls[-1]:.2f}")
         per_epoch = -(-self.rollout_buffer.returns.size // path.batch_size)
-        for name, column in LOGGED.items():
-            self.logger.record(f"train/{name}", float(np.mean(columns[column])))
+        for name in LOGGED:
+            self.logger.record(f"train/{name}", float(np.mean(columns[name])))
         last_epoch = kls[(epochs - 1) * per_epoch :]
         self.logger.record("train/approx_kl", float(np.mean(last_epoch)))
         self.logger.record("train/loss", float(columns["loss"][-1]))

@@ -150,6 +150,9 @@ def why_not_compiled(model: RecurrentPPO) -> str | None:
     for kind, name, function in RESTATED:
         if getattr(kind, name) is not function:
             return f"{kind.__name__}.{name} was replaced"
+    limit: object = model.max_grad_norm
+    if not isinstance(limit, int | float):
+        return f"max_grad_norm={limit!r} is no number"
     if model.batch_size and buffer.buffer_size * buffer.n_envs % model.batch_size == 1:
         return "the last minibatch has one sample, of which RecurrentPPO's advantage is NaN"
     return (

@@ -65,6 +65,10 @@ def make_parallel_vec_env(
         training: False for evaluation, see :class:`ParallelVecEnv`.
         **env_kwargs: for what makes the game.
 
+    Returns:
+        The environment. ``team_grid_v0`` and mpe2's ``simple_spread_v3`` are stepped by compiled
+        code, to the last bit as in Python; ``why_in_python`` says why a game is not.
+
     Raises:
         ArgumentError: no such game, not parallel, or agents of different spaces; says what to do.
     """

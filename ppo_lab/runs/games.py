@@ -84,8 +84,8 @@ def check_critic(env: VecEnv, policy_kwargs: Mapping[str, Any] | None) -> None:
     if "state" not in (policy_kwargs or {}).get("critic_only", ()):
         raise ArgumentError(
             "critic='central' in --env-kwargs shows the game's state, which the actor must not "
-            "see: give spec_ppo -P \"policy_kwargs:dict(critic_only=['state'])\", to tune in a file "
-            "for --base, or leave out critic"
+            "see: give spec_ppo -P \"policy_kwargs:dict(critic_only=['state'])\", tune the same "
+            "in a file for --base, or leave out critic"
         )
 
 

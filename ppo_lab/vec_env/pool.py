@@ -144,21 +144,22 @@ class PoolVecEnv(VecEnv):
 
     def step_noted(
         self, actions: npt.NDArray[Any]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.bool_], Noted]:
+    ) -> tuple[Any, npt.NDArray[np.float32], npt.NDArray[np.bool_], Noted]:
         """Step, for a caller who reads few infos, and copies the arrays that he keeps.
 
         Args:
             actions: (N, …).
 
         Returns:
-            Observations (N, …) of a space that is one array, rewards (N,) float32 and dones (N,)
-            bool, which hold until the next step; the infos of episodes that ended and those with
-            an ``episode`` in the midst of one.
+            Observations (N, …), of a Dict an array a key, rewards (N,) float32 and dones (N,) bool,
+            which hold until the next step; the infos of episodes that ended and those with an
+            ``episode`` in the midst of one.
         """
         self._begin(actions, STEP_NOTED)
         noted = self._finish()
         arrays = self._arrays
-        return arrays.observations[None], arrays.rewards, arrays.dones, noted
+        seen = dict_to_obs(self.observation_space, arrays.observations)
+        return seen, arrays.rewards, arrays.dones, noted
 
     def _begin(self, actions: npt.NDArray[Any], command: bytes) -> None:
         if self._crew.is_stepping:

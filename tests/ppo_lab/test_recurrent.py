@@ -14,7 +14,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import Logger
 
-from ppo_lab import RecurrentPPO
+from ppo_lab import RecurrentPPO, SpecPPO
 from ppo_lab.compiled.recurrent_path import flatten, minibatches, sorted_by_step
 from ppo_lab.errors import ArgumentError, NonFiniteError
 from tests.ppo_lab.compiled.test_path import BOX, _Rows, _Spaces, assert_close
@@ -226,6 +226,11 @@ def test_what_the_kernels_cannot_serve_is_named_or_left_to_torch(
         model(policy_kwargs=kwargs)
     model(policy_kwargs=kwargs, backend="auto", verbose=1, n_steps=2, batch_size=4).learn(4)
     assert "Using the torch path, because" in capsys.readouterr().out
+
+
+def test_spec_ppo_says_who_has_a_recurrent_policy() -> None:
+    with pytest.raises(ArgumentError, match=r"'MlpLstmPolicy': .* ppo_lab\.RecurrentPPO"):
+        SpecPPO("MlpLstmPolicy", "CartPole-v1")
 
 
 def test_an_unknown_backend_is_refused() -> None:

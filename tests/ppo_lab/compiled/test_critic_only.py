@@ -1,5 +1,6 @@
 """A critic that sees more, by the kernels: the torch path on the same rollout is the oracle."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +153,17 @@ def test_predict_takes_observations_with_and_without_the_critics_keys() -> None:
 
 
 @pytest.mark.slow
-def test_a_pool_gives_the_same_bits() -> None:
-    env = copies(vec_env_cls=PoolVecEnv)
+@pytest.mark.parametrize(
+    "around",
+    [lambda env: env, partial(VecNormalize, norm_obs_keys=["clue", "state"])],
+    ids=["bare", "normalised"],
+)
+def test_a_pool_gives_the_same_bits(around: Any) -> None:
+    env = around(copies(vec_env_cls=PoolVecEnv))
     pooled = model(env).learn(192)
     env.close()
-    assert_equal_states(pooled.get_parameters(), model(copies()).learn(192).get_parameters())
+    alone = model(around(copies())).learn(192)
+    assert_equal_states(pooled.get_parameters(), alone.get_parameters())
 
 
 NOT_SERVED: dict[str, tuple[type[gym.Env[Any, Any]], dict[str, Any]]] = {

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import ppo_lab
 from benchmarks.cluster import Cost, least_bundle, per_run
 from ppo_lab.errors import ArgumentError
-from ppo_lab.runs.cluster.driver import ClusterSettings
+from ppo_lab.runs.cluster.driver import ClusterSettings, _entry
 from ppo_lab.runs.cluster.executor import PAUSES, ClusterExecutor, bundle_size
 from ppo_lab.runs.cluster.orders import Need
 from ppo_lab.runs.executor import Death
@@ -112,6 +113,17 @@ def test_a_task_whose_node_is_lost_is_made_on_another_a_moment_later(
     assert max(waits, default=0.0) > PAUSES[0] / 2
 
 
+def test_a_cluster_that_has_lost_its_last_node_says_once_that_it_waits(
+    executor: ClusterExecutor[Any],
+) -> None:
+    said: list[str] = []
+    executor._say = said.append
+    for nodes in (1, 0, 0, 2):
+        executor._count(nodes, nodes)
+    assert said == ["! --cluster test has no node left for a run: waiting for one"]
+    assert executor.where == "2 nodes, 0 in flight"
+
+
 def test_a_node_whose_disk_is_full_is_not_the_runs_fault(
     executor: ClusterExecutor[Any], home: Path, tmp_path: Path
 ) -> None:
@@ -146,6 +158,21 @@ def test_a_node_that_cannot_make_the_environment_is_refused_with_the_way_out() -
         r"needs there, or let --py-modules DIR ship the package in which it is written; ",
         str(refused.value),
     )
+
+
+def test_a_node_without_ppo_lab_or_with_another_one_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way_out = r': python -m pip install "ppo-lab\[ray\]==9\.9\.9" on the node$'
+    on_node = _entry()  # as Ray calls it there
+    kind, said = on_node("inspect", "9.9.9")
+    assert kind == "unfit"
+    there = re.escape(ppo_lab.__version__)
+    assert re.search(rf"^node \S+ has ppo_lab {there}, and this command 9\.9\.9{way_out}", said)
+    monkeypatch.setitem(sys.modules, "ppo_lab", None)  # as where it is not installed
+    kind, said = on_node("inspect", "9.9.9")
+    assert kind == "unfit"
+    assert re.search(rf"^node \S+ lacks ppo_lab or what it needs \(.*\){way_out}", said)
 
 
 @pytest.mark.parametrize(
