@@ -16,14 +16,17 @@ def note_command(folder: Path, command: Command, earlier: Sequence[Command] = ()
     Args:
         folder: of the runs; made where it is missing.
         command: the command; one that cannot be shown as it is (a line break) is not noted.
-        earlier: the commands before it; one that is there already keeps its place.
+        earlier: the commands before it; one that is there already keeps its place, also where its
+            flags now come in another order.
 
     Raises:
         OSError: the folder cannot be written to.
     """
     if not is_command(command):
         return
-    commands = list(dict.fromkeys((*earlier, command)))[-MAX_COMMANDS:]
+    noted = list(dict.fromkeys(earlier))
+    is_new = sorted(command) not in map(sorted, noted)
+    commands = [*noted, *([command] if is_new else [])][-MAX_COMMANDS:]
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / MADE_BY, made_by_text(commands))
 

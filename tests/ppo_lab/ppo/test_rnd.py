@@ -329,5 +329,5 @@ def test_rnd_finds_the_distant_exit_on_every_seed_and_plain_ppo_does_not() -> No
     # The optimum of FourRooms is 1: the exit's reward, 41 steps away of the 100 that there are.
     plain = [exploration.train("ppo", seed).expected_return for seed in range(10)]
     curious = [exploration.train("rnd", seed).expected_return for seed in range(10)]
-    assert min(plain) < 0.01
+    assert max(plain) < 0.01
     assert min(curious) >= 0.9
