@@ -19,7 +19,10 @@ from envs.registration import MAX_EPISODE_STEPS
 ENVIRONMENT = "ppo_lab/FourRooms-v0"
 KWARGS: dict[str, Any] = {"size": 21}
 N_ENVS = 32
-TIMESTEPS = 450_000
+TIMESTEPS = 900_000
+"""With half of them one of the seeds 0 to 9 had come to 0.75 of the optimum, the others to 0.94."""
+FIRST_SEED = 10
+"""Seeds below chose the budget, those from 100 on the settings; no table shows either."""
 SETTINGS: dict[str, Any] = {
     "n_steps": 128,
     "batch_size": 512,
@@ -29,7 +32,7 @@ SETTINGS: dict[str, Any] = {
     # Advantages of deviation 1 would be of noise alone where there are no rewards yet.
     "normalize_advantage": False,
 }
-"""Of both; chosen with RND on seeds from 100 on, which no table shows."""
+"""Of both."""
 INTRINSIC_COEF = 0.5
 """Extrinsic to intrinsic 2 : 1, as Burda et al. 2019 weigh them."""
 
@@ -89,7 +92,9 @@ def table(outcomes: list[Outcome]) -> str:
 
 def tasks(seeds: int) -> list[tuple[str, int]]:
     """What is trained."""
-    return [(name, seed) for name in ("rnd", "ppo") for seed in range(seeds)]
+    return [
+        (name, seed) for name in ("rnd", "ppo") for seed in range(FIRST_SEED, FIRST_SEED + seeds)
+    ]
 
 
 if __name__ == "__main__":
