@@ -14,7 +14,9 @@ from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.hyperparams.sources import (
     committed_settings,
+    default_settings,
     named_settings,
+    with_given,
     within_rollout,
     zoo_settings,
 )
@@ -152,3 +154,10 @@ def test_the_benchmark_fails_where_a_goal_is_missed(capsys):
     far = outcome(0.51, 0.5, 100, 1.0)
     assert not benchmark["report"]("low end", [good] * 9 + [far])
     assert "1.000–1.000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("policy", ["CnnPolicy", "mine.Policy"])
+def test_a_policy_that_is_given_is_the_runs_and_no_hyperparameter(policy: str) -> None:
+    given = with_given(default_settings("ppo"), "ppo", {"policy": policy, "gamma": 0.9})
+    assert given.policy == policy
+    assert given.hyperparameters == {"gamma": 0.9}
