@@ -23,7 +23,7 @@ import numpy as np
 from ppo_lab.commands.comparison import run_groups
 from ppo_lab.commands.settings_source import OURS, SettingsSource
 from ppo_lab.errors import ArgumentError, CommandError
-from ppo_lab.runs.config import Evaluation, RunConfig, environment_folder_name
+from ppo_lab.runs.config import Evaluation, RunConfig, VecEnvKind, environment_folder_name
 from ppo_lab.runs.execution import RunResult
 from ppo_lab.runs.folder import to_json
 from ppo_lab.runs.references import as_record, stated_reference
@@ -72,6 +72,7 @@ class Benchmark:
         episodes: of each evaluation.
         points: evaluations of a run, evenly spread, the first before training.
         to_threshold: a table says which policies score Gymnasium's ``reward_threshold``.
+        vec_env: how environments are stepped, as of ``--vec-env``; no score depends on it.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Benchmark:
     episodes: int = 20
     points: int = 11
     to_threshold: bool = False
+    vec_env: VecEnvKind = "dummy"
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def _rows(benchmark: Benchmark, task: str, word: str, choice: Choice) -> list[Ru
                 settings=word,
                 hyperparameters=hyperparameters,
                 reference=reference,
+                vec_env=benchmark.vec_env,
                 origin=group.run.origin + "".join(said),
             )
         )
@@ -228,6 +231,7 @@ def record_of(folder: Path) -> dict[str, Any]:
         "versions": {**record["versions"], **_environment_versions()},
         "cpu": _cpu(),
         "cores": os.cpu_count(),
+        "gpu": _gpu(str(record["device"])),
         "evaluations": {
             "steps": steps.tolist(),
             "returns": results.astype(np.float64).mean(axis=1).tolist(),
@@ -246,6 +250,16 @@ def _environment_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+@cache
+def _gpu(device: str) -> str | None:
+    """The name of the GPU that a run was trained on."""
+    if not device.startswith("cuda"):
+        return None
+    import torch as th
+
+    return str(th.cuda.get_device_name(device))
 
 
 @cache

@@ -77,10 +77,18 @@ def entry_of(record: Mapping[str, Any]) -> Entry:
         cpu_seconds=float(record["cpu_seconds"]),
         protocol=repr([record["timesteps"], record["env_kwargs"], evaluation]),
         agreed=repr([record[key] for key in MUST_AGREE]),
-        circumstances=f"{record['cpu']}, {counted(record['cores'], 'core')}; "
-        f"commit {str(record['git_commit'])[:7]}; {versions}",
+        circumstances=f"{_machine(record)}; commit {str(record['git_commit'])[:7]}; {versions}",
         origin=record["origin"],
     )
+
+
+def _machine(record: Mapping[str, Any]) -> str:
+    words = f"{record['cpu']}, {counted(record['cores'], 'core')}"
+    if record.get("gpu"):  # which older records do not say
+        words += f", {record['gpu']}"
+    if record.get("vec_env") == "subproc":
+        words += "; environments in processes of their own, which the CPU seconds leave out"
+    return words
 
 
 class Entries:

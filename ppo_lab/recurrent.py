@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch as th
 from gymnasium import spaces
 from sb3_contrib import RecurrentPPO as TorchRecurrentPPO
 from stable_baselines3.common.buffers import RolloutBuffer
@@ -12,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.arguments import Backend
 from ppo_lab.compiled.callback_needs import needs_every_step
-from ppo_lab.compiled.recurrent_policy import why_not_compiled
+from ppo_lab.compiled.recurrent_policy import may_serve, why_not_compiled
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.settings import UpdateSettings
 from ppo_lab.ppo.trust_region import kl_limit
@@ -34,7 +35,7 @@ class RecurrentPPO(TorchRecurrentPPO):
     Args:
         *args: as for sb3-contrib.
         backend: ``torch``: all is sb3-contrib's; ``compiled``; ``auto``: compiled where it applies.
-            With the latter two ``device="auto"`` is the CPU for ``MlpLstmPolicy``.
+            With the latter two ``device="auto"`` is the CPU for a policy that they may serve.
         **kwargs: as for sb3-contrib.
 
     Raises:
@@ -45,18 +46,26 @@ class RecurrentPPO(TorchRecurrentPPO):
     def __init__(self, *args: Any, backend: Backend = "auto", **kwargs: Any) -> None:
         if backend not in ("auto", "torch", "compiled"):
             raise ArgumentError(f"backend={backend!r}: expected one of 'auto', 'torch', 'compiled'")
-        is_served = (args[0] if args else kwargs.get("policy")) == "MlpLstmPolicy"
-        if is_served and backend != "torch" and kwargs.get("device", "auto") == "auto":
-            kwargs["device"] = "cpu"
+        self._asked_device = kwargs.get("device", "auto")
         self.backend: Backend = backend
         self._path: Any = None
         self._said: str | None = None
         super().__init__(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_path", "_said"]
+        return [*super()._excluded_save_params(), "_path", "_said", "_asked_device"]
 
     def _setup_model(self) -> None:
+        # Here, since ``load`` tells backend and policy_kwargs after the constructor.
+        is_free = self._asked_device == "auto" and self.backend != "torch"
+        if (
+            is_free
+            and self.device.type != "cpu"
+            and may_serve(self.policy_class, self.policy_kwargs)
+        ):
+            if self.verbose >= 1:
+                print(f"Using cpu device, where the kernels run, in the place of {self.device}")
+            self.device = th.device("cpu")
         super()._setup_model()
         if self.backend == "compiled":
             self._compiled_path()  # an error now rather than in learn

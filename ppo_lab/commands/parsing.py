@@ -46,6 +46,20 @@ def any_case(text: str) -> str:
     return text.lower()
 
 
+class Given(argparse.Action):
+    """argparse's own action, but that several values given twice are all taken.
+
+    argparse forgets the first of ``-P n_steps:32 -P batch_size:32`` without a word.
+    """
+
+    def __call__(self, _parser: Any, namespace: Any, values: Any, _flag: Any = None) -> None:
+        """Store them; beside those of an earlier flag where there may be several."""
+        earlier = getattr(namespace, self.dest, None)
+        if isinstance(values, list) and isinstance(earlier, list) and earlier is not self.default:
+            values = earlier + values
+        setattr(namespace, self.dest, values)
+
+
 class CommandParser(argparse.ArgumentParser):
     """argparse with other spellings, and errors of one line: ``ppo_lab.tune: …``.
 
@@ -67,6 +81,7 @@ class CommandParser(argparse.ArgumentParser):
     ) -> None:
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**settings)
+        self.register("action", None, Given)
         self._is_ours = kind is not None
         self._flags = {"-h", "--help", "--version"}
         for entry in () if kind is None else fields(kind):

@@ -1,5 +1,6 @@
 """sb3-contrib's recurrent policy as the flat vectors of the kernels, and whether it may be."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -34,7 +35,7 @@ from ppo_lab.ppo.torch_internals import (
 )
 from ppo_lab.worlds.as_written import replaced_on
 
-__all__ = ["PackedRecurrentPolicy", "why_not_compiled"]
+__all__ = ["PackedRecurrentPolicy", "may_serve", "why_not_compiled"]
 
 NAMES = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 PLAIN = {
@@ -132,6 +133,19 @@ class PackedRecurrentPolicy:
     @staticmethod
     def _part(vector: NDArray[np.float32], place: slice, like: nn.Parameter) -> th.Tensor:
         return th.from_numpy(vector[place]).view(like.shape)
+
+
+def may_serve(policy_class: type, policy_kwargs: Mapping[str, Any]) -> bool:
+    """Whether a policy that is not made yet may be one that the kernels know.
+
+    Args:
+        policy_class: and its arguments.
+        policy_kwargs: as for sb3-contrib.
+    """
+    given = {"n_lstm_layers": 1, "shared_lstm": False, "enable_critic_lstm": True, **policy_kwargs}
+    plain = (given["n_lstm_layers"], given["shared_lstm"], given["enable_critic_lstm"])
+    is_wide = given.get("lstm_hidden_size", PANEL) % PANEL == 0
+    return policy_class is RecurrentActorCriticPolicy and plain == (1, False, True) and is_wide
 
 
 def why_not_compiled(model: RecurrentPPO) -> str | None:

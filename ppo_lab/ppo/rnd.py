@@ -119,6 +119,13 @@ class RandomNetworkDistillation(nn.Module):
         with no_compiler_import():
             self.optimizer = th.optim.Adam(self.predictor.parameters(), lr=learning_rate)
 
+    def move_to(self, device: th.device) -> None:
+        """Compute on another device from now on, with all that was learnt."""
+        self.to(device)
+        # torch leaves an optimiser's moments behind; loading brings them to their parameters.
+        self.optimizer.load_state_dict(self.optimizer.state_dict())
+        self._known = None
+
     def errors(self, observations: Any) -> th.Tensor:
         """‖f̂(s) − f(s)‖² of (B, …) observations, (B,), attached to f̂'s graph."""
         seen = self._whitened(self._vectors(observations))

@@ -89,7 +89,7 @@ class StreamsAlgorithm(WatchedAlgorithm):
             else:
                 self._rnd_space = self._rnd_space or _place_of_rnd(self.env, self.observation_space)
                 self.rnd = RandomNetworkDistillation(self._rnd_space, **(self.rnd_kwargs or {}))
-            self.rnd.to(self.device)
+            self.rnd.move_to(self.device)
             self.intrinsic_critic = SideCritic(self.policy, "intrinsic")
         if "cost" in self.streams:
             self.cost_critic = SideCritic(self.policy, "cost")

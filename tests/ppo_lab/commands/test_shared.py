@@ -31,6 +31,23 @@ def test_every_flag_of_a_command_is_a_field_of_its_options(name: str) -> None:
     assert vars(parser.parse_args(needed)) == {f.name: getattr(given, f.name) for f in fields(kind)}
 
 
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        *(("train", flag) for flag in ("-P", "--env-kwargs", "--wrapper", "--env-packages")),
+        *(("compare", flag) for flag in ("-P", "--algos", "--env-kwargs")),
+        *(("tune", flag) for flag in ("--env-kwargs", "--algos")),
+    ],
+)
+def test_a_flag_of_several_values_that_is_given_twice_has_them_all(name: str, flag: str) -> None:
+    parser = importlib.import_module(f"ppo_lab.{name}")._parser()
+    needed = COMMANDS[name][1]
+    before = vars(parser.parse_args(needed))
+    given = vars(parser.parse_args([*needed, flag, "a:1", "b:2", flag, "c:3"]))
+    (changed,) = (value for key, value in given.items() if value != before[key])
+    assert changed == ["a:1", "b:2", "c:3"]
+
+
 def test_the_merging_command_has_typed_options_too() -> None:
     assert parse(merge._parser(), merge.MergeOptions, ["a.yml"]).into == merge.PACKAGED
 

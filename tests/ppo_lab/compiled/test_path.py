@@ -135,7 +135,7 @@ def assert_close(actual: Any, expected: Any, where: str = "") -> None:
     elif isinstance(expected, th.Tensor):
         moments = "optimizer" in where
         allowed = 1e-4 * float(expected.abs().max()) if moments else 1e-5
-        assert float((actual - expected).abs().max()) <= allowed, where
+        assert float((actual.cpu() - expected.cpu()).abs().max()) <= allowed, where
     else:
         assert actual == expected, where
 
@@ -155,6 +155,7 @@ def assert_same_updates(ours: SpecPPO, torch: SpecPPO, updates: int = 2) -> None
         buffer = ours.rollout_buffer
         assert ours.collect_rollouts(ours.env, callback, buffer, ours.n_steps)
         torch.rollout_buffer = copy.deepcopy(buffer)
+        torch.rollout_buffer.device = torch.device
         if ours.streams:
             torch._recorder, torch._last_obs = ours._recorder, ours._last_obs
             if "intrinsic" in ours.streams:
