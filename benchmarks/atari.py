@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from benchmarks.recorded_command import Plan, run_benchmark
 from benchmarks.recorded_runs import Benchmark, Settings
 
-PONG = "ale_py:ALE/Pong-v5"
+PONG = "ale_py:PongNoFrameskip-v4"
 
 ATARI = Benchmark(
     name="atari",

@@ -228,10 +228,16 @@ class EnvironmentRecipe:
         Raises:
             ArgumentError: one cannot be loaded.
         """
-        if not self.env_wrapper:
-            return None
-        layers = [load_named("env_wrapper", named, self._trusted()) for named in self.env_wrapper]
-        return partial(_wrap, layers)
+        layers = self.layers()
+        return partial(_wrap, layers) if layers else None
+
+    def layers(self) -> list[Loaded]:
+        """What ``env_wrapper`` names, the innermost first.
+
+        Raises:
+            ArgumentError: one cannot be loaded.
+        """
+        return [load_named("env_wrapper", named, self._trusted()) for named in self.env_wrapper]
 
     def _trusted(self) -> list[str]:
         return [*self.packages, *environment_packages(self.env)]

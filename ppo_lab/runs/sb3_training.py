@@ -37,6 +37,7 @@ from ppo_lab.runs.off_policy import (
 )
 from ppo_lab.runs.recipe import EnvironmentRecipe, expected
 from ppo_lab.runs.session import PauseAt, PausedError, Session, UserStop
+from ppo_lab.runs.skipped_frames import warn_if_frames_are_skipped_twice
 from ppo_lab.runs.watching import StoppedError, Watcher
 
 __all__ = ["check", "evaluation_recipe", "train", "training_recipe"]
@@ -130,6 +131,7 @@ def check(config: RunConfig) -> None:
         _build(config, env, Session())
         _named_callbacks(config)
     warn_if_nothing_is_learnt(config)
+    warn_if_frames_are_skipped_twice(recipe)
 
 
 def training_recipe(config: RunConfig) -> EnvironmentRecipe:
