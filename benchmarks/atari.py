@@ -25,7 +25,7 @@ ATARI = Benchmark(
     backend="torch",
     seed=73,
     episodes=10,
-    points=6,
+    points=3,
     vec_env="subproc",
 )
 PLAN = Plan((PONG,), ("zoo",), seeds=2, other_seeds=2)

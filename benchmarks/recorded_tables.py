@@ -33,6 +33,7 @@ class Entry:
         task: environment.
         label: algorithm and settings, as a report names them.
         seed: of the run.
+        timesteps: its budget.
         score: mean return of the policy after its last update.
         low: the random policy's mean return; NaN where the record states none.
         steps: of the evaluations.
@@ -48,6 +49,7 @@ class Entry:
     task: str
     label: str
     seed: int
+    timesteps: int
     score: float
     low: float
     steps: tuple[int, ...]
@@ -69,6 +71,7 @@ def entry_of(record: Mapping[str, Any]) -> Entry:
         task=record["env"],
         label=f"{record['algo']} ({record['settings']})",
         seed=record["seed"],
+        timesteps=int(record["timesteps"]),
         score=float(record["score"]),
         low=float("nan") if reference is None else float(reference["low"]),
         steps=tuple(evaluations["steps"]),
@@ -158,7 +161,7 @@ def score_table(
         labels: in their order.
         thresholds: task → the score that solves it; two more columns where there are any.
     """
-    head = ["task", "label", "seeds", "IQM", "mean", "CPU s a run", "wall s a run"]
+    head = ["task", "label", "steps", "seeds", "IQM", "mean", "CPU s a run", "wall s a run"]
     head += ["reach the threshold", "steps to it"] if thresholds else []
     rows = []
     for task in tasks:
@@ -171,7 +174,8 @@ def score_table(
                     f"{np.median([getattr(run, name) for run in runs]):,.0f}"
                     for name in ("cpu_seconds", "seconds")
                 )
-                cells = [task, label, str(len(runs)), shown(scores.iqm), shown(scores.mean)]
+                counts = [f"{runs[0].timesteps:,}", str(len(runs))]
+                cells = [task, label, *counts, shown(scores.iqm), shown(scores.mean)]
                 reached = reaching(runs, thresholds[task]) if task in thresholds else ()
                 rows.append([*cells, cpu, wall, *reached])
     return _table(head, rows, left=2)

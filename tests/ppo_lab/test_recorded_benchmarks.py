@@ -139,7 +139,7 @@ def test_records_are_made_once_survive_a_kill_and_are_what_the_report_reads(
     assert {"numba", "python", "stable-baselines3"} <= set(record["versions"])
     assert record["cpu"]
     table = run("--table")
-    assert "| CartPole-v1 | spec_ppo (recommended) | 1 | " in table
+    assert "| CartPole-v1 | spec_ppo (recommended) | 128 | 1 | " in table
     assert "| ppo (" not in table
 
 
@@ -214,6 +214,7 @@ def entry(label: str, seed: int, score: float, **changed: object) -> Entry:
         task=TASK,
         label=label,
         seed=seed,
+        timesteps=1_000,
         score=score,
         low=1.0,
         steps=(0, 50, 100),
@@ -233,8 +234,8 @@ FOUR = [entry(OURS, 1, 100), entry(OURS, 2, 102), entry(THEIRS, 1, 101), entry(T
 
 def test_a_row_without_records_is_absent_and_one_run_has_no_interval() -> None:
     rows = score_table(Entries(FOUR[:1]), [TASK, "Pendulum-v1"], [OURS, THEIRS], {}).splitlines()
-    assert rows[0].startswith("| task | label | seeds | IQM | mean | CPU s a run |")
-    assert rows[2:] == [f"| {TASK} | {OURS} | 1 | 100.0 | 100.0 | 2 | 4 |"]
+    assert rows[0].startswith("| task | label | steps | seeds | IQM | mean | CPU s a run |")
+    assert rows[2:] == [f"| {TASK} | {OURS} | 1,000 | 1 | 100.0 | 100.0 | 2 | 4 |"]
     assert score_table(Entries([]), [TASK], [OURS], {}) == ""
 
 
