@@ -12,6 +12,7 @@ from benchmarks.recorded_tables import (
     equivalence_table,
     improvement_table,
     published_table,
+    same_runs,
     score_table,
 )
 from ppo_lab.commands.settings_source import OURS
@@ -55,6 +56,7 @@ def _of_settings(benchmark: Benchmark, word: str, entries: Entries, tasks: Seque
     parts = [f"### Settings `{word}`", f"{said}.", scores]
     if len(labels) > 1:
         parts.append(equivalence_table(entries, tasks, *labels[:2]))
+        parts += [same_runs(entries, task, *labels[:2]) for task in tasks]
     return "\n\n".join(filter(None, parts))
 
 

@@ -196,6 +196,19 @@ def reaching(runs: Sequence[Entry], threshold: float) -> tuple[str, str]:
     return f"{final} of {len(runs)} ({threshold:g})", when
 
 
+def same_runs(entries: Entries, task: str, ours: str, theirs: str) -> str:
+    """In words, where every run that both have a seed of went the same way; else empty."""
+    by_seed = {run.seed: run for run in entries.row(theirs, task)}
+    pairs = [(run, by_seed[run.seed]) for run in entries.row(ours, task) if run.seed in by_seed]
+    if not pairs or any(x.steps != y.steps or x.returns != y.returns for x, y in pairs):
+        return ""
+    looks = counted(len(pairs[0][0].steps), "evaluation")
+    return (
+        f"On {task} {ours} and {theirs} are the same run: with the same seed all {looks} have the "
+        f"same mean returns ({counted(len(pairs), 'pair')})."
+    )
+
+
 def equivalence(entries: Entries, task: str, ours: str, theirs: str) -> PairTest | None:
     """The test of two labels on a task; None without two runs of each, or without a margin."""
     x, y = entries.scores(ours, task), entries.scores(theirs, task)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import gymnasium as gym
 from stable_baselines3.common.atari_wrappers import AtariWrapper, MaxAndSkipEnv
 
-from ppo_lab.environment_ids import gymnasium_id
+from ppo_lab.environment_classes import gymnasium_id
 from ppo_lab.hyperparams.environment_words import entry_point
 from ppo_lab.runs.named_code import Loaded
 from ppo_lab.runs.recipe import EnvironmentRecipe

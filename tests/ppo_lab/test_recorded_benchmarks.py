@@ -138,6 +138,7 @@ def test_records_are_made_once_survive_a_kill_and_are_what_the_report_reads(
     assert record["cpu_seconds"] > 0
     assert {"numba", "python", "stable-baselines3"} <= set(record["versions"])
     assert record["cpu"]
+    assert record["gpu"] is None
     table = run("--table")
     assert "| CartPole-v1 | spec_ppo (recommended) | 128 | 1 | " in table
     assert "| ppo (" not in table
@@ -262,6 +263,18 @@ def test_nothing_is_tested_on_one_run_or_without_a_margin() -> None:
     assert equivalence_table(Entries(FOUR[:3]), [TASK], OURS, THEIRS) == ""
 
 
+def test_runs_that_went_the_same_way_are_said_to_be_the_same() -> None:
+    both = [entry(OURS, 1, 100), entry(OURS, 2, 102), entry(THEIRS, 1, 100)]
+    said = tables.same_runs(Entries(both), TASK, OURS, THEIRS)
+    assert said == (
+        f"On {TASK} {OURS} and {THEIRS} are the same run: with the same seed all 3 evaluations "
+        "have the same mean returns (1 pair)."
+    )
+    for other in (entry(THEIRS, 2, 101), entry(THEIRS, 2, 102, steps=(0, 50, 99))):
+        assert tables.same_runs(Entries([*both, other]), TASK, OURS, THEIRS) == ""
+    assert tables.same_runs(Entries(both[:2]), TASK, OURS, THEIRS) == ""
+
+
 def test_a_large_difference_is_not_shown_to_be_none() -> None:
     apart = [*FOUR[2:], entry(OURS, 1, 60), entry(OURS, 2, 62)]
     assert "| not shown |" in equivalence_table(Entries(apart), [TASK], OURS, THEIRS)
@@ -310,6 +323,16 @@ def test_a_row_of_different_things_is_an_error(second: Entry, said: str) -> None
 def test_machines_and_versions_are_counted() -> None:
     runs = [*FOUR[:3], entry(THEIRS, 2, 1.0, circumstances="another")]
     assert circumstances(Entries(runs)) == "- 3 runs: a machine.\n- 1 run: another."
+
+
+@pytest.mark.parametrize("algo", ["spec_ppo", "ppo"])
+def test_a_gpu_and_processes_beside_the_runs_are_named(algo: str) -> None:
+    place = Path("benchmarks/records/atari") / f"{algo}-zoo" / "PongNoFrameskip-v4_1" / RECORD
+    record = json.loads((HOME / place).read_text())
+    where = tables.entry_of(record).circumstances
+    assert f"16 cores, {record['gpu']}; environments in processes of their own, which" in where
+    older = {key: value for key, value in record.items() if key not in ("gpu", "vec_env")}
+    assert "16 cores; commit" in tables.entry_of(older).circumstances
 
 
 @pytest.mark.parametrize(
