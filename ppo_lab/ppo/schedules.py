@@ -46,8 +46,8 @@ def as_schedule(name: str, value: "float | str | Schedule") -> "float | Schedule
     elif callable(value) or _number_of(value) is not None:
         return value
     raise ArgumentError(
-        f"{name}={value!r}: expected a number ≥ 0, a callable of the progress remaining, or the "
-        "zoo's form 'lin_<number>'"
+        f"{name}={value!r}: expected a finite number ≥ 0, a callable of the progress remaining, or "
+        "the zoo's form 'lin_<number>'"
     )
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import isnan
 from typing import Any, Literal, get_args
 
+from ppo_lab.errors import ArgumentError
 from ppo_lab.registry import asks_for_masks
 
 __all__ = [
@@ -21,6 +23,11 @@ VEC_ENVS = get_args(VecEnvKind)
 
 NO_PART = ("reference",)
 """Entries that decide nothing of a run's result: what somebody measured to normalise it by."""
+SETTINGS = (
+    *("hyperparameters", "normalize", "env_kwargs", "eval_env_kwargs", "env_wrapper"),
+    *("vec_env_wrapper", "monitor_kwargs", "callback"),
+)
+"""Entries that a user gives as text, and that hold numbers."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,16 @@ class RunConfig:
     asked_device: str = "auto"
     env_sha256: str = ""
 
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ArgumentError: one of their numbers is NaN, which every comparison would let pass.
+        """
+        for name in SETTINGS:
+            if where := _place_of_nan(getattr(self, name), name):
+                raise ArgumentError(f"{where} is NaN: expected a number")
+
     @property
     def evaluation_kwargs(self) -> Mapping[str, Any]:
         """For ``gymnasium.make`` in evaluation."""
@@ -126,6 +143,16 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """As ``run.json`` holds it."""
         return asdict(self)
+
+
+def _place_of_nan(value: Any, place: str) -> str | None:
+    """Where in nested settings a NaN stands, such as ``normalize.clip_obs``; None: nowhere."""
+    if isinstance(value, Mapping):
+        parts = ((f"{place}.{key}", part) for key, part in value.items())
+        return next(filter(None, (_place_of_nan(part, name) for name, part in parts)), None)
+    if isinstance(value, list | tuple):
+        return next(filter(None, (_place_of_nan(part, place) for part in value)), None)
+    return place if isinstance(value, float) and isnan(value) else None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+import re
 import subprocess
 import tempfile
 import zipfile
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 PACKAGES = ("stable-baselines3", "gymnasium", "torch", "numpy")
+STRING_OR_WORD = re.compile(r'"(?:\\.|[^"\\])*"|-?Infinity|NaN')
+"""A string of JSON's, or what Python writes of numbers that JSON has no word for."""
 WHERE_INSTALLED = ("sb3-contrib", "rl_zoo3")
 ENVIRONMENT_WORDS = ("env_wrapper", "vec_env_wrapper", "frame_stack", "monitor_kwargs")
 
@@ -135,12 +138,21 @@ def _git_commit() -> str | None:
 
 
 def to_json(record: Mapping[str, Any]) -> str:
-    """Sorted, indented, and without NaN.
+    """Sorted and indented; what is infinite (a limit that never bites) is written as 1e999.
+
+    JSON has no word for it, and every reader makes infinity of a number of that size.
 
     Raises:
-        ValueError: a number is NaN or infinite.
+        ValueError: a number is NaN.
     """
-    return json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
+    return STRING_OR_WORD.sub(_in_json, json.dumps(record, indent=2, sort_keys=True))
+
+
+def _in_json(found: re.Match[str]) -> str:
+    text = found[0]
+    if text == "NaN":
+        raise ValueError("NaN has no place in a record")
+    return text if text.startswith('"') else text.replace("Infinity", "1e999")
 
 
 def damage(config: RunConfig, folder: Path, record: Mapping[str, Any]) -> str | None:

@@ -41,8 +41,8 @@ def test_everything_else_is_refused_in_one_sentence(value: Any) -> None:
     with pytest.raises(ArgumentError) as caught:
         as_schedule("learning_rate", value)
     assert str(caught.value) == (
-        f"learning_rate={value!r}: expected a number ≥ 0, a callable of the progress remaining, "
-        "or the zoo's form 'lin_<number>'"
+        f"learning_rate={value!r}: expected a finite number ≥ 0, a callable of the progress "
+        "remaining, or the zoo's form 'lin_<number>'"
     )
 
 
