@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_lab.arguments import Backend
 from ppo_lab.compiled.callback_needs import needs_every_step
+from ppo_lab.compiled.choice import refusal
 from ppo_lab.compiled.recurrent_policy import may_serve, why_not_compiled
 from ppo_lab.errors import ArgumentError
 from ppo_lab.kernels.settings import UpdateSettings
@@ -77,10 +78,7 @@ class RecurrentPPO(TorchRecurrentPPO):
         reason = why_not_compiled(self)
         if reason is not None:
             if self.backend == "compiled":
-                raise ArgumentError(
-                    f"backend='compiled' cannot serve this model, because {reason}; use "
-                    "backend='auto' or backend='torch'"
-                )
+                raise refusal(reason)
             self._say(f"Using the torch path, because {reason}")
             return None
         self._say("Using the compiled path: an LSTM each for actor and critic, on the CPU")

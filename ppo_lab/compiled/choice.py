@@ -55,6 +55,14 @@ BUFFERS = (
 JOINT = "policy.optimizer holds the critic's parameters too, and moves both networks as SB3's does"
 
 
+def refusal(reason: str) -> ArgumentError:
+    """The error of ``backend="compiled"`` where it does not apply."""
+    return ArgumentError(
+        f"backend='compiled' cannot serve this model, because {reason}; "
+        "use backend='auto' or backend='torch'"
+    )
+
+
 class BackendChoice:
     """What one model chose, said once, and the compiled path made for it."""
 
@@ -92,10 +100,7 @@ class BackendChoice:
             self._say(model, "Using the compiled path: an MLP policy on the CPU")
             return self._path_of(model, measures_rollout_kl)
         if backend == "compiled":
-            raise ArgumentError(
-                f"backend='compiled' cannot serve this model, because {reason}; "
-                "use backend='auto' or backend='torch'"
-            )
+            raise refusal(reason)
         self._say(model, f"Using the torch path, because {reason}")
         self._path = None
         return None
