@@ -51,7 +51,8 @@ _SCHEDULES = (*_RATES, "clip_range", "clip_range_vf")
 _OF_THE_CRITIC = ("critic_max_grad_norm", "critic_learning_rate", "clip_range_vf")
 _OF_COSTS = ("cost_limit", "cost_gamma", "cost_learning_rate")
 _FLAGS = ("mask_actions", "normalize_value")
-_MAY_BE_NONE = ("target_kl", *_OF_THE_CRITIC, *_OF_COSTS)
+_MAPPINGS = ("policy_kwargs", "rollout_buffer_kwargs")
+_MAY_BE_NONE = ("target_kl", *_OF_THE_CRITIC, *_OF_COSTS, *_MAPPINGS)
 
 
 def suggests_names(constructor: Callable[Parameters, None]) -> Callable[Parameters, None]:
@@ -129,6 +130,7 @@ _EXPECTED: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
     (_FINITE, _is_finite, "a finite number ≥ 0"),
     (_POSITIVE, lambda value: _is_real(value) and value > 0, "a number > 0"),
     (_FLAGS, lambda value: isinstance(value, bool), "True or False"),
+    (_MAPPINGS, lambda value: isinstance(value, Mapping), "a dictionary"),
 )
 
 

@@ -37,6 +37,8 @@ REFUSED: list[tuple[str, Any]] = [
     *((name, value) for name in RANGES for value in (0, 0.0, "lin_0")),
     *(("adaptive_clip_range", v) for v in (0.2, (0.1,), (0.0, 1.0), (0.4, 0.2), ("a", "b"), NAN)),
     *(("adaptive_clip_range", v) for v in ((0.3, 0.4), (0.05, 0.1), (NAN, 0.4), (0.1, NAN))),
+    *((name, value) for name in ("policy_kwargs", "rollout_buffer_kwargs") for value in (5, [64])),
+    ("policy_kwargs", "dict(net_arch=[64])"),
     ("rollout_buffer_class", 3),
     ("rollout_buffer_class", int),
 ]
