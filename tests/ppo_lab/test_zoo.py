@@ -260,7 +260,7 @@ def test_flag_that_the_zoo_does_not_know_gives_its_own_error(others: list[tuple[
     ("number", "code", "message"),
     [
         (5, 1, "ppo_lab.zoo: train: NoSuch-v0 not found in gym registry"),
-        (6, 2, "ppo_lab.zoo: clip_range=-1: expected a number ≥ 0"),
+        (6, 2, "ppo_lab.zoo: clip_range=-1: expected a finite number ≥ 0"),
         (7, 2, "ppo_lab.zoo: argument SCRIPT: invalid choice: 'trian'"),
         (9, 1, "rl_zoo3 plots from a file only where every algorithm has two runs or more"),
     ],

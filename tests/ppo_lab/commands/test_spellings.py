@@ -44,7 +44,8 @@ def test_a_command_line_of_the_zoos_train_is_ours() -> None:
     assert (given.env_kwargs, given.eval_env_kwargs) == (["g:1"], ["g:2"])
     assert (given.eval_freq, given.eval_episodes, given.save_freq, given.verbose) == (100, 7, 50, 0)
     assert (given.track, given.wandb_project_name, given.wandb_tags) == (True, "p", ["a", "b"])
-    assert given.hyperparams == []  # the last word, -P alone: the zoo's bar
+    # The last word, -P alone, is the zoo's bar and takes nothing back.
+    assert given.hyperparams == ["gamma:0.9", "n_steps:8"]
 
 
 @pytest.mark.parametrize("command", ["train", "compare"])

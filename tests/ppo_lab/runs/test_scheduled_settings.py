@@ -108,7 +108,7 @@ def test_the_normaliser_discounts_as_the_algorithm_does() -> None:
         (PPO, {"n_steps": 64}, r"n_steps cannot change while PPO trains; what can: learning_rate"),
         (PPO, {"critic_learning_rate": 0.1}, r"critic_learning_rate cannot change while PPO"),
         (SpecPPO, {"gamma": 2.0}, r"gamma=2.0: expected a number in 0…1"),
-        (SpecPPO, {"clip_range": -1}, r"clip_range=-1: expected a number ≥ 0"),
+        (SpecPPO, {"clip_range": -1}, r"clip_range=-1: expected a finite number ≥ 0"),
         (SpecPPO, {"batch_size": 64}, r"batch_size=64 is larger than the rollout"),
     ],
 )
