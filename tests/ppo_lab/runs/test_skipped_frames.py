@@ -7,6 +7,8 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
+from ppo_lab.runs import sb3_training
+from ppo_lab.runs.config import Evaluation, RunConfig
 from ppo_lab.runs.recipe import EnvironmentRecipe
 from ppo_lab.runs.skipped_frames import warn_if_frames_are_skipped_twice
 
@@ -69,3 +71,22 @@ def test_nothing_is_said_of_what_skips_once_or_is_no_game(
     env: str, wrappers: Any, env_kwargs: Any
 ) -> None:
     assert said(env, *wrappers, **env_kwargs) == []
+
+
+def test_every_run_is_looked_at_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[EnvironmentRecipe] = []
+    monkeypatch.setattr(sb3_training, "warn_if_frames_are_skipped_twice", seen.append)
+    sb3_training.check(
+        RunConfig(
+            env="CartPole-v1",
+            algo="ppo",
+            settings="",
+            timesteps=64,
+            n_envs=1,
+            policy="MlpPolicy",
+            hyperparameters={},
+            seed=0,
+            evaluation=Evaluation(1, 0),
+        )
+    )
+    assert [recipe.env for recipe in seen] == ["CartPole-v1"]
