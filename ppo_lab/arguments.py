@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, ParamSpec, get_args
 
+import numpy as np
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.policies import BasePolicy
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_policy",
     "check_policy_name",
     "check_rollout_shape",
+    "check_shared_arguments",
     "suggests_names",
 ]
 
@@ -51,7 +53,14 @@ _SCHEDULES = (*_RATES, "clip_range", "clip_range_vf")
 _OF_THE_CRITIC = ("critic_max_grad_norm", "critic_learning_rate", "clip_range_vf")
 _OF_COSTS = ("cost_limit", "cost_gamma", "cost_learning_rate")
 _FLAGS = ("mask_actions", "normalize_value")
+_TRUTHS = ("normalize_advantage", "use_baseline", "use_sde")
+"""Flags that SB3's users may have from a table or a file, as NumPy's booleans or 0 and 1."""
 _MAPPINGS = ("policy_kwargs", "rollout_buffer_kwargs")
+_OF_EVERYONE = (
+    *("n_steps", "batch_size", "n_epochs"),
+    *("gamma", "gae_lambda", "vf_coef", "max_grad_norm"),
+)
+"""What means the same wherever an algorithm of SB3's has it."""
 _MAY_BE_NONE = ("target_kl", *_OF_THE_CRITIC, *_OF_COSTS, *_MAPPINGS)
 
 
@@ -111,6 +120,36 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         )
 
 
+def check_shared_arguments(
+    constructor: Callable[..., Any], arguments: Mapping[str, Any], off_policy: bool
+) -> None:
+    """Check what another algorithm of SB3's is given and would run with, whatever it is.
+
+    Args:
+        constructor: of the algorithm; what it says to be ``bool`` has to be one.
+        arguments: its hyperparameters by name.
+        off_policy: whether its ``ent_coef`` is another one, as SAC's.
+
+    Raises:
+        ArgumentError: says what was given, what was expected.
+    """
+    for name, parameter in inspect.signature(constructor).parameters.items():
+        if parameter.annotation in (bool, "bool"):
+            _require(name, arguments, _is_truth, "True or False")
+    given = {name: value for name, value in arguments.items() if value is not None}
+    shared = (*_OF_EVERYONE, *(() if off_policy else ("ent_coef", "target_kl")))
+    for names, holds, expected in _EXPECTED:
+        for name in set(names) & set(shared):
+            _require(name, given, holds, expected)
+    for name in ("clip_range", "clip_range_vf"):
+        if name in given:
+            _check_schedule(name, given[name])
+
+
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool | np.bool_) or (_is_integer(value) and value in (0, 1))
+
+
 def _is_integer(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
@@ -130,6 +169,7 @@ _EXPECTED: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
     (_FINITE, _is_finite, "a finite number ≥ 0"),
     (_POSITIVE, lambda value: _is_real(value) and value > 0, "a number > 0"),
     (_FLAGS, lambda value: isinstance(value, bool), "True or False"),
+    (_TRUTHS, _is_truth, "True or False"),
     (_MAPPINGS, lambda value: isinstance(value, Mapping), "a dictionary"),
 )
 

@@ -1,6 +1,5 @@
 """The flags that say how environments are made and wrapped, the same for every command."""
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,6 +8,7 @@ from ppo_lab.commands.options import EnvironmentOptions
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.reading import keyword_text
 from ppo_lab.hyperparams.sources import TrainingSettings
+from ppo_lab.hyperparams.words import word_value
 from ppo_lab.registry import ALGORITHMS
 
 __all__ = ["check_mask_flag", "keywords", "packages_of", "with_environment_flags", "with_mask_flag"]
@@ -85,7 +85,7 @@ def packages_of(options: EnvironmentOptions) -> list[str]:
 
 
 def keywords(flag: str, words: Sequence[str]) -> dict[str, Any]:
-    """``name:value`` words: Python literals, or text.
+    """``name:value`` words; see :func:`word_value`.
 
     Args:
         flag: that gave them, for the error.
@@ -101,10 +101,7 @@ def keywords(flag: str, words: Sequence[str]) -> dict[str, Any]:
             raise ArgumentError(
                 f"--{flag.replace('_', '-')} {word!r}: expected name:value, such as size:5"
             )
-        try:
-            keywords[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            keywords[name] = text
+        keywords[name] = word_value(text)
     return keywords
 
 

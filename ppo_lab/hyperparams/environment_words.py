@@ -1,7 +1,9 @@
 """RL Zoo's keywords for environments, as plain values: nothing that they name is imported."""
 
 import importlib
-from collections.abc import Mapping, MutableMapping
+import math
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from numbers import Real
 from typing import Any
 
 import gymnasium as gym
@@ -42,7 +44,7 @@ def take_environment(settings: MutableMapping[str, Any], origin: str) -> dict[st
     if not isinstance(taken["vec_env"], str):
         raise ArgumentError(f"{origin}: vec_env {taken['vec_env']!r:.50}: expected dummy, pool, …")
     frames = settings.pop("frame_stack", None) or 0
-    if not isinstance(frames, int) or not 0 <= frames <= MAX_FRAMES:
+    if type(frames) is not int or not 0 <= frames <= MAX_FRAMES:
         raise ArgumentError(f"{origin}: frame_stack {frames!r:.50}: expected 0…{MAX_FRAMES}")
     return {name: value for name, value in {**taken, "frame_stack": int(frames)}.items() if value}
 
@@ -70,15 +72,49 @@ def read_normalize(value: object) -> bool | dict[str, Any]:
     """The zoo's ``normalize``: true or false, ``VecNormalize``'s arguments, or them as a text.
 
     Raises:
-        ArgumentError: it is something else.
+        ArgumentError: it is something else, or not what ``VecNormalize`` takes, which checks none
+            of it and would clip every observation to one number, or normalise where it shall not.
     """
     if isinstance(value, str):
-        value = keyword_text("normalize", value)
+        value = keyword_text("normalize", value) or True  # "dict()" normalises, as in the zoo
     if isinstance(value, Mapping):
-        return dict(value)
+        return {str(name): _normalize_argument(str(name), one) for name, one in value.items()}
     if value is None or isinstance(value, bool):
         return bool(value)
     raise ArgumentError(f"normalize={value!r:.100}: expected true, false, or a mapping")
+
+
+def _normalize_argument(name: str, value: object) -> Any:
+    known = [known for names, _, _ in _NORMALIZE for known in names]
+    if name not in known:
+        raise ArgumentError(f"normalize: {name!r:.50}: VecNormalize takes {', '.join(known)}")
+    for names, holds, expected in _NORMALIZE:
+        if name in names and not holds(value):
+            raise ArgumentError(f"normalize: {name}={value!r:.50}: expected {expected}")
+    return float(value) if isinstance(value, str) else value
+
+
+def _number(value: object) -> float:
+    """A number, also as YAML reads ``1e-8``, which is a text; NaN for all else."""
+    try:
+        number = isinstance(value, Real | str) and not isinstance(value, bool)
+        return float(value) if number else math.nan  # type: ignore[arg-type]
+    except ValueError:
+        return math.nan
+
+
+def _are_keys(value: object) -> bool:
+    texts = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+    return value is None or texts
+
+
+_NORMALIZE: Sequence[tuple[Sequence[str], Callable[[object], bool], str]] = (
+    (("training", "norm_obs", "norm_reward"), lambda v: isinstance(v, bool), "true or false"),
+    (("clip_obs", "clip_reward"), lambda v: _number(v) > 0, "a number > 0"),
+    (("gamma",), lambda v: 0 <= _number(v) <= 1, "a number in 0…1"),
+    (("epsilon",), lambda v: 0 <= _number(v) < math.inf, "a finite number ≥ 0"),
+    (("norm_obs_keys",), _are_keys, "a list of the observations' keys"),
+)
 
 
 def entry_point(env_id: str) -> str:

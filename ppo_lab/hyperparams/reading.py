@@ -6,6 +6,7 @@ from typing import Any
 
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.numbers import with_whole_numbers
+from ppo_lab.hyperparams.words import word_value
 from ppo_lab.ppo.schedules import as_schedule
 
 __all__ = [
@@ -119,7 +120,7 @@ def words_as_hyperparameters(words: Sequence[str]) -> dict[str, Any]:
     """The settings of a command line's ``-P``; nothing is run.
 
     Args:
-        words: ``name:value`` each, the value a Python literal, or else a text.
+        words: ``name:value`` each; see :func:`word_value`.
 
     Raises:
         ArgumentError: a word has no colon, or no name before it.
@@ -131,11 +132,8 @@ def words_as_hyperparameters(words: Sequence[str]) -> dict[str, Any]:
             raise ArgumentError(f"-P {word!r}: expected name:value, such as learning_rate:0.001")
         if name in FLAGS:
             raise ArgumentError(f"-P {word!r}: {name} is no hyperparameter; {FLAGS[name]}")
-        try:
-            hyperparameters[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            # "lin_0.001", "dict(…)": the run's own reader takes them or says why.
-            hyperparameters[name] = text
+        # "lin_0.001", "dict(…)" stay texts: the run's own reader takes them or says why.
+        hyperparameters[name] = word_value(text)
     return with_whole_numbers(hyperparameters)
 
 

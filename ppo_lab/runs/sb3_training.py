@@ -17,9 +17,11 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from envs.finite import FiniteTask, finite_task
+from ppo_lab.arguments import check_shared_arguments
 from ppo_lab.environment_classes import check_unchanged
 from ppo_lab.errors import ArgumentError, NonFiniteError
 from ppo_lab.hyperparams.reading import FLAGS, constructor_arguments
+from ppo_lab.hyperparams.sources import OURS
 from ppo_lab.ppo.callbacks import BEST_STATISTICS, AfterUpdateEvalCallback, FiniteGuard
 from ppo_lab.ppo.space_checks import check_spaces
 from ppo_lab.registry import ALGORITHMS, algorithm_class, unknown_hyperparameter
@@ -204,6 +206,8 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     check_critic(env, arguments.get("policy_kwargs"))
     arguments = with_action_noise(config.algo, arguments, env.action_space)
     _check_names(kind, config.algo, arguments)
+    if config.algo != OURS:  # which checks its own
+        check_shared_arguments(kind, arguments, ALGORITHMS[config.algo].off_policy)
     check_environment(config.algo, arguments, env)
     return kind(
         named("policy", config.policy) if "." in config.policy else config.policy,

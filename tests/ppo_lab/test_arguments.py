@@ -4,6 +4,7 @@ import inspect
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 from sb3_contrib.ppo_recurrent.policies import MlpLstmPolicy
 from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
@@ -25,6 +26,7 @@ NOT_NEGATIVE = ("ent_coef", "vf_coef", "max_grad_norm", "kl_coef")
 POSITIVE = ("critic_max_grad_norm", "target_kl", "desired_kl")
 CHOICES = ("objective", "advantage_estimator", "normalize_advantage_over")
 RANGES = ("clip_range", "clip_range_vf")
+TRUTHS = ("normalize_advantage", "use_baseline", "use_sde")
 RATES = ("learning_rate", "critic_learning_rate")
 
 REFUSED: list[tuple[str, Any]] = [
@@ -38,6 +40,8 @@ REFUSED: list[tuple[str, Any]] = [
     *(("adaptive_clip_range", v) for v in (0.2, (0.1,), (0.0, 1.0), (0.4, 0.2), ("a", "b"), NAN)),
     *(("adaptive_clip_range", v) for v in ((0.3, 0.4), (0.05, 0.1), (NAN, 0.4), (0.1, NAN))),
     *((name, value) for name in ("policy_kwargs", "rollout_buffer_kwargs") for value in (5, [64])),
+    *((name, value) for name in TRUTHS for value in ("false", "no", None, 2, 1.0)),
+    *((name, value) for name in ("mask_actions", "normalize_value") for value in ("no", 1, None)),
     ("policy_kwargs", "dict(net_arch=[64])"),
     ("rollout_buffer_class", 3),
     ("rollout_buffer_class", int),
@@ -96,6 +100,7 @@ POSSIBLE: list[dict[str, Any]] = [
     {"advantage_estimator": "mc", "rollout_buffer_class": SpecRolloutBuffer},
     {"rollout_buffer_class": RolloutBuffer, "target_kl": None, "critic_max_grad_norm": None},
     {"learning_rate": 0.0, "critic_learning_rate": "lin_0"},
+    {"normalize_advantage": np.bool_(False), "use_baseline": 1, "use_sde": 0},
 ]
 
 

@@ -26,7 +26,10 @@ from envs.planning import (
     table_outcome,
     value_iteration,
 )
+from ppo_lab.arguments import check_shared_arguments
 from ppo_lab.errors import ArgumentError
+from ppo_lab.hyperparams.reading import constructor_arguments
+from ppo_lab.hyperparams.sources import file_settings
 from ppo_lab.registry import ALGORITHMS, algorithm_class
 from ppo_lab.runs.config import Evaluation, RunConfig
 from ppo_lab.runs.environments import exported_mdp, inspect_environment
@@ -278,6 +281,19 @@ def test_spec_ppo_equals_ppo_with_normalised_environments_too(tmp_path: Path) ->
     [
         ("ppo", {"nonsense": 1}, r"ppo on .* cannot be built: .*unknown hyperparameter 'nonsense'"),
         ("spec_ppo", {"gamma": 2.0}, r"cannot be built: ArgumentError: gamma=2.0"),
+        ("ppo", {"gamma": 2.0}, r"ppo on .* cannot be built: ArgumentError: gamma=2.0: expected"),
+        ("dqn", {"gamma": -0.5}, r"gamma=-0.5: expected a number in 0…1"),
+        ("ppo", {"gae_lambda": 5}, r"gae_lambda=5: expected a number in 0…1"),
+        ("ppo", {"clip_range": -0.2}, r"clip_range=-0.2: expected a finite number ≥ 0"),
+        ("ppo_lstm", {"clip_range": 0}, r"clip_range=0: expected a range > 0"),
+        ("ppo", {"normalize_advantage": "false"}, r"normalize_advantage='false': expected True"),
+        ("a2c", {"use_rms_prop": "no"}, r"use_rms_prop='no': expected True or False"),
+        ("dqn", {"optimize_memory_usage": "no"}, r"optimize_memory_usage='no': expected True"),
+        ("ppo", {"n_epochs": 0}, r"n_epochs=0: expected an integer ≥ 1"),
+        ("a2c", {"n_steps": 2.5}, r"n_steps=2.5: expected an integer ≥ 1"),
+        ("a2c", {"vf_coef": -1}, r"vf_coef=-1: expected a number ≥ 0"),
+        ("ppo", {"ent_coef": "abc"}, r"ent_coef='abc': expected a number ≥ 0"),
+        ("trpo", {"target_kl": -1}, r"target_kl=-1: expected a number > 0"),
         ("dqn", {"policy_kwargs": "dict(net_arch=open('x'))"}, r"policy_kwargs=.*expected dict"),
         (
             "q_learning",
@@ -293,6 +309,28 @@ def test_hyperparameters_that_cannot_work_are_refused_before_a_run(
 ) -> None:
     with pytest.raises(ArgumentError, match=message):
         check_run(configuration(algo, hyperparameters=settings))
+
+
+PEERS = [n for n, one in ALGORITHMS.items() if one.settings_of and n != "spec_ppo"]
+
+
+@pytest.mark.parametrize("algo", PEERS)
+def test_nothing_that_the_zoo_gives_an_algorithm_is_refused(algo: str) -> None:
+    """Its files hold what people train with, and what SB3 calls the same is checked alike."""
+    zoo = pytest.importorskip("rl_zoo3")
+    file = Path(zoo.__file__).parent / "hyperparams" / f"{ALGORITHMS[algo].settings_of}.yml"
+    entries = yaml.safe_load(file.read_text())
+    for entry in entries:
+        settings = file_settings(file, entry).hyperparameters
+        arguments = constructor_arguments(settings, lambda what, name: object)
+        check_shared_arguments(algorithm_class(algo), arguments, ALGORITHMS[algo].off_policy)
+    assert entries
+
+
+def test_sacs_own_entropy_coefficient_is_none_of_ppos() -> None:
+    check_run(
+        configuration("sac", "Pendulum-v1", hyperparameters={**REPLAYING, "ent_coef": "auto_0.1"})
+    )
 
 
 def test_a_watched_table_is_stopped_and_says_so(tmp_path: Path) -> None:

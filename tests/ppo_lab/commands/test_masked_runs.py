@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[Any, list[str], str]] = {
         ["--envs", "CartPole-v1", "--timesteps", "64", "--settings", "default", "--mask-actions"],
         OURS,
     ),
-    "no truth value": (train, [*BARE, "-P", "mask_actions:yes"], "expected True or False"),
+    "no truth value": (train, [*BARE, "-P", "mask_actions:perhaps"], "expected True or False"),
     "another's": (train, [*BARE, "--algo", "ppo", "--mask-actions"], "only spec_ppo takes it"),
     "another's to tune": (
         tune,

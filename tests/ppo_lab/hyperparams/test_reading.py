@@ -1,17 +1,27 @@
 """Hyperparameters as RL Zoo writes them: what becomes of them, and that nothing in them runs."""
 
+import inspect
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
+from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
+from ppo_lab.commands.environment_flags import keywords
 from ppo_lab.commands.settings_source import SettingsSource
 from ppo_lab.errors import ArgumentError
-from ppo_lab.hyperparams.reading import constructor_arguments, keyword_text
+from ppo_lab.hyperparams.environment_words import _NORMALIZE, read_normalize, take_environment
+from ppo_lab.hyperparams.reading import (
+    constructor_arguments,
+    keyword_text,
+    words_as_hyperparameters,
+)
 from ppo_lab.hyperparams.sources import ZOO_TUNING, default_settings, file_settings, zoo_settings
+from ppo_lab.hyperparams.words import word_value
 from ppo_lab.ppo.schedules import LinearAnnealing
 
 
@@ -151,3 +161,85 @@ def test_a_file_of_settings_is_for_an_environment_before_its_default(tmp_path: P
 @pytest.mark.parametrize("name", ["learning_rate", "clip_range", "clip_range_vf"])
 def test_every_rate_of_the_zoos_words_falls_linearly(name: str) -> None:
     assert constructor_arguments({name: "lin_0.2"})[name](0.25) == pytest.approx(0.05)
+
+
+# ---------------------------------------------------------------- words of a command line
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.1", 0.1),
+        ("None", None),
+        ("[1, 2]", [1, 2]),
+        # A text counts as true: as one, false would switch on what it shall switch off.
+        *((text, False) for text in ("False", "false", "FALSE", "no", "Off")),
+        *((text, True) for text in ("True", "true", "yes", "on")),
+        *((text, None) for text in ("null", "~")),
+        ("[true, no]", [True, False]),
+        ("{slippery: false}", {"slippery": False}),
+        ("'false'", "false"),
+        *((text, text) for text in ("4x4", "#ff0000", "- a", "a: b", "lin_0.1", "dict(a=1)")),
+        *((text, text) for text in ("[", "{a", "!!python/name:os.system", "2020-01-01", "010")),
+    ],
+)
+def test_a_word_is_what_python_or_a_file_of_settings_says(text: str, value: object) -> None:
+    read = word_value(text)
+    assert read == value
+    assert type(read) is type(value)
+    assert words_as_hyperparameters([f"a:{text}"]) == keywords("env_kwargs", [f"a:{text}"])
+
+
+# ---------------------------------------------------------------- normalize
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (None, False),
+        (True, True),
+        ({}, {}),  # nothing, as in the zoo, where a text normalises
+        ("dict()", True),
+        ({"epsilon": "1e-8", "clip_obs": 5}, {"epsilon": 1e-8, "clip_obs": 5}),
+        ("dict(gamma=1, clip_reward=0.5)", {"gamma": 1, "clip_reward": 0.5}),
+        ({"clip_obs": math.inf, "epsilon": 0}, {"clip_obs": math.inf, "epsilon": 0}),
+        ({"norm_obs": False, "norm_obs_keys": ["a"]}, {"norm_obs": False, "norm_obs_keys": ["a"]}),
+        ({"training": False, "norm_obs_keys": None}, {"training": False, "norm_obs_keys": None}),
+    ],
+)
+def test_normalize_is_what_the_zoo_understands(given: Any, read: object) -> None:
+    assert read_normalize(given) == read
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        *(({"clip_obs": v}, "clip_obs=.*expected a number > 0") for v in (0, -1, "x", math.nan)),
+        *(({"clip_reward": v}, "clip_reward=.*expected a number > 0") for v in (0, True, None)),
+        *(({"gamma": v}, "gamma=.*expected a number in 0…1") for v in (-0.1, 2, None, [0.9])),
+        *(({"epsilon": v}, "epsilon=.*expected a finite") for v in (-1e-8, math.inf, "1e")),
+        *(({"norm_obs": v}, "norm_obs=.*expected true or false") for v in ("no", 1, None)),
+        ({"norm_reward": "False"}, "norm_reward='False': expected true or false"),
+        ({"training": 0}, "training=0: expected true or false"),
+        *(({"norm_obs_keys": v}, "norm_obs_keys=.*expected a list") for v in ("a", [1], True)),
+        ({"clip": 3}, "'clip': VecNormalize takes training, .*clip_obs, .*norm_obs_keys"),
+        ({"venv": 3}, "'venv': VecNormalize takes training"),
+        ("dict(clip_obs=-1)", "clip_obs=-1"),
+        ("[1]", r"expected dict\(…\)"),
+        (3, "expected true, false, or a mapping"),
+    ],
+)
+def test_what_vecnormalize_would_take_and_should_not_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=f"normalize.*{message}"):
+        read_normalize(given)
+
+
+def test_the_arguments_that_are_checked_are_those_of_vecnormalize() -> None:
+    known = set(inspect.signature(VecNormalize).parameters) - {"venv"}
+    assert known == {name for names, _, _ in _NORMALIZE for name in names}
+
+
+@pytest.mark.parametrize("frames", [True, 2.0, "4", -1, 1001])
+def test_frames_that_are_no_count_are_refused(frames: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"mine: frame_stack .*expected 0…1000"):
+        take_environment({"frame_stack": frames}, "mine")
