@@ -9,7 +9,7 @@ from typing import Any, Literal, ParamSpec, get_args
 
 import numpy as np
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from ppo_lab.errors import ArgumentError, UnknownArgumentError
 from ppo_lab.ppo.buffers import AdvantageEstimator, SpecRolloutBuffer
@@ -26,6 +26,7 @@ __all__ = [
     "Objective",
     "check_arguments",
     "check_policy",
+    "check_policy_kwargs",
     "check_policy_name",
     "check_rollout_shape",
     "check_shared_arguments",
@@ -61,6 +62,11 @@ _OF_EVERYONE = (
     *("gamma", "gae_lambda", "vf_coef", "max_grad_norm"),
 )
 """What means the same wherever an algorithm of SB3's has it."""
+_OF_POLICIES = (
+    *("ortho_init", "use_sde", "full_std", "use_expln", "squash_output", "normalize_images"),
+    *("share_features_extractor", "shared_lstm", "enable_critic_lstm"),
+)
+"""Flags in ``policy_kwargs``, whoever's policy it is."""
 _MAY_BE_NONE = ("target_kl", *_OF_THE_CRITIC, *_OF_COSTS, *_MAPPINGS)
 
 
@@ -306,6 +312,8 @@ def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -
     # By name: sb3-contrib need not be imported for it.
     if any(base.__name__ == "RecurrentActorCriticPolicy" for base in policy_class.__mro__):
         raise ArgumentError(f"policy {policy_class.__name__} has {WITH_MEMORY}")
+    makes_layers = getattr(policy_class, "_build_mlp_extractor", None)
+    check_policy_kwargs(arguments["policy_kwargs"], actor_and_critic=makes_layers in _MAKE_LAYERS)
     if "normalize_value" in (arguments["policy_kwargs"] or {}):
         raise ArgumentError(
             "policy_kwargs has normalize_value, of which the loss would not know: pass it to "
@@ -323,6 +331,37 @@ def check_policy(policy_class: type[BasePolicy], arguments: Mapping[str, Any]) -
         raise ArgumentError(
             f"normalize_value=True with policy {policy_class.__name__}, whose values are not read "
             "through μ and σ: derive the policy from SpecActorCriticPolicy"
+        )
+
+
+_MAKE_LAYERS = (
+    ActorCriticPolicy._build_mlp_extractor,
+    SpecActorCriticPolicy._build_mlp_extractor,
+)
+"""Those that read ``pi`` and ``vf`` of ``net_arch`` and nothing else."""
+
+
+def check_policy_kwargs(policy_kwargs: Mapping[str, Any] | None, *, actor_and_critic: bool) -> None:
+    """Check what a policy of SB3's would take in silence for something else.
+
+    Args:
+        policy_kwargs: the policy's arguments.
+        actor_and_critic: whether its layers are those of SB3's actor and critic.
+
+    Raises:
+        ArgumentError: a flag that is no truth value; layers of another network, such as SAC's
+            ``qf``, which would leave the critic without any.
+    """
+    given = policy_kwargs or {}
+    for name in _OF_POLICIES:
+        _require(name, given, _is_truth, "True or False")
+    layers = given.get("net_arch")
+    if isinstance(layers, list | tuple) and len(layers) == 1:  # SB3's former way
+        layers = layers[0]
+    if actor_and_critic and isinstance(layers, Mapping) and not set(layers) <= {"pi", "vf"}:
+        raise ArgumentError(
+            f"net_arch={layers!r}: expected the layers of 'pi', the actor, and 'vf', the critic; "
+            "what has another name would be left out"
         )
 
 

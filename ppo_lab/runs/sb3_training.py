@@ -14,10 +14,11 @@ import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from envs.finite import FiniteTask, finite_task
-from ppo_lab.arguments import check_shared_arguments
+from ppo_lab.arguments import check_policy_kwargs, check_shared_arguments
 from ppo_lab.environment_classes import check_unchanged
 from ppo_lab.errors import ArgumentError, NonFiniteError
 from ppo_lab.hyperparams.reading import FLAGS, constructor_arguments
@@ -207,7 +208,7 @@ def _build(config: RunConfig, env: VecEnv, session: Session) -> BaseAlgorithm:
     arguments = with_action_noise(config.algo, arguments, env.action_space)
     _check_names(kind, config.algo, arguments)
     if config.algo != OURS:  # which checks its own
-        check_shared_arguments(kind, arguments, ALGORITHMS[config.algo].off_policy)
+        _check_values(kind, config, arguments)
     check_environment(config.algo, arguments, env)
     return kind(
         named("policy", config.policy) if "." in config.policy else config.policy,
@@ -230,6 +231,17 @@ def _check_names(kind: type[BaseAlgorithm], algo: str, arguments: Mapping[str, o
     for name in arguments:
         if name not in known:
             raise ArgumentError(unknown_hyperparameter(name, algo, own))
+
+
+def _check_values(
+    kind: type[BaseAlgorithm], config: RunConfig, arguments: Mapping[str, Any]
+) -> None:
+    off_policy = ALGORITHMS[config.algo].off_policy
+    check_shared_arguments(kind, arguments, off_policy)
+    check_policy_kwargs(
+        arguments.get("policy_kwargs"),
+        actor_and_critic=issubclass(kind, OnPolicyAlgorithm) and "." not in config.policy,
+    )
 
 
 def _check_parameters(model: BaseAlgorithm) -> None:

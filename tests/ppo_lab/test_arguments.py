@@ -13,6 +13,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from ppo_lab import SpecPPO
 from ppo_lab.errors import ArgumentError
 from ppo_lab.ppo.buffers import SpecRolloutBuffer
+from ppo_lab.ppo.policies import SpecActorCriticPolicy
 
 
 def construct(n_envs: int = 1, **kwargs: Any) -> SpecPPO:
@@ -88,6 +89,41 @@ def test_an_impossible_combination_is_refused(arguments: dict[str, Any], sentenc
         construct(**arguments)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+SACS = {"pi": [8], "qf": [8]}
+
+
+@pytest.mark.parametrize(
+    ("policy_kwargs", "sentence"),
+    [
+        ({"ortho_init": "no"}, "ortho_init='no': expected True or False"),
+        ({"share_features_extractor": "False"}, "share_features_extractor='False': expected"),
+        ({"normalize_images": None}, "normalize_images=None: expected True or False"),
+        # SB3 makes a critic without a hidden layer of it.
+        ({"net_arch": SACS}, "net_arch={'pi': [8], 'qf': [8]}: expected the layers of 'pi'"),
+        ({"net_arch": [SACS]}, "net_arch={'pi': [8], 'qf': [8]}: expected the layers of 'pi'"),
+    ],
+    ids=str,
+)
+def test_policy_arguments_that_sb3_reads_as_others_are_refused(
+    policy_kwargs: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        construct(policy_kwargs=policy_kwargs)
+    assert sentence in str(caught.value)
+
+
+def test_a_policy_that_makes_its_own_layers_names_them_as_it_likes() -> None:
+    class Own(SpecActorCriticPolicy):
+        def _build_mlp_extractor(self) -> None:
+            named: Any = self.net_arch
+            self.net_arch = [*named["pi"], *named["qf"]]
+            super()._build_mlp_extractor()
+
+    env = make_vec_env("CartPole-v1")
+    model = SpecPPO(Own, env, policy_kwargs={"net_arch": SACS}, device="cpu")
+    assert [layer.out_features for layer in model.policy.mlp_extractor.value_net[::2]] == [8, 8]
 
 
 POSSIBLE: list[dict[str, Any]] = [

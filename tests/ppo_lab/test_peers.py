@@ -26,7 +26,7 @@ from envs.planning import (
     table_outcome,
     value_iteration,
 )
-from ppo_lab.arguments import check_shared_arguments
+from ppo_lab.arguments import check_policy_kwargs, check_shared_arguments
 from ppo_lab.errors import ArgumentError
 from ppo_lab.hyperparams.reading import constructor_arguments
 from ppo_lab.hyperparams.sources import file_settings
@@ -293,6 +293,8 @@ def test_spec_ppo_equals_ppo_with_normalised_environments_too(tmp_path: Path) ->
         ("a2c", {"n_steps": 2.5}, r"n_steps=2.5: expected an integer ≥ 1"),
         ("a2c", {"vf_coef": -1}, r"vf_coef=-1: expected a number ≥ 0"),
         ("ppo", {"ent_coef": "abc"}, r"ent_coef='abc': expected a number ≥ 0"),
+        ("a2c", {"policy_kwargs": {"net_arch": {"pi": [8], "qf": [8]}}}, r"'vf', the critic"),
+        ("dqn", {"policy_kwargs": "dict(normalize_images='no')"}, r"normalize_images='no': exp"),
         ("trpo", {"target_kl": -1}, r"target_kl=-1: expected a number > 0"),
         ("dqn", {"policy_kwargs": "dict(net_arch=open('x'))"}, r"policy_kwargs=.*expected dict"),
         (
@@ -323,7 +325,9 @@ def test_nothing_that_the_zoo_gives_an_algorithm_is_refused(algo: str) -> None:
     for entry in entries:
         settings = file_settings(file, entry).hyperparameters
         arguments = constructor_arguments(settings, lambda what, name: object)
-        check_shared_arguments(algorithm_class(algo), arguments, ALGORITHMS[algo].off_policy)
+        off_policy = ALGORITHMS[algo].off_policy
+        check_shared_arguments(algorithm_class(algo), arguments, off_policy)
+        check_policy_kwargs(arguments.get("policy_kwargs"), actor_and_critic=not off_policy)
     assert entries
 
 
