@@ -1,6 +1,6 @@
 """What a page says of a benchmark's records, a section of settings at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import gymnasium as gym
@@ -14,6 +14,7 @@ from benchmarks.recorded_tables import (
     published_table,
     same_runs,
     score_table,
+    zoo_scores,
 )
 from ppo_lab.commands.settings_source import OURS
 
@@ -32,7 +33,8 @@ def sections(benchmark: Benchmark, entries: Entries, published: Path) -> str:
     known = {(run.task, run.label) for run in entries.all()}
     tasks = [task for task in benchmark.budgets if any(task == one for one, _ in known)]
     parts = [f"## {benchmark.title}"] if known else []
-    parts += [_of_settings(benchmark, word, entries, tasks) for word in benchmark.settings]
+    printed = zoo_scores(published, tasks)
+    parts += [_of_settings(benchmark, word, entries, tasks, printed) for word in benchmark.settings]
     parts.append(_of_presets(benchmark, entries, tasks))
     if beside := published_table(published, tasks):
         parts.append(f"### What others print\n\n{beside}")
@@ -41,10 +43,16 @@ def sections(benchmark: Benchmark, entries: Entries, published: Path) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _of_settings(benchmark: Benchmark, word: str, entries: Entries, tasks: Sequence[str]) -> str:
+def _of_settings(
+    benchmark: Benchmark,
+    word: str,
+    entries: Entries,
+    tasks: Sequence[str],
+    printed: Mapping[str, float],
+) -> str:
     labels = [f"{algo} ({word})" for algo in benchmark.settings[word].algos]
     thresholds = {task: _threshold(task) for task in tasks} if benchmark.to_threshold else {}
-    scores = score_table(entries, tasks, labels, thresholds)
+    scores = score_table(entries, tasks, labels, thresholds, printed)
     if not scores:
         return ""
     origins: dict[str, list[str]] = {}

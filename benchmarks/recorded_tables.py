@@ -151,7 +151,11 @@ def _read_entry(file: Path) -> Entry:
 
 
 def score_table(
-    entries: Entries, tasks: Sequence[str], labels: Sequence[str], thresholds: Mapping[str, float]
+    entries: Entries,
+    tasks: Sequence[str],
+    labels: Sequence[str],
+    thresholds: Mapping[str, float],
+    printed: Mapping[str, float] | None = None,
 ) -> str:
     """A row of every task and label that has a record; empty without any.
 
@@ -159,11 +163,12 @@ def score_table(
         entries: all records.
         tasks: in their order.
         labels: in their order.
-        thresholds: task → the score that solves it; two more columns where there are any.
+        thresholds: task → the score that solves it; three more columns where there are any.
+        printed: task → what RL Zoo prints for it.
     """
     head = ["task", "label", "steps", "seeds", "IQM", "mean", "CPU s a run", "wall s a run"]
-    head += ["reach the threshold", "steps to it"] if thresholds else []
-    rows = []
+    head += ["reach the threshold", "steps to it", "reach RL Zoo's score"] if thresholds else []
+    rows, printed = [], printed or {}
     for task in tasks:
         for label in labels:
             if runs := entries.row(label, task):
@@ -176,8 +181,11 @@ def score_table(
                 )
                 counts = [f"{runs[0].timesteps:,}", str(len(runs))]
                 cells = [task, label, *counts, shown(scores.iqm), shown(scores.mean)]
-                reached = reaching(runs, thresholds[task]) if task in thresholds else ()
-                rows.append([*cells, cpu, wall, *reached])
+                cells += [cpu, wall]
+                if thresholds:
+                    cells += reaching(runs, thresholds[task])
+                    cells.append(reaching(runs, printed[task])[0] if task in printed else "–")
+                rows.append(cells)
     return _table(head, rows, left=2)
 
 
@@ -264,6 +272,17 @@ def improvement_table(
             rows.append([label, where, runs, difference, shown(chance, 3)])
     head = ["label", "task", f"runs, of it and of {base}", f"− {base}", "P(better)"]
     return _table(head, rows, left=2)
+
+
+def zoo_scores(file: Path, tasks: Sequence[str]) -> dict[str, float]:
+    """Task → what RL Zoo prints for it, where it prints something."""
+    scores: Any = read_yaml(file)["scores"]
+    return {
+        task: float(entry["score"])
+        for task in tasks
+        for entry in scores.get(task, [])
+        if entry["source"] == "zoo"
+    }
 
 
 def published_table(file: Path, tasks: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from benchmarks.recorded_tables import (
     reaching,
     read_entries,
     score_table,
+    zoo_scores,
 )
 from docs.snippets import HOME
 from ppo_lab.errors import CommandError
@@ -285,9 +286,16 @@ def test_thresholds_count_final_policies_and_the_first_evaluation_there() -> Non
     # At or above 100: two of three in the end; first at step 100 and, with half of 200, at 50.
     assert reaching(runs, 100) == ("2 of 3 (100)", "75 (2 of 3)")
     assert reaching(runs, 500) == ("0 of 3 (500)", "–")
-    table = score_table(Entries(runs), [TASK], [OURS], {TASK: 100.0}).splitlines()
-    assert table[0].endswith("| reach the threshold | steps to it |")
-    assert table[2].endswith("| 2 of 3 (100) | 75 (2 of 3) |")
+    table = score_table(Entries(runs), [TASK], [OURS], {TASK: 100.0}, {TASK: 120.5}).splitlines()
+    assert table[0].endswith("| reach the threshold | steps to it | reach RL Zoo's score |")
+    assert table[2].endswith("| 2 of 3 (100) | 75 (2 of 3) | 1 of 3 (120.5) |")
+    assert "| – |" in score_table(Entries(runs), [TASK], [OURS], {TASK: 100.0})
+
+
+def test_what_the_zoo_prints_is_the_score_of_its_line_alone() -> None:
+    # RL Zoo's benchmark.md: 242.119 on LunarLander-v2; it has no line of InvertedDoublePendulum.
+    found = zoo_scores(PUBLISHED, ["LunarLander-v3", "InvertedDoublePendulum-v5"])
+    assert found == {"LunarLander-v3": 242.119}
 
 
 def test_a_preset_is_set_against_the_default_task_by_task_and_on_all() -> None:
