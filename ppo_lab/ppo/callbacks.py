@@ -4,6 +4,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from ppo_lab.errors import NonFiniteError, broken_distribution
+from ppo_lab.errors import NonFiniteError, ObservationError, broken_distribution
 from ppo_lab.ppo.episode_bound import check_length, longest_episode
 from ppo_lab.ppo.space_checks import check_indices
 
@@ -43,11 +44,15 @@ class FiniteGuard(BaseCallback):
 
     Raises:
         NonFiniteError: names what was not finite, its value, the step and the environment.
-        ObservationError: a Discrete or MultiDiscrete observation is outside its space.
+        ObservationError: a Discrete or MultiDiscrete observation is outside its space, or an
+            environment's ``reset`` returned an observation alone.
     """
 
     every_step = False
     """Not asked for by the kernels' collectors, which check whole rollouts."""
+
+    def _on_training_start(self) -> None:
+        check_resets(self.training_env)
 
     def _on_rollout_start(self) -> None:
         step, space = self.model.num_timesteps, self.model.observation_space
@@ -66,6 +71,24 @@ class FiniteGuard(BaseCallback):
                 check_finite("terminal observation", last, step, index)
                 check_indices(last, space, step, index)
         return True
+
+
+def check_resets(env: VecEnv) -> None:
+    """Check that resets gave an observation and an info, as Gymnasium's do.
+
+    Gym's gave the observation alone: one of two numbers comes apart into both without an error,
+    and what is learned from is neither.
+
+    Raises:
+        ObservationError: names the environment.
+    """
+    for index, info in enumerate(getattr(env.unwrapped, "reset_infos", ())):
+        if isinstance(info, Real | np.ndarray):
+            raise ObservationError(
+                f"the reset of environment {index} returned {info!r:.50} in the place of an info: "
+                "expected (observation, info), as in Gymnasium; Gym's older form is an observation "
+                "alone"
+            )
 
 
 def check_finite(what: str, value: object, step: int, environment: int | None = None) -> None:

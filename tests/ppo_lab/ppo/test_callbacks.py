@@ -14,10 +14,11 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
 from ppo_lab import SpecPPO
-from ppo_lab.errors import NonFiniteError
+from ppo_lab.arguments import Backend
+from ppo_lab.errors import NonFiniteError, ObservationError
 from ppo_lab.ppo.callbacks import AfterUpdateEvalCallback, FiniteGuard, named_refusal
 
 VECTOR = spaces.Box(-np.inf, np.inf, (2,), np.float32)
@@ -97,6 +98,30 @@ def test_the_first_observation_is_checked_too() -> None:
     model = SpecPPO("MlpPolicy", _faulty("reset", at=0), **SMALL)
     with pytest.raises(NonFiniteError, match="observation is nan at step 0 in environment 2"):
         model.learn(96)
+
+
+class _GymsReset(gym.Env[Any, Any]):
+    """Of two numbers, which come apart into an observation and an info."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return self.observation_space.sample()
+
+    def step(self, action: Any) -> Any:
+        return self.observation_space.sample(), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize("kind", [DummyVecEnv, SubprocVecEnv])
+@pytest.mark.parametrize("backend", ["torch", "compiled"])
+def test_a_reset_without_an_info_is_not_taken_apart(kind: type[VecEnv], backend: Backend) -> None:
+    env = make_vec_env(_GymsReset, 2, seed=0, vec_env_cls=kind)  # type: ignore[arg-type]
+    model = SpecPPO("MlpPolicy", VecNormalize(env), n_steps=8, batch_size=8, backend=backend)
+    with pytest.raises(ObservationError, match=r"reset of environment 0 returned .*of an info"):
+        model.learn(16)
+    env.close()
 
 
 def test_the_guard_works_with_sb3s_own_algorithms() -> None:
