@@ -13,7 +13,7 @@ __all__ = ["check_indices", "check_shape", "check_spaces"]
 
 
 def check_spaces(observations: spaces.Space[Any], actions: spaces.Space[Any]) -> None:
-    """Refuse spaces of indices that do not start at 0, and Boxes of actions that are whole numbers.
+    """Refuse spaces of indices that SB3's policies misread, and actions that are whole numbers.
 
     SB3's policies count from 0: an observation n + start − 1 has no place in their one-hot rows,
     and their actions would reach the environment without ``start``, outside its space. SB3's
@@ -21,35 +21,42 @@ def check_spaces(observations: spaces.Space[Any], actions: spaces.Space[Any]) ->
     log-probability is kept, the update would see the whole number (−1 in uint8 is 255).
 
     Raises:
-        ArgumentError: a Discrete or MultiDiscrete, also within a Dict or a Tuple, starts elsewhere,
-            or a Box of actions has no floating point.
+        ArgumentError: a Discrete or MultiDiscrete, also within a Dict or a Tuple, starts elsewhere
+            or has several axes, or a Box of actions has no floating point.
     """
     if isinstance(actions, spaces.Box) and np.dtype(actions.dtype).kind != "f":
         raise ArgumentError(
-            f"the action space {actions} is of whole numbers, to which SB3's buffers cut what a "
-            "policy draws: make it one of float32 whose step rounds "
+            f"the action space {' '.join(str(actions).split())} is of whole numbers, to which "
+            "SB3's buffers cut what a policy draws: make it one of float32 whose step rounds "
             "(gymnasium.wrappers.TransformAction), or Discrete or MultiDiscrete"
         )
     for what, space in (("observation", observations), ("action", actions)):
-        moved = _elsewhere(space)
+        shown = " ".join(str(space).split())
+        if any(np.ndim(getattr(part, "nvec", ())) > 1 for part in _indices(space)):
+            raise ArgumentError(
+                f"the {what} space {shown} has several axes, which SB3's "
+                "policies do not know of a MultiDiscrete: wrap the environment so that it has one "
+                f"(gymnasium.wrappers.Transform{what.capitalize()})"
+            )
+        moved = next((part for part in _indices(space) if np.any(part.start)), None)
         if moved is not None:
             raise ArgumentError(
-                f"the {what} space {space} starts at {np.asarray(moved.start).tolist()}, and SB3's "
+                f"the {what} space {shown} starts at {np.asarray(moved.start).tolist()}, and SB3's "
                 "policies count from 0: wrap the environment so that it starts at 0 "
                 f"(gymnasium.wrappers.Transform{what.capitalize()})"
             )
 
 
-def _elsewhere(space: spaces.Space[Any]) -> spaces.Discrete | spaces.MultiDiscrete | None:
-    """The first of its parts that does not start at 0."""
+def _indices(space: spaces.Space[Any]) -> list[spaces.Discrete | spaces.MultiDiscrete]:
+    """Those of its parts that are of indices."""
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        return space if np.any(space.start) else None
+        return [space]
     parts: Any = ()
     if isinstance(space, spaces.Dict):
         parts = space.spaces.values()
     elif isinstance(space, spaces.Tuple):
         parts = space.spaces
-    return next((moved for part in parts if (moved := _elsewhere(part)) is not None), None)
+    return [found for part in parts for found in _indices(part)]
 
 
 def check_indices(

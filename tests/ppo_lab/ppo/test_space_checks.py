@@ -100,6 +100,34 @@ def test_indices_that_do_not_start_at_0_are_refused_before_training(
         SpecPPO(policy, made(**kwargs), **SMALL, backend=backend)
 
 
+TABLE = spaces.MultiDiscrete([[2, 3], [2, 2]])
+AXES: dict[str, tuple[str, dict[str, Any]]] = {
+    "action": ("action", {"done": TABLE}),
+    "observation": ("observation", {"seen": TABLE}),
+    "within": ("observation", {"seen": spaces.Dict({"a": BOX, "b": TABLE})}),
+}
+
+
+@pytest.mark.parametrize("algo", ["spec_ppo", "ppo", "dqn"])
+@pytest.mark.parametrize(("what", "kwargs"), AXES.values(), ids=AXES.keys())
+def test_indices_of_several_axes_are_refused_where_sb3_fails_within_torch(
+    what: str, kwargs: dict[str, Any], algo: str
+) -> None:
+    policy = "MultiInputPolicy" if isinstance(kwargs.get("seen"), spaces.Dict) else "MlpPolicy"
+    with pytest.raises((TypeError, ValueError)):
+        PPO(policy, made(**kwargs), **SMALL)
+    said = rf"the {what} space .* has several axes.* it has one \(gym"
+    with pytest.raises(ArgumentError, match=said):
+        SpecPPO(policy, made(**kwargs), **SMALL)
+    name = "space-checks-test/Axes-v0"
+    gym.register(name, lambda: _Env(**kwargs))
+    try:
+        with pytest.raises(ArgumentError, match=f"'{name}' cannot be used: {said}"):
+            inspect_environment(name, {}, algo)
+    finally:
+        del gym.registry[name]
+
+
 @pytest.mark.parametrize("algo", ["spec_ppo", "ppo", "a2c", "sac"])
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_])
 def test_actions_of_whole_numbers_that_a_gaussian_would_draw_are_refused(
