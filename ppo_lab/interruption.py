@@ -2,8 +2,10 @@
 
 import signal
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 __all__ = ["by_user", "one_line", "raise_if_stopped", "stop_signals"]
@@ -66,7 +68,16 @@ def one_line(error: BaseException) -> str:
         text = " ".join(str(error).split())
     except Exception as second:
         text = f"its message cannot be read ({type(second).__name__})"
-    return f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text or _place(error)}"
+
+
+def _place(error: BaseException) -> str:
+    """Where an exception without a message was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "without a message"
+    last = frames[-1]
+    return f"without a message, in {last.name}, {Path(last.filename).name} line {last.lineno}"
 
 
 def _receive(_signal: int, _frame: FrameType | None) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
@@ -50,6 +51,8 @@ __all__ = [
 ]
 
 FORMAT = 1
+TRACE_LINES, TRACE_COLUMNS = 150, 500
+"""What ``run.json`` keeps of the traceback of a run that failed: its end."""
 FULL_DISK_BYTES = 1_000_000
 """With less than this left, a failed run has failed for want of space."""
 
@@ -240,8 +243,14 @@ def _train(
             shutil.rmtree(folder, ignore_errors=True)
             message = os.strerror(errno.ENOSPC)
             raise OSError(errno.ENOSPC, message, str(folder.parent)) from error
-        return _Outcome("failed", one_line(error))
+        return _Outcome("failed", one_line(error), facts={"traceback": _trace(error)})
     return _Outcome("completed", None, trained.score, trained.steps, trained.facts)
+
+
+def _trace(error: BaseException) -> list[str]:
+    """The last lines of a traceback, for who has to mend what raised it."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return [line[:TRACE_COLUMNS] for line in lines[-TRACE_LINES:]]
 
 
 def _check_is_there(written: Path) -> None:

@@ -330,8 +330,9 @@ gym.register("Quitting-v0", entry_point=Quitting, max_episode_steps=20)
         (SystemExit(0), "SystemExit: sys.exit(0) was called"),
         (KeyboardInterrupt(), "KeyboardInterrupt: raised without Ctrl-C"),
         (RuntimeError("blew\nup"), "RuntimeError: blew up"),
+        (AssertionError(), "AssertionError: without a message, in step, quitting.py line 8"),
     ],
-    ids=["exit", "interrupt", "error"],
+    ids=["exit", "interrupt", "error", "bare"],
 )
 def test_whatever_an_environment_raises_is_one_line_and_exit_1(
     fault: BaseException,
@@ -364,6 +365,9 @@ def test_whatever_an_environment_raises_is_one_line_and_exit_1(
     assert errors.endswith(f": {said}\n")
     _, record = read_run(folder.with_name("Quitting-v0_2"))
     assert (record["status"], record["reason"]) == ("failed", said)
+    trace = record["traceback"]
+    assert any(line.startswith(type(fault).__name__) for line in trace)
+    assert any("quitting.py" in line and line.endswith("in step") for line in trace)
 
 
 def test_settings_come_from_a_file_in_the_zoos_format_and_flags_go_on_top(tmp_path: Path) -> None:
