@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import gymnasium as gym
 
-from ppo_lab.environment_classes import environment_file, gymnasium_id, plain_id
+from ppo_lab.environment_classes import SUFFIX, environment_file, gymnasium_id, plain_id
 from ppo_lab.errors import ArgumentError
 from ppo_lab.interruption import by_user, one_line
 from ppo_lab.registry import closest
@@ -96,9 +96,25 @@ def why_not_imported(error: ModuleNotFoundError) -> str:
     return one_line(error)
 
 
+def _is_there(module: str) -> bool:
+    """Whether the package of a dotted name can be imported; nothing is."""
+    names = module.split(".")
+    if not all(name.isidentifier() for name in names):
+        return False
+    try:
+        return find_spec(names[0]) is not None
+    except ValueError:  # of __main__
+        return False
+
+
 def way_to(env_id: str) -> str:
     """What to write in the place of an id that nobody has registered, as an error's end."""
     module, _, name = env_id.rpartition(":")
+    if env_id.endswith(SUFFIX):
+        return f"; write {env_id}:CLASS, with the name of the environment's class in that file"
+    package, dot, last = env_id.rpartition(".")
+    if dot and ":" not in env_id and last.isidentifier() and _is_there(package):
+        return f"; write {package}:{last} for a class of that package's"
     for sign, package, wheel in SOURCES:
         if re.search(sign, name) and package not in sys.modules:
             there = find_spec(package) is not None

@@ -6,6 +6,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
+from ppo_lab.environment_classes import gymnasium_id
 from ppo_lab.errors import ArgumentError, NoWorldError
 from ppo_lab.vec_env.gymnasium import GymnasiumVecEnv
 
@@ -63,7 +64,7 @@ def own_vector_form(env_id: str, n_envs: int, **kwargs: Any) -> VectorEnv[Any, A
     """
     try:
         return gym.make_vec(
-            env_id,
+            gymnasium_id(env_id),
             n_envs,
             vectorization_mode="vector_entry_point",
             autoreset_mode=AutoresetMode.SAME_STEP,

@@ -38,6 +38,10 @@ def test_what_a_package_registers_is_found_by_its_name() -> None:
         ("CartPole-v7", "unknown environment 'CartPole-v7'; closest: CartPole-v1"),
         ("GridWorld", "closest: ppo_lab/GridWorld-v0"),
         ("mine/X-v0", "nothing that is imported registers mine/…"),
+        ("./mine.py", "unknown environment './mine.py'; write ./mine.py:CLASS, with the name"),
+        ("ppo_lab.envs.World", "; write ppo_lab.envs:World for a class of that package's"),
+        ("nowhere_at_all.World", "nothing that is imported registers the like"),
+        ("__main__.World", "'__main__.World'"),
     ],
 )
 def test_an_id_that_there_is_not_is_refused_with_those_that_are_like_it(

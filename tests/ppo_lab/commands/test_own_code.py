@@ -9,8 +9,10 @@ import torch as th
 from stable_baselines3.common.save_util import load_from_zip_file
 
 from ppo_lab.compare import main as compare
+from ppo_lab.errors import ArgumentError
 from ppo_lab.evaluate import main as evaluate
 from ppo_lab.train import main as train
+from ppo_lab.vec_env import make_native_vec_env
 
 WALK = """
 import gymnasium as gym
@@ -115,6 +117,19 @@ def test_a_file_that_has_changed_or_gone_is_said(
     said = capsys.readouterr().err
     assert "is not here; it was" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("how", ["vector", "auto"])
+@pytest.mark.parametrize("env", ["./walk_env.py:Walk", "walk_env:Walk"])
+def test_a_class_that_nobody_registered_is_stepped_in_every_way(env: str, how: str) -> None:
+    assert train([*SMALL, "--env", env, "--vec-env", how, "--n-envs", "2"]) == 0
+    assert record("logs/spec_ppo/Walk_1")["score"] == 5.0
+
+
+@pytest.mark.parametrize("env", ["./walk_env.py:Walk", "walk_env:Walk"])
+def test_copies_in_arrays_are_refused_for_a_class_that_has_no_such_form(env: str) -> None:
+    with pytest.raises(ArgumentError, match=r"Walk' cannot be made as 2 native copies"):
+        make_native_vec_env(env, 2)
 
 
 def test_a_class_in_a_module_is_an_environment_too() -> None:
