@@ -44,8 +44,13 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "normalize_advantage_over": ("minibatch", "rollout"),
     "backend": BACKENDS,
 }
-_AT_LEAST_ONE = ("n_steps", "batch_size", "n_epochs", "n_step")
-_FRACTIONS = ("gamma", "gae_lambda", "cost_gamma")
+_SIZES = ("n_steps", "batch_size", "n_epochs", "buffer_size", "target_update_interval")
+_AT_LEAST_ONE = (*_SIZES, "n_step")
+_PARTS = (
+    *("gamma", "gae_lambda", "tau"),
+    *("exploration_fraction", "exploration_initial_eps", "exploration_final_eps"),
+)
+_FRACTIONS = (*_PARTS, "cost_gamma")
 _NOT_NEGATIVE = ("ent_coef", "vf_coef", "max_grad_norm", "kl_coef")
 _FINITE = ("intrinsic_coef", "cost_limit", "lambda_lr", "lagrangian_multiplier_init")
 _POSITIVE = ("desired_kl", "critic_max_grad_norm", "target_kl")
@@ -57,10 +62,7 @@ _FLAGS = ("mask_actions", "normalize_value")
 _TRUTHS = ("normalize_advantage", "use_baseline", "use_sde")
 """Flags that SB3's users may have from a table or a file, as NumPy's booleans or 0 and 1."""
 _MAPPINGS = ("policy_kwargs", "rollout_buffer_kwargs")
-_OF_EVERYONE = (
-    *("n_steps", "batch_size", "n_epochs"),
-    *("gamma", "gae_lambda", "vf_coef", "max_grad_norm"),
-)
+_OF_EVERYONE = (*_SIZES, *_PARTS, "vf_coef", "max_grad_norm")
 """What means the same wherever an algorithm of SB3's has it."""
 _OF_POLICIES = (
     *("ortho_init", "use_sde", "full_std", "use_expln", "squash_output", "normalize_images"),

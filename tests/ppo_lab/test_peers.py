@@ -295,6 +295,10 @@ def test_spec_ppo_equals_ppo_with_normalised_environments_too(tmp_path: Path) ->
         ("ppo", {"ent_coef": "abc"}, r"ent_coef='abc': expected a number ≥ 0"),
         ("a2c", {"policy_kwargs": {"net_arch": {"pi": [8], "qf": [8]}}}, r"'vf', the critic"),
         ("dqn", {"policy_kwargs": "dict(normalize_images='no')"}, r"normalize_images='no': exp"),
+        ("dqn", {"tau": 5}, r"tau=5: expected a number in 0…1"),
+        ("dqn", {"exploration_final_eps": 1.5}, r"exploration_final_eps=1.5: expected a number"),
+        ("dqn", {"buffer_size": 0}, r"buffer_size=0: expected an integer ≥ 1"),
+        ("qrdqn", {"target_update_interval": 0}, r"interval=0: expected an integer ≥ 1"),
         ("trpo", {"target_kl": -1}, r"target_kl=-1: expected a number > 0"),
         ("dqn", {"policy_kwargs": "dict(net_arch=open('x'))"}, r"policy_kwargs=.*expected dict"),
         (
