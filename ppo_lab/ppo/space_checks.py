@@ -26,25 +26,29 @@ def check_spaces(observations: spaces.Space[Any], actions: spaces.Space[Any]) ->
     """
     if isinstance(actions, spaces.Box) and np.dtype(actions.dtype).kind != "f":
         raise ArgumentError(
-            f"the action space {' '.join(str(actions).split())} is of whole numbers, to which "
+            f"the action space {_shown(actions)} is of whole numbers, to which "
             "SB3's buffers cut what a policy draws: make it one of float32 whose step rounds "
             "(gymnasium.wrappers.TransformAction), or Discrete or MultiDiscrete"
         )
     for what, space in (("observation", observations), ("action", actions)):
-        shown = " ".join(str(space).split())
         if any(np.ndim(getattr(part, "nvec", ())) > 1 for part in _indices(space)):
             raise ArgumentError(
-                f"the {what} space {shown} has several axes, which SB3's "
-                "policies do not know of a MultiDiscrete: wrap the environment so that it has one "
+                f"the {what} space {_shown(space)} has several axes, which SB3's policies do not "
+                "know of a MultiDiscrete: wrap the environment so that it has one "
                 f"(gymnasium.wrappers.Transform{what.capitalize()})"
             )
         moved = next((part for part in _indices(space) if np.any(part.start)), None)
         if moved is not None:
             raise ArgumentError(
-                f"the {what} space {shown} starts at {np.asarray(moved.start).tolist()}, and SB3's "
-                "policies count from 0: wrap the environment so that it starts at 0 "
+                f"the {what} space {_shown(space)} starts at {np.asarray(moved.start).tolist()}, "
+                "and SB3's policies count from 0: wrap the environment so that it starts at 0 "
                 f"(gymnasium.wrappers.Transform{what.capitalize()})"
             )
+
+
+def _shown(space: spaces.Space[Any]) -> str:
+    """In one line, which NumPy's arrays are not."""
+    return " ".join(str(space).split())
 
 
 def _indices(space: spaces.Space[Any]) -> list[spaces.Discrete | spaces.MultiDiscrete]:
