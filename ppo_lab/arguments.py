@@ -62,7 +62,7 @@ _FLAGS = ("mask_actions", "normalize_value")
 _TRUTHS = ("normalize_advantage", "use_baseline", "use_sde")
 """Flags that SB3's users may have from a table or a file, as NumPy's booleans or 0 and 1."""
 _MAPPINGS = ("policy_kwargs", "rollout_buffer_kwargs")
-_OF_EVERYONE = (*_SIZES, *_PARTS, "vf_coef", "max_grad_norm")
+_OF_EVERYONE = (*_SIZES, *_PARTS, *_MAPPINGS, "vf_coef", "max_grad_norm")
 """What means the same wherever an algorithm of SB3's has it."""
 _OF_POLICIES = (
     *("ortho_init", "use_sde", "full_std", "use_expln", "squash_output", "normalize_images"),

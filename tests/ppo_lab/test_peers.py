@@ -295,6 +295,8 @@ def test_spec_ppo_equals_ppo_with_normalised_environments_too(tmp_path: Path) ->
         ("ppo", {"ent_coef": "abc"}, r"ent_coef='abc': expected a number ≥ 0"),
         ("a2c", {"policy_kwargs": {"net_arch": {"pi": [8], "qf": [8]}}}, r"'vf', the critic"),
         ("dqn", {"policy_kwargs": "dict(normalize_images='no')"}, r"normalize_images='no': exp"),
+        ("a2c", {"policy_kwargs": 5}, r"policy_kwargs=5: expected a dictionary"),
+        ("dqn", {"policy_kwargs": [64]}, r"policy_kwargs=\[64\]: expected a dictionary"),
         ("dqn", {"tau": 5}, r"tau=5: expected a number in 0…1"),
         ("dqn", {"exploration_final_eps": 1.5}, r"exploration_final_eps=1.5: expected a number"),
         ("dqn", {"buffer_size": 0}, r"buffer_size=0: expected an integer ≥ 1"),
