@@ -337,10 +337,9 @@ def test_nothing_that_the_zoo_gives_an_algorithm_is_refused(algo: str) -> None:
     assert entries
 
 
-def test_sacs_own_entropy_coefficient_is_none_of_ppos() -> None:
-    check_run(
-        configuration("sac", "Pendulum-v1", hyperparameters={**REPLAYING, "ent_coef": "auto_0.1"})
-    )
+def test_sacs_own_entropy_coefficient_and_layers_are_none_of_ppos() -> None:
+    own = {"ent_coef": "auto_0.1", "policy_kwargs": "dict(net_arch=dict(pi=[8], qf=[8]))"}
+    check_run(configuration("sac", "Pendulum-v1", hyperparameters={**REPLAYING, **own}))
 
 
 def test_a_watched_table_is_stopped_and_says_so(tmp_path: Path) -> None:

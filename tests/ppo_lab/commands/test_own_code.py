@@ -190,6 +190,9 @@ def test_a_policy_of_a_users_own_is_named_too(capsys: pytest.CaptureFixture[str]
     data, _, _ = load_from_zip_file("logs/ppo/CartPole-v1_1/CartPole-v1.zip")
     assert data is not None
     assert data["policy_class"].__name__ == "Own"
+    # What the layers of a class of one's own are called is its own affair.
+    named = ["-P", "policy_kwargs:dict(net_arch=dict(pi=[8], mine=[8]))"]
+    assert train([*flags, *named, "--env-packages", "own_nets"]) == 0
 
 
 @pytest.mark.parametrize(
